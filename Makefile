@@ -1,0 +1,116 @@
+# Everything a contributor or CI runs. `make help` lists it. Build outputs live outside the clone, so a second clone does not pay again.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+export CROSSTIE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/crosstie
+export CARGO_TARGET_DIR ?= $(CROSSTIE_CACHE)/target
+TOOLS := $(CROSSTIE_CACHE)/tools
+CLUSTER := tests/cluster/cluster
+CARGO_DENY := 0.20.2
+NAME ?= orders_to_the_ledger
+
+.PHONY: help
+help: ## Lists these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+## ---- the two commands -------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: setup ## Orders from Shopify to NetSuite on a real Kubernetes, with a rotation; DEMO_ONCE=1 tears it down again
+	@tests/demo
+
+.PHONY: demo-down
+demo-down: ## Ends what `make demo` left running
+	@$(CLUSTER) down --name demo
+
+.PHONY: test
+test: setup lint unit api cluster-test e2e ## Every check, as CI runs them
+	@echo "every check passed"
+
+## ---- parts of `make test` ---------------------------------------------------------------------------------------------
+
+.PHONY: lint
+lint: fmt-check clippy pure generated deny chart ## Format, lints, room rules, generated files, licences, chart
+
+.PHONY: fmt
+fmt: ## Formats the sources
+	cargo fmt --all
+
+.PHONY: fmt-check
+fmt-check:
+	cargo fmt --all --check
+
+.PHONY: clippy
+clippy:
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+.PHONY: pure
+pure:
+	tests/pure
+
+.PHONY: generate
+generate: ## Writes the CustomResourceDefinitions and the reference pages from the types
+	cargo run --locked -q -p crosstie-crds --bin crdgen -- crds/generated charts/crosstie/files/crds
+	cargo run --locked -q -p crosstie-engine --example functions > docs/mapping-functions.md
+
+.PHONY: generated
+generated: generate
+	@git diff --exit-code -- crds/generated charts/crosstie/files docs/mapping-functions.md \
+	  || { echo "generated files differ from the types: run 'make generate' and commit the result" >&2; exit 1; }
+
+.PHONY: deny
+deny: $(TOOLS)/cargo-deny-$(CARGO_DENY)
+	$(TOOLS)/bin/cargo-deny --log-level error check --hide-inclusion-graph bans licenses sources
+
+$(TOOLS)/cargo-deny-$(CARGO_DENY):
+	cargo install --quiet --locked --root $(TOOLS) --target-dir $(TOOLS)/target cargo-deny@$(CARGO_DENY)
+	rm -rf $(TOOLS)/target
+	touch $@
+
+.PHONY: chart
+chart: programs
+	tests/chart
+
+.PHONY: unit
+unit: ## Tests that need no cluster
+	cargo test --locked --workspace
+
+.PHONY: programs
+programs: setup
+	@tests/cluster/build
+
+.PHONY: api
+api: programs ## The API as the API server enforces it
+	@tests/on-cluster api-only api api
+
+.PHONY: cluster-test
+cluster-test: programs ## The test cluster itself
+	@tests/cluster/selftest
+
+.PHONY: e2e
+e2e: programs ## Stories, faults and disruptions, on a real Kubernetes
+	@tests/on-cluster full e2e orders_to_the_ledger faults disruption
+
+.PHONY: story
+story: programs ## One story: make story NAME=orders_to_the_ledger
+	@tests/on-cluster full story $(NAME)
+
+## ---- helpers ----------------------------------------------------------------------------------------------------------
+
+.PHONY: setup
+setup: ## Installs what is needed (as root on Debian), or says precisely what is missing
+	@tests/setup
+
+.PHONY: images
+images: programs ## Builds both images as tar files and prints their folder
+	@images/build
+
+.PHONY: cluster-up
+cluster-up: programs ## Starts a Kubernetes of one node on this machine
+	@$(CLUSTER) up
+
+.PHONY: cluster-down
+cluster-down: ## Ends it
+	@$(CLUSTER) down

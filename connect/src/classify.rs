@@ -1,0 +1,201 @@
+//! The classification layer: what an answer, or its absence, says about the call. One place decides whether a call may have taken effect.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::StatusCode;
+use tower::{Service, ServiceExt};
+
+use crate::{
+    call::{Answer, Break, Call, Cause, Pending, Reached, Reply, Setback},
+    clock::Clock,
+    failure::{CallFailure, FailureKind},
+    guard, response, signals,
+};
+
+/// What classification knows of a system.
+pub struct Classifier {
+    pub host: String,
+    /// Statuses beside 401 that refuse the credentials.
+    pub rejections: Vec<u16>,
+    pub request_id_header: Option<String>,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Classifier {
+    /// What an answer says.
+    pub fn answer(&self, name: &str, answer: Answer) -> Result<Reply, Setback> {
+        use FailureKind::{CredentialsRejected, Malformed, RateLimited, Refused, ServerError, TimedOut};
+        use Reached::{Never, Perhaps};
+        let status = answer.status;
+        let (kind, reached, meaning) = match status.as_u16() {
+            code if code == 401 || self.rejections.contains(&code) => (CredentialsRejected, Never, "the credentials are refused"),
+            200..=299 => return Ok(Reply::Success(answer)),
+            300..=399 => return Ok(Reply::Redirect(answer)),
+            405 | 406 | 415 | 421 | 426 => (Refused, Never, "nobody may ask like this: check method and path in the Connector"),
+            // Some gateways send 408 when what lies behind them did not answer.
+            408 => (TimedOut, Perhaps, "the vendor gave up waiting"),
+            425 | 429 => (RateLimited, Never, "the vendor admits no more requests now"),
+            400..=499 => return Ok(Reply::Refusal(answer)),
+            500..=599 => (ServerError, Perhaps, "the vendor is unwell"),
+            _ => (Malformed, Perhaps, "this is no status of an answer"),
+        };
+        let detail = format!("`{}` of `{name}` answered {}: {meaning}", self.host, status.as_u16());
+        let retry_after = match kind {
+            RateLimited | ServerError => signals::retry_after(&answer.headers, self.clock.now()),
+            _ => None,
+        };
+        let request_id = response::header(&answer.headers, self.request_id_header.as_deref());
+        let failure = CallFailure::new(kind, detail).answered(status.as_u16(), request_id).after(retry_after);
+        Err(Setback { failure, reached })
+    }
+
+    /// What the absence of an answer says.
+    pub fn break_(&self, name: &str, broken: Break) -> Setback {
+        use FailureKind::{Refused, TimedOut, Unreachable};
+        use Reached::{Never, Perhaps};
+        let (kind, reached, meaning) = match broken.cause {
+            Cause::Egress(refusal) => return Setback::never(guard::refused(name, refusal)),
+            Cause::NoRequest => (Refused, Never, "no request can be made of what the Connector says"),
+            Cause::NoName => (Unreachable, Never, "its name cannot be resolved"),
+            Cause::NoConnection => (Unreachable, Never, "no connection can be made"),
+            Cause::NoAuthority => (
+                Unreachable,
+                Never,
+                "its certificate cannot be verified, because this machine knows no certificate authorities: install \
+                 /etc/ssl/certs/ca-certificates.crt or set SSL_CERT_FILE",
+            ),
+            Cause::NoTrust => (Unreachable, Never, "no TLS session can be made: its certificate is not trusted or the protocols differ"),
+            Cause::NoConnectionInTime => (TimedOut, Never, "no connection was made in time"),
+            Cause::ConnectionLost => (Unreachable, Perhaps, "the connection broke before the answer"),
+            Cause::NoAnswerInTime => (TimedOut, Perhaps, "no answer came in time"),
+        };
+        let mut failure = CallFailure::new(kind, format!("`{}` was called for `{name}`: {meaning}", self.host));
+        failure.source = broken.source;
+        Setback { failure, reached }
+    }
+}
+
+/// The failure of a call whose answer says no, for those who take that as the configuration's fault.
+pub fn refused(host: &str, name: &str, status: StatusCode, request_id: Option<String>) -> CallFailure {
+    let meaning = match status.as_u16() {
+        403 => "the credentials lack a permission",
+        404 | 410 => "there is nothing at this path: check path and API version in the Connector",
+        300..=399 => "it leads elsewhere: check the base URL and the path in the Connector",
+        _ => "it refuses what is asked: check the query in the Connector",
+    };
+    let detail = format!("`{host}` answered {} to `{name}`: {meaning}", status.as_u16());
+    CallFailure::new(FailureKind::Refused, detail).answered(status.as_u16(), request_id)
+}
+
+/// Sorts answers.
+#[derive(Clone)]
+pub struct Classify<S> {
+    inner: S,
+    classifier: Arc<Classifier>,
+}
+
+impl<S> Classify<S> {
+    pub fn new(inner: S, classifier: Arc<Classifier>) -> Self {
+        Self { inner, classifier }
+    }
+}
+
+impl<S> Service<Call> for Classify<S>
+where
+    S: Service<Call, Response = Answer, Error = Break, Future: Send> + Clone + Send + 'static,
+{
+    type Response = Reply;
+    type Error = Setback;
+    type Future = Pending<Reply, Setback>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Setback>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, call: Call) -> Self::Future {
+        let (classifier, inner) = (Arc::clone(&self.classifier), self.inner.clone());
+        Box::pin(async move {
+            let name = Arc::clone(&call.name);
+            match inner.oneshot(call).await {
+                Ok(answer) => classifier.answer(&name, answer),
+                Err(broken) => Err(classifier.break_(&name, broken)),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{SystemClock, testing::answer};
+
+    fn classifier() -> Classifier {
+        Classifier {
+            host: "api.example.com".into(),
+            rejections: vec![403],
+            request_id_header: Some("x-request-id".into()),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    fn sorted(status: u16) -> String {
+        match classifier().answer("orders", answer(status, &[], "")) {
+            Ok(Reply::Success(_)) => "success".into(),
+            Ok(Reply::Redirect(_)) => "redirect".into(),
+            Ok(Reply::Refusal(_)) => "refusal".into(),
+            Err(Setback { failure, reached }) => format!("{} {reached:?}", failure.kind.as_str()),
+        }
+    }
+
+    #[test]
+    fn every_status_has_its_meaning() {
+        for (statuses, meaning) in [
+            (&[200, 201, 202, 204, 207, 299][..], "success"),
+            (&[300, 301, 302, 303, 304, 307, 308, 399], "redirect"),
+            (&[400, 402, 404, 409, 410, 412, 413, 422, 423, 428, 451, 499], "refusal"),
+            (&[401, 403], "CredentialsRejected Never"),
+            (&[405, 406, 415, 421, 426], "Refused Never"),
+            (&[408], "TimedOut Perhaps"),
+            (&[425, 429], "RateLimited Never"),
+            (&[500, 501, 502, 503, 504, 511, 599], "ServerError Perhaps"),
+            (&[101, 600, 999], "Malformed Perhaps"),
+        ] {
+            for status in statuses {
+                assert_eq!(sorted(*status), meaning, "{status}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_break_says_whether_the_call_may_have_taken_effect() {
+        for (cause, kind, reached) in [
+            (Cause::Egress(crate::EgressRefusal::Plaintext { host: "x".into() }), FailureKind::EgressRefused, Reached::Never),
+            (Cause::NoRequest, FailureKind::Refused, Reached::Never),
+            (Cause::NoName, FailureKind::Unreachable, Reached::Never),
+            (Cause::NoConnection, FailureKind::Unreachable, Reached::Never),
+            (Cause::NoAuthority, FailureKind::Unreachable, Reached::Never),
+            (Cause::NoTrust, FailureKind::Unreachable, Reached::Never),
+            (Cause::NoConnectionInTime, FailureKind::TimedOut, Reached::Never),
+            (Cause::ConnectionLost, FailureKind::Unreachable, Reached::Perhaps),
+            (Cause::NoAnswerInTime, FailureKind::TimedOut, Reached::Perhaps),
+        ] {
+            let setback = classifier().break_("orders", Break { cause: cause.clone(), source: None });
+            assert_eq!((setback.failure.kind, setback.reached), (kind, reached), "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn a_failure_carries_the_vendors_request_id_and_wait() {
+        let limited = answer(429, &[("retry-after", "7"), ("x-request-id", "r-1")], "body with jane@example.com");
+        let Err(setback) = classifier().answer("orders", limited) else { panic!("sorted as well") };
+        assert_eq!(setback.failure.status, Some(429));
+        assert_eq!(setback.failure.request_id.as_deref(), Some("r-1"));
+        assert_eq!(setback.failure.retry_after, Some(Duration::from_secs(7)));
+        assert!(!setback.failure.detail.contains("jane"));
+    }
+}

@@ -1,0 +1,328 @@
+//! The credentials of one system while the worker runs: which versions there are, which one the next request takes, and what the vendor said
+//! of each. They change under running requests; a request under way finishes with the version it began with.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use crosstie_engine::credentials::{CredentialVersion, CredentialsDocument};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
+
+/// How long a version that was refused is left alone while another one works.
+pub const REST: Duration = Duration::from_secs(30);
+
+/// The credentials of one system. Clones share them.
+#[derive(Clone, Debug)]
+pub struct CredentialStore(Arc<Mutex<State>>);
+
+/// What is known of the credentials. Ids only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialReport {
+    /// The version that was loaded as the current one.
+    pub loaded_version_id: String,
+    /// The version of the newest request that was answered, other than by refusing the credentials while another version works; none before
+    /// the first answer. It stays the superseded one until a request with the new one was answered.
+    pub used_version_id: Option<String>,
+    /// Whether the vendor accepts the version in use: true after a 2xx, false after a refusal, none while neither was seen.
+    pub accepted: Option<bool>,
+    /// The loaded version, while the vendor refuses it or it cannot be used.
+    pub rejected_version_id: Option<String>,
+}
+
+#[derive(Debug)]
+struct State {
+    current: Held,
+    previous: Option<Held>,
+    used: Option<Used>,
+    /// Number of the next request; a late answer must not show an older version as the one in use.
+    next_request: u64,
+}
+
+#[derive(Debug)]
+struct Held {
+    version: Arc<Version>,
+    refused: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Used {
+    version: Arc<Version>,
+    request: u64,
+    accepted: Option<bool>,
+}
+
+/// One version of the credentials. Its values print as nothing and are zeroed when the last request that uses it is over.
+#[derive(Debug)]
+pub struct Version {
+    pub id: Arc<str>,
+    values: BTreeMap<String, SecretString>,
+}
+
+/// A request's hold on the version it goes out with.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    pub version: Arc<Version>,
+    request: u64,
+}
+
+impl Version {
+    fn new(version: &CredentialVersion) -> Self {
+        let values = version.values.iter().map(|(key, value)| (key.clone(), SecretString::from(value.clone())));
+        Self { id: Arc::from(version.version_id.as_str()), values: values.collect() }
+    }
+
+    /// The value of a key.
+    pub fn value(&self, key: &str) -> Option<&str> {
+        self.values.get(key).map(ExposeSecret::expose_secret)
+    }
+
+    fn is(&self, version: &CredentialVersion) -> bool {
+        let same = |(key, value): (&String, &String)| self.value(key) == Some(value.as_str());
+        *self.id == *version.version_id && self.values.len() == version.values.len() && version.values.iter().all(same)
+    }
+}
+
+impl Held {
+    fn rests(&self) -> bool {
+        self.refused.is_some_and(|at| at.elapsed() < REST)
+    }
+}
+
+impl CredentialStore {
+    /// The credentials as a document has them.
+    pub fn new(document: &CredentialsDocument) -> Self {
+        let hold = |version| Held { version: Arc::new(Version::new(version)), refused: None };
+        let (current, previous) = (hold(&document.current), document.previous.as_ref().map(hold));
+        Self(Arc::new(Mutex::new(State { current, previous, used: None, next_request: 0 })))
+    }
+
+    /// Takes a new document in: the next request uses its current version. The same document again changes nothing.
+    pub fn replace(&self, document: &CredentialsDocument) {
+        let mut state = self.state();
+        let unchanged = state.current.version.is(&document.current)
+            && match (&state.previous, &document.previous) {
+                (Some(held), Some(version)) => held.version.is(version),
+                (held, version) => held.is_none() && version.is_none(),
+            };
+        if unchanged {
+            return;
+        }
+        let current = Held { version: state.kept(&document.current).0, refused: None };
+        // What the vendor said of the version before is still true; only the current one gets another chance.
+        let previous = document.previous.as_ref().map(|version| {
+            let (version, refused) = state.kept(version);
+            Held { version, refused }
+        });
+        (state.current, state.previous) = (current, previous);
+    }
+
+    /// What is known of the credentials.
+    pub fn report(&self) -> CredentialReport {
+        let state = self.state();
+        CredentialReport {
+            loaded_version_id: state.current.version.id.to_string(),
+            used_version_id: state.used.as_ref().map(|used| used.version.id.to_string()),
+            accepted: state.used.as_ref().and_then(|used| used.accepted),
+            rejected_version_id: state.current.refused.map(|_| state.current.version.id.to_string()),
+        }
+    }
+
+    /// The version for a request, other than those it was refused with already; none when no other is worth trying.
+    pub(crate) fn pick(&self, refused: &[Attempt]) -> Option<Attempt> {
+        let mut state = self.state();
+        let untried = |held: &Held| refused.iter().all(|attempt| !Arc::ptr_eq(&attempt.version, &held.version));
+        let previous = state.previous.as_ref().filter(|held| untried(held) && !held.rests());
+        let current = Some(&state.current).filter(|held| untried(held));
+        // A current version that rests is asked all the same when no other is left: the vendor may have taken it in meanwhile.
+        let choice = current.filter(|held| !held.rests()).or(previous).or(current);
+        let version = Arc::clone(&choice?.version);
+        let request = state.next_request;
+        state.next_request += 1;
+        Some(Attempt { version, request })
+    }
+
+    /// The vendor refused the version, or it cannot be used.
+    pub(crate) fn refused(&self, attempt: &Attempt) {
+        let mut state = self.state();
+        if let Some(held) = state.held(attempt) {
+            held.refused = Some(Instant::now());
+        }
+        match &mut state.used {
+            Some(used) if Arc::ptr_eq(&used.version, &attempt.version) => used.accepted = Some(false),
+            // Another version works, or is about to: a refused trial of this one does not make it the one in use.
+            Some(_) => {}
+            none => *none = Some(Used::new(attempt, Some(false))),
+        }
+    }
+
+    /// The vendor answered a request with the version, and `accepted` it if the answer proves so much.
+    pub(crate) fn answered(&self, attempt: &Attempt, accepted: bool) {
+        let mut state = self.state();
+        if accepted && let Some(held) = state.held(attempt) {
+            held.refused = None;
+        }
+        match &mut state.used {
+            Some(used) if Arc::ptr_eq(&used.version, &attempt.version) => {
+                used.request = used.request.max(attempt.request);
+                if accepted {
+                    used.accepted = Some(true);
+                }
+            }
+            Some(used) if used.request > attempt.request => {}
+            older => *older = Some(Used::new(attempt, accepted.then_some(true))),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The version as it is held already, with what the vendor said of it, or anew.
+    fn kept(&self, version: &CredentialVersion) -> (Arc<Version>, Option<Instant>) {
+        let mut held = std::iter::once(&self.current).chain(&self.previous);
+        match held.find(|held| held.version.is(version)) {
+            Some(held) => (Arc::clone(&held.version), held.refused),
+            None => (Arc::new(Version::new(version)), None),
+        }
+    }
+
+    fn held(&mut self, attempt: &Attempt) -> Option<&mut Held> {
+        let mut held = std::iter::once(&mut self.current).chain(&mut self.previous);
+        held.find(|held| Arc::ptr_eq(&held.version, &attempt.version))
+    }
+}
+
+impl Used {
+    fn new(attempt: &Attempt, accepted: Option<bool>) -> Self {
+        Self { version: Arc::clone(&attempt.version), request: attempt.request, accepted }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::document;
+
+    fn picked(store: &CredentialStore) -> Attempt {
+        store.pick(&[]).unwrap()
+    }
+
+    fn id(attempt: &Attempt) -> &str {
+        &attempt.version.id
+    }
+
+    #[test]
+    fn printing_the_store_shows_no_value() {
+        let store = CredentialStore::new(&document("v2", Some("v1")));
+        let printed = format!("{store:?}");
+        assert!(printed.contains("v2") && !printed.contains("secret-of-"), "{printed}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_current_version_rests_and_is_then_tried_again() {
+        let store = CredentialStore::new(&document("v2", Some("v1")));
+        let first = picked(&store);
+        store.refused(&first);
+        let second = store.pick(std::slice::from_ref(&first)).unwrap();
+        assert_eq!(id(&second), "v1");
+        store.answered(&second, true);
+        assert_eq!(id(&picked(&store)), "v1");
+        tokio::time::advance(REST).await;
+        assert_eq!(id(&picked(&store)), "v2");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_accepted_version_clears_its_rejection() {
+        let store = CredentialStore::new(&document("v2", Some("v1")));
+        store.refused(&picked(&store));
+        assert_eq!(store.report().rejected_version_id.as_deref(), Some("v2"));
+        tokio::time::advance(REST).await;
+        store.answered(&picked(&store), true);
+        let report = store.report();
+        assert_eq!((report.rejected_version_id, report.used_version_id.as_deref(), report.accepted), (None, Some("v2"), Some(true)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_report_shows_the_version_that_works_and_the_one_that_is_refused() {
+        let store = CredentialStore::new(&document("v2", Some("v1")));
+        let first = picked(&store);
+        store.refused(&first);
+        store.answered(&store.pick(&[first]).unwrap(), true);
+        let expected = CredentialReport {
+            loaded_version_id: "v2".into(),
+            used_version_id: Some("v1".into()),
+            accepted: Some(true),
+            rejected_version_id: Some("v2".into()),
+        };
+        assert_eq!(store.report(), expected);
+        // The current version is tried again and refused again: the one in use stays the other.
+        tokio::time::advance(REST).await;
+        store.refused(&picked(&store));
+        assert_eq!(store.report(), expected);
+    }
+
+    #[test]
+    fn when_every_version_is_refused_nothing_is_left_to_try_for_that_request() {
+        let store = CredentialStore::new(&document("v2", Some("v1")));
+        let first = picked(&store);
+        store.refused(&first);
+        let second = store.pick(std::slice::from_ref(&first)).unwrap();
+        store.refused(&second);
+        assert!(store.pick(&[first, second]).is_none());
+        assert_eq!(store.report().accepted, Some(false));
+        assert_eq!(id(&picked(&store)), "v2", "the next request asks again with the current one");
+    }
+
+    #[test]
+    fn a_replaced_document_is_used_by_the_next_request_even_if_its_version_was_refused_before() {
+        let store = CredentialStore::new(&document("v1", None));
+        store.refused(&picked(&store));
+        store.replace(&document("v1", Some("v0")));
+        assert_eq!(store.report().rejected_version_id, None);
+        store.replace(&document("v2", Some("v1")));
+        assert_eq!(id(&picked(&store)), "v2");
+    }
+
+    #[test]
+    fn the_same_document_again_forgets_nothing() {
+        let store = CredentialStore::new(&document("v2", Some("v1")));
+        store.refused(&picked(&store));
+        store.replace(&document("v2", Some("v1")));
+        assert_eq!(id(&picked(&store)), "v1");
+    }
+
+    #[test]
+    fn a_late_answer_to_an_old_version_does_not_show_it_as_the_one_in_use() {
+        let store = CredentialStore::new(&document("v1", None));
+        let slow = picked(&store);
+        store.replace(&document("v2", Some("v1")));
+        store.answered(&picked(&store), true);
+        store.answered(&slow, true);
+        assert_eq!(store.report().used_version_id.as_deref(), Some("v2"));
+    }
+
+    #[test]
+    fn the_superseded_version_counts_as_used_until_the_new_one_was_answered() {
+        let store = CredentialStore::new(&document("v1", None));
+        store.answered(&picked(&store), true);
+        store.replace(&document("v2", Some("v1")));
+        assert_eq!(store.report().used_version_id.as_deref(), Some("v1"));
+        store.answered(&picked(&store), false);
+        let report = store.report();
+        assert_eq!((report.used_version_id.as_deref(), report.accepted), (Some("v2"), None), "a 404 proves nothing of the credentials");
+    }
+
+    #[test]
+    fn a_request_refused_with_a_version_that_was_replaced_meanwhile_takes_the_new_one() {
+        let store = CredentialStore::new(&document("v1", None));
+        let slow = picked(&store);
+        store.replace(&document("v2", Some("v1")));
+        store.refused(&slow);
+        assert_eq!(id(&store.pick(&[slow]).unwrap()), "v2");
+    }
+}

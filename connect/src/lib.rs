@@ -1,0 +1,51 @@
+//! Talking to one vendor. A [`VendorClient`] reads pages, writes records and looks records up; every request passes the same layers, whose
+//! order is decided in `stack`: egress guard, authentication, throttle, classification, observation, transport.
+//!
+//! What a call came to is always one of a few named outcomes, because the delivery protocol has to know whether a write surely was applied,
+//! surely was not, or may have been. Nothing is retried here, except that a request the vendor refused for its credentials is sent again
+//! with the other version of them. No Kubernetes and no storage live here.
+
+mod address;
+mod auth;
+mod bucket;
+mod call;
+mod classify;
+mod client;
+mod clock;
+mod connections;
+mod credentials;
+mod egress;
+mod failure;
+mod fault;
+mod guard;
+mod link;
+mod look_up;
+mod observe;
+mod outcome;
+mod page;
+mod resolve;
+mod response;
+mod send;
+mod signals;
+mod stack;
+mod surroundings;
+mod target;
+mod throttle;
+mod tls;
+mod transport;
+mod write;
+
+#[cfg(test)]
+mod testing;
+
+pub use clock::{Clock, SystemClock};
+pub use client::VendorClient;
+pub use credentials::{CredentialReport, CredentialStore};
+pub use egress::EgressRefusal;
+pub use failure::{BuildError, CallFailure, FailureKind};
+pub use observe::{CallRecord, Observer, Purpose, Silent};
+pub use outcome::{LookedUp, Page, RecordFault, Written};
+pub use resolve::{Names, Resolving, SystemNames};
+pub use surroundings::{LONGEST_CALL, Surroundings, Timeouts};
+pub use throttle::LONGEST_WAIT;
+pub use tls::Authorities;

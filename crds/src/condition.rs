@@ -1,0 +1,176 @@
+//! Condition types and reasons: every word a person can meet in `status.conditions`.
+//! The decisions which of them hold are made in the operator; here are only the names and what they mean.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A condition's type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ConditionType {
+    /// Connector: usable by Integrations. Integration: data flows, or the spec says it should not.
+    Ready,
+    /// Connector: the credentials were fetched and hold every key that `auth` names.
+    CredentialsResolved,
+    /// Integration: Connectors, presets and flows compiled into a plan.
+    PlanCompiled,
+    /// Integration: a worker pod is available.
+    WorkerAvailable,
+    /// Integration: every flow's last poll and delivery went through.
+    Synced,
+    /// Integration: no record waits in the dead letters.
+    DeadLettersEmpty,
+    /// kstatus: a change is being worked on; present only while true.
+    Reconciling,
+    /// kstatus: nothing will change until a person acts; present only while true.
+    Stalled,
+}
+
+impl ConditionType {
+    /// The name as it stands in `status.conditions[].type`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "Ready",
+            Self::CredentialsResolved => "CredentialsResolved",
+            Self::PlanCompiled => "PlanCompiled",
+            Self::WorkerAvailable => "WorkerAvailable",
+            Self::Synced => "Synced",
+            Self::DeadLettersEmpty => "DeadLettersEmpty",
+            Self::Reconciling => "Reconciling",
+            Self::Stalled => "Stalled",
+        }
+    }
+}
+
+/// Why a condition has its status. Serialised as the CamelCase word in `status.conditions[].reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum Reason {
+    // ---- good ----
+    /// Every flow's newest poll succeeded and deliveries pass.
+    Flowing,
+    /// `spec.suspend` is true: nothing runs, on purpose.
+    Suspended,
+    /// The Connector is resolved and usable.
+    Available,
+    /// The stored credentials hold every key that is needed.
+    Resolved,
+    /// The plan compiled without a problem.
+    Compiled,
+    /// A worker pod is available.
+    WorkerRunning,
+    /// Nothing waits in the dead letters.
+    NoDeadLetters,
+    // ---- on the way ----
+    /// Objects were applied; the worker has not reported yet.
+    Starting,
+    /// A newer plan, credential version or share was published; the worker has not reported it yet.
+    RollingOut,
+    // ---- a person must act on the spec ----
+    /// A Connector named by the Integration does not exist in its namespace.
+    ConnectorNotFound,
+    /// A Connector named by the Integration exists but is not Ready.
+    ConnectorNotReady,
+    /// `preset` names none of the presets of this version.
+    PresetUnknown,
+    /// Connector or Integration cannot be compiled: the message lists every problem.
+    PlanInvalid,
+    /// The compiled plan does not fit into a ConfigMap.
+    PlanTooLarge,
+    // ---- credentials ----
+    /// The secret does not exist.
+    SecretMissing,
+    /// The secret's value is not a JSON object of strings.
+    SecretMalformed,
+    /// The secret lacks a key that `auth` names.
+    KeyMissing,
+    /// The secret's name is outside what the operator's policy allows this namespace.
+    SecretNotAllowed,
+    /// AWS refused the operator.
+    AccessDenied,
+    /// AWS could not be asked; the last good values stay in use.
+    VaultUnavailable,
+    /// The vendor refused every credential version the worker has.
+    CredentialsRejected,
+    /// The vendor refuses the current version while the previous one works; the worker uses the previous one.
+    RotationRejected,
+    // ---- the worker ----
+    /// The worker's pod keeps crashing.
+    WorkerCrashLooping,
+    /// The worker's image cannot be pulled.
+    ImageUnavailable,
+    /// No worker pod is available; the message says what Kubernetes says.
+    WorkerUnavailable,
+    /// The worker has not reported for too long.
+    ReportStale,
+    /// The volume with cursors and ledger is gone or empty; stopped so that nothing is sent twice.
+    StateLost,
+    /// The store cannot be written or read.
+    StoreFailed,
+    // ---- the vendors ----
+    /// The source cannot be reached or answers with errors.
+    SourceUnavailable,
+    /// The destination cannot be reached or answers with errors; records wait in order.
+    DestinationUnavailable,
+    /// The vendor asked to slow down; records wait in order.
+    Throttled,
+    /// Address refused by the egress guard.
+    EgressRefused,
+    // ---- records ----
+    /// The mapping fails on most of the records.
+    MappingFailing,
+    /// Records wait in the dead letters.
+    DeadLetters,
+    /// Writes with an unknown outcome are held until a person decides.
+    OutcomeUnknown,
+    /// Something inside Crosstie or the Kubernetes API failed; it is tried again.
+    InternalError,
+}
+
+impl Reason {
+    /// The word as it stands in `status.conditions[].reason`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Flowing => "Flowing",
+            Self::Suspended => "Suspended",
+            Self::Available => "Available",
+            Self::Resolved => "Resolved",
+            Self::Compiled => "Compiled",
+            Self::WorkerRunning => "WorkerRunning",
+            Self::NoDeadLetters => "NoDeadLetters",
+            Self::Starting => "Starting",
+            Self::RollingOut => "RollingOut",
+            Self::ConnectorNotFound => "ConnectorNotFound",
+            Self::ConnectorNotReady => "ConnectorNotReady",
+            Self::PresetUnknown => "PresetUnknown",
+            Self::PlanInvalid => "PlanInvalid",
+            Self::PlanTooLarge => "PlanTooLarge",
+            Self::SecretMissing => "SecretMissing",
+            Self::SecretMalformed => "SecretMalformed",
+            Self::KeyMissing => "KeyMissing",
+            Self::SecretNotAllowed => "SecretNotAllowed",
+            Self::AccessDenied => "AccessDenied",
+            Self::VaultUnavailable => "VaultUnavailable",
+            Self::CredentialsRejected => "CredentialsRejected",
+            Self::RotationRejected => "RotationRejected",
+            Self::WorkerCrashLooping => "WorkerCrashLooping",
+            Self::ImageUnavailable => "ImageUnavailable",
+            Self::WorkerUnavailable => "WorkerUnavailable",
+            Self::ReportStale => "ReportStale",
+            Self::StateLost => "StateLost",
+            Self::StoreFailed => "StoreFailed",
+            Self::SourceUnavailable => "SourceUnavailable",
+            Self::DestinationUnavailable => "DestinationUnavailable",
+            Self::Throttled => "Throttled",
+            Self::EgressRefused => "EgressRefused",
+            Self::MappingFailing => "MappingFailing",
+            Self::DeadLetters => "DeadLetters",
+            Self::OutcomeUnknown => "OutcomeUnknown",
+            Self::InternalError => "InternalError",
+        }
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,169 @@
+//! `Connector`: one external system, described once. The spec's types and the rules the API server enforces on them.
+//! What a field means lives in its doc comment, because `kubectl explain` shows it.
+
+mod authentication;
+mod operation;
+mod status;
+mod stream;
+
+pub use authentication::{Authentication, BasicAuthentication, BearerAuthentication, HeaderAuthentication};
+pub use operation::{IdempotencyHeader, Identifier, LookUp, Operation, OperationMethod, Outcome};
+pub use status::{ConnectorStatus, CredentialStatus};
+pub use stream::{
+    Cursor, CursorPagination, LinkHeaderPagination, NextUrlPagination, OffsetPagination, Pagination, Stream, Text,
+};
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// An external system that data is read from or written to: where it is, how to authenticate, what it offers.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "crosstie.dev",
+    version = "v1alpha1",
+    kind = "Connector",
+    namespaced,
+    status = "ConnectorStatus",
+    derive = "PartialEq",
+    shortname = "conn",
+    category = "crosstie",
+    doc = "A Connector describes one external system once: where it is, how to authenticate, what can be read from it and written to it. Integrations refer to it by name.",
+    validation = Rule::new("self.metadata.name.size() <= 52").message("choose a metadata.name of at most 52 characters: names of owned objects are made from it"),
+    printcolumn(name = "Preset", type_ = "string", json_path = ".spec.preset", description = "The vendor preset this Connector builds on"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether Integrations can use this Connector"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", description = "Why"),
+    printcolumn(name = "API Version", type_ = "string", json_path = ".status.apiVersion", description = "The vendor API version requests are made with"),
+    printcolumn(name = "Credentials", type_ = "string", json_path = ".status.credentials.versionId", description = "Version id of the credentials handed to workers"),
+    printcolumn(name = "Used By", type_ = "integer", json_path = ".status.integrations", description = "How many Integrations use this Connector"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Time since creation"),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1, description = "What is the matter and what to do")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.preset) || has(self.auth)").message("set spec.preset (for example Shopify), or describe the system yourself with spec.auth"))]
+pub struct ConnectorSpec {
+    /// Name of the vendor preset to build on, for example `Shopify` or `NetSuite`. What this spec sets wins over the
+    /// preset; streams and operations are merged by name. Without a preset, auth, streams and operations describe the
+    /// system completely. At most 63 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub preset: Option<String>,
+
+    /// Root of every request's URL, without a query, for example `https://acme.myshopify.com`. Plain http is used only
+    /// towards addresses that the operator's configuration allows. Credentials never go to any other host, except those
+    /// of egress.allowHosts. At most 2048 characters.
+    #[serde(rename = "baseURL")]
+    #[schemars(length(min = 8, max = 2048))]
+    #[x_kube(validation = Rule::new("isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHost() != '' && !self.contains('?') && !self.contains('#') && !self.contains('@')").message("write baseURL as an absolute URL without user, query or fragment, for example https://acme.myshopify.com"))]
+    pub base_url: String,
+
+    /// Version of the vendor's API. It fills `{apiVersion}` in paths, queries and headers, and is the only place the
+    /// version is written. The preset's default applies when it is left out. At most 63 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z0-9._-]+$"))]
+    pub api_version: Option<String>,
+
+    /// Where the credentials come from. The stored value is a JSON object of strings; `auth` refers to its keys.
+    pub credentials: Credentials,
+
+    /// How requests are authenticated. The preset's way applies when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Authentication>,
+
+    /// How much the vendor allows. The preset's figures apply to whatever is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
+
+    /// Hosts, beside baseURL's own, that requests may go to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<Egress>,
+
+    /// What can be read, merged by name over the preset's streams. At most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub streams: Vec<Stream>,
+
+    /// What can be written, merged by name over the preset's operations. At most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub operations: Vec<Operation>,
+}
+
+/// Where a Connector's credentials come from: exactly one member.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.awsSecretsManager) != has(self.secretRef)").message("set exactly one of awsSecretsManager and secretRef under credentials"))]
+pub struct Credentials {
+    /// A secret in AWS Secrets Manager. Its versions AWSCURRENT and AWSPREVIOUS reach the workers, and rotation is followed
+    /// without a restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws_secrets_manager: Option<AwsSecretsManager>,
+
+    /// A Kubernetes Secret in the same namespace that carries the label `crosstie.dev/credentials: "true"`. Meant for
+    /// development: the Secret's resource version stands in for a version id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<LocalReference>,
+}
+
+/// A secret in AWS Secrets Manager whose value is a JSON object of strings.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct AwsSecretsManager {
+    /// Name of the secret, for example `shop/shopify`. The operator's policy says which names a namespace may use; by
+    /// default they begin with the namespace's name and a slash. 1 to 512 characters.
+    #[schemars(length(min = 1, max = 512), regex(pattern = "^[A-Za-z0-9/_+=.@-]+$"))]
+    pub secret_id: String,
+
+    /// AWS region of the secret, for example `eu-west-1`. The operator's own region applies when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32), regex(pattern = "^[a-z0-9-]+$"))]
+    pub region: Option<String>,
+}
+
+/// A reference to an object of the same namespace by its name.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct LocalReference {
+    /// Name of the object. 1 to 253 characters.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// What the vendor allows an account in requests. Whatever is left out comes from the preset.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.requests) == has(self.perSeconds)").message("set rateLimit.requests and rateLimit.perSeconds together"))]
+pub struct RateLimit {
+    /// Requests allowed in each span of perSeconds. 1 to 1000000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub requests: Option<u32>,
+
+    /// Length of the span that requests counts, in seconds. 1 to 86400.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 86_400))]
+    pub per_seconds: Option<u32>,
+
+    /// Requests that may be under way at the same moment. 1 to 1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000))]
+    pub concurrency: Option<u32>,
+
+    /// Name of the vendor account that the allowance belongs to. Connectors of one namespace that name the same group share one
+    /// allowance, split among the Integrations that use it. A Connector is a group of its own when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub group: Option<String>,
+}
+
+/// Hosts that requests may go to beside baseURL's own.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Egress {
+    /// Host names, without scheme and port, that credentials may be sent to as well. At most 16, each at most 253 characters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 253)))]
+    pub allow_hosts: Vec<String>,
+}

@@ -1,0 +1,129 @@
+//! What can be written to a system: operations, and how the outcome of a call is known.
+
+use std::collections::BTreeMap;
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::stream::Text;
+
+/// One kind of write. In path and query, `{apiVersion}` is the API version and `{body.FIELD}` a top-level field of the mapped body.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Operation {
+    /// Name that Integrations use, for example `upsertSalesOrder`. 1 to 63 characters.
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z][A-Za-z0-9_-]*$"))]
+    pub name: String,
+
+    /// HTTP method. Needed unless the preset has an operation of this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<OperationMethod>,
+
+    /// Path below baseURL, for example `/services/rest/record/v1/salesOrder/eid:{body.externalId}`. Values are percent-encoded.
+    /// Needed unless the preset has an operation of this name. At most 1024 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = "^/"))]
+    pub path: Option<String>,
+
+    /// Query parameters. At most 32, names up to 128 and values up to 1024 characters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32))]
+    #[x_kube(validation = Rule::new("self.all(name, name.size() <= 128 && self[name].size() <= 1024)").message("keep names in query to 128 characters and values to 1024"))]
+    pub query: BTreeMap<String, Text>,
+
+    /// Request headers beside those of auth. At most 16, names up to 128 and values up to 1024 characters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    #[x_kube(validation = Rule::new("self.all(name, name.size() <= 128 && self[name].size() <= 1024)").message("keep names in headers to 128 characters and values to 1024"))]
+    pub headers: BTreeMap<String, Text>,
+
+    /// Where the response says which identifier the system gave the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifier: Option<Identifier>,
+
+    /// How it is known whether a call took effect when its answer never came. Needed unless the preset says it; an empty object
+    /// means there is no way to know, and flows then choose with onUnknownOutcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+}
+
+/// HTTP method of an operation (RFC 9110, RFC 5789).
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OperationMethod {
+    /// Create, or whatever the vendor makes of it.
+    #[serde(rename = "POST")]
+    Post,
+    /// Create or replace.
+    #[serde(rename = "PUT")]
+    Put,
+    /// Change parts.
+    #[serde(rename = "PATCH")]
+    Patch,
+}
+
+/// Where a response says which identifier the system gave the record: exactly one member.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.pointer) != has(self.header)").message("set exactly one of pointer and header under identifier"))]
+pub struct Identifier {
+    /// JSON pointer to the identifier in the response's body, for example `/id`. At most 256 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
+    pub pointer: Option<String>,
+    /// Response header whose last path segment is the identifier, for example `Location`. At most 128 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub header: Option<String>,
+}
+
+/// How it is known whether a call took effect: a key the system remembers, a look-up, both, or neither.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Outcome {
+    /// The system applies requests that carry the same key in this header only once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_header: Option<IdempotencyHeader>,
+    /// The record can be read back by something the mapped body holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lookup: Option<LookUp>,
+}
+
+/// A request header that makes resending safe.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct IdempotencyHeader {
+    /// Name of the header, for example `Idempotency-Key`. At most 128 characters.
+    #[schemars(length(min = 1, max = 128))]
+    pub name: String,
+    /// How long the system remembers a key, in seconds. 60 to 2592000. After that, resending is no longer safe.
+    #[schemars(range(min = 60, max = 2_592_000))]
+    pub window_seconds: u32,
+}
+
+/// How to read a record back.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct LookUp {
+    /// Path below baseURL of a GET request, with the same replacements as the operation's path. Status 404 means absent. At most 1024
+    /// characters.
+    #[schemars(length(min = 1, max = 1024), regex(pattern = "^/"))]
+    pub path: String,
+    /// Query parameters of that request. At most 16, names up to 128 and values up to 1024 characters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    #[x_kube(validation = Rule::new("self.all(name, name.size() <= 128 && self[name].size() <= 1024)").message("keep names in query to 128 characters and values to 1024"))]
+    pub query: BTreeMap<String, Text>,
+    /// JSON pointer, in the response, to the value that must equal the mapped body's field of keyField; otherwise the record found is
+    /// a stranger's and is not touched. At most 256 characters.
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
+    pub key: String,
+    /// Top-level field of the mapped body that identifies the record, for example `externalId`. At most 128 characters.
+    #[schemars(length(min = 1, max = 128))]
+    pub key_field: String,
+    /// How long after a call could last have left before a look-up is believed, in seconds: commits and indexes lag. 0 to 3600; 5
+    /// when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 3_600))]
+    pub settle_seconds: Option<u32>,
+}

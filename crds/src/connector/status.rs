@@ -1,0 +1,45 @@
+//! What the operator says of a Connector.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the operator last saw of a Connector. Only the operator writes it.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectorStatus {
+    /// Generation of the spec that this status describes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready and CredentialsResolved, and kstatus' Reconciling and Stalled while they are true.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Version of the vendor's API that requests are made with: the spec's, or the preset's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
+    /// How many Integrations of this namespace use this Connector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integrations: Option<u32>,
+    /// The credentials handed to workers. Ids and times only, never values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<CredentialStatus>,
+}
+
+/// The credentials handed to workers. Ids and times only, never values.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialStatus {
+    /// Version id of the current value.
+    pub version_id: String,
+    /// Version id of the previous value, kept so that a rotation costs nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_version_id: Option<String>,
+    /// When the operator first saw this current version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_at: Option<Time>,
+    /// How many workers use the current version, of all that use this Connector, for example `2/2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workers: Option<String>,
+}

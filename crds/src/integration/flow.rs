@@ -1,0 +1,91 @@
+//! A flow: when records are read, which, what they become, and how they are written.
+
+use std::collections::BTreeMap;
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One kind of record on its way from the source to the destination.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Flow {
+    /// Name, unique in the Integration. State is kept under it: a renamed flow begins anew. 1 to 63 characters, a DNS label.
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+
+    /// What makes the flow read the source. At least 1, at most 8.
+    #[schemars(length(min = 1, max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub triggers: Vec<Trigger>,
+
+    /// Stream of the source's Connector, for example `orders`. 1 to 63 characters.
+    #[schemars(length(min = 1, max = 63))]
+    pub stream: String,
+
+    /// Where the very first read begins: `Now` (records that change from then on), `Beginning`, or a time in RFC 3339 such as
+    /// `2026-07-01T00:00:00Z`. `Now` when left out. Later changes of this field have no effect on a flow that has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 3, max = 40))]
+    #[x_kube(validation = Rule::new("self in ['Now', 'Beginning'] || self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\\\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$')").message("set startFrom to Now, Beginning, or a time such as 2026-07-01T00:00:00Z"))]
+    pub start_from: Option<String>,
+
+    /// CEL expression over `record` that says whether a record takes part, for example `record.cancelled_at == null`. All do when it is
+    /// left out. At most 4096 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<Expression>,
+
+    /// What is written: destination field (dots nest, `\.` is a dot) to a CEL expression over `record`. An absent optional leaves
+    /// the field out; null writes null. 1 to 256 fields, names up to 256 and expressions up to 4096 characters.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 256))]
+    #[x_kube(validation = Rule::new("self.all(field, field.size() <= 256)").message("keep field names in map to 256 characters"))]
+    pub map: BTreeMap<String, Expression>,
+
+    /// How records are written to the destination.
+    pub write: Write,
+
+    /// What to do when a write's outcome stays unknown and the operation offers neither an idempotency header nor a look-up: `Hold` the
+    /// record and say so, or `Resend` and accept that it may be applied twice. `Hold` when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_unknown_outcome: Option<OnUnknownOutcome>,
+}
+
+/// A CEL expression, at most 4096 characters.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(transparent)]
+pub struct Expression(#[schemars(length(min = 1, max = 4096))] pub String);
+
+/// What makes a flow read the source: exactly one member.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.everySeconds) != has(self.cron)").message("set exactly one of everySeconds and cron in each trigger"))]
+pub struct Trigger {
+    /// Read this often, in seconds. 1 to 604800.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 604_800))]
+    pub every_seconds: Option<u32>,
+    /// Read at these times: a cron expression of five fields, in UTC, for example `0 * * * *`. At most 128 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 9, max = 128))]
+    pub cron: Option<String>,
+}
+
+/// How records are written to the destination.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Write {
+    /// Operation of the destination's Connector, for example `upsertSalesOrder`. 1 to 63 characters.
+    #[schemars(length(min = 1, max = 63))]
+    pub operation: String,
+}
+
+/// What to do when a write's outcome stays unknown and the operation offers neither an idempotency header nor a look-up: `Hold` the
+/// record and say so, or `Resend` and accept that it may be applied twice. `Hold` when left out.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnUnknownOutcome {
+    /// Keep the record back and say so in status; a person decides.
+    #[default]
+    Hold,
+    /// Send again and accept that the record may be applied twice.
+    Resend,
+}

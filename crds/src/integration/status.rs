@@ -1,0 +1,88 @@
+//! What the operator says of an Integration.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the operator last saw of an Integration. Only the operator writes it: changes of conditions at once, figures at most once a
+/// minute.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct IntegrationStatus {
+    /// Generation of the spec that this status describes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready, PlanCompiled, WorkerAvailable, Synced and DeadLettersEmpty, and kstatus' Reconciling and Stalled while they are true.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// The plan that was published and the one the worker runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanStatus>,
+    /// Figures over all flows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync: Option<SyncStatus>,
+    /// Figures of each flow. At most 32.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub flows: Vec<FlowStatus>,
+}
+
+/// The plan that was published and the one the worker runs.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanStatus {
+    /// Hash of the plan the operator published last.
+    pub hash: String,
+    /// Hash of the plan the worker said it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied_hash: Option<String>,
+}
+
+/// Figures over all flows of an Integration.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncStatus {
+    /// Share of the deliveries of the last 24 hours that succeeded, for example `99.8%`. Absent while there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success: Option<String>,
+    /// When every flow was last read to its end: the earliest of the flows' times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_sync_time: Option<Time>,
+    /// Records waiting to be delivered.
+    pub queue_depth: i64,
+    /// Records in the dead letters.
+    pub dead_letters: i64,
+    /// Records whose write has an unknown outcome and that are held until a person decides.
+    #[serde(default)]
+    pub held: i64,
+}
+
+/// Figures of one flow.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct FlowStatus {
+    /// Name of the flow.
+    pub name: String,
+    /// Records written to the destination since the store began.
+    pub delivered: i64,
+    /// Records that needed no write, because the destination already has what they map to, or `when` left them out.
+    pub unchanged: i64,
+    /// Records waiting to be delivered.
+    pub queue_depth: i64,
+    /// Records in the dead letters.
+    pub dead_letters: i64,
+    /// When the flow was last read to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_sync_time: Option<Time>,
+    /// When the flow is read next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_run_time: Option<Time>,
+    /// Changes up to this time, by the source's clock, have been read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Time>,
+    /// The newest problem of the flow, without any record's values. At most 512 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}

@@ -1,0 +1,68 @@
+//! The credentials document: what the operator writes into a Connector's Secret and the worker reads from the mounted file. The shape only;
+//! values are held by types that print nothing, in the rooms that do I/O.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Current and previous version of a Connector's credentials. A version that is still pending never stands here.
+#[derive(Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialsDocument {
+    /// Name of the Connector.
+    pub connector: String,
+    /// The version to use.
+    pub current: CredentialVersion,
+    /// The version before it, which the vendor may still accept, or accept again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<CredentialVersion>,
+}
+
+/// One version of a Connector's credentials.
+#[derive(Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialVersion {
+    /// The store's id of this version.
+    pub version_id: String,
+    /// The values by key.
+    pub values: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for CredentialsDocument {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("CredentialsDocument")
+            .field("connector", &self.connector)
+            .field("current", &self.current)
+            .field("previous", &self.previous)
+            .finish()
+    }
+}
+
+impl std::fmt::Debug for CredentialVersion {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("CredentialVersion").field("version_id", &self.version_id).finish_non_exhaustive()
+    }
+}
+
+impl Drop for CredentialVersion {
+    fn drop(&mut self) {
+        // Zeroing is done without the `zeroize` crate's derive, because map keys are not secret and must keep their order.
+        for value in self.values.values_mut() {
+            zeroize::Zeroize::zeroize(value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn printing_credentials_shows_no_value() {
+        let version = CredentialVersion { version_id: "v1".into(), values: [("token".into(), "hush".into())].into() };
+        let document = CredentialsDocument { connector: "shopify".into(), current: version, previous: None };
+        let printed = format!("{document:?}");
+        assert!(printed.contains("v1") && !printed.contains("hush"), "{printed}");
+    }
+}

@@ -1,0 +1,365 @@
+//! A look at an expression's tokens before the recursive parser sees them: how deep it nests, and whether its literals
+//! are whole. It refuses what would overflow the parser's stack, and says how much stack the rest can need. It does not
+//! understand expressions; where it cannot follow the parser's lexer exactly, it refuses.
+
+use super::error::{Position, Problem};
+use super::limits::{MAX_NESTING, MAX_OPERATORS, MAX_SOURCE_BYTES};
+
+/// Bounds on the depth of what the parser will build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Depth {
+    /// Levels of brackets.
+    pub(super) nesting: usize,
+    /// Operators on one way from the root to a leaf.
+    pub(super) operators: usize,
+}
+
+/// Measures `source`, or says why it must not be parsed.
+pub(super) fn measure(source: &str) -> Result<Depth, Problem> {
+    if source.len() > MAX_SOURCE_BYTES {
+        return Err(Problem::new(
+            format!("the expression has {} bytes, and {MAX_SOURCE_BYTES} are the most", source.len()),
+            "split it over several fields, or prepare the value in the source system",
+        ));
+    }
+    let mut walk = Walk::default();
+    let mut rest = source;
+    while let Some(first) = rest.chars().next() {
+        let length = token_length(rest, first).map_err(|what| {
+            Problem::new(what, "close the literal, and write a backslash inside it as `\\\\`")
+                .at(Some(position_at(source, source.len() - rest.len())))
+        })?;
+        walk.token(&rest[..length]);
+        walk.check().map_err(|problem| problem.at(Some(position_at(source, source.len() - rest.len()))))?;
+        rest = &rest[length..];
+    }
+    Ok(walk.finish())
+}
+
+/// Line and column of the byte at `offset`.
+pub(super) fn position_at(source: &str, offset: usize) -> Position {
+    let before = &source[..offset];
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    Position {
+        line: before.matches('\n').count() + 1,
+        column: before[line_start..].chars().count() + 1,
+    }
+}
+
+/// One level of brackets, or the whole expression.
+#[derive(Debug, Default, Clone, Copy)]
+struct Level {
+    /// Operators that chain in the operand of the current `&&`, `||`, `?` or `:`.
+    chain: usize,
+    /// Deepest brackets inside that operand, in operators.
+    inside: usize,
+    /// Deepest operand so far, in operators.
+    operand: usize,
+    /// `?` so far: each nests what follows.
+    conditionals: usize,
+    /// `&&` and `||` so far; the parser balances them into a tree.
+    connectives: usize,
+    /// Deepest of the items before the last comma.
+    item: usize,
+}
+
+impl Level {
+    fn end_operand(&mut self) {
+        self.operand = self.operand.max(self.chain + self.inside);
+        self.chain = 0;
+        self.inside = 0;
+    }
+
+    fn end_item(&mut self) {
+        self.end_operand();
+        let tree = usize::try_from((self.connectives + 1).ilog2()).unwrap_or(usize::MAX) + usize::from(self.connectives > 0);
+        self.item = self.item.max(self.operand + self.conditionals + tree);
+        self.operand = 0;
+        self.conditionals = 0;
+        self.connectives = 0;
+    }
+
+    fn depth(mut self) -> usize {
+        self.end_item();
+        self.item
+    }
+}
+
+#[derive(Debug, Default)]
+struct Walk {
+    outer: Vec<Level>,
+    level: Level,
+    deepest_nesting: usize,
+    previous: Option<char>,
+}
+
+impl Walk {
+    fn token(&mut self, token: &str) {
+        let Some(first) = token.chars().next() else {
+            return;
+        };
+        if first.is_whitespace() || token.starts_with("//") {
+            return;
+        }
+        match token {
+            "(" | "[" | "{" => {
+                // An index follows what it indexes, as in `a[0][0]`; other brackets stand in an operator's place.
+                self.level.chain += usize::from(token == "[");
+                self.outer.push(std::mem::take(&mut self.level));
+                self.deepest_nesting = self.deepest_nesting.max(self.outer.len());
+            }
+            ")" | "]" | "}" => {
+                if let Some(mut around) = self.outer.pop() {
+                    around.inside = around.inside.max(self.level.depth());
+                    self.level = around;
+                }
+            }
+            "," => self.level.end_item(),
+            ":" => self.level.end_operand(),
+            "&&" | "||" => {
+                self.level.end_operand();
+                self.level.connectives += 1;
+            }
+            "?" if !matches!(self.previous, Some('.' | '[' | '{' | ',')) => {
+                self.level.end_operand();
+                self.level.conditionals += 1;
+            }
+            "." | "+" | "-" | "*" | "/" | "%" | "!" | "<" | ">" | "<=" | ">=" | "==" | "!=" | "in" => self.level.chain += 1,
+            _ => {}
+        }
+        self.previous = Some(first);
+    }
+
+    /// The depth the levels so far add up to if everything ended here.
+    fn operators(&self) -> usize {
+        self.outer.iter().rev().fold(self.level.depth(), |inside, around| {
+            let mut around = *around;
+            around.inside = around.inside.max(inside);
+            around.depth()
+        })
+    }
+
+    fn check(&self) -> Result<(), Problem> {
+        if self.outer.len() > MAX_NESTING {
+            return Err(Problem::new(
+                format!("brackets nest more than {MAX_NESTING} levels deep"),
+                "split the expression over several fields",
+            ));
+        }
+        if self.operators() > MAX_OPERATORS {
+            return Err(Problem::new(
+                format!("more than {MAX_OPERATORS} operators depend on each other"),
+                "split the expression over several fields, or write alternatives as a list: `x in [\"a\", \"b\"]`",
+            ));
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Depth {
+        Depth {
+            nesting: self.deepest_nesting,
+            operators: self.operators(),
+        }
+    }
+}
+
+/// The length in bytes of the token that `rest` begins with.
+fn token_length(rest: &str, first: char) -> Result<usize, String> {
+    if first.is_ascii_alphabetic() || first == '_' {
+        let word = word_length(rest);
+        return match literal_prefix(&rest[..word], &rest[word..]) {
+            Some(raw) => Ok(word + quoted_length(&rest[word..], raw)?),
+            None => Ok(word),
+        };
+    }
+    if first == '"' || first == '\'' {
+        return quoted_length(rest, false);
+    }
+    if first == '`' {
+        return quoted_name_length(rest);
+    }
+    if let Some(length) = number_length(rest) {
+        return Ok(length);
+    }
+    if rest.starts_with("//") {
+        return Ok(rest.find('\n').unwrap_or(rest.len()));
+    }
+    if ["&&", "||", "==", "!=", "<=", ">="].iter().any(|operator| rest.starts_with(operator)) {
+        return Ok(2);
+    }
+    Ok(first.len_utf8())
+}
+
+/// The length in bytes of the number that `rest` begins with. Numbers matter because what follows one, as `r"` in
+/// `1e5r"`, would read differently as part of a word.
+fn number_length(rest: &str) -> Option<usize> {
+    let bytes = rest.as_bytes();
+    let digits = |from: usize| bytes[from.min(bytes.len())..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let suffix = |at: usize| usize::from(matches!(bytes.get(at), Some(b'u' | b'U')));
+    if rest.starts_with("0x") {
+        let hexadecimal = bytes[2..].iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        if hexadecimal > 0 {
+            return Some(2 + hexadecimal + suffix(2 + hexadecimal));
+        }
+    }
+    let whole = digits(0);
+    let fraction = match bytes.get(whole) {
+        Some(b'.') => digits(whole + 1),
+        _ => 0,
+    };
+    if whole == 0 && fraction == 0 {
+        return None;
+    }
+    let length = if fraction > 0 { whole + 1 + fraction } else { whole };
+    if matches!(bytes.get(length), Some(b'e' | b'E')) {
+        let sign = usize::from(matches!(bytes.get(length + 1), Some(b'+' | b'-')));
+        let exponent = digits(length + 1 + sign);
+        if exponent > 0 {
+            return Some(length + 1 + sign + exponent);
+        }
+    }
+    Some(if fraction == 0 { length + suffix(length) } else { length })
+}
+
+/// The length in bytes of the quoted field name that `rest` begins with.
+fn quoted_name_length(rest: &str) -> Result<usize, String> {
+    let inside = rest[1..]
+        .find(|character: char| !character.is_ascii_alphanumeric() && !matches!(character, '_' | '.' | '-' | '/' | ' '))
+        .unwrap_or(rest.len() - 1);
+    if inside > 0 && rest[1 + inside..].starts_with('`') {
+        Ok(inside + 2)
+    } else {
+        Err("a quoted name is not closed, or has more than letters, digits, `_`, `.`, `-`, `/` and spaces".to_owned())
+    }
+}
+
+fn word_length(rest: &str) -> usize {
+    rest.find(|character: char| !character.is_ascii_alphanumeric() && character != '_').unwrap_or(rest.len())
+}
+
+/// Whether `word` is the prefix of the string or bytes literal that `after` begins with, and if so whether it is raw.
+fn literal_prefix(word: &str, after: &str) -> Option<bool> {
+    if !after.starts_with(['"', '\'']) {
+        return None;
+    }
+    match word {
+        "b" | "B" => Some(false),
+        "r" | "R" | "br" | "bR" | "Br" | "BR" => Some(true),
+        _ => None,
+    }
+}
+
+/// The length in bytes of the string literal that `rest` begins with. It is an error if the literal is not closed or
+/// has an escape that the language does not know: the parser would go on lexing behind the error, inside what was meant
+/// to be text.
+fn quoted_length(rest: &str, raw: bool) -> Result<usize, String> {
+    let single = &rest[..1];
+    let triple = single.repeat(3);
+    let long = rest.starts_with(&triple);
+    let quote = if long { triple.as_str() } else { single };
+    let mut at = quote.len();
+    loop {
+        let left = &rest[at..];
+        if left.starts_with(quote) {
+            return Ok(at + quote.len());
+        }
+        match left.chars().next() {
+            None => return Err("a text literal is not closed".to_owned()),
+            Some('\n' | '\r') if !long => return Err("a text literal is not closed before the end of its line".to_owned()),
+            Some('\\') if !raw => at += escape_length(left)?,
+            Some(character) => at += character.len_utf8(),
+        }
+    }
+}
+
+/// The length in bytes of the escape sequence that `rest` begins with.
+fn escape_length(rest: &str) -> Result<usize, String> {
+    let bytes = rest.as_bytes();
+    let hexadecimal = |count: usize| {
+        let digits = bytes.get(2..2 + count)?;
+        digits.iter().all(u8::is_ascii_hexdigit).then_some(2 + count)
+    };
+    let length = match bytes.get(1) {
+        Some(b'a' | b'b' | b'f' | b'n' | b'r' | b't' | b'v' | b'"' | b'\'' | b'\\' | b'?' | b'`') => Some(2),
+        Some(b'x' | b'X') => hexadecimal(2),
+        Some(b'u') => hexadecimal(4),
+        Some(b'U') => hexadecimal(8),
+        Some(b'0'..=b'3') => match bytes.get(2..4) {
+            Some([b'0'..=b'7', b'0'..=b'7']) => Some(4),
+            _ => None,
+        },
+        _ => None,
+    };
+    length.ok_or_else(|| "a text literal has an escape that does not exist".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn depth(source: &str) -> Depth {
+        measure(source).unwrap()
+    }
+
+    #[test]
+    fn brackets_in_text_and_comments_do_not_nest() {
+        for source in [
+            r#""(((""#,
+            r#"'(\'('"#,
+            r#"r"(\""#,
+            "'''('(\n'''",
+            "1 // ((((",
+            "b'(('",
+            "record.`a-b c`",
+        ] {
+            assert_eq!(depth(source).nesting, 0, "{source}");
+        }
+        assert_eq!(depth("f([{1: 2}])").nesting, 3);
+    }
+
+    #[test]
+    fn unfinished_literals_are_refused() {
+        for source in ["\"a", "'a\nb'", "'''a", "\"\\q\"", "\"\\u12\"", "r'", "`a", "`a(`", "``"] {
+            assert!(measure(source).is_err(), "{source}");
+        }
+    }
+
+    #[test]
+    fn a_raw_literal_behind_a_number_is_seen() {
+        assert_eq!(depth(r#"1e5r"\"(("#).nesting, 2);
+        assert_eq!(depth(r#".5e5r"\"(("#).nesting, 2);
+        assert_eq!(depth(r#"7ur"\"(("#).nesting, 2);
+        assert_eq!(depth(r#"0x1b"\"((""#).nesting, 0);
+    }
+
+    #[test]
+    fn chains_add_up_and_alternatives_do_not() {
+        assert_eq!(depth("a + b + c").operators, 2);
+        assert_eq!(depth("a.b.c[0]").operators, 3);
+        assert_eq!(depth("f(a.b, c.d)").operators, 1);
+        assert_eq!(depth("f(a + b, (c + d) * e)").operators, 2);
+        assert!(depth(&["record.a == 1"; 100].join(" || ")).operators < 12);
+    }
+
+    #[test]
+    fn deep_sources_are_refused() {
+        for open in ["(", "[", "{1:", "f("] {
+            assert!(measure(&open.repeat(MAX_NESTING)).is_ok(), "{open}");
+            assert!(measure(&open.repeat(MAX_NESTING + 1)).is_err(), "{open}");
+        }
+        for link in ["!", "-", "+1", ".a", "[0]", "a?b:", "<1", ".a()"] {
+            assert!(measure(&link.repeat(MAX_OPERATORS)).is_ok(), "{link}");
+            assert!(measure(&link.repeat(MAX_OPERATORS + 1)).is_err(), "{link}");
+        }
+        assert!(measure(&"x".repeat(MAX_SOURCE_BYTES)).is_ok());
+        assert!(measure(&"x".repeat(MAX_SOURCE_BYTES + 1)).is_err());
+    }
+
+    #[test]
+    fn positions_count_characters_from_one() {
+        let source = "é + 1\n  + 'a";
+        assert_eq!(position_at(source, 0), Position { line: 1, column: 1 });
+        assert_eq!(position_at(source, source.find('+').unwrap()), Position { line: 1, column: 3 });
+        assert_eq!(measure(source).unwrap_err().position, Some(Position { line: 2, column: 5 }));
+    }
+}

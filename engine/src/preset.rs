@@ -1,0 +1,192 @@
+//! Vendor presets: what is known of a vendor's API once, and how a Connector's spec is laid over it. Members that the spec sets win;
+//! streams and operations are merged by name, member by member. The presets themselves are data, in `connectors/`.
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use crosstie_crds::{
+    ConnectorSpec,
+    connector::{Authentication, Operation, RateLimit, Stream},
+};
+use serde::{Deserialize, Serialize};
+
+/// What is known of a vendor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Preset {
+    /// Name, as `spec.preset` has it.
+    pub name: String,
+    /// Version that applies when a Connector names none.
+    #[serde(default)]
+    pub api_version: Option<String>,
+    /// How requests are authenticated.
+    #[serde(default)]
+    pub auth: Option<Authentication>,
+    /// What the vendor allows.
+    #[serde(default)]
+    pub rate_limit: Option<RateLimit>,
+    /// Response header with the version that was really served.
+    #[serde(default)]
+    pub served_version_header: Option<String>,
+    /// Response header with the vendor's id of a request.
+    #[serde(default)]
+    pub request_id_header: Option<String>,
+    /// Statuses beside 401 that mean the credentials were refused.
+    #[serde(default)]
+    pub credential_rejection_statuses: Vec<u16>,
+    /// What can be read.
+    #[serde(default)]
+    pub streams: Vec<Stream>,
+    /// What can be written.
+    #[serde(default)]
+    pub operations: Vec<Operation>,
+}
+
+const SOURCES: [&str; 2] = [include_str!("../../connectors/netsuite.yaml"), include_str!("../../connectors/shopify.yaml")];
+
+// A preset that does not parse would be missing here; a test makes sure that none is.
+static PRESETS: LazyLock<BTreeMap<String, Preset>> = LazyLock::new(|| {
+    let presets = SOURCES.iter().filter_map(|source| serde_saphyr::from_str::<Preset>(source).ok());
+    presets.map(|preset| (preset.name.clone(), preset)).collect()
+});
+
+/// The preset of a name.
+pub fn find(name: &str) -> Option<&'static Preset> {
+    PRESETS.get(name)
+}
+
+/// The names of all presets, sorted.
+pub fn names() -> Vec<&'static str> {
+    PRESETS.keys().map(String::as_str).collect()
+}
+
+/// A Connector's spec laid over its preset. Nothing is resolved or checked yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Merged {
+    /// The spec's, or the preset's default.
+    pub api_version: Option<String>,
+    /// The spec's, or the preset's.
+    pub auth: Option<Authentication>,
+    /// The spec's members over the preset's.
+    pub rate_limit: RateLimit,
+    /// Both, merged by name.
+    pub streams: Vec<Stream>,
+    /// Both, merged by name.
+    pub operations: Vec<Operation>,
+    /// The preset's.
+    pub served_version_header: Option<String>,
+    /// The preset's.
+    pub request_id_header: Option<String>,
+    /// The preset's.
+    pub credential_rejection_statuses: Vec<u16>,
+}
+
+/// Lays a spec over a preset, or over nothing.
+pub fn merge(spec: &ConnectorSpec, preset: Option<&Preset>) -> Merged {
+    let of = |field: fn(&Preset) -> Option<String>| preset.and_then(field);
+    Merged {
+        api_version: spec.api_version.clone().or_else(|| of(|preset| preset.api_version.clone())),
+        auth: spec.auth.clone().or_else(|| preset?.auth.clone()),
+        rate_limit: merge_rates(spec.rate_limit.as_ref(), preset.and_then(|preset| preset.rate_limit.as_ref())),
+        streams: merge_named(preset.map_or(&[], |preset| &preset.streams), &spec.streams, |stream| &stream.name, merge_streams),
+        operations: merge_named(
+            preset.map_or(&[], |preset| &preset.operations),
+            &spec.operations,
+            |operation| &operation.name,
+            merge_operations,
+        ),
+        served_version_header: of(|preset| preset.served_version_header.clone()),
+        request_id_header: of(|preset| preset.request_id_header.clone()),
+        credential_rejection_statuses: preset.map(|preset| preset.credential_rejection_statuses.clone()).unwrap_or_default(),
+    }
+}
+
+fn merge_rates(over: Option<&RateLimit>, under: Option<&RateLimit>) -> RateLimit {
+    let member = |field: fn(&RateLimit) -> Option<u32>| over.and_then(field).or_else(|| under.and_then(field));
+    RateLimit {
+        requests: member(|rate| rate.requests),
+        per_seconds: member(|rate| rate.per_seconds),
+        concurrency: member(|rate| rate.concurrency),
+        group: over.and_then(|rate| rate.group.clone()),
+    }
+}
+
+fn merge_named<T: Clone>(under: &[T], over: &[T], name: fn(&T) -> &String, merge: fn(&T, &T) -> T) -> Vec<T> {
+    let mut merged: Vec<T> = under
+        .iter()
+        .map(|item| over.iter().find(|other| name(other) == name(item)).map_or_else(|| item.clone(), |other| merge(item, other)))
+        .collect();
+    merged.extend(over.iter().filter(|item| !under.iter().any(|other| name(other) == name(item))).cloned());
+    merged
+}
+
+fn merge_streams(under: &Stream, over: &Stream) -> Stream {
+    Stream {
+        name: over.name.clone(),
+        path: over.path.clone().or_else(|| under.path.clone()),
+        query: merge_maps(&under.query, &over.query),
+        records: over.records.clone().or_else(|| under.records.clone()),
+        key: over.key.clone().or_else(|| under.key.clone()),
+        version: over.version.clone().or_else(|| under.version.clone()),
+        cursor: over.cursor.clone().or_else(|| under.cursor.clone()),
+        pagination: over.pagination.clone().or_else(|| under.pagination.clone()),
+    }
+}
+
+fn merge_operations(under: &Operation, over: &Operation) -> Operation {
+    Operation {
+        name: over.name.clone(),
+        method: over.method.or(under.method),
+        path: over.path.clone().or_else(|| under.path.clone()),
+        query: merge_maps(&under.query, &over.query),
+        headers: merge_maps(&under.headers, &over.headers),
+        identifier: over.identifier.clone().or_else(|| under.identifier.clone()),
+        outcome: over.outcome.clone().or_else(|| under.outcome.clone()),
+    }
+}
+
+fn merge_maps<T: Clone>(under: &BTreeMap<String, T>, over: &BTreeMap<String, T>) -> BTreeMap<String, T> {
+    let mut merged = under.clone();
+    merged.extend(over.iter().map(|(name, value)| (name.clone(), value.clone())));
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_parses_and_is_found_by_its_name() {
+        for source in SOURCES {
+            let preset: Preset = serde_saphyr::from_str(source).unwrap();
+            assert_eq!(find(&preset.name), Some(&preset));
+        }
+    }
+
+    fn shopify(spec: serde_json::Value) -> Merged {
+        let mut whole = serde_json::json!({"baseURL": "https://x", "credentials": {}});
+        whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        merge(&serde_json::from_value(whole).unwrap(), find("Shopify"))
+    }
+
+    #[test]
+    fn what_the_spec_sets_wins_member_by_member() {
+        let merged = shopify(serde_json::json!({
+            "rateLimit": {"concurrency": 8},
+            "streams": [{"name": "orders", "query": {"limit": "50"}}, {"name": "extra", "path": "/x"}],
+        }));
+        assert_eq!((merged.rate_limit.requests, merged.rate_limit.concurrency), (Some(40), Some(8)));
+        let orders = &merged.streams[0];
+        assert_eq!(orders.query["limit"].0, "50");
+        assert_eq!(orders.query["status"].0, "any");
+        assert_eq!(orders.key.as_deref(), Some("/id"));
+        assert_eq!(merged.streams.iter().map(|stream| stream.name.as_str()).collect::<Vec<_>>(), ["orders", "customers", "extra"]);
+        assert_eq!(merged.api_version.as_deref(), Some("2026-07"));
+    }
+
+    #[test]
+    fn a_union_of_the_spec_replaces_the_presets_whole() {
+        let merged = shopify(serde_json::json!({"auth": {"bearer": {"token": "{t}"}}}));
+        let auth = merged.auth.unwrap();
+        assert!(auth.header.is_none() && auth.bearer.is_some());
+    }
+}

@@ -1,0 +1,159 @@
+//! Templates: text with `{name}` to be replaced. Parsed once; filling one names what is missing. What a name stands for (a credential, a
+//! field of the body, the API version) is the caller's business.
+
+use serde::{Deserialize, Serialize};
+
+/// A parsed template. Serialises as its text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Name(String),
+}
+
+/// Why a text is no template, or a template cannot be filled.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// An opening brace without its closing one, or nothing between them.
+    #[error("`{text}` has an unfinished or empty {{name}}: write a name between braces, such as {{token}}")]
+    Malformed {
+        /// The whole text.
+        text: String,
+    },
+    /// Nothing is known by that name.
+    #[error("there is no `{name}` to put in")]
+    Missing {
+        /// The name.
+        name: String,
+    },
+}
+
+impl Template {
+    /// Parses a text.
+    ///
+    /// # Errors
+    /// [`TemplateError::Malformed`].
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        let malformed = || TemplateError::Malformed { text: text.to_owned() };
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some(open) = rest.find('{') {
+            let (before, after) = rest.split_at(open);
+            let after = &after[1..];
+            let close = after.find('}').ok_or_else(malformed)?;
+            let name = &after[..close];
+            if name.is_empty() || name.contains(['{', ' ']) {
+                return Err(malformed());
+            }
+            if !before.is_empty() {
+                parts.push(Part::Text(before.to_owned()));
+            }
+            parts.push(Part::Name(name.to_owned()));
+            rest = &after[close + 1..];
+        }
+        if !rest.is_empty() {
+            parts.push(Part::Text(rest.to_owned()));
+        }
+        Ok(Self { parts })
+    }
+
+    /// The names to be replaced, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Name(name) => Some(name.as_str()),
+            Part::Text(_) => None,
+        })
+    }
+
+    /// Replaces every name by what `value` gives for it.
+    ///
+    /// # Errors
+    /// [`TemplateError::Missing`] when `value` gives nothing.
+    pub fn fill(&self, value: impl Fn(&str) -> Option<String>) -> Result<String, TemplateError> {
+        let mut out = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => out.push_str(text),
+                Part::Name(name) => {
+                    out.push_str(&value(name).ok_or_else(|| TemplateError::Missing { name: name.clone() })?);
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// Replaces one name everywhere and keeps the others.
+    #[must_use]
+    pub fn bind(self, name: &str, value: &str) -> Self {
+        let mut parts: Vec<Part> = Vec::with_capacity(self.parts.len());
+        for part in self.parts {
+            let part = match part {
+                Part::Name(found) if found == name => Part::Text(value.to_owned()),
+                Part::Name(_) | Part::Text(_) => part,
+            };
+            // Neighbouring texts become one, so that a bound template equals the one parsed from its own text.
+            match (parts.last_mut(), part) {
+                (Some(Part::Text(before)), Part::Text(text)) => before.push_str(&text),
+                (_, part) => parts.push(part),
+            }
+        }
+        Self { parts }
+    }
+}
+
+impl std::fmt::Display for Template {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => formatter.write_str(text)?,
+                Part::Name(name) => write!(formatter, "{{{name}}}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl TryFrom<String> for Template {
+    type Error = TemplateError;
+    fn try_from(text: String) -> Result<Self, TemplateError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Template> for String {
+    fn from(template: Template) -> Self {
+        template.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_replaced_and_missing_ones_are_named() {
+        let template = Template::parse("{email}/token:{token}").unwrap();
+        let known = |name: &str| (name == "email").then(|| "ops@example.com".to_owned());
+        assert_eq!(template.fill(known), Err(TemplateError::Missing { name: "token".into() }));
+        let filled = template.bind("token", "t").fill(known).unwrap();
+        assert_eq!(filled, "ops@example.com/token:t");
+    }
+
+    #[test]
+    fn unfinished_names_are_refused() {
+        for text in ["{", "{}", "a{b", "{a b}", "{{x}"] {
+            assert!(Template::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_template_prints_as_it_was_written() {
+        let text = "/admin/{apiVersion}/x/{body.id}.json";
+        assert_eq!(Template::parse(text).unwrap().to_string(), text);
+    }
+}

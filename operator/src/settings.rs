@@ -1,0 +1,221 @@
+//! The operator's command line and environment. Parsing and checking of settings only: what they do is decided elsewhere.
+
+use std::net::SocketAddr;
+
+use clap::{Parser, ValueEnum};
+use ipnet::IpNet;
+
+use crate::{plan::objects::WorkerTemplate, vault::policy::SecretNamePolicy};
+
+/// Turns Connectors and Integrations into running sync workers, injects credentials from AWS Secrets Manager and follows
+/// their rotation.
+///
+/// AWS is reached with the SDK's default chain: a web identity (IRSA), EKS Pod Identity, or keys in the environment;
+/// AWS_REGION and AWS_ENDPOINT_URL are honoured.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "crosstie-operator", version, about, max_term_width = 100)]
+pub struct Settings {
+    /// Image that sync workers run, for example registry.example.com/crosstie-worker:0.1.0
+    #[arg(long, env = "CROSSTIE_WORKER_IMAGE", help_heading = "Workers")]
+    pub worker_image: String,
+
+    /// When the kubelet pulls that image
+    #[arg(
+        long,
+        env = "CROSSTIE_WORKER_IMAGE_PULL_POLICY",
+        value_enum,
+        default_value = "if-not-present",
+        ignore_case = true,
+        help_heading = "Workers"
+    )]
+    pub worker_image_pull_policy: PullPolicy,
+
+    /// Names of pull secrets that workers use, in each worker's own namespace; separated by commas
+    #[arg(long, env = "CROSSTIE_WORKER_IMAGE_PULL_SECRETS", value_delimiter = ',', help_heading = "Workers")]
+    pub worker_image_pull_secrets: Vec<String>,
+
+    /// Make a NetworkPolicy for each worker: ingress to its health port only, egress anywhere but to the cloud's metadata address
+    #[arg(
+        long,
+        env = "CROSSTIE_WORKER_NETWORK_POLICIES",
+        default_value_t = true,
+        action = clap::ArgAction::Set,
+        value_name = "true|false",
+        help_heading = "Workers"
+    )]
+    pub worker_network_policies: bool,
+
+    /// Private address ranges, in CIDR notation, that vendors may have; separated by commas. All private ranges are refused
+    /// otherwise
+    #[arg(long, env = "CROSSTIE_EGRESS_ALLOW_CIDRS", value_delimiter = ',', help_heading = "Workers")]
+    pub egress_allow_cidrs: Vec<IpNet>,
+
+    /// Namespaces to work in, separated by commas; Roles there are enough. All namespaces when left out
+    #[arg(long, env = "CROSSTIE_NAMESPACES", value_delimiter = ',', help_heading = "Kubernetes")]
+    pub namespaces: Vec<String>,
+
+    /// Namespace the operator runs in, where its Lease lives
+    #[arg(long, env = "CROSSTIE_OPERATOR_NAMESPACE", default_value = "crosstie-system", help_heading = "Kubernetes")]
+    pub operator_namespace: String,
+
+    /// Name of the Lease by which one of several replicas is elected
+    #[arg(long, env = "CROSSTIE_LEASE_NAME", default_value = "crosstie-operator", help_heading = "Kubernetes")]
+    pub lease_name: String,
+
+    /// Name of this replica in the Lease and in Events; its pod's name. The host's name when left out
+    #[arg(long, env = "POD_NAME", help_heading = "Kubernetes")]
+    pub identity: Option<String>,
+
+    /// Objects of a kind that are worked on at the same moment
+    #[arg(
+        long,
+        env = "CROSSTIE_CONCURRENCY",
+        default_value_t = 8,
+        value_parser = clap::value_parser!(u16).range(1..=256),
+        help_heading = "Kubernetes"
+    )]
+    pub concurrency: u16,
+
+    /// How often each secret is looked at for a new version, in seconds. 1 to 86400
+    #[arg(
+        long,
+        env = "CROSSTIE_SWEEP_INTERVAL_SECONDS",
+        default_value_t = 300,
+        value_parser = clap::value_parser!(u32).range(1..=86_400),
+        help_heading = "Credentials"
+    )]
+    pub sweep_interval_seconds: u32,
+
+    /// Names of secrets a Connector may use, separated by commas: `*` stands for anything, `{namespace}` for the
+    /// Connector's namespace
+    #[arg(
+        long,
+        env = "CROSSTIE_SECRET_NAME_POLICY",
+        value_delimiter = ',',
+        default_value = "{namespace}/*",
+        help_heading = "Credentials"
+    )]
+    pub secret_name_policy: Vec<String>,
+
+    /// How logs are written, the workers' as well
+    #[arg(
+        long,
+        env = "CROSSTIE_LOG_FORMAT",
+        value_enum,
+        default_value = "json",
+        ignore_case = true,
+        help_heading = "Telemetry"
+    )]
+    pub log_format: LogFormat,
+
+    /// What is logged: a level, or directives such as info,crosstie_operator=debug
+    #[arg(long, env = "CROSSTIE_LOG_FILTER", default_value = "info", help_heading = "Telemetry")]
+    pub log_filter: String,
+
+    /// Where /healthz, /readyz and /metrics are served
+    #[arg(long, env = "CROSSTIE_LISTEN", default_value = "0.0.0.0:8080", help_heading = "Telemetry")]
+    pub listen: SocketAddr,
+}
+
+/// When the kubelet pulls an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PullPolicy {
+    /// At every start.
+    #[value(alias = "Always")]
+    Always,
+    /// When the node does not have it.
+    #[value(alias = "IfNotPresent")]
+    IfNotPresent,
+    /// Never: the node has it.
+    #[value(alias = "Never")]
+    Never,
+}
+
+impl PullPolicy {
+    /// The word Kubernetes uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Always => "Always",
+            Self::IfNotPresent => "IfNotPresent",
+            Self::Never => "Never",
+        }
+    }
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people's eyes.
+    Text,
+}
+
+impl LogFormat {
+    /// The word that workers are given.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Text => "text",
+        }
+    }
+}
+
+impl Settings {
+    /// Name of this replica.
+    pub fn replica(&self) -> String {
+        let given = self.identity.clone().filter(|name| !name.is_empty());
+        given.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_else(|| format!("process-{}", std::process::id()))
+    }
+
+    /// What goes into every worker's pod.
+    pub fn worker_template(&self) -> WorkerTemplate {
+        WorkerTemplate {
+            image: self.worker_image.clone(),
+            pull_policy: self.worker_image_pull_policy.as_str(),
+            pull_secrets: self.worker_image_pull_secrets.iter().filter(|name| !name.is_empty()).cloned().collect(),
+            log_format: self.log_format.as_str(),
+            network_policy: self.worker_network_policies,
+        }
+    }
+
+    /// What goes into every plan.
+    pub fn compile_settings(&self) -> crosstie_engine::compile::Settings {
+        crosstie_engine::compile::Settings {
+            allow_cidrs: self.egress_allow_cidrs.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// Which secrets which namespace may use.
+    pub fn secret_names(&self) -> SecretNamePolicy {
+        SecretNamePolicy::new(self.secret_name_policy.iter().cloned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Settings::command().debug_assert();
+    }
+
+    #[test]
+    fn a_policy_is_written_as_kubernetes_writes_it() {
+        let arguments = ["crosstie-operator", "--worker-image", "w", "--worker-image-pull-policy", "Never"];
+        let settings = Settings::try_parse_from(arguments).unwrap();
+        assert_eq!(settings.worker_image_pull_policy, PullPolicy::Never);
+        let arguments = ["crosstie-operator", "--worker-image", "w", "--worker-image-pull-policy", "IfNotPresent"];
+        let settings = Settings::try_parse_from(arguments).unwrap();
+        assert_eq!(settings.worker_image_pull_policy.as_str(), "IfNotPresent");
+    }
+
+    #[test]
+    fn a_range_that_is_no_range_is_refused() {
+        let arguments = ["crosstie-operator", "--worker-image", "w", "--egress-allow-cidrs", "10.0.0.0/8,ten"];
+        assert!(Settings::try_parse_from(arguments).is_err());
+    }
+}

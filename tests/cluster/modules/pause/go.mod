@@ -1,0 +1,3 @@
+module crosstie.test/pause
+
+go 1.26.0

@@ -1,0 +1,105 @@
+//! Objects deleted while in use and applied again, two Integrations on one Connector, suspension.
+
+use anyhow::{Context as _, Result, ensure};
+use crosstie_tests::{
+    shop::Shop,
+    wait::{Seen, until},
+};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_connector_deleted_while_used_is_missed_by_name_and_healed_by_applying_it_again() -> Result<()> {
+    let shop = Shop::open("deleted-connector").await?;
+    shop.add_orders(1, 3).await?;
+    shop.start().await?;
+    shop.world.kubectl.run(&["-n", &shop.namespace, "delete", "connector", "netsuite"]).await?;
+    let message = shop.ready("integration", "orders", "False", "ConnectorNotFound").await?;
+    ensure!(message.contains("netsuite"), "{message}");
+    shop.apply(&[&shop.destination()]).await?;
+    shop.ready("integration", "orders", "True", "Flowing").await?;
+    shop.add_orders(11, 2).await?;
+    shop.delivered(5).await?;
+    shop.exactly_once().await?;
+    shop.close().await
+}
+
+/// Everything in the namespace that carries the Integration's label.
+async fn owned(shop: &Shop) -> Result<Vec<String>> {
+    let kinds = "deployments,replicasets,pods,configmaps,serviceaccounts,roles,rolebindings,networkpolicies,syncreports,persistentvolumeclaims";
+    let objects = shop.world.kubectl.list(&shop.namespace, kinds).await?;
+    let labelled = objects.iter().filter(|object| object["metadata"]["labels"]["crosstie.dev/integration"] == "orders");
+    Ok(labelled.map(|object| format!("{}/{}", object["kind"], object["metadata"]["name"]).replace('"', "")).collect())
+}
+
+#[tokio::test]
+async fn a_deleted_integration_leaves_only_its_state_and_goes_on_where_it_was_when_applied_again() -> Result<()> {
+    let shop = Shop::open("deleted-integration").await?;
+    shop.add_orders(1, 20).await?;
+    shop.start().await?;
+    shop.delivered(20).await?;
+    ensure!(owned(&shop).await?.len() > 5, "owned objects carry no label");
+    shop.world.kubectl.run(&["-n", &shop.namespace, "delete", "integration", "orders"]).await?;
+    until("only the state is left", async || {
+        let left = owned(&shop).await?;
+        Ok(if left == ["PersistentVolumeClaim/orders-state"] { Seen::Yes(()) } else { Seen::NotYet(left.join(" ")) })
+    })
+    .await?;
+    shop.add_orders(101, 5).await?;
+    shop.netsuite.reset_stats().await?;
+    shop.apply(&[&shop.orders()?]).await?;
+    shop.ready("integration", "orders", "True", "Flowing").await?;
+    shop.delivered(25).await?;
+    let writes = shop.netsuite.stats().await?.writes;
+    ensure!(writes.applied == 5, "only the new orders were to be written: {writes:?}");
+    shop.close().await
+}
+
+#[tokio::test]
+async fn two_integrations_on_one_connector_share_its_allowance() -> Result<()> {
+    let shop = Shop::open("two-flows").await?;
+    shop.add_orders(1, 10).await?;
+    shop.start().await?;
+    let mut second = shop.orders()?;
+    second["metadata"]["name"] = json!("again");
+    second["spec"]["flows"][0]["map"]["externalId"] = json!("'again-' + string(record.id)");
+    shop.apply(&[&second]).await?;
+    shop.ready("integration", "again", "True", "Flowing").await?;
+    shop.delivered(20).await?;
+    for name in ["orders", "again"] {
+        until(&format!("{name} keeps to half of the allowance"), async || {
+            let shares = shop.world.kubectl.get(&shop.namespace, "configmap", &format!("{name}-shares")).await?;
+            let shares = shares.context("no shares are published")?;
+            let shares: Value = serde_json::from_str(shares["data"]["shares.json"].as_str().context("no document")?)?;
+            let half = shares["source"]["requests"] == 500 && shares["destination"]["concurrency"] == 2;
+            Ok(if half { Seen::Yes(()) } else { Seen::NotYet(shares.to_string()) })
+        })
+        .await?;
+    }
+    let connector = shop.world.kubectl.get(&shop.namespace, "connector", "shopify").await?.context("no connector")?;
+    ensure!(connector["status"]["integrations"] == 2, "{}", connector["status"]);
+    shop.exactly_once().await?;
+    shop.close().await
+}
+
+#[tokio::test]
+async fn a_suspended_integration_says_so_and_misses_nothing_when_it_is_resumed() -> Result<()> {
+    let shop = Shop::open("suspended").await?;
+    shop.add_orders(1, 3).await?;
+    shop.start().await?;
+    shop.delivered(3).await?;
+    let mut orders = shop.orders()?;
+    orders["spec"]["suspend"] = json!(true);
+    shop.apply(&[&orders]).await?;
+    shop.ready("integration", "orders", "True", "Suspended").await?;
+    until("the worker is gone", async || {
+        let pods = shop.world.kubectl.list(&shop.namespace, "pods").await?;
+        Ok(if pods.is_empty() { Seen::Yes(()) } else { Seen::NotYet(format!("{} pods", pods.len())) })
+    })
+    .await?;
+    shop.add_orders(11, 3).await?;
+    shop.apply(&[&shop.orders()?]).await?;
+    shop.ready("integration", "orders", "True", "Flowing").await?;
+    shop.delivered(6).await?;
+    shop.exactly_once().await?;
+    shop.close().await
+}

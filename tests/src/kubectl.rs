@@ -1,0 +1,77 @@
+//! `kubectl` as a person uses it, with JSON in and out.
+
+use std::{path::PathBuf, process::Stdio};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+use tokio::{io::AsyncWriteExt as _, process::Command};
+
+use crate::cluster::{Cluster, run};
+
+/// `kubectl` for one cluster.
+#[derive(Clone, Debug)]
+pub struct Kubectl {
+    program: PathBuf,
+    kubeconfig: PathBuf,
+}
+
+impl Kubectl {
+    /// For a cluster.
+    pub fn new(cluster: &Cluster) -> Self {
+        Self { program: cluster.programs.join("kubectl"), kubeconfig: cluster.kubeconfig.clone() }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("--kubeconfig").arg(&self.kubeconfig).args(arguments);
+        command
+    }
+
+    /// Runs it and gives what it printed.
+    ///
+    /// # Errors
+    /// With everything it said, when it fails.
+    pub async fn run(&self, arguments: &[&str]) -> Result<String> {
+        run(&mut self.command(arguments)).await
+    }
+
+    /// Applies documents, given as YAML or JSON.
+    ///
+    /// # Errors
+    /// With what the API server said, when it refuses one.
+    pub async fn apply(&self, documents: &str) -> Result<String> {
+        let mut command = self.command(&["apply", "-f", "-"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut input = child.stdin.take().context("kubectl has no input")?;
+        input.write_all(documents.as_bytes()).await?;
+        drop(input);
+        let output = child.wait_with_output().await?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        if !output.status.success() {
+            bail!("kubectl apply failed: {said}");
+        }
+        Ok(said)
+    }
+
+    /// One object, or none when it does not exist.
+    ///
+    /// # Errors
+    /// When the API server cannot be asked.
+    pub async fn get(&self, namespace: &str, kind: &str, name: &str) -> Result<Option<Value>> {
+        let text = self.run(&["-n", namespace, "get", kind, name, "--ignore-not-found", "-o", "json"]).await?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(serde_json::from_str(&text).with_context(|| format!("kubectl get {kind} {name} gave no JSON"))?))
+    }
+
+    /// All objects of some kinds.
+    ///
+    /// # Errors
+    /// When the API server cannot be asked.
+    pub async fn list(&self, namespace: &str, kinds: &str) -> Result<Vec<Value>> {
+        let text = self.run(&["-n", namespace, "get", kinds, "-o", "json"]).await?;
+        let list: Value = serde_json::from_str(&text)?;
+        Ok(list["items"].as_array().cloned().unwrap_or_default())
+    }
+}

@@ -1,0 +1,31 @@
+//! A simulator of the vendors that Crosstie talks to: one HTTP server that speaks their dialects, holds state, counts
+//! what it received, and fails on request.
+//!
+//! A vendor's own paths live under `/{vendor}/{instance}/…`, the control API under `/_control/{vendor}/{instance}/…`.
+//! Every (vendor, instance) pair has state of its own, created on first use. To add a vendor, write one module with a
+//! `vendor::Vendor` and add one line to `vendor::REGISTRY`; everything shared (authentication, faults, limits,
+//! counting, versions) comes with it.
+//!
+//! Nothing of Crosstie itself may be imported here: a simulator that shares code with what it tests proves nothing.
+
+pub mod control;
+mod dispatch;
+mod fault;
+mod instance;
+mod ledger;
+mod limit;
+mod line;
+mod merge;
+mod message;
+mod netsuite;
+mod random;
+mod server;
+mod shopify;
+mod store;
+mod tokens;
+mod traffic;
+mod transmit;
+mod vendor;
+pub mod wire;
+
+pub use server::{Simulator, serve};

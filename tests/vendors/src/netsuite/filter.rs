@@ -1,0 +1,150 @@
+//! The `q` parameter of a collection: conditions joined by AND. Pure.
+//!
+//! The part of NetSuite's language that integrations use; anything else is refused rather than guessed.
+
+use serde_json::Value;
+
+/// All of these must hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Filter(Vec<Condition>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Condition {
+    field: String,
+    operator: Operator,
+    value: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    Is,
+    IsNot,
+    Contain,
+    StartWith,
+    Equal,
+}
+
+impl Filter {
+    /// Reads a filter.
+    ///
+    /// # Errors
+    /// A sentence that says what is not understood.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let words = words(text)?;
+        let conditions: Result<Vec<Condition>, String> = words.split(|word| word.is("AND")).map(condition).collect();
+        conditions.map(Self)
+    }
+
+    /// The external id that a record must have, when that is one of the conditions.
+    pub(super) fn external_id(&self) -> Option<&str> {
+        let found =
+            self.0.iter().find(|one| one.operator == Operator::Is && one.field.eq_ignore_ascii_case("externalId"));
+        found.map(|condition| condition.value.as_str())
+    }
+
+    /// Whether a record is asked for.
+    pub(super) fn holds(&self, record: &Value) -> bool {
+        self.0.iter().all(|condition| condition.holds(record))
+    }
+}
+
+impl Condition {
+    fn holds(&self, record: &Value) -> bool {
+        let field = record.as_object().and_then(|fields| {
+            fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(&self.field)).map(|(_, value)| value)
+        });
+        let text = match field {
+            None | Some(Value::Null) => String::new(),
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Object(reference)) => reference
+                .get("id")
+                .map(|id| id.as_str().map_or_else(|| id.to_string(), ToOwned::to_owned))
+                .unwrap_or_default(),
+            Some(other) => other.to_string(),
+        };
+        match self.operator {
+            Operator::Is | Operator::Equal => text == self.value,
+            Operator::IsNot => text != self.value,
+            Operator::Contain => text.contains(&self.value),
+            Operator::StartWith => text.starts_with(&self.value),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Word {
+    Bare(String),
+    Quoted(String),
+}
+
+impl Word {
+    fn is(&self, keyword: &str) -> bool {
+        matches!(self, Self::Bare(text) if text.eq_ignore_ascii_case(keyword))
+    }
+
+    fn text(&self) -> &str {
+        match self {
+            Self::Bare(text) | Self::Quoted(text) => text,
+        }
+    }
+}
+
+fn words(text: &str) -> Result<Vec<Word>, String> {
+    let mut words = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        if let Some(quoted) = rest.strip_prefix('"') {
+            let (value, after) =
+                quoted.split_once('"').ok_or_else(|| format!("a quotation is not closed in q: {text}"))?;
+            words.push(Word::Quoted(value.to_owned()));
+            rest = after.trim_start();
+        } else {
+            let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+            words.push(Word::Bare(rest[..end].to_owned()));
+            rest = rest[end..].trim_start();
+        }
+    }
+    Ok(words)
+}
+
+fn condition(words: &[Word]) -> Result<Condition, String> {
+    let [field, operator, value] = words else {
+        return Err("each condition in q has a field, an operator and a value, joined by AND".to_owned());
+    };
+    let operator = match operator.text().to_ascii_uppercase().as_str() {
+        "IS" => Operator::Is,
+        "IS_NOT" => Operator::IsNot,
+        "CONTAIN" => Operator::Contain,
+        "START_WITH" => Operator::StartWith,
+        "EQUAL" => Operator::Equal,
+        other => return Err(format!("the operator {other} in q is not supported here")),
+    };
+    Ok(Condition { field: field.text().to_owned(), operator, value: value.text().to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_external_id_is_found_with_its_spaces_and_ands() {
+        let filter = Filter::parse(r#"externalId IS "a AND b""#).unwrap();
+        assert_eq!(filter.external_id(), Some("a AND b"));
+    }
+
+    #[test]
+    fn conditions_are_joined() {
+        let filter = Filter::parse(r#"email START_WITH "a" AND entity EQUAL 5"#).unwrap();
+        assert!(filter.holds(&json!({"email": "ab", "entity": {"id": "5"}})));
+        assert!(!filter.holds(&json!({"email": "ab", "entity": {"id": "6"}})));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        for text in ["", "externalId IS", r#"externalId IS "x"#, "total BETWEEN 5", "a IS b OR c IS d"] {
+            assert!(Filter::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The store as the loops see it: what can be asked of it, and the promises behind each answer. Which database keeps them is decided below
+//! (`sqlite`); what a loop decides is decided in the loops.
+//!
+//! The promises every implementation keeps:
+//! - an answer to a change comes after the change is durable, and a change is made whole or not at all;
+//! - records of one key are handed out one at a time and in the order they came;
+//! - a claim ends when its guard is dropped, or with the process.
+
+mod change;
+mod error;
+pub mod sqlite;
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+
+pub use change::{
+    Burial, Claim, ClaimGuard, Claimed, DeadLetter, Failures, Figures, Incoming, IntentChange, Tidied, NewIntent, OpenIntent, Opened,
+    Postponement, Scope, ScopeId, Settled, Settlement, Taken, TakenPage,
+};
+pub use error::StoreError;
+
+/// What a store answers, sooner or later.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+/// A store, shared by the loops.
+pub type SharedStore = Arc<dyn Store>;
+
+/// Where cursors, queue, intents, ledger, dead letters and counters are kept.
+pub trait Store: Send + Sync {
+    /// The store's own id, made once: a UUID.
+    fn id(&self) -> &str;
+
+    /// Makes a scope known, if it is not yet, and says where reading it stands.
+    fn open_scope(&self, scope: Scope) -> Answer<'_, Opened>;
+
+    /// Takes a page: its records and the new state of reading, together. Records that are known already are dropped.
+    fn take_page(&self, page: TakenPage) -> Answer<'_, Taken>;
+
+    /// How many records wait or are claimed.
+    fn queue_depth(&self, scope: ScopeId) -> Answer<'_, u64>;
+
+    /// Hands out up to `limit` records that are due, of different keys, longest due first.
+    fn claim(&self, scope: ScopeId, limit: usize, now: Timestamp) -> Answer<'_, Claim>;
+
+    /// Stores what is about to be written. There must be no open intent for the key.
+    fn open_intent(&self, intent: NewIntent) -> Answer<'_, OpenIntent>;
+
+    /// Closes an intent as not applied; its record stays claimed.
+    fn close_intent(&self, sequence: i64) -> Answer<'_, ()>;
+
+    /// A claimed record is done: it leaves the queue, ledger and intent with it, and the key's next record is due.
+    fn settle(&self, settlement: Settlement) -> Answer<'_, ()>;
+
+    /// A claimed record waits on, at the head of its key.
+    fn postpone(&self, postponement: Postponement) -> Answer<'_, ()>;
+
+    /// A claimed record goes to the dead letters, and the key's next record is due.
+    fn bury(&self, burial: Burial) -> Answer<'_, ()>;
+
+    /// Makes every record due that waits only because the system failed it: the system's circuit decides from here on.
+    fn hasten(&self, scope: ScopeId, now: Timestamp) -> Answer<'_, ()>;
+
+    /// The identifier the destination gave a record.
+    fn identifier(&self, scope: ScopeId, key: String) -> Answer<'_, Option<String>>;
+
+    /// Counts of each scope, in the order asked for.
+    fn figures(&self, scopes: Vec<ScopeId>, now: Timestamp) -> Answer<'_, Vec<Figures>>;
+
+    /// Dead letters with an id above `after`, oldest first, at most `limit`.
+    fn dead_letters(&self, after: i64, limit: usize) -> Answer<'_, Vec<DeadLetter>>;
+
+    /// Puts dead letters at the end of their keys' queues, as if they had just been read. Says how many of the ids there were.
+    fn replay(&self, ids: Vec<i64>, now: Timestamp) -> Answer<'_, u64>;
+
+    /// Removes dead letters for good. Says how many of the ids there were.
+    fn discard(&self, ids: Vec<i64>) -> Answer<'_, u64>;
+
+    /// Removes what is too old or too much, and folds the log into the database.
+    fn tidy(&self, now: Timestamp) -> Answer<'_, Tidied>;
+
+    /// Finishes what was asked, folds the log into the database and releases the lock. Whatever is asked afterwards is refused.
+    fn close(&self) -> Answer<'_, ()>;
+}

@@ -1,0 +1,388 @@
+//! What is asked of a store and what it answers: types only. Nothing here is particular to a database.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crosstie_engine::{
+    delivery::{Intent, LedgerEntry, Seen},
+    plan::Operation,
+    retry::Tally,
+    version::Version,
+    window::PollState,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What state belongs to: a flow between two systems. The same flow between others begins anew.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Scope {
+    /// Name of the flow.
+    pub flow: String,
+    /// Name of the source's Connector.
+    pub source: String,
+    /// Name of the destination's Connector.
+    pub destination: String,
+}
+
+/// A scope's number in its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ScopeId(pub i64);
+
+/// A scope and where reading it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Its number.
+    pub id: ScopeId,
+    /// Where reading stands.
+    pub poll: PollState,
+    /// When it was last begun to be read, by the worker's clock.
+    pub last_run: Option<Timestamp>,
+    /// When it was last read to its end, by the worker's clock.
+    pub last_sync: Option<Timestamp>,
+}
+
+/// A page that was read, to be taken whole.
+#[derive(Clone, Debug)]
+pub struct TakenPage {
+    /// Where it belongs.
+    pub scope: ScopeId,
+    /// Its records, in order.
+    pub records: Vec<Incoming>,
+    /// The new state of reading.
+    pub poll: PollState,
+    /// When this read was begun.
+    pub run: Timestamp,
+    /// When the window was read to its end, if this page was its last.
+    pub synced: Option<Timestamp>,
+    /// The present.
+    pub now: Timestamp,
+}
+
+/// A record that came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Incoming {
+    /// One that can be delivered.
+    Record {
+        /// Its key.
+        key: String,
+        /// Its state.
+        seen: Seen,
+        /// The whole record as JSON.
+        payload: String,
+    },
+    /// One that has no key or no version; it goes straight to the dead letters.
+    Faulty {
+        /// Its key, or nothing when that is what it lacks.
+        key: String,
+        /// Hash of the whole record.
+        hash: String,
+        /// The whole record as JSON.
+        payload: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+}
+
+/// What became of a page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Records that wait now.
+    pub kept: u64,
+    /// Records that were known already.
+    pub known: u64,
+    /// Records that went to the dead letters.
+    pub buried: u64,
+    /// Records waiting in all.
+    pub depth: u64,
+}
+
+/// Records handed out.
+#[derive(Debug, Default)]
+pub struct Claim {
+    /// The records, each of another key.
+    pub records: Vec<Claimed>,
+    /// When the next one is due, if one waits for a time to come.
+    pub next_due: Option<Timestamp>,
+}
+
+/// A record handed out, with everything known of its key. No other record of the key is handed out while the guard lives.
+#[derive(Debug)]
+pub struct Claimed {
+    /// Its number in the queue; later records have higher ones.
+    pub id: i64,
+    /// Where it belongs.
+    pub scope: ScopeId,
+    /// Its key.
+    pub key: String,
+    /// Its state.
+    pub seen: Seen,
+    /// The whole record.
+    pub record: Value,
+    /// How often and how it failed.
+    pub failures: Failures,
+    /// What was settled last for the key.
+    pub ledger: Option<LedgerEntry>,
+    /// The write that is under way for it.
+    pub intent: Option<OpenIntent>,
+    /// Keeps the key.
+    pub guard: ClaimGuard,
+}
+
+/// Keeps a claimed key from being handed out again until it is dropped.
+#[derive(Debug)]
+pub struct ClaimGuard {
+    claims: Arc<Mutex<HashSet<i64>>>,
+    id: i64,
+}
+
+impl ClaimGuard {
+    /// Claims a record's id; nothing when it is claimed already.
+    pub fn claim(claims: &Arc<Mutex<HashSet<i64>>>, id: i64) -> Option<Self> {
+        let inserted = claims.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        inserted.then(|| Self { claims: Arc::clone(claims), id })
+    }
+}
+
+impl Drop for ClaimGuard {
+    fn drop(&mut self) {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
+/// How a record failed so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Failures {
+    /// Attempts that failed by the record's own fault.
+    pub attempts: u32,
+    /// Failures that could be the system's or the record's, and did not count.
+    pub unjudged: u32,
+    /// The operation's tally right after the last attempt; only good within the process that wrote it.
+    #[serde(with = "tally")]
+    pub tally: Option<Tally>,
+    /// No send before this time.
+    pub retry_at: Option<Timestamp>,
+    /// When it first failed.
+    pub first_failed_at: Option<Timestamp>,
+    /// The vendor's ids of the last failed requests, at most [`Failures::MOST_REQUEST_IDS`].
+    pub request_ids: Vec<String>,
+}
+
+impl Failures {
+    /// How many request ids are kept.
+    pub const MOST_REQUEST_IDS: usize = 8;
+}
+
+/// [`Tally`] as two numbers, because the engine's type is not made to be stored.
+mod tally {
+    use super::{Deserialize, Serialize, Tally};
+
+    pub fn serialize<S: serde::Serializer>(tally: &Option<Tally>, serializer: S) -> Result<S::Ok, S::Error> {
+        tally.map(|tally| (tally.well, tally.unwell)).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Tally>, D::Error> {
+        let numbers = Option::<(u64, u64)>::deserialize(deserializer)?;
+        Ok(numbers.map(|(well, unwell)| Tally { well, unwell }))
+    }
+}
+
+/// A write that was decided and stored, and is not settled yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenIntent {
+    /// What the protocol decides by.
+    pub intent: Intent,
+    /// The operation as it was when the write was decided; a changed plan does not change what is under way.
+    pub operation: Operation,
+    /// What is written.
+    pub body: Value,
+    /// Hash of the whole mapped body.
+    pub body_hash: String,
+    /// Whether the vendor refused it after an outcome had been in doubt: its key can tell nothing more.
+    pub refused: bool,
+}
+
+/// A write to be stored before its first call.
+#[derive(Clone, Debug)]
+pub struct NewIntent {
+    /// The claimed record's number in the queue.
+    pub record: i64,
+    /// Where it belongs.
+    pub scope: ScopeId,
+    /// Name of the flow; part of the idempotency key.
+    pub flow: String,
+    /// The record's key.
+    pub key: String,
+    /// The operation.
+    pub operation: Operation,
+    /// What will be written.
+    pub body: Value,
+    /// Hash of the whole mapped body.
+    pub body_hash: String,
+    /// The present.
+    pub now: Timestamp,
+}
+
+/// How a record was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It was written.
+    Delivered {
+        /// Hash of the whole mapped body.
+        body_hash: String,
+        /// The identifier the destination gave it, if it said.
+        identifier: Option<String>,
+    },
+    /// The destination has it already.
+    Unchanged {
+        /// Hash of the whole mapped body.
+        body_hash: String,
+    },
+    /// `when` leaves it out.
+    LeftOut,
+    /// A newer state was settled before; the ledger stays.
+    Superseded,
+}
+
+/// A claimed record that is done.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// Its number in the queue.
+    pub record: i64,
+    /// Where it belongs.
+    pub scope: ScopeId,
+    /// Its key.
+    pub key: String,
+    /// Its state.
+    pub seen: Seen,
+    /// How it was done.
+    pub how: Settled,
+    /// The present.
+    pub now: Timestamp,
+}
+
+/// What happens to a record's open intent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntentChange {
+    /// It stays as it is, or there is none.
+    Keep,
+    /// Every send was refused or never left.
+    Close,
+    /// A send's outcome became unknown at this time.
+    Doubt(Timestamp),
+    /// It was in doubt, and a further send was refused.
+    Refused,
+    /// Nothing can tell; it is held and counted as such.
+    Hold,
+}
+
+/// A claimed record that waits on.
+#[derive(Clone, Debug)]
+pub struct Postponement {
+    /// Its number in the queue.
+    pub record: i64,
+    /// When it may be handed out again.
+    pub due: Timestamp,
+    /// How it failed so far.
+    pub failures: Failures,
+    /// Whether it waits only because the system failed it; see [`Store::hasten`](super::Store::hasten).
+    pub by_system: bool,
+    /// What happens to its intent.
+    pub intent: IntentChange,
+}
+
+/// A claimed record that goes to the dead letters. An open intent is closed.
+#[derive(Clone, Debug)]
+pub struct Burial {
+    /// Its number in the queue.
+    pub record: i64,
+    /// What was wrong, for people; may name fields, never values.
+    pub cause: String,
+    /// The vendor's last status.
+    pub status: Option<u16>,
+    /// The start of the vendor's last response; may repeat values.
+    pub excerpt: Option<String>,
+    /// How it failed.
+    pub failures: Failures,
+    /// Hash of the plan it failed under.
+    pub plan_hash: String,
+    /// The present.
+    pub now: Timestamp,
+}
+
+/// A record that was set aside.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Its number.
+    pub id: i64,
+    /// Where it belongs.
+    pub scope: Scope,
+    /// Its key; empty when it has none.
+    pub key: String,
+    /// Its version; none when it has none.
+    pub version: Option<Version>,
+    /// Hash of the whole record.
+    pub source_hash: String,
+    /// The whole record as JSON. Personal data: print it only where a person asked for it.
+    pub payload: String,
+    /// What was wrong.
+    pub cause: String,
+    /// The vendor's last status.
+    pub status: Option<u16>,
+    /// The vendor's ids of the last failed requests.
+    pub request_ids: Vec<String>,
+    /// The start of the vendor's last response.
+    pub excerpt: Option<String>,
+    /// Attempts made.
+    pub attempts: u32,
+    /// When it first failed.
+    pub first_failed_at: Timestamp,
+    /// When it was set aside.
+    pub last_failed_at: Timestamp,
+    /// Hash of the plan it failed under; empty when it never reached one.
+    pub plan_hash: String,
+}
+
+impl std::fmt::Debug for DeadLetter {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Payload and excerpt are personal data, and Debug output ends up in logs.
+        formatter.debug_struct("DeadLetter").field("id", &self.id).field("scope", &self.scope).field("cause", &self.cause).finish_non_exhaustive()
+    }
+}
+
+/// Counts of one scope. Totals count since the store began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Records written.
+    pub delivered: u64,
+    /// Records that needed no write: unchanged, left out or superseded.
+    pub unchanged: u64,
+    /// Records waiting or claimed.
+    pub queue_depth: u64,
+    /// Records in the dead letters.
+    pub dead_letters: u64,
+    /// Records whose write has an unknown outcome that nothing can tell.
+    pub held: u64,
+    /// Records written within the last 24 hours, to the hour.
+    pub delivered_day: u64,
+    /// Records that went to the dead letters within the last 24 hours, to the hour.
+    pub buried_day: u64,
+    /// When the scope was last begun to be read.
+    pub last_run: Option<Timestamp>,
+    /// When the scope was last read to its end.
+    pub last_sync: Option<Timestamp>,
+    /// Everything up to this time, by the source's clock, has been read.
+    pub cursor: Option<Timestamp>,
+}
+
+/// What tidying removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tidied {
+    /// Dead letters removed because they were too old or too many.
+    pub dead_letters_removed: u64,
+    /// Hourly counts removed.
+    pub counts_removed: u64,
+}

@@ -1,0 +1,200 @@
+//! What delivery asks of the database: claims, intents, and what becomes of a claimed record. What becomes of it is decided in the loop.
+
+use crosstie_engine::delivery::{Intent, idempotency_key};
+use jiff::Timestamp;
+use rusqlite::Row;
+use serde::Serialize;
+
+use super::{
+    rows::{add, advance, all, document, execute, first, ledger, optional_time, prepare, seen, time, version},
+    writer::Session,
+};
+use crate::store::{
+    Burial, Claim, ClaimGuard, Claimed, Failures, IntentChange, NewIntent, OpenIntent, Postponement, ScopeId, Settled, Settlement,
+    StoreError,
+};
+
+struct Due {
+    id: i64,
+    key: String,
+    state: (String, String),
+    payload: String,
+    failures: Option<String>,
+}
+
+impl Due {
+    fn read(row: &Row) -> rusqlite::Result<Self> {
+        let state = (row.get(2)?, row.get(3)?);
+        Ok(Self { id: row.get(0)?, key: row.get(1)?, state, payload: row.get(4)?, failures: row.get(5)? })
+    }
+}
+
+/// See [`Store::claim`](crate::store::Store::claim).
+pub fn claim(session: &Session, scope: ScopeId, limit: usize, now: Timestamp) -> Result<Claim, StoreError> {
+    let now = now.as_microsecond();
+    let mut claim = Claim::default();
+    let mut statement = prepare(
+        session,
+        "SELECT id, key, version, source_hash, payload, failures FROM queue WHERE scope = ?1 AND due <= ?2 ORDER BY due, id",
+    )?;
+    let mut rows = statement.query((scope.0, now))?;
+    while claim.records.len() < limit {
+        let Some(row) = rows.next()? else { break };
+        let Some(guard) = ClaimGuard::claim(&session.claims, row.get(0)?) else { continue };
+        claim.records.push(claimed(session, scope, Due::read(row)?, guard)?);
+    }
+    let next = first(session, "SELECT min(due) FROM queue WHERE scope = ?1 AND due > ?2", (scope.0, now), |row| row.get(0))?;
+    claim.next_due = optional_time(next.flatten())?;
+    Ok(claim)
+}
+
+fn claimed(session: &Session, scope: ScopeId, due: Due, guard: ClaimGuard) -> Result<Claimed, StoreError> {
+    let Due { id, key, state, payload, failures } = due;
+    let failures = failures.map(|text| document(&text, "record of failures")).transpose()?.unwrap_or_default();
+    Ok(Claimed {
+        id,
+        scope,
+        seen: seen(state)?,
+        record: document(&payload, "record")?,
+        failures,
+        ledger: ledger(session, scope, &key)?,
+        intent: open_intent_of(session, id)?,
+        key,
+        guard,
+    })
+}
+
+fn open_intent_of(session: &Session, record: i64) -> Result<Option<OpenIntent>, StoreError> {
+    let sql = "SELECT sequence, idempotency_key, stored_at, in_doubt_since, operation, body, body_hash, refused FROM intent WHERE record = ?1";
+    let row = first(session, sql, [record], |row| {
+        let intent: (i64, String, i64, Option<i64>) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        let write: (String, String, String, bool) = (row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?);
+        Ok((intent, write))
+    })?;
+    let Some(((sequence, idempotency_key, stored_at, in_doubt_since), (operation, body, body_hash, refused))) = row else {
+        return Ok(None);
+    };
+    let (stored_at, in_doubt_since) = (time(stored_at)?, optional_time(in_doubt_since)?);
+    Ok(Some(OpenIntent {
+        intent: Intent { sequence, idempotency_key, stored_at, in_doubt_since },
+        operation: document(&operation, "operation")?,
+        body: document(&body, "body")?,
+        body_hash,
+        refused,
+    }))
+}
+
+fn json(value: &impl Serialize, what: &'static str) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|_| StoreError::Unreadable { what })
+}
+
+/// See [`Store::open_intent`](crate::store::Store::open_intent).
+pub fn open_intent(session: &mut Session, new: NewIntent) -> Result<OpenIntent, StoreError> {
+    let insert = "INSERT INTO intent (scope, record, operation, body, body_hash, idempotency_key, stored_at) VALUES (?1, ?2, ?3, ?4, ?5, '', ?6)";
+    let (operation, body) = (json(&new.operation, "operation")?, json(&new.body, "body")?);
+    // Stored times have whole microseconds; what is returned is what a restart would read.
+    let stored_at = new.now.as_microsecond();
+    execute(session, insert, (new.scope.0, new.record, operation, body, &new.body_hash, stored_at))?;
+    let sequence = session.connection.last_insert_rowid();
+    let key = idempotency_key(&session.store_id, &new.flow, &new.key, sequence);
+    execute(session, "UPDATE intent SET idempotency_key = ?2 WHERE sequence = ?1", (sequence, &key))?;
+    let intent = Intent { sequence, idempotency_key: key, stored_at: time(stored_at)?, in_doubt_since: None };
+    Ok(OpenIntent { intent, operation: new.operation, body: new.body, body_hash: new.body_hash, refused: false })
+}
+
+/// See [`Store::close_intent`](crate::store::Store::close_intent).
+pub fn close_intent(session: &mut Session, sequence: i64) -> Result<(), StoreError> {
+    execute(session, "DELETE FROM intent WHERE sequence = ?1", [sequence]).map(|_| ())
+}
+
+/// See [`Store::settle`](crate::store::Store::settle).
+pub fn settle(session: &mut Session, done: &Settlement) -> Result<(), StoreError> {
+    let now = done.now.as_microsecond();
+    let (name, body_hash, identifier) = match &done.how {
+        Settled::Delivered { body_hash, identifier } => ("delivered", Some(body_hash), identifier.as_ref()),
+        Settled::Unchanged { body_hash } => ("unchanged", Some(body_hash), None),
+        Settled::LeftOut => ("leftOut", None, None),
+        Settled::Superseded => ("superseded", None, None),
+    };
+    if done.how != Settled::Superseded {
+        let upsert = "INSERT INTO ledger (scope, key, version, source_hash, body_hash, identifier, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+                      ON CONFLICT (scope, key) DO UPDATE SET version = excluded.version, source_hash = excluded.source_hash, \
+                      body_hash = excluded.body_hash, identifier = coalesce(excluded.identifier, identifier), updated_at = excluded.updated_at";
+        let state = (done.seen.version.to_string(), &done.seen.hash);
+        execute(session, upsert, (done.scope.0, &done.key, state.0, state.1, body_hash, identifier, now))?;
+        forget_outdated(session, done)?;
+    }
+    remove(session, done.record, done.scope.0, &done.key, now)?;
+    add(session, done.scope.0, name, 1, now)
+}
+
+/// Removes the key's dead letters that the settled state has overtaken: what they hold would never be written any more.
+fn forget_outdated(session: &Session, done: &Settlement) -> Result<(), StoreError> {
+    let sql = "SELECT id, version FROM dead_letter WHERE scope = ?1 AND key = ?2 AND version IS NOT NULL";
+    let letters = all(session, sql, (done.scope.0, &done.key), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+    for (id, text) in letters {
+        if version(&text)?.compare(&done.seen.version).is_some_and(std::cmp::Ordering::is_le) {
+            execute(session, "DELETE FROM dead_letter WHERE id = ?1", [id])?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(session: &Session, record: i64, scope: i64, key: &str, now: i64) -> Result<(), StoreError> {
+    execute(session, "DELETE FROM intent WHERE record = ?1", [record])?;
+    execute(session, "DELETE FROM queue WHERE id = ?1", [record])?;
+    advance(session, scope, key, now)
+}
+
+/// See [`Store::postpone`](crate::store::Store::postpone).
+pub fn postpone(session: &mut Session, later: &Postponement) -> Result<(), StoreError> {
+    let failures = json(&later.failures, "record of failures")?;
+    let update = "UPDATE queue SET due = ?2, failures = ?3, by_system = ?4 WHERE id = ?1";
+    execute(session, update, (later.record, later.due.as_microsecond(), failures, later.by_system))?;
+    let change = match later.intent {
+        IntentChange::Keep => return Ok(()),
+        IntentChange::Close => "DELETE FROM intent WHERE record = ?1",
+        IntentChange::Doubt(since) => {
+            let doubt = "UPDATE intent SET in_doubt_since = ?2, held = 0 WHERE record = ?1";
+            return execute(session, doubt, (later.record, since.as_microsecond())).map(|_| ());
+        }
+        IntentChange::Refused => "UPDATE intent SET refused = 1 WHERE record = ?1",
+        IntentChange::Hold => "UPDATE intent SET held = 1 WHERE record = ?1",
+    };
+    execute(session, change, [later.record]).map(|_| ())
+}
+
+/// See [`Store::bury`](crate::store::Store::bury).
+pub fn bury(session: &mut Session, burial: &Burial) -> Result<(), StoreError> {
+    let now = burial.now.as_microsecond();
+    let found = first(session, "SELECT scope, key FROM queue WHERE id = ?1", [burial.record], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+    })?;
+    let Some((scope, key)) = found else { return Ok(()) };
+    let insert = "INSERT INTO dead_letter (scope, key, version, source_hash, payload, cause, status, request_ids, excerpt, attempts, \
+                  first_failed_at, last_failed_at, plan_hash) \
+                  SELECT scope, key, version, source_hash, payload, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 FROM queue WHERE id = ?1";
+    let failures: &Failures = &burial.failures;
+    let first_failed_at = failures.first_failed_at.map_or(now, jiff::Timestamp::as_microsecond);
+    let request_ids = json(&failures.request_ids, "list of request ids")?;
+    let what = (&burial.cause, burial.status, request_ids, &burial.excerpt);
+    execute(
+        session,
+        insert,
+        (burial.record, what.0, what.1, what.2, what.3, failures.attempts, first_failed_at, now, &burial.plan_hash),
+    )?;
+    remove(session, burial.record, scope, &key, now)?;
+    add(session, scope, "buried", 1, now)
+}
+
+/// See [`Store::hasten`](crate::store::Store::hasten).
+pub fn hasten(session: &mut Session, scope: ScopeId, now: Timestamp) -> Result<(), StoreError> {
+    let sql = "UPDATE queue SET due = ?2, by_system = 0 WHERE scope = ?1 AND by_system = 1 AND due > ?2";
+    execute(session, sql, (scope.0, now.as_microsecond())).map(|_| ())
+}
+
+/// See [`Store::identifier`](crate::store::Store::identifier).
+pub fn identifier(session: &Session, scope: ScopeId, key: &str) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT identifier FROM ledger WHERE scope = ?1 AND key = ?2";
+    Ok(first(session, sql, (scope.0, key), |row| row.get(0))?.flatten())
+}

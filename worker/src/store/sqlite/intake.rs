@@ -1,0 +1,118 @@
+//! What intake asks of the database: scopes, pages, depth. Which records are kept is decided by the engine.
+
+use crosstie_engine::{
+    delivery::{self, Known, Seen},
+    window::PollState,
+};
+
+use super::{
+    rows::{add, count, document, execute, first, ledger, optional_time, seen},
+    writer::Session,
+};
+use crate::store::{Incoming, Opened, Scope, ScopeId, StoreError, Taken, TakenPage};
+
+/// See [`Store::open_scope`](crate::store::Store::open_scope).
+pub fn open_scope(session: &mut Session, scope: &Scope) -> Result<Opened, StoreError> {
+    let names = (&scope.flow, &scope.source, &scope.destination);
+    let poll = serde_json::to_string(&PollState::default()).map_err(|_| StoreError::Unreadable { what: "state of reading" })?;
+    let insert = "INSERT INTO scope (flow, source, destination, poll) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+    execute(session, insert, (names.0, names.1, names.2, poll))?;
+    let select = "SELECT id, poll, last_run, last_sync FROM scope WHERE flow = ?1 AND source = ?2 AND destination = ?3";
+    let row = first(session, select, names, |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?)))?;
+    let (id, poll, last_run, last_sync) = row.ok_or(StoreError::Unreadable { what: "scope" })?;
+    Ok(Opened {
+        id: ScopeId(id),
+        poll: document(&poll, "state of reading")?,
+        last_run: optional_time(last_run)?,
+        last_sync: optional_time(last_sync)?,
+    })
+}
+
+/// See [`Store::take_page`](crate::store::Store::take_page).
+pub fn take_page(session: &mut Session, page: &TakenPage) -> Result<Taken, StoreError> {
+    let mut taken = Taken::default();
+    let now = page.now.as_microsecond();
+    for record in &page.records {
+        match record {
+            Incoming::Record { key, seen, payload } => {
+                if take_record(session, page.scope, key, seen, payload, now)? {
+                    taken.kept += 1;
+                } else {
+                    taken.known += 1;
+                }
+            }
+            Incoming::Faulty { key, hash, payload, cause } => {
+                if bury_faulty(session, page.scope, (key, hash, payload, cause), now)? {
+                    taken.buried += 1;
+                } else {
+                    taken.known += 1;
+                }
+            }
+        }
+    }
+    let poll = serde_json::to_string(&page.poll).map_err(|_| StoreError::Unreadable { what: "state of reading" })?;
+    let update = "UPDATE scope SET poll = ?2, last_run = ?3, last_sync = coalesce(?4, last_sync) WHERE id = ?1";
+    let synced = page.synced.map(jiff::Timestamp::as_microsecond);
+    execute(session, update, (page.scope.0, poll, page.run.as_microsecond(), synced))?;
+    if taken.buried > 0 {
+        add(session, page.scope.0, "buried", taken.buried, now)?;
+    }
+    taken.depth = queue_depth(session, page.scope)?;
+    Ok(taken)
+}
+
+fn take_record(
+    session: &Session,
+    scope: ScopeId,
+    key: &str,
+    state: &Seen,
+    payload: &str,
+    now: i64,
+) -> Result<bool, StoreError> {
+    let known = known(session, scope, key, state)?;
+    if !delivery::keeps(state, &known) {
+        return Ok(false);
+    }
+    // Behind another record of its key it is not due; whoever takes that one out of the queue makes this one due.
+    let due = known.waiting.is_none().then_some(now);
+    let insert = "INSERT INTO queue (scope, key, version, source_hash, payload, enqueued_at, due) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    execute(session, insert, (scope.0, key, state.version.to_string(), &state.hash, payload, now, due))?;
+    Ok(true)
+}
+
+fn known(session: &Session, scope: ScopeId, key: &str, state: &Seen) -> Result<Known, StoreError> {
+    let waiting = "SELECT version, source_hash FROM queue WHERE scope = ?1 AND key = ?2 ORDER BY id DESC LIMIT 1";
+    let waiting = first(session, waiting, (scope.0, key), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    // A key can have several dead letters; the one that matters is the one that equals this state.
+    let dead = "SELECT version, source_hash FROM dead_letter \
+                WHERE scope = ?1 AND key = ?2 AND version = ?3 AND source_hash = ?4 LIMIT 1";
+    let dead = first(session, dead, (scope.0, key, state.version.to_string(), &state.hash), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(Known {
+        waiting: waiting.map(seen).transpose()?,
+        dead: dead.map(seen).transpose()?,
+        ledger: ledger(session, scope, key)?,
+    })
+}
+
+/// Sets a record aside that can never be delivered as it is; not when the same one lies there already.
+fn bury_faulty(
+    session: &Session,
+    scope: ScopeId,
+    (key, hash, payload, cause): (&str, &str, &str, &str),
+    now: i64,
+) -> Result<bool, StoreError> {
+    let same = "SELECT 1 FROM dead_letter WHERE scope = ?1 AND key = ?2 AND version IS NULL AND source_hash = ?3";
+    if first(session, same, (scope.0, key, hash), |_| Ok(()))?.is_some() {
+        return Ok(false);
+    }
+    let insert = "INSERT INTO dead_letter (scope, key, source_hash, payload, cause, request_ids, attempts, first_failed_at, \
+                  last_failed_at, plan_hash) VALUES (?1, ?2, ?3, ?4, ?5, '[]', 0, ?6, ?6, '')";
+    execute(session, insert, (scope.0, key, hash, payload, cause, now))?;
+    Ok(true)
+}
+
+/// See [`Store::queue_depth`](crate::store::Store::queue_depth).
+pub fn queue_depth(session: &Session, scope: ScopeId) -> Result<u64, StoreError> {
+    let depth = first(session, "SELECT count(*) FROM queue WHERE scope = ?1", [scope.0], |row| row.get(0))?;
+    Ok(count(depth.unwrap_or(0)))
+}
