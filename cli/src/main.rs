@@ -1,2 +1,46 @@
-//! cli
-fn main() {}
+//! `kubectl crosstie`: what people do with Crosstie by hand. Arguments and output live here; every decision is `engine`'s, so that what this says is
+//! what the operator would say.
+
+mod connector;
+mod files;
+mod lint;
+mod map;
+mod status;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Check and try Connectors and Integrations, with a cluster or without
+#[derive(Debug, Parser)]
+#[command(name = "kubectl crosstie", bin_name = "kubectl crosstie", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say what the operator would say of files, without a cluster; fails when there is anything to say
+    Lint(lint::Arguments),
+    /// Map one record through a flow, without a cluster, and print what would be written
+    Map(map::Arguments),
+    /// Look at the vendor presets
+    #[command(subcommand)]
+    Connector(connector::Command),
+    /// Say how an Integration in the cluster is doing, flow by flow
+    Status(status::Arguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Lint(arguments) => lint::run(&arguments),
+        Command::Map(arguments) => map::run(&arguments),
+        Command::Connector(command) => connector::run(&command),
+        Command::Status(arguments) => status::run(&arguments),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(2)
+    })
+}

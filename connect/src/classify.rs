@@ -43,10 +43,8 @@ impl Classifier {
             _ => (Malformed, Perhaps, "this is no status of an answer"),
         };
         let detail = format!("`{}` of `{name}` answered {}: {meaning}", self.host, status.as_u16());
-        let retry_after = match kind {
-            RateLimited | ServerError => signals::retry_after(&answer.headers, self.clock.now()),
-            _ => None,
-        };
+        let asks = matches!(kind, RateLimited | ServerError);
+        let retry_after = asks.then(|| signals::retry_after(&answer.headers, self.clock.now())).flatten();
         let request_id = response::header(&answer.headers, self.request_id_header.as_deref());
         let failure = CallFailure::new(kind, detail).answered(status.as_u16(), request_id).after(retry_after);
         Err(Setback { failure, reached })

@@ -174,3 +174,30 @@ impl std::fmt::Display for Reason {
         formatter.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every reason, from the schema that is made of the type itself.
+    fn all() -> Vec<Reason> {
+        let schema = serde_json::to_value(schemars::schema_for!(Reason)).unwrap();
+        let variants = schema["oneOf"].as_array().expect("one entry a reason");
+        variants.iter().map(|variant| serde_json::from_value(variant["const"].clone()).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_reason_is_spelled_the_same_in_conditions_and_in_reports() {
+        assert!(all().len() > 30);
+        for reason in all() {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
+        }
+    }
+
+    #[test]
+    fn the_runbook_has_an_entry_for_every_reason() {
+        let runbook = include_str!("../../docs/runbook.md");
+        let missing: Vec<Reason> = all().into_iter().filter(|reason| !runbook.contains(&format!("\n| `{reason}` |"))).collect();
+        assert!(missing.is_empty(), "docs/runbook.md has no entry for {missing:?}");
+    }
+}

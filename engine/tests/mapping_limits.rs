@@ -54,11 +54,11 @@ fn the_deepest_sources_run_on_a_small_stack() {
         chained("[0]", "record"),
         chained(".?a", "record"),
         chained(".map(x, x)", "[1]"),
-        chained(".optMap(x, x)", "record.?a").replace("record.?a.optMap", "record.?a.optMap"),
+        chained(".optMap(x, x)", "record.?a"),
         "true ? 1 : ".repeat(MAX_OPERATORS) + "1",
         "-".repeat(MAX_OPERATORS) + "record.a",
         "!".repeat(MAX_OPERATORS) + "true",
-        vec!["record.a == 1"; 250].join(" || "),
+        ["record.a == 1"; 200].join(" || "),
         format!("{}1{}", "[1].map(x, (((((((((".repeat(3), ")))))))))".repeat(3).to_owned() + ")))"),
     ];
     for source in sources {
@@ -84,6 +84,8 @@ fn deeper_sources_are_refused_before_they_are_parsed() {
         "record".to_owned() + &".a()".repeat(1000),
         "[1].map(x,".repeat(400),
         "1 in ".repeat(800),
+        "record.a||".repeat(400) + "true",
+        "1 + , ".repeat(600),
         "1e5r\"\\\"".to_owned() + &"(".repeat(4000) + "\"",
     ] {
         let started = Instant::now();
@@ -117,6 +119,7 @@ fn whatever_multiplies_runs_out_of_its_budget() {
         "list": vec![1; 9_999],
         "texts": vec!["some text"; 5_000],
         "text": "x".repeat(100_000),
+        "short": "x".repeat(5_000),
         "object": (0..5_000).map(|n| (n.to_string(), json!(n))).collect::<serde_json::Map<_, _>>(),
     });
     let doubled = |first: &str, link: &str, times: usize| format!("{first}{}", link.repeat(times));
@@ -140,7 +143,7 @@ fn whatever_multiplies_runs_out_of_its_budget() {
         "[{\"t\": record.text.lower()}].map(m, record.list.map(a, size(m.t)))".to_owned(),
         "[record.list.map(x, x)].map(l, record.list.map(a, l))".to_owned(),
         "[record.list.map(x, x)].map(l, record.list.map(a, size(l + l)))".to_owned(),
-        "record.list.map(a, split(record.text, \"x\"))".to_owned(),
+        "record.list.map(a, split(record.short, \"x\"))".to_owned(),
         "record.?text.optMap(t, record.list.map(a, size(t + t)))".to_owned(),
         doubled("[\"0123456789\"]", ".map(x, x + x)", 40),
         doubled("[[1]]", ".map(x, x + x)", 40),
@@ -155,10 +158,10 @@ fn whatever_multiplies_runs_out_of_its_budget() {
         let result = run(&source, &record);
         let took = started.elapsed();
         let error = result.map(|value| value.map(|value| value.to_string().len())).unwrap_err();
-        let limited = ["steps", "values", "longer than", "larger than"].iter().any(|limit| error.contains(limit));
-        assert!(limited, "{source}: {error}");
+        let limited = ["steps", "values", "longer than", "elements is iterated"].iter().any(|limit| error.contains(limit));
+        assert!(limited, "{error}: {source}");
         assert!(took < Duration::from_secs(20), "{source} took {took:?}");
-        println!("{took:>10.1?}  {:.90}  {error:.70}", source);
+        println!("{took:>10.1?}  {source:.90}  {error:.70}");
     }
 }
 
@@ -169,7 +172,7 @@ fn an_exhausted_budget_is_not_absorbed() {
     for source in [
         format!("{endless} == [] || true"),
         format!("!({endless} == [] && false)"),
-        format!("[1, 2].exists(x, x == 2 || {endless} == [])"),
+        "[1, 2].exists(x, x == 2 || record.list.map(a, record.list.filter(b, a != b)) == [])".to_owned(),
         format!("{endless}[?0].?a.orValue(1)"),
     ] {
         let error = run(&source, &record).unwrap_err();
@@ -179,7 +182,7 @@ fn an_exhausted_budget_is_not_absorbed() {
 
 #[test]
 fn all_fields_share_one_budget() {
-    let fields = |count: usize| (0..count).map(|field| (format!("f{field}"), "record.list.map(x, string(x) + string(x))".to_owned())).collect::<BTreeMap<_, _>>();
+    let fields = |count: usize| (0..count).map(|field| (format!("f{field}"), "size(record.list.map(x, string(x) + string(x)))".to_owned())).collect::<BTreeMap<_, _>>();
     let apply = |count: usize| {
         let map = fields(count);
         Mapping::compile(&MappingSource { when: None, map: &map }).unwrap().apply(&json!({"list": vec![1; 5_000]}), &NoResolve)

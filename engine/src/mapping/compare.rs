@@ -99,6 +99,8 @@ pub(super) fn equal(a: &dyn Val, b: &dyn Val) -> Result<bool, ExecutionError> {
     match (a.get_type().kind(), b.get_type().kind()) {
         (Kind::List, Kind::List) => equal_lists(a, b),
         (Kind::Map, Kind::Map) => equal_maps(a, b),
+        // Not asked themselves: a view would ask here again.
+        (Kind::List | Kind::Map, _) | (_, Kind::List | Kind::Map) => Ok(false),
         (Kind::String, Kind::String) => {
             let length = a.downcast_ref::<CelString>().map_or(0, |text| text.inner().len());
             meter::step(text_cells(length))?;

@@ -11,14 +11,17 @@ use super::environment::environment;
 use super::error::{EvaluationError, MappingProblem, Position, Problem};
 use super::explain::{Selection, exhausted, explain, selections};
 use super::functions::Pattern;
-use super::guard::{Depth, measure};
+use super::guard::{Measure, measure};
 use super::output::Output;
 use super::scope::{Resolve, Scope, Wanted};
 use super::{check, instrument, meter, reads, syntax};
 
-/// Stack that the parser can take, in bytes: for each level of brackets, for each operator of a chain, and at all.
-/// Measured in a debug build, whose frames are many times those of a release build, and rounded up.
+/// Stack that the parser can take, in bytes: for each bracket, for each operator, and at all. Measured in a debug build,
+/// whose frames are many times those of a release build, and rounded up. Pages that are not touched cost nothing.
 const PARSER_STACK: [usize; 3] = [320 * 1024, 80 * 1024, 512 * 1024];
+
+/// Levels of brackets at which the parser stops by itself.
+const PARSER_NESTING: usize = 97;
 
 /// Stack that the interpreter can take for each level of nodes, in bytes, and at all.
 const INTERPRETER_STACK: [usize; 2] = [if cfg!(debug_assertions) { 80 * 1024 } else { 16 * 1024 }, 128 * 1024];
@@ -121,11 +124,10 @@ impl Expression {
             Ok(value) => output.json(value.as_ref()),
             Err(error) => Err(explain(&error, &self.selections, record)),
         };
-        let result = stacker::maybe_grow(self.stack, self.stack, || {
-            // The interpreter has panics for expressions that its parser should never make. One record must not take
-            // the process down if it does.
-            catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(internal("evaluating")))
-        });
+        // The interpreter has panics for expressions that its parser should never make. One record must not take the
+        // process down if it does.
+        let result = catch_unwind(AssertUnwindSafe(|| stacker::maybe_grow(self.stack, self.stack, run)))
+            .unwrap_or_else(|_| Err(internal("evaluating")));
         // An operator may have absorbed the error and gone on with less than it was to see.
         match meter::exhausted() {
             Some(what) => Err(exhausted(what)),
@@ -167,18 +169,16 @@ fn internal(doing: &str) -> Problem {
 }
 
 fn compile(field: &str, source: &str) -> Result<Expression, Vec<Problem>> {
-    let depth = measure(source).map_err(|problem| vec![problem])?;
+    let Measure { all_brackets, all_operators, .. } = measure(source).map_err(|problem| vec![problem])?;
     if source.trim().is_empty() {
         return Err(vec![Problem::new("the expression is empty", "write an expression, for example `record.id`")]);
     }
     let environment = environment().map_err(|_| vec![internal("preparing")])?;
     let [bracket, operator, base] = PARSER_STACK;
-    let Depth { nesting, operators } = depth;
-    let stack = base + nesting * bracket + operators * operator;
-    stacker::maybe_grow(stack, stack, || {
-        // The parser has panics for sources that its grammar should never accept.
-        catch_unwind(AssertUnwindSafe(|| parse(field, source, &environment))).unwrap_or_else(|_| Err(vec![internal("parsing")]))
-    })
+    let stack = base + all_brackets.min(PARSER_NESTING) * bracket + all_operators * operator;
+    let compile = || stacker::maybe_grow(stack, stack, || parse(field, source, &environment));
+    // The parser has panics for sources that its grammar should never accept.
+    catch_unwind(AssertUnwindSafe(compile)).unwrap_or_else(|_| Err(vec![internal("parsing")]))
 }
 
 fn parse(field: &str, source: &str, environment: &Arc<Env>) -> Result<Expression, Vec<Problem>> {

@@ -3,19 +3,23 @@
 //! understand expressions; where it cannot follow the parser's lexer exactly, it refuses.
 
 use super::error::{Position, Problem};
-use super::limits::{MAX_NESTING, MAX_OPERATORS, MAX_SOURCE_BYTES};
+use super::limits::{MAX_ALL_OPERATORS, MAX_NESTING, MAX_OPERATORS, MAX_SOURCE_BYTES};
 
-/// Bounds on the depth of what the parser will build.
+/// Bounds on what the parser will build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Depth {
+pub(super) struct Measure {
     /// Levels of brackets.
     pub(super) nesting: usize,
     /// Operators on one way from the root to a leaf.
     pub(super) operators: usize,
+    /// Brackets at all. Where a source is wrong, the parser may skip what closes them.
+    pub(super) all_brackets: usize,
+    /// Operators at all. Where a source is wrong, the parser may skip what separates them.
+    pub(super) all_operators: usize,
 }
 
 /// Measures `source`, or says why it must not be parsed.
-pub(super) fn measure(source: &str) -> Result<Depth, Problem> {
+pub(super) fn measure(source: &str) -> Result<Measure, Problem> {
     if source.len() > MAX_SOURCE_BYTES {
         return Err(Problem::new(
             format!("the expression has {} bytes, and {MAX_SOURCE_BYTES} are the most", source.len()),
@@ -29,8 +33,8 @@ pub(super) fn measure(source: &str) -> Result<Depth, Problem> {
             Problem::new(what, "close the literal, and write a backslash inside it as `\\\\`")
                 .at(Some(position_at(source, source.len() - rest.len())))
         })?;
-        walk.token(&rest[..length]);
-        walk.check().map_err(|problem| problem.at(Some(position_at(source, source.len() - rest.len()))))?;
+        let taken = walk.token(&rest[..length]).and_then(|()| walk.check());
+        taken.map_err(|problem| problem.at(Some(position_at(source, source.len() - rest.len()))))?;
         rest = &rest[length..];
     }
     Ok(walk.finish())
@@ -87,52 +91,71 @@ impl Level {
 
 #[derive(Debug, Default)]
 struct Walk {
-    outer: Vec<Level>,
+    /// The brackets around, each with the level it interrupts.
+    outer: Vec<(char, Level)>,
     level: Level,
     deepest_nesting: usize,
+    all_brackets: usize,
+    all_operators: usize,
     previous: Option<char>,
 }
 
 impl Walk {
-    fn token(&mut self, token: &str) {
+    fn token(&mut self, token: &str) -> Result<(), Problem> {
         let Some(first) = token.chars().next() else {
-            return;
+            return Ok(());
         };
         if first.is_whitespace() || token.starts_with("//") {
-            return;
+            return Ok(());
         }
         match token {
             "(" | "[" | "{" => {
                 // An index follows what it indexes, as in `a[0][0]`; other brackets stand in an operator's place.
                 self.level.chain += usize::from(token == "[");
-                self.outer.push(std::mem::take(&mut self.level));
+                self.outer.push((first, std::mem::take(&mut self.level)));
                 self.deepest_nesting = self.deepest_nesting.max(self.outer.len());
+                self.all_brackets += 1;
             }
-            ")" | "]" | "}" => {
-                if let Some(mut around) = self.outer.pop() {
-                    around.inside = around.inside.max(self.level.depth());
-                    self.level = around;
-                }
-            }
+            ")" | "]" | "}" => self.close(first)?,
             "," => self.level.end_item(),
             ":" => self.level.end_operand(),
             "&&" | "||" => {
                 self.level.end_operand();
                 self.level.connectives += 1;
+                self.all_operators += 1;
             }
             "?" if !matches!(self.previous, Some('.' | '[' | '{' | ',')) => {
                 self.level.end_operand();
                 self.level.conditionals += 1;
+                self.all_operators += 1;
             }
-            "." | "+" | "-" | "*" | "/" | "%" | "!" | "<" | ">" | "<=" | ">=" | "==" | "!=" | "in" => self.level.chain += 1,
+            "." | "+" | "-" | "*" | "/" | "%" | "!" | "<" | ">" | "<=" | ">=" | "==" | "!=" | "in" => {
+                self.level.chain += 1;
+                self.all_operators += 1;
+            }
             _ => {}
         }
         self.previous = Some(first);
+        Ok(())
+    }
+
+    fn close(&mut self, bracket: char) -> Result<(), Problem> {
+        match self.outer.pop() {
+            Some((open, mut around)) if matches!((open, bracket), ('(', ')') | ('[', ']') | ('{', '}')) => {
+                around.inside = around.inside.max(self.level.depth());
+                self.level = around;
+                Ok(())
+            }
+            Some((open, _)) => {
+                Err(Problem::new(format!("`{bracket}` cannot close `{open}`"), "close brackets in the order they are opened"))
+            }
+            None => Err(Problem::new(format!("`{bracket}` closes nothing"), "remove it, or open a bracket before it")),
+        }
     }
 
     /// The depth the levels so far add up to if everything ended here.
     fn operators(&self) -> usize {
-        self.outer.iter().rev().fold(self.level.depth(), |inside, around| {
+        self.outer.iter().rev().fold(self.level.depth(), |inside, (_, around)| {
             let mut around = *around;
             around.inside = around.inside.max(inside);
             around.depth()
@@ -152,13 +175,21 @@ impl Walk {
                 "split the expression over several fields, or write alternatives as a list: `x in [\"a\", \"b\"]`",
             ));
         }
+        if self.all_operators > MAX_ALL_OPERATORS {
+            return Err(Problem::new(
+                format!("there are more than {MAX_ALL_OPERATORS} operators"),
+                "split the expression over several fields",
+            ));
+        }
         Ok(())
     }
 
-    fn finish(self) -> Depth {
-        Depth {
+    fn finish(self) -> Measure {
+        Measure {
             nesting: self.deepest_nesting,
             operators: self.operators(),
+            all_brackets: self.all_brackets,
+            all_operators: self.all_operators,
         }
     }
 }
@@ -297,7 +328,7 @@ fn escape_length(rest: &str) -> Result<usize, String> {
 mod tests {
     use super::*;
 
-    fn depth(source: &str) -> Depth {
+    fn depth(source: &str) -> Measure {
         measure(source).unwrap()
     }
 
@@ -330,6 +361,14 @@ mod tests {
         assert_eq!(depth(r#".5e5r"\"(("#).nesting, 2);
         assert_eq!(depth(r#"7ur"\"(("#).nesting, 2);
         assert_eq!(depth(r#"0x1b"\"((""#).nesting, 0);
+    }
+
+    #[test]
+    fn brackets_close_what_they_open() {
+        for source in ["(]", "f(}", "[)", ")", "a]", "{(})"] {
+            assert!(measure(source).is_err(), "{source}");
+        }
+        assert!(measure("({[").is_ok(), "the parser says what is missing");
     }
 
     #[test]

@@ -20,6 +20,9 @@ pub const MAX_NESTING: usize = 32;
 /// `a.b.c`. Alternatives beside each other (`a == 1 || b == 2`, list elements, arguments) do not add up.
 pub const MAX_OPERATORS: usize = 64;
 
+/// Most operators in one expression, wherever they are.
+pub const MAX_ALL_OPERATORS: usize = 1024;
+
 /// Most comprehensions (`map`, `filter`, `all`, `exists`, `exists_one`) inside one another's body.
 pub const MAX_COMPREHENSION_DEPTH: usize = 3;
 

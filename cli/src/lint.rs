@@ -1,0 +1,71 @@
+//! `lint`: what the operator would say of files.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Result;
+use crosstie_crds::{Connector, Integration};
+use crosstie_engine::compile::{self, Settings};
+
+use crate::files::{self, Manifests};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Files or folders with Connectors and Integrations
+    #[arg(short = 'f', long = "filename", required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let manifests = files::read(&arguments.files)?;
+    let settings = Settings::default();
+    let mut problems = 0;
+    for ((_, name), connector) in &manifests.connectors {
+        problems += say("connector", name, findings(&compile::connector(connector, &settings).findings));
+    }
+    for ((namespace, name), integration) in &manifests.integrations {
+        problems += say("integration", name, of_integration(&manifests, namespace, integration, &settings));
+    }
+    Ok(if problems == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn findings(findings: &[compile::Finding]) -> Vec<String> {
+    findings.iter().map(|finding| format!("{}: {finding}", finding.reason)).collect()
+}
+
+fn of_integration(manifests: &Manifests, namespace: &str, integration: &Integration, settings: &Settings) -> Vec<String> {
+    match endpoints(manifests, namespace, integration) {
+        Ok((source, destination)) => findings(&compile::integration(integration, source, destination, settings).findings),
+        Err(missing) => missing,
+    }
+}
+
+/// The two Connectors an Integration names, or a sentence for each that the files do not hold.
+pub(crate) fn endpoints<'a>(
+    manifests: &'a Manifests,
+    namespace: &str,
+    integration: &Integration,
+) -> Result<(&'a Connector, &'a Connector), Vec<String>> {
+    let find = |field: &str, name: &str| {
+        manifests
+            .connectors
+            .get(&(namespace.to_owned(), name.to_owned()))
+            .ok_or_else(|| format!("ConnectorNotFound: {field}: there is no Connector {name} in these files"))
+    };
+    let source = find("spec.source.connectorRef.name", &integration.spec.source.connector_ref.name);
+    let destination = find("spec.destination.connectorRef.name", &integration.spec.destination.connector_ref.name);
+    match (source, destination) {
+        (Ok(source), Ok(destination)) => Ok((source, destination)),
+        (source, destination) => Err(source.err().into_iter().chain(destination.err()).collect()),
+    }
+}
+
+/// Prints what there is to say of an object and gives how much.
+fn say(kind: &str, name: &str, problems: Vec<String>) -> usize {
+    if problems.is_empty() {
+        println!("{kind}/{name}: ok");
+    }
+    for problem in &problems {
+        println!("{kind}/{name}: {problem}");
+    }
+    problems.len()
+}

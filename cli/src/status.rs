@@ -1,0 +1,61 @@
+//! `status`: how an Integration in the cluster is doing, with the person's own rights.
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use crosstie_crds::{Integration, IntegrationStatus};
+use kube::{Api, Client};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Name of the Integration
+    name: String,
+    /// Its namespace; the current context's when left out
+    #[arg(short, long)]
+    namespace: Option<String>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let integration = runtime.block_on(fetch(arguments))?;
+    let generation = integration.metadata.generation;
+    let Some(status) = integration.status else {
+        println!("the operator has not looked at it yet: is it running, and does it serve this namespace?");
+        return Ok(ExitCode::FAILURE);
+    };
+    if status.observed_generation != generation {
+        println!("(this describes an older spec; the operator has not looked at the newest one yet)");
+    }
+    print(&status);
+    let ready = status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    Ok(if ready { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn fetch(arguments: &Arguments) -> Result<Integration> {
+    let client = Client::try_default().await.context("cannot reach a cluster: is KUBECONFIG set?")?;
+    let api: Api<Integration> = match &arguments.namespace {
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::default_namespaced(client),
+    };
+    api.get(&arguments.name).await.with_context(|| format!("cannot get the Integration {}", arguments.name))
+}
+
+fn print(status: &IntegrationStatus) {
+    for condition in &status.conditions {
+        println!("{:<18} {:<8} {:<22} {}", condition.type_, condition.status, condition.reason, condition.message);
+    }
+    if status.flows.is_empty() {
+        return;
+    }
+    println!("\n{:<20} {:>9} {:>9} {:>6} {:>5}  LAST SYNC", "FLOW", "DELIVERED", "UNCHANGED", "QUEUE", "DEAD");
+    for flow in &status.flows {
+        let last = flow.last_sync_time.as_ref().map_or_else(|| "never".to_owned(), |time| time.0.to_string());
+        println!(
+            "{:<20} {:>9} {:>9} {:>6} {:>5}  {last}",
+            flow.name, flow.delivered, flow.unchanged, flow.queue_depth, flow.dead_letters
+        );
+        if let Some(problem) = &flow.problem {
+            println!("  {problem}");
+        }
+    }
+}

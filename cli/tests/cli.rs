@@ -1,0 +1,97 @@
+//! The command line as a person meets it: what it prints and how it exits.
+
+use std::{
+    io::Write as _,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+};
+
+fn example(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples/orders").join(name)
+}
+
+fn crosstie(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_kubectl-crosstie")).args(arguments).output().unwrap()
+}
+
+fn printed(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap() + &String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The example's files with one text replaced, in a folder of their own.
+fn changed(find: &str, replace: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["connectors.yaml", "integration.yaml"] {
+        let text = std::fs::read_to_string(example(name)).unwrap();
+        std::fs::write(folder.path().join(name), text.replace(find, replace)).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn lint_has_nothing_to_say_of_the_example() {
+    let output = crosstie(&["lint", "-f", example("").to_str().unwrap()]);
+    assert!(output.status.success(), "{}", printed(&output));
+    assert_eq!(printed(&output), "connector/netsuite: ok\nconnector/shopify: ok\nintegration/orders: ok\n");
+}
+
+#[test]
+fn lint_says_where_a_broken_expression_is_and_fails() {
+    let folder = changed("otherRefNum: record.name", "otherRefNum: record.name +");
+    let output = crosstie(&["lint", "-f", folder.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(printed(&output).contains("integration/orders: PlanInvalid: spec.flows[orders].map[otherRefNum]"), "{}", printed(&output));
+}
+
+#[test]
+fn lint_names_a_connector_that_the_files_do_not_hold() {
+    let output = crosstie(&["lint", "-f", example("integration.yaml").to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(printed(&output).contains("there is no Connector shopify in these files"), "{}", printed(&output));
+}
+
+#[test]
+fn files_that_hold_nothing_of_ours_are_an_error_and_no_success() {
+    let output = crosstie(&["lint", "-f", example("namespace.yaml").to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2), "{}", printed(&output));
+}
+
+fn mapped(record: &str) -> Output {
+    let integration = example("integration.yaml");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kubectl-crosstie"))
+        .args(["map", "-f", integration.to_str().unwrap(), "--record", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(record.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn map_prints_what_would_be_written() {
+    let record = r##"{"id": 7, "name": "#7", "created_at": "2026-07-01T02:00:00Z", "cancelled_at": null, "currency": "USD",
+        "line_items": [{"sku": "a", "quantity": 2, "price": "19.90"}]}"##;
+    let output = mapped(record);
+    let body: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", printed(&output)));
+    let expected = serde_json::json!({
+        "externalId": "7", "otherRefNum": "#7", "tranDate": "2026-06-30", "currency": "USD", "shippingAddress": null,
+        "item": {"items": [{"sku": "a", "quantity": 2, "rate": 19.9}]},
+    });
+    assert_eq!(body, expected);
+}
+
+#[test]
+fn map_says_that_a_record_is_left_out() {
+    let output = mapped(r#"{"cancelled_at": "2026-07-01T02:00:00Z"}"#);
+    assert_eq!(printed(&output), "left out: `when` is false for this record\n");
+}
+
+#[test]
+fn connector_show_names_the_presets_when_there_is_none_of_that_name() {
+    let output = crosstie(&["connector", "show", "Shopfy"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(printed(&output).contains("there are NetSuite, Shopify"), "{}", printed(&output));
+    assert!(crosstie(&["connector", "show", "Shopify"]).status.success());
+}

@@ -1,0 +1,228 @@
+//! The observation layer: sees every request that really goes out, and its answer's head. It keeps the vendor's clock and tells an observer;
+//! it changes nothing. Traces hold names, statuses and durations, never URLs, headers or bodies.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::HeaderMap;
+use tokio::time::Instant;
+use tower::{Service, ServiceExt};
+
+use crate::{
+    call::{Answer, Break, Call, Pending},
+    clock::VendorClock,
+    response,
+};
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// A page of a stream.
+    ReadPage,
+    /// The vendor's time, by a stream's first page.
+    ReadTime,
+    /// A write by an operation.
+    Write,
+    /// A look-up for an operation.
+    LookUp,
+}
+
+impl Purpose {
+    /// The purpose as a word, for metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadPage => "ReadPage",
+            Self::ReadTime => "ReadTime",
+            Self::Write => "Write",
+            Self::LookUp => "LookUp",
+        }
+    }
+}
+
+/// One request that went out, and what came back. A call that was sent again with other credentials makes two of them.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct CallRecord<'a> {
+    /// What it was for.
+    pub purpose: Purpose,
+    /// Name of the stream or operation.
+    pub name: &'a str,
+    /// The vendor's status; none when no answer came.
+    pub status: Option<u16>,
+    /// From sending to the end of the answer.
+    pub duration: Duration,
+    /// The vendor's id of the request.
+    pub request_id: Option<&'a str>,
+    /// The API version that was really served.
+    pub served_version: Option<&'a str>,
+    /// Id of the credentials it went out with.
+    pub credential_version: Option<&'a str>,
+    /// The answer's headers, for those who look for signs of drift; not for logs.
+    pub headers: Option<&'a HeaderMap>,
+}
+
+/// Whoever wants to know of requests. Called on the request's own way: it must return at once.
+pub trait Observer: Send + Sync {
+    /// A request is over.
+    fn called(&self, record: &CallRecord<'_>);
+}
+
+/// An observer that wants to know nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn called(&self, _: &CallRecord<'_>) {}
+}
+
+/// What observation knows of a system.
+pub struct Watch {
+    pub connector: String,
+    pub request_id_header: Option<String>,
+    pub served_version_header: Option<String>,
+    pub vendor_clock: Arc<VendorClock>,
+    pub observer: Arc<dyn Observer>,
+}
+
+impl Watch {
+    fn over(&self, call: &Seen, outcome: &Result<Answer, Break>, duration: Duration) {
+        let head = outcome.as_ref().ok();
+        let headers = head.map(|answer| &answer.headers);
+        if let Some(headers) = headers {
+            self.vendor_clock.note(headers);
+        }
+        let read = |name: &Option<String>| headers.and_then(|headers| response::header(headers, name.as_deref()));
+        let (request_id, served_version) = (read(&self.request_id_header), read(&self.served_version_header));
+        let record = CallRecord {
+            purpose: call.purpose,
+            name: &call.name,
+            status: head.map(|answer| answer.status.as_u16()),
+            duration,
+            request_id: request_id.as_deref(),
+            served_version: served_version.as_deref(),
+            credential_version: call.credential_version.as_deref(),
+            headers,
+        };
+        tracing::debug!(
+            connector = self.connector,
+            purpose = record.purpose.as_str(),
+            name = record.name,
+            status = record.status,
+            milliseconds = duration.as_millis(),
+            request_id = record.request_id,
+            served_version = record.served_version,
+            credential_version = record.credential_version,
+            "called"
+        );
+        self.observer.called(&record);
+    }
+}
+
+/// What is kept of a call while it is under way.
+struct Seen {
+    purpose: Purpose,
+    name: Arc<str>,
+    credential_version: Option<Arc<str>>,
+}
+
+/// Watches requests and answers.
+#[derive(Clone)]
+pub struct Observe<S> {
+    inner: S,
+    watch: Arc<Watch>,
+}
+
+impl<S> Observe<S> {
+    pub fn new(inner: S, watch: Arc<Watch>) -> Self {
+        Self { inner, watch }
+    }
+}
+
+impl<S> Service<Call> for Observe<S>
+where
+    S: Service<Call, Response = Answer, Error = Break, Future: Send> + Clone + Send + 'static,
+{
+    type Response = Answer;
+    type Error = Break;
+    type Future = Pending<Answer, Break>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Break>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, call: Call) -> Self::Future {
+        let (watch, inner) = (Arc::clone(&self.watch), self.inner.clone());
+        Box::pin(async move {
+            let seen =
+                Seen { purpose: call.purpose, name: Arc::clone(&call.name), credential_version: call.credential_version.clone() };
+            let start = Instant::now();
+            let outcome = inner.oneshot(call).await;
+            watch.over(&seen, &outcome, start.elapsed());
+            outcome
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tower::service_fn;
+
+    use super::*;
+    use crate::{
+        call::Cause,
+        testing::{answer, call},
+    };
+
+    #[derive(Default)]
+    struct Notes(Mutex<Vec<String>>);
+
+    impl Observer for Notes {
+        fn called(&self, record: &CallRecord<'_>) {
+            let line = format!(
+                "{} {} {:?} {:?} {:?} {:?}",
+                record.purpose.as_str(),
+                record.name,
+                record.status,
+                record.request_id,
+                record.served_version,
+                record.credential_version
+            );
+            self.0.lock().unwrap().push(line);
+        }
+    }
+
+    fn watch(notes: &Arc<Notes>) -> Arc<Watch> {
+        Arc::new(Watch {
+            connector: "shop".into(),
+            request_id_header: Some("X-Request-Id".into()),
+            served_version_header: Some("X-Api-Version".into()),
+            vendor_clock: Arc::default(),
+            observer: Arc::<Notes>::clone(notes),
+        })
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_told_with_its_ids_and_versions() {
+        let notes = Arc::new(Notes::default());
+        let vendor =
+            service_fn(|_| async { Ok::<_, Break>(answer(200, &[("x-request-id", "r-7"), ("x-api-version", "2026-07")], "")) });
+        let mut sent = call("orders");
+        sent.credential_version = Some("v1".into());
+        assert!(Observe::new(vendor, watch(&notes)).oneshot(sent).await.is_ok());
+        let expected = r#"ReadPage orders Some(200) Some("r-7") Some("2026-07") Some("v1")"#;
+        assert_eq!(*notes.0.lock().unwrap(), [expected]);
+    }
+
+    #[tokio::test]
+    async fn a_request_without_an_answer_is_told_too() {
+        let notes = Arc::new(Notes::default());
+        let vendor = service_fn(|_| async { Err::<Answer, _>(Break { cause: Cause::NoConnection, source: None }) });
+        assert!(Observe::new(vendor, watch(&notes)).oneshot(call("orders")).await.is_err());
+        assert_eq!(*notes.0.lock().unwrap(), ["ReadPage orders None None None None"]);
+    }
+}

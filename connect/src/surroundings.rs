@@ -1,0 +1,63 @@
+//! What a client is given beside its system: clock, observer, names, authorities, and its patience. The defaults are right for production.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    auth,
+    clock::{Clock, SystemClock},
+    observe::{Observer, Silent},
+    resolve::{Names, SystemNames},
+    throttle,
+    tls::Authorities,
+};
+
+/// How long is waited for a vendor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a connection: resolving, TCP and TLS together. 5 s.
+    pub connect: Duration,
+    /// For a request as a whole, from the connection to the end of the answer. 30 s.
+    pub whole: Duration,
+}
+
+impl Timeouts {
+    const STANDARD: Self = Self { connect: Duration::from_secs(5), whole: Duration::from_secs(30) };
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self::STANDARD
+    }
+}
+
+/// The longest a write or look-up can be under way with the default timeouts, from the call of the method to the last instant at which a
+/// request of it could still reach the vendor: two tries, each after the longest wait for its turn. What is to be safe within a window of
+/// the vendor's has to begin so much earlier.
+pub const LONGEST_CALL: Duration = (throttle::LONGEST_WAIT.saturating_add(Timeouts::STANDARD.whole)).saturating_mul(auth::TRIES);
+
+/// What a client is given beside its system.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Is told of every request.
+    pub observer: Arc<dyn Observer>,
+    /// Knows the addresses of hosts.
+    pub names: Arc<dyn Names>,
+    /// Whom certificates are verified by.
+    pub authorities: Authorities,
+    /// How long is waited.
+    pub timeouts: Timeouts,
+}
+
+impl Default for Surroundings {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            observer: Arc::new(Silent),
+            names: Arc::new(SystemNames),
+            authorities: Authorities::Machine,
+            timeouts: Timeouts::default(),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The innermost service: sends a call and reads the answer, within bounds of time and size. What came of it is told by how far it got;
+//! what that means is decided in `classify`.
+//!
+//! - No proxy: variables such as `HTTPS_PROXY` are not followed, because a proxy resolves names itself and would undo the egress guard.
+//! - No redirect is followed and nothing is sent twice, except where the HTTP library knows that a pooled connection was closed before
+//!   it took anything of the request.
+//! - Connections by https and by http have a pool each, because a name may be allowed for one and not for the other.
+
+use std::{
+    error::Error,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::{Client, Response, redirect, retry};
+use tower::Service;
+
+use crate::{
+    call::{Answer, BodyFailure, Break, Call, Cause, Pending, Reading},
+    egress::{EgressRefusal, Rules, Scheme},
+    resolve::GuardedNames,
+    surroundings::Surroundings,
+    tls::Tls,
+};
+
+/// Largest body of a 2xx answer, in bytes after decompression.
+pub const LARGEST_BODY: usize = 32 * 1024 * 1024;
+
+/// How much of any other answer's body is read, in bytes after decompression; the rest is left.
+pub const LARGEST_ERROR_BODY: usize = 1024 * 1024;
+
+/// How long a connection is kept without use. Shorter than vendors' servers and load balancers keep theirs, so that a request is seldom sent
+/// into a connection that is being closed at the other end: that request's outcome would be unknown.
+const LONGEST_IDLE: Duration = Duration::from_secs(20);
+
+const USER_AGENT: &str = concat!("crosstie/", env!("CARGO_PKG_VERSION"));
+
+/// Sends calls.
+#[derive(Clone)]
+pub struct Transport {
+    https: Client,
+    http: Client,
+    knows_authorities: bool,
+}
+
+impl Transport {
+    /// Sets both pools up. Nothing is connected yet.
+    pub fn new(rules: &Arc<Rules>, surroundings: &Surroundings) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let tls = Tls::new(&surroundings.authorities)?;
+        let build = |scheme| {
+            let names = GuardedNames { rules: Arc::clone(rules), scheme, names: Arc::clone(&surroundings.names) };
+            Client::builder()
+                .tls_backend_preconfigured(tls.configuration.clone())
+                .https_only(scheme == Scheme::Https)
+                .dns_resolver(Arc::new(names))
+                .no_proxy()
+                .redirect(redirect::Policy::none())
+                .retry(retry::never())
+                .referer(false)
+                .user_agent(USER_AGENT)
+                .connect_timeout(surroundings.timeouts.connect)
+                .timeout(surroundings.timeouts.whole)
+                .pool_idle_timeout(LONGEST_IDLE)
+                .build()
+        };
+        Ok(Self { https: build(Scheme::Https)?, http: build(Scheme::Http)?, knows_authorities: tls.knows_authorities })
+    }
+
+    async fn send(self, call: Call) -> Result<Answer, Break> {
+        let client = if call.url.scheme() == "https" { &self.https } else { &self.http };
+        let mut request = client.request(call.method, call.url).headers(call.headers);
+        if let Some(body) = call.body {
+            request = request.body(body);
+        }
+        let request = request.build().map_err(|error| self.broken(error))?;
+        let response = client.execute(request).await.map_err(|error| self.broken(error))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = match call.reading {
+            Reading::Head => Ok(Bytes::new()),
+            Reading::Whole if status.is_success() => read(response, LARGEST_BODY, Beyond::Fails).await,
+            Reading::Whole => read(response, LARGEST_ERROR_BODY, Beyond::IsLeft).await,
+        };
+        Ok(Answer { status, headers, body })
+    }
+
+    fn broken(&self, error: reqwest::Error) -> Break {
+        // The URL may hold keys of records and cursors.
+        let error = error.without_url();
+        let refusal = causes(&error).find_map(|cause| cause.downcast_ref::<EgressRefusal>()).cloned();
+        let of_tls = causes(&error).any(|cause| is_of_tls(cause));
+        let cause = match refusal {
+            Some(refusal) => Cause::Egress(refusal),
+            None if error.is_builder() => Cause::NoRequest,
+            None if error.is_connect() && error.is_timeout() => Cause::NoConnectionInTime,
+            None if error.is_connect() && error.is_dns() => Cause::NoName,
+            None if error.is_connect() && of_tls && !self.knows_authorities => Cause::NoAuthority,
+            None if error.is_connect() && of_tls => Cause::NoTrust,
+            None if error.is_connect() => Cause::NoConnection,
+            None if error.is_timeout() => Cause::NoAnswerInTime,
+            None => Cause::ConnectionLost,
+        };
+        Break { cause, source: Some(Box::new(error)) }
+    }
+}
+
+/// What to do with what lies beyond the limit of a body.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beyond {
+    Fails,
+    IsLeft,
+}
+
+async fn read(mut response: Response, limit: usize, beyond: Beyond) -> Result<Bytes, BodyFailure> {
+    let mut body = BytesMut::new();
+    loop {
+        let chunk = response.chunk().await.map_err(|error| {
+            let error = error.without_url();
+            if error.is_timeout() { BodyFailure::TimedOut(error) } else { BodyFailure::Lost(error) }
+        })?;
+        let Some(chunk) = chunk else { return Ok(body.freeze()) };
+        let room = limit - body.len();
+        if chunk.len() > room && beyond == Beyond::Fails {
+            return Err(BodyFailure::TooLarge { limit });
+        }
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() > room {
+            return Ok(body.freeze());
+        }
+    }
+}
+
+fn is_of_tls(error: &(dyn Error + 'static)) -> bool {
+    let within = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || within.is_some_and(|inner| inner.is::<rustls::Error>())
+}
+
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+impl Service<Call> for Transport {
+    type Response = Answer;
+    type Error = Break;
+    type Future = Pending<Answer, Break>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Break>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, call: Call) -> Self::Future {
+        Box::pin(self.clone().send(call))
+    }
+}

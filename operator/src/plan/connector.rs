@@ -1,0 +1,207 @@
+//! From an observed Connector to what should be: its credentials Secret, and what its status says.
+
+use std::sync::Arc;
+
+use crosstie_crds::{
+    Connector, ConnectorStatus,
+    condition::{ConditionType, Reason},
+    connector::CredentialStatus,
+    sync_report::CredentialReport,
+};
+use crosstie_engine::{compile::Compiled, plan::System};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+
+use super::{
+    Step,
+    conditions::{Draft, merge, whole_seconds},
+    credentials::{Decision, Stored, decide},
+    objects::{self, CredentialVersions, Owner},
+};
+
+/// How soon a Connector is looked at again when nothing calls for it.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(10);
+
+/// What was observed of a Connector.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The object, with the newest status that is known.
+    pub connector: Arc<Connector>,
+    /// It over its preset.
+    pub compiled: Compiled<System>,
+    /// What its vault holds.
+    pub stored: Stored,
+    /// Metadata of its credentials Secret, if there is one.
+    pub secret: Option<ObjectMeta>,
+    /// How many Integrations use it.
+    pub integrations: u32,
+    /// What live workers say about its credentials; absent entries are workers that have not said anything.
+    pub workers: Vec<Option<CredentialReport>>,
+}
+
+/// What should be.
+#[derive(Clone, Debug)]
+pub struct Want {
+    /// What to do.
+    pub steps: Vec<Step>,
+    /// When to look again.
+    pub look_again: Timestamp,
+    seen: Seen,
+    decision: Decision,
+    published: Option<CredentialVersions>,
+    publishing: Option<CredentialVersions>,
+}
+
+/// Plans for a Connector.
+pub fn connector(seen: &Seen, now: Timestamp) -> Want {
+    let owner = Owner::connector(&seen.connector);
+    let keys: Vec<&str> = seen.compiled.value.iter().flat_map(|system| system.authentication.keys()).collect();
+    let decision = match &seen.compiled.value {
+        Some(_) => decide(&owner.name, &keys, &seen.stored),
+        None => Decision { publish: None, fault: None },
+    };
+    let published = seen.secret.as_ref().and_then(CredentialVersions::of);
+    let publishing = decision.publish.as_ref().map(|document| {
+        let same = published.as_ref().filter(|published| published.version_id == document.current.version_id);
+        CredentialVersions {
+            version_id: document.current.version_id.clone(),
+            previous_version_id: document.previous.as_ref().map(|previous| previous.version_id.clone()),
+            seen_at: Some(same.and_then(|same| same.seen_at).unwrap_or_else(|| whole_seconds(now))),
+        }
+    });
+    let steps = decision.publish.iter().zip(&publishing).map(|(document, versions)| {
+        Step::Apply(objects::credentials(&owner, document, versions.seen_at.unwrap_or(now)))
+    });
+    Want {
+        steps: steps.collect(),
+        look_again: now + LOOK_AGAIN,
+        seen: seen.clone(),
+        decision,
+        published,
+        publishing,
+    }
+}
+
+impl Want {
+    /// The status after the steps were carried out, or failed with this message.
+    pub fn status_after(&self, failure: Option<&str>, now: Timestamp) -> ConnectorStatus {
+        let meta = &self.seen.connector.metadata;
+        let before = self.seen.connector.status.as_ref();
+        let handed_out = match failure {
+            None => self.publishing.as_ref().or(self.published.as_ref()),
+            Some(_) => self.published.as_ref(),
+        };
+        let drafts = self.conditions(handed_out, failure);
+        let conditions = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
+        ConnectorStatus {
+            observed_generation: meta.generation,
+            conditions: merge(conditions, &drafts, meta.generation, now),
+            api_version: self.seen.compiled.value.as_ref().map_or_else(
+                || self.seen.connector.spec.api_version.clone(),
+                |system| system.api_version.clone(),
+            ),
+            integrations: Some(self.seen.integrations),
+            credentials: handed_out.map(|versions| self.credential_status(versions)),
+        }
+    }
+
+    fn credential_status(&self, versions: &CredentialVersions) -> CredentialStatus {
+        let reports = &self.seen.workers;
+        let using = reports.iter().flatten().filter(|report| report.used_version_id == versions.version_id).count();
+        CredentialStatus {
+            version_id: versions.version_id.clone(),
+            previous_version_id: versions.previous_version_id.clone(),
+            seen_at: versions.seen_at.map(Time),
+            workers: (!reports.is_empty()).then(|| format!("{using}/{}", reports.len())),
+        }
+    }
+
+    fn conditions(&self, handed_out: Option<&CredentialVersions>, failure: Option<&str>) -> Vec<Draft> {
+        let resolved = self.resolved(handed_out, failure);
+        let ready = self.ready(handed_out, failure);
+        let mut extra = Vec::new();
+        if self.seen.compiled.value.is_none() {
+            extra.push(Draft::yes(ConditionType::Stalled, ready.reason, ready.message.clone()));
+        } else if let Some(failure) = failure {
+            extra.push(Draft::yes(ConditionType::Reconciling, Reason::InternalError, failure));
+        } else if ready.reason == Reason::Starting {
+            extra.push(Draft::yes(ConditionType::Reconciling, Reason::Starting, ready.message.clone()));
+        }
+        [ready, resolved].into_iter().chain(extra).collect()
+    }
+
+    fn ready(&self, handed_out: Option<&CredentialVersions>, failure: Option<&str>) -> Draft {
+        let kind = ConditionType::Ready;
+        if let Some(first) = self.seen.compiled.findings.first() {
+            let all: Vec<String> = self.seen.compiled.findings.iter().map(ToString::to_string).collect();
+            return Draft::no(kind, first.reason, all.join("; "));
+        }
+        match (&self.decision.fault, handed_out) {
+            (Some(fault), None) => Draft::no(kind, fault.reason, fault.message.clone()),
+            (Some(fault), Some(versions)) if !passing(fault.reason) => {
+                let message =
+                    format!("{}; version {} of the credentials stays in use", fault.message, versions.version_id);
+                Draft::no(kind, fault.reason, message)
+            }
+            (Some(_) | None, Some(_)) => Draft::yes(kind, Reason::Available, "Integrations can use this Connector"),
+            (None, None) => Draft::no(
+                kind,
+                Reason::InternalError,
+                failure.unwrap_or("the credentials could not be handed out; it is tried again"),
+            ),
+        }
+    }
+
+    fn resolved(&self, handed_out: Option<&CredentialVersions>, failure: Option<&str>) -> Draft {
+        let kind = ConditionType::CredentialsResolved;
+        if let Some(fault) = &self.decision.fault {
+            return match fault.reason {
+                Reason::VaultUnavailable | Reason::Starting => {
+                    Draft::unknown(kind, fault.reason, fault.message.clone())
+                }
+                reason => Draft::no(kind, reason, fault.message.clone()),
+            };
+        }
+        let Some(versions) = handed_out else {
+            let (reason, message) = match self.seen.compiled.findings.first() {
+                Some(first) => (first.reason, "the Connector must be corrected first: see Ready".to_owned()),
+                None => (Reason::InternalError, failure.unwrap_or_default().to_owned()),
+            };
+            return Draft::unknown(kind, reason, message);
+        };
+        self.refused_by_vendor(versions).unwrap_or_else(|| {
+            Draft::yes(kind, Reason::Resolved, format!("version {} holds every key that is needed", versions.version_id))
+        })
+    }
+
+    /// What workers say about the vendor's answer. It is shown here and changes nothing else: one worker's word must not take a
+    /// Connector from the others.
+    fn refused_by_vendor(&self, versions: &CredentialVersions) -> Option<Draft> {
+        let kind = ConditionType::CredentialsResolved;
+        let current = &versions.version_id;
+        let reports: Vec<&CredentialReport> = self.seen.workers.iter().flatten().collect();
+        if !reports.is_empty() && reports.iter().all(|report| report.accepted == Some(false)) {
+            let message = format!(
+                "the vendor refuses every version that workers have, the current one is {current}: store credentials the vendor accepts"
+            );
+            return Some(Draft::no(kind, Reason::CredentialsRejected, message));
+        }
+        let going_on = reports.iter().find(|report| {
+            report.rejected_version_id.as_ref() == Some(current) && report.used_version_id != *current
+        })?;
+        let message = format!(
+            "the vendor refuses version {current}; workers go on with version {}: store credentials the vendor accepts before it ends",
+            going_on.used_version_id
+        );
+        Some(Draft::no(kind, Reason::RotationRejected, message))
+    }
+}
+
+/// Whether a fault goes by itself and says nothing against the values in use.
+fn passing(reason: Reason) -> bool {
+    matches!(reason, Reason::VaultUnavailable | Reason::Starting)
+}
+
+#[cfg(test)]
+#[path = "connector_tests.rs"]
+mod tests;

@@ -1,0 +1,133 @@
+//! What of stored credentials reaches workers. A version goes out only when it holds every key that is needed; until then, and
+//! through every fault, the last good one stays.
+
+use std::sync::Arc;
+
+use crosstie_crds::condition::Reason;
+use crosstie_engine::credentials::{CredentialVersion, CredentialsDocument};
+
+use crate::vault::VaultFault;
+
+/// What is stored for a Connector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// It was asked for and has not come yet.
+    Asked,
+    /// It may not be asked for, or cannot be.
+    Refused(VaultFault),
+    /// What was read.
+    Known {
+        /// The version to use; none if there never was one.
+        current: Option<Arc<CredentialVersion>>,
+        /// The version before it.
+        previous: Option<Arc<CredentialVersion>>,
+        /// Why the last read failed, if it did.
+        fault: Option<VaultFault>,
+    },
+}
+
+/// What is to be done about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What workers are to have; `None` leaves them what they have.
+    pub publish: Option<CredentialsDocument>,
+    /// What is wrong, if anything is.
+    pub fault: Option<VaultFault>,
+}
+
+/// Decides what of `stored` reaches the workers of a Connector whose `auth` names `keys`. Keys that nothing names stay behind: what a
+/// worker does not have it cannot lose.
+pub fn decide(connector: &str, keys: &[&str], stored: &Stored) -> Decision {
+    let (current, previous, fault) = match stored {
+        Stored::Asked => {
+            let message = "the credentials were asked for and have not come yet";
+            return Decision { publish: None, fault: Some(VaultFault::new(Reason::Starting, message)) };
+        }
+        Stored::Refused(fault) => return Decision { publish: None, fault: Some(fault.clone()) },
+        Stored::Known { current, previous, fault } => (current, previous, fault),
+    };
+    let Some(current) = current else { return Decision { publish: None, fault: fault.clone() } };
+    let missing: Vec<&str> = keys.iter().filter(|&&key| !current.values.contains_key(key)).copied().collect();
+    if !missing.is_empty() {
+        return Decision { publish: None, fault: Some(key_missing(current, &missing)) };
+    }
+    let complete = |version: &&Arc<CredentialVersion>| keys.iter().all(|&key| version.values.contains_key(key));
+    let document = CredentialsDocument {
+        connector: connector.to_owned(),
+        current: only(current, keys),
+        previous: previous.as_ref().filter(complete).map(|previous| only(previous, keys)),
+    };
+    Decision { publish: Some(document), fault: fault.clone() }
+}
+
+fn only(version: &CredentialVersion, keys: &[&str]) -> CredentialVersion {
+    let values = version.values.iter().filter(|(name, _)| keys.contains(&name.as_str()));
+    CredentialVersion {
+        version_id: version.version_id.clone(),
+        values: values.map(|(name, value)| (name.clone(), value.clone())).collect(),
+    }
+}
+
+fn key_missing(current: &CredentialVersion, missing: &[&str]) -> VaultFault {
+    let found: Vec<&str> = current.values.keys().map(String::as_str).collect();
+    let found = if found.is_empty() { "no keys".to_owned() } else { format!("only {}", found.join(", ")) };
+    let message = format!(
+        "version {} of the credentials has {found}, auth needs {}: add what is missing, or correct spec.auth",
+        current.version_id,
+        missing.join(", ")
+    );
+    VaultFault::new(Reason::KeyMissing, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(id: &str, keys: &[&str]) -> Arc<CredentialVersion> {
+        let values = keys.iter().map(|&key| (key.to_owned(), format!("hush-{id}"))).collect();
+        Arc::new(CredentialVersion { version_id: id.into(), values })
+    }
+
+    fn known(current: Option<Arc<CredentialVersion>>, previous: Option<Arc<CredentialVersion>>) -> Stored {
+        Stored::Known { current, previous, fault: None }
+    }
+
+    #[test]
+    fn both_versions_go_out_with_the_keys_that_are_named_only() {
+        let stored = known(Some(version("v2", &["token", "refresh"])), Some(version("v1", &["token"])));
+        let document = decide("shopify", &["token"], &stored).publish.unwrap();
+        assert_eq!(document.current.values.keys().collect::<Vec<_>>(), ["token"]);
+        assert_eq!(document.previous.as_ref().unwrap().version_id, "v1");
+    }
+
+    #[test]
+    fn a_version_without_a_needed_key_never_goes_out() {
+        let decision = decide("shopify", &["token", "shop"], &known(Some(version("v2", &["tokn"])), None));
+        assert_eq!(decision.publish, None);
+        let fault = decision.fault.unwrap();
+        assert_eq!(fault.reason, Reason::KeyMissing);
+        assert!(fault.message.contains("only tokn") && fault.message.contains("token, shop"), "{fault}");
+        assert!(!fault.message.contains("hush"), "{fault}");
+    }
+
+    #[test]
+    fn a_previous_version_without_a_needed_key_is_left_out() {
+        let stored = known(Some(version("v2", &["token"])), Some(version("v1", &["old"])));
+        assert_eq!(decide("shopify", &["token"], &stored).publish.unwrap().previous, None);
+    }
+
+    #[test]
+    fn a_fault_does_not_take_back_what_was_read() {
+        let fault = VaultFault::new(Reason::VaultUnavailable, "away");
+        let stored =
+            Stored::Known { current: Some(version("v1", &["token"])), previous: None, fault: Some(fault.clone()) };
+        let decision = decide("shopify", &["token"], &stored);
+        assert!(decision.publish.is_some());
+        assert_eq!(decision.fault, Some(fault));
+    }
+
+    #[test]
+    fn what_has_not_come_yet_is_no_failure() {
+        assert_eq!(decide("shopify", &["token"], &Stored::Asked).fault.unwrap().reason, Reason::Starting);
+    }
+}

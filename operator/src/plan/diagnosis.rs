@@ -1,0 +1,172 @@
+//! What Kubernetes says about a worker's pod, in words that stay the same while the matter does: no counts, no ages.
+
+use crosstie_crds::condition::Reason;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{ContainerStatus, Pod, PodStatus},
+};
+
+/// How long a pod may take to get its volumes, image and first readiness.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(120);
+
+/// The worker as Kubernetes sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Worker {
+    /// The live pod, if there is one.
+    pub pod: Option<LivePod>,
+    /// What is wrong, if anything is.
+    pub trouble: Option<Trouble>,
+    /// When patience with a pod that is still starting ends.
+    pub patience_ends: Option<Timestamp>,
+}
+
+/// A pod that is neither finished nor on its way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LivePod {
+    /// Its name.
+    pub name: String,
+    /// Since when it has been ready, if it is.
+    pub ready_since: Option<Timestamp>,
+    /// The nudge annotation.
+    pub nudge: Option<String>,
+}
+
+/// What is wrong with a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// The reason that conditions will show.
+    pub reason: Reason,
+    /// What failed, on what, and what to do.
+    pub message: String,
+}
+
+impl Trouble {
+    fn new(reason: Reason, message: String) -> Self {
+        Self { reason, message }
+    }
+}
+
+/// Whether a pod may still run something.
+pub fn is_running(pod: &Pod) -> bool {
+    !matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"))
+}
+
+/// Whether a pod runs and is to go on.
+pub fn is_live(pod: &Pod) -> bool {
+    is_running(pod) && pod.metadata.deletion_timestamp.is_none()
+}
+
+/// Looks at a worker's Deployment and pods.
+pub fn worker<'a>(
+    deployment: Option<&Deployment>,
+    pods: impl IntoIterator<Item = &'a Pod>,
+    now: Timestamp,
+) -> Worker {
+    let newest =
+        pods.into_iter().filter(|pod| is_live(pod)).max_by_key(|pod| pod.metadata.creation_timestamp.clone());
+    let Some(pod) = newest else {
+        return Worker { trouble: deployment.and_then(cannot_make_pods), ..Worker::default() };
+    };
+    let name = pod.metadata.name.clone().unwrap_or_default();
+    let status = pod.status.as_ref();
+    let ready_since = status.and_then(|status| condition_time(status, "Ready"));
+    let live = LivePod {
+        name: name.clone(),
+        ready_since,
+        nudge: pod.metadata.annotations.as_ref().and_then(|all| all.get(crosstie_crds::names::ANNOTATION_NUDGE)).cloned(),
+    };
+    if ready_since.is_some() {
+        return Worker { pod: Some(live), ..Worker::default() };
+    }
+    let patience_ends = pod.metadata.creation_timestamp.as_ref().map(|created| created.0 + PATIENCE);
+    let known = status.and_then(|status| {
+        unschedulable(&name, status)
+            .or_else(|| status.container_statuses.iter().flatten().find_map(|container| failing(&name, container)))
+    });
+    let late = patience_ends.is_some_and(|end| end <= now);
+    let trouble = known.or_else(|| late.then(|| not_ready(&name, status)));
+    Worker { pod: Some(live), trouble, patience_ends: patience_ends.filter(|_| !late) }
+}
+
+fn condition_time(status: &PodStatus, kind: &str) -> Option<Timestamp> {
+    let condition = status.conditions.iter().flatten().find(|condition| condition.type_ == kind)?;
+    (condition.status == "True")
+        .then(|| condition.last_transition_time.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0))
+}
+
+fn cannot_make_pods(deployment: &Deployment) -> Option<Trouble> {
+    let conditions = deployment.status.as_ref()?.conditions.as_ref()?;
+    let failure = conditions.iter().find(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True")?;
+    let detail = failure.message.as_deref().unwrap_or("no further message");
+    Some(Trouble::new(Reason::WorkerUnavailable, format!("Kubernetes cannot make the worker's pod: {detail}")))
+}
+
+fn unschedulable(name: &str, status: &PodStatus) -> Option<Trouble> {
+    let scheduled = status.conditions.iter().flatten().find(|condition| condition.type_ == "PodScheduled")?;
+    (scheduled.status == "False" && scheduled.reason.as_deref() == Some("Unschedulable")).then(|| {
+        let detail = scheduled.message.as_deref().unwrap_or("no further message");
+        Trouble::new(Reason::WorkerUnavailable, format!("worker pod {name} fits on no node: {detail}"))
+    })
+}
+
+fn failing(name: &str, container: &ContainerStatus) -> Option<Trouble> {
+    let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+    let reason = waiting.and_then(|waiting| waiting.reason.as_deref()).unwrap_or_default();
+    match reason {
+        "ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName" | "ImageInspectError"
+        | "RegistryUnavailable" => Some(Trouble::new(
+            Reason::ImageUnavailable,
+            format!(
+                "image {} of worker pod {name} cannot be pulled: correct the operator's worker image or its pull secrets; \
+                 kubectl describe pod {name} has the registry's answer",
+                container.image
+            ),
+        )),
+        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
+            let detail = waiting.and_then(|waiting| waiting.message.as_deref()).unwrap_or("no further message");
+            Some(Trouble::new(
+                Reason::WorkerUnavailable,
+                format!("worker pod {name} cannot be started ({reason}): {detail}"),
+            ))
+        }
+        _ => crashing(name, container, reason),
+    }
+}
+
+/// A container that ended by itself more than once, whether it waits to be started again, is down, or is up for the moment.
+fn crashing(name: &str, container: &ContainerStatus, waiting_for: &str) -> Option<Trouble> {
+    let ended = |state: &Option<k8s_openapi::api::core::v1::ContainerState>| {
+        state.as_ref().and_then(|state| state.terminated.clone())
+    };
+    let last = ended(&container.state).or_else(|| ended(&container.last_state))?;
+    if waiting_for != "CrashLoopBackOff" && container.restart_count < 2 {
+        return None;
+    }
+    let message = if last.reason.as_deref() == Some("OOMKilled") {
+        format!("worker pod {name} keeps running out of memory: raise spec.workers.resources.limits.memory")
+    } else {
+        format!(
+            "worker pod {name} keeps crashing with exit code {}: see kubectl logs {name} --previous",
+            last.exit_code
+        )
+    };
+    Some(Trouble::new(Reason::WorkerCrashLooping, message))
+}
+
+fn not_ready(name: &str, status: Option<&PodStatus>) -> Trouble {
+    let started = status
+        .into_iter()
+        .flat_map(|status| status.container_statuses.iter().flatten())
+        .any(|container| container.state.as_ref().is_some_and(|state| state.running.is_some()));
+    let message = if started {
+        format!("worker pod {name} runs but does not become ready: see kubectl logs {name}")
+    } else {
+        format!("worker pod {name} waits for its volumes or files: see kubectl describe pod {name}")
+    };
+    Trouble::new(Reason::WorkerUnavailable, message)
+}
+
+#[cfg(test)]
+#[path = "diagnosis_tests.rs"]
+mod tests;

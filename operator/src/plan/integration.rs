@@ -1,0 +1,423 @@
+//! From an observed Integration to what should be: everything it owns, in order, and the facts its status is derived from.
+//!
+//! A Connector that is deleted while it is used takes its credentials Secret with it. The worker is not stopped for that: it holds
+//! the values it has mounted and goes on, and status says what is missing. A pod that must start again cannot, because the Secret
+//! is gone; that is the moment data stops, and it is announced before. Stopping at once would turn a slip into an outage,
+//! and keeping a copy of the values would keep them after a person took them away.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crosstie_crds::{
+    Connector, Integration, IntegrationStatus, SyncReport,
+    condition::Reason,
+    integration::PlanStatus,
+    names::{self, ANNOTATION_STORE_ID},
+    sync_report::WorkerReport,
+};
+use crosstie_engine::{
+    canonical,
+    compile::{self, Finding},
+    plan::Plan,
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::{
+    api::{apps::v1::Deployment, core::v1::Pod},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+
+use super::{
+    Step, conditions,
+    diagnosis::{self, Trouble},
+    figures,
+    health::{self, Facts},
+    nudge,
+    objects::{
+        self, ANNOTATION_ACCEPT_STATE_LOSS, ANNOTATION_PLAN_HASH, CredentialVersions, ObjectKind, Owner, WorkerTemplate,
+    },
+    shares::Granted,
+    state::{self, State, StateSeen},
+};
+
+/// How soon an Integration is looked at again when nothing calls for it.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(10);
+/// How soon to look again while others have to make room in a rate allowance.
+const WAIT_FOR_ROOM: SignedDuration = SignedDuration::from_secs(5);
+
+/// A compiled spec. The plan is there exactly when there is no finding.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compilation {
+    /// The plan and its hash.
+    pub plan: Option<(Plan, String)>,
+    /// Every problem.
+    pub findings: Vec<Finding>,
+}
+
+/// What was observed of an Integration.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The object, with the newest status that is known.
+    pub integration: Arc<Integration>,
+    /// The source's Connector, if it exists.
+    pub source: Option<Arc<Connector>>,
+    /// The destination's Connector, if it exists.
+    pub destination: Option<Arc<Connector>>,
+    /// What the spec compiles to; `None` when a Connector does not exist.
+    pub compiled: Option<Arc<Compilation>>,
+    /// Metadata of objects that carry this Integration's label, by kind and name.
+    pub owned: BTreeMap<(ObjectKind, String), ObjectMeta>,
+    /// What the Secrets of source and destination hold.
+    pub credentials: [Option<CredentialVersions>; 2],
+    /// The worker's Deployment.
+    pub deployment: Option<Arc<Deployment>>,
+    /// The worker's pods.
+    pub pods: Vec<Arc<Pod>>,
+    /// What workers report.
+    pub report: Option<Arc<SyncReport>>,
+    /// Shares of the rate allowances; `None` when the spec does not compile.
+    pub granted: Option<Granted>,
+}
+
+/// What should be.
+#[derive(Clone, Debug)]
+pub struct Want {
+    /// What to do, in order.
+    pub steps: Vec<Step>,
+    /// When to look again.
+    pub look_again: Timestamp,
+    seen: Seen,
+    facts: Facts,
+}
+
+/// Plans for an Integration.
+pub fn integration(seen: &Seen, template: &WorkerTemplate, now: Timestamp) -> Want {
+    let planner = Planner::new(seen, template, now);
+    let mut steps = planner.objects();
+    let (nudges, nudge_again) = planner.nudges();
+    steps.extend(nudges);
+    steps.extend(planner.forget());
+    steps.extend(planner.prune(&steps));
+    let facts = planner.facts();
+    let mut times = vec![now + LOOK_AGAIN];
+    times.extend(nudge_again);
+    times.extend(health::verdict(&facts, now).until);
+    times.extend(seen.granted.as_ref().filter(|granted| granted.waiting).map(|_| now + WAIT_FOR_ROOM));
+    let look_again = times.into_iter().min().unwrap_or(now).max(now);
+    Want { steps, look_again, seen: seen.clone(), facts }
+}
+
+impl Want {
+    /// The status after the steps were carried out, or failed with this message.
+    pub fn status_after(&self, failure: Option<&str>, now: Timestamp) -> IntegrationStatus {
+        let meta = &self.seen.integration.metadata;
+        let before = self.seen.integration.status.as_ref();
+        let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
+        let drafts = health::conditions(&self.facts, failure, now);
+        let report = self.facts.report.as_ref().or(self.facts.last_report.as_ref());
+        let names: Vec<String> = self.seen.integration.spec.flows.iter().map(|flow| flow.name.clone()).collect();
+        let (sync, flows) = report.map(|report| figures::figures(report, &names)).unzip();
+        IntegrationStatus {
+            observed_generation: meta.generation,
+            conditions: conditions::merge(old, &drafts, meta.generation, now),
+            plan: self.facts.published.as_ref().map(|hash| PlanStatus {
+                hash: hash.clone(),
+                applied_hash: report.and_then(|report| report.plan_hash.clone()),
+            }),
+            sync,
+            flows: flows.unwrap_or_default(),
+        }
+    }
+}
+
+struct Planner<'a> {
+    seen: &'a Seen,
+    template: &'a WorkerTemplate,
+    now: Timestamp,
+    owner: Owner,
+    worker: diagnosis::Worker,
+    state: State,
+}
+
+impl<'a> Planner<'a> {
+    fn new(seen: &'a Seen, template: &'a WorkerTemplate, now: Timestamp) -> Self {
+        let owner = Owner::integration(&seen.integration);
+        let worker = diagnosis::worker(seen.deployment.as_deref(), seen.pods.iter().map(AsRef::as_ref), now);
+        let mut planner = Self { seen, template, now, owner, worker, state: State::Held { store_id: None } };
+        planner.state = planner.state();
+        planner
+    }
+
+    fn state(&self) -> State {
+        let report = self.report();
+        let annotations = self.seen.integration.metadata.annotations.as_ref();
+        let shares = self.owned(ObjectKind::ConfigMap, &names::shares(&self.owner.name));
+        let replicas = self.seen.deployment.as_ref().and_then(|deployment| deployment.spec.as_ref()?.replicas);
+        state::derive(&StateSeen {
+            claim: self.owned(ObjectKind::VolumeClaim, &names::state(&self.owner.name)),
+            owner_uid: &self.owner.reference.uid,
+            recorded: shares
+                .filter(|meta| owned_by(meta, &self.owner.reference.uid))
+                .and_then(|meta| annotation(meta, ANNOTATION_STORE_ID)),
+            reported: report.and_then(|report| report.store_id.as_deref()),
+            worker_says_lost: report
+                .is_some_and(|report| report.problems.iter().any(|problem| problem.reason == Reason::StateLost)),
+            started: replicas.unwrap_or(0) > 0,
+            accepted: annotations.and_then(|all| all.get(ANNOTATION_ACCEPT_STATE_LOSS)).map(String::as_str),
+        })
+    }
+
+    fn owned(&self, kind: ObjectKind, name: &str) -> Option<&'a ObjectMeta> {
+        self.seen.owned.get(&(kind, name.to_owned()))
+    }
+
+    /// The live pod's entry.
+    fn report(&self) -> Option<&'a WorkerReport> {
+        let pod = &self.worker.pod.as_ref()?.name;
+        self.reports().find(|report| report.pod == *pod)
+    }
+
+    fn reports(&self) -> impl Iterator<Item = &'a WorkerReport> {
+        self.seen.report.iter().filter_map(|report| report.status.as_ref()).flat_map(|status| &status.workers)
+    }
+
+    fn plan(&self) -> Option<(&'a Plan, &'a str)> {
+        let (plan, hash) = self.seen.compiled.as_ref()?.plan.as_ref()?;
+        Some((plan, hash))
+    }
+
+    /// Hash of the plan that workers are to run: the new one, or the last good one.
+    fn published(&self) -> Option<String> {
+        let last_good = || {
+            let meta = self.owned(ObjectKind::ConfigMap, &names::plan(&self.owner.name))?;
+            annotation(meta, ANNOTATION_PLAN_HASH).map(str::to_owned)
+        };
+        self.plan().map(|(_, hash)| hash.to_owned()).or_else(last_good)
+    }
+
+    /// What is owned, in an order in which each finds what it needs.
+    fn objects(&self) -> Vec<Step> {
+        let (Some((plan, hash)), Some(granted)) = (self.plan(), &self.seen.granted) else {
+            return self.scale().into_iter().collect();
+        };
+        let owner = &self.owner;
+        let mut list = vec![
+            objects::service_account(owner),
+            objects::role(owner),
+            objects::role_binding(owner),
+            objects::sync_report(owner),
+        ];
+        list.extend(self.template.network_policy.then(|| objects::network_policy(owner)));
+        if let State::Held { store_id } = &self.state {
+            let state = compile::state(&self.seen.integration);
+            list.push(objects::volume_claim(owner, &state, store_id.as_deref()));
+        }
+        list.push(objects::plan(owner, plan, hash));
+        list.push(objects::shares(owner, &granted.shares, &granted.published, self.store_id()));
+        let mut steps: Vec<Step> = list.into_iter().map(Step::Apply).collect();
+        steps.extend(self.worker_step());
+        steps
+    }
+
+    fn store_id(&self) -> Option<&str> {
+        match &self.state {
+            State::Held { store_id } => store_id.as_deref(),
+            State::Going { store_id } | State::Lost { store_id } => Some(store_id),
+            State::Waiting => None,
+        }
+    }
+
+    /// The Deployment, unless it could not start: without credentials there is nothing to mount, and without its store nothing may
+    /// run.
+    fn worker_step(&self) -> Option<Step> {
+        let can_start = matches!(self.state, State::Held { .. } | State::Going { .. })
+            && self.seen.credentials.iter().all(Option::is_some);
+        if !can_start {
+            return self.scale();
+        }
+        let spec = &self.seen.integration.spec;
+        let connectors = [&spec.source, &spec.destination].map(|end| end.connector_ref.name.as_str());
+        let resources = spec.workers.as_ref().and_then(|workers| workers.resources.as_ref());
+        let replicas = i32::from(!spec.suspend);
+        Some(Step::Apply(objects::deployment(&self.owner, self.template, connectors, resources, replicas)))
+    }
+
+    /// Starts or stops a Deployment that otherwise stays as it is: with the last good plan, or without a store.
+    fn scale(&self) -> Option<Step> {
+        let deployment = self.seen.deployment.as_ref()?;
+        let now = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+        let runs = match self.state {
+            State::Held { .. } | State::Going { .. } => !self.seen.integration.spec.suspend,
+            State::Waiting | State::Lost { .. } => false,
+        };
+        (now != i32::from(runs))
+            .then(|| Step::Scale { deployment: names::worker(&self.owner.name), replicas: i32::from(runs) })
+    }
+
+    /// Nudges for the live pod while its report does not show what was published.
+    fn nudges(&self) -> (Option<Step>, Option<Timestamp>) {
+        let (Some(pod), Some(report)) = (&self.worker.pod, self.report()) else { return (None, None) };
+        let plan = self.published();
+        let shares = self.seen.granted.as_ref().map(|granted| granted.published.hash.clone());
+        let spec = &self.seen.integration.spec;
+        let ends = [&spec.source, &spec.destination].map(|end| &end.connector_ref.name);
+        let loaded = ends.iter().zip(&self.seen.credentials).all(|(name, stored)| {
+            let loaded = report.credentials.iter().find(|entry| entry.connector == **name);
+            match (stored, loaded) {
+                (Some(stored), Some(loaded)) => stored.version_id == loaded.loaded_version_id,
+                (Some(_), None) => false,
+                (None, _) => true,
+            }
+        });
+        let shown = loaded && report.plan_hash == plan && (shares.is_none() || report.shares_hash == shares);
+        if shown {
+            return (None, None);
+        }
+        let versions = self.seen.credentials.iter().map(|stored| stored.as_ref().map(|stored| &stored.version_id));
+        let hash = canonical::short_hash(&(plan, shares, versions.collect::<Vec<_>>()));
+        let decided = nudge::decide(pod.nudge.as_deref(), &hash, self.now);
+        (decided.value.map(|value| Step::Nudge { pod: pod.name.clone(), value }), decided.again)
+    }
+
+    /// Entries of pods that are gone. The newest entry stays while there is no live one: its figures are the last known.
+    fn forget(&self) -> Option<Step> {
+        let known = |report: &WorkerReport| {
+            self.seen.pods.iter().any(|pod| pod.metadata.name.as_ref() == Some(&report.pod))
+        };
+        let keep = if self.report().is_some() { None } else { self.last_report() };
+        let (index, gone) = self
+            .reports()
+            .enumerate()
+            .find(|(_, report)| !known(report) && keep.is_none_or(|keep| keep.pod != report.pod))?;
+        Some(Step::Forget { report: self.owner.name.clone(), index, pod: gone.pod.clone() })
+    }
+
+    fn last_report(&self) -> Option<&'a WorkerReport> {
+        self.reports().max_by_key(|report| report.reported_at.clone())
+    }
+
+    /// What this Integration owns and no longer wants. Nothing goes while the spec does not compile: the last good plan runs on.
+    fn prune(&self, steps: &[Step]) -> Vec<Step> {
+        if self.plan().is_none() {
+            return Vec::new();
+        }
+        let wanted = |kind: ObjectKind, name: &str| {
+            matches!(kind, ObjectKind::Deployment | ObjectKind::VolumeClaim)
+                || steps.iter().any(
+                    |step| matches!(step, Step::Apply(object) if object.kind == kind && object.name == name),
+                )
+        };
+        self.seen
+            .owned
+            .iter()
+            .filter(|((kind, name), meta)| {
+                owned_by(meta, &self.owner.reference.uid) && meta.deletion_timestamp.is_none() && !wanted(*kind, name)
+            })
+            .map(|((kind, name), _)| Step::Delete { kind: *kind, name: name.clone() })
+            .collect()
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            suspended: self.seen.integration.spec.suspend,
+            compiled: self.plan().map(|(_, hash)| hash.to_owned()),
+            refused: self.refused(),
+            blocked: self.blocked(),
+            published: self.published(),
+            flows: self.seen.integration.spec.flows.iter().map(|flow| flow.name.clone()).collect(),
+            worker: self.worker.clone(),
+            pods_left: self.seen.pods.iter().any(|pod| diagnosis::is_running(pod)),
+            report: self.report().cloned(),
+            last_report: self.last_report().cloned(),
+        }
+    }
+
+    /// Why the spec has no plan.
+    fn refused(&self) -> Option<Trouble> {
+        let spec = &self.seen.integration.spec;
+        let ends = [(&spec.source, &self.seen.source), (&spec.destination, &self.seen.destination)];
+        if let Some((end, _)) = ends.iter().find(|(_, connector)| connector.is_none()) {
+            let name = &end.connector_ref.name;
+            let message = format!("Connector {name} does not exist in namespace {}: create it", self.owner.namespace);
+            return Some(Trouble { reason: Reason::ConnectorNotFound, message });
+        }
+        let findings = &self.seen.compiled.as_ref()?.findings;
+        let all: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        findings.first().map(|first| Trouble { reason: first.reason, message: all.join("; ") })
+    }
+
+    /// What keeps data from flowing although the spec compiles.
+    fn blocked(&self) -> Option<Trouble> {
+        self.state_trouble().or_else(|| {
+            let ends = [&self.seen.source, &self.seen.destination];
+            let mut troubles = ends.iter().zip(&self.seen.credentials).filter_map(|(connector, stored)| {
+                connector_trouble(connector.as_deref()?, stored.is_some())
+            });
+            troubles.next()
+        })
+    }
+
+    fn state_trouble(&self) -> Option<Trouble> {
+        let claim = names::state(&self.owner.name);
+        let accept = |store_id: &str| {
+            format!(
+                "kubectl annotate integration {} --overwrite {ANNOTATION_ACCEPT_STATE_LOSS}={store_id}",
+                self.owner.name
+            )
+        };
+        let (reason, message) = match &self.state {
+            State::Held { .. } => return None,
+            State::Waiting => {
+                (Reason::Starting, format!("volume claim {claim} of an earlier time is being deleted; the worker starts after"))
+            }
+            State::Going { store_id } => (
+                Reason::StateLost,
+                format!(
+                    "volume claim {claim} is marked for deletion and lives only until worker pod restarts: copy what it \
+                     holds, or accept the loss of cursors and ledger and begin anew with {}",
+                    accept(store_id)
+                ),
+            ),
+            State::Lost { store_id } => (
+                Reason::StateLost,
+                format!(
+                    "volume claim {claim} is gone or holds another store than {store_id}; the worker is stopped so that nothing \
+                     is sent twice: restore the claim, or accept the loss of cursors and ledger and begin anew with {}",
+                    accept(store_id)
+                ),
+            ),
+        };
+        Some(Trouble { reason, message })
+    }
+}
+
+/// What a Connector's own status says against using it.
+fn connector_trouble(connector: &Connector, has_credentials: bool) -> Option<Trouble> {
+    let name = connector.metadata.name.as_deref().unwrap_or_default();
+    let status = connector.status.as_ref().filter(|status| status.observed_generation == connector.metadata.generation);
+    let ready = status.and_then(|status| status.conditions.iter().find(|condition| condition.type_ == "Ready"));
+    let starting = |message: String| Some(Trouble { reason: Reason::Starting, message });
+    match ready {
+        Some(ready) if ready.status == "True" => (!has_credentials)
+            .then(|| starting(format!("the credentials of Connector {name} are being handed out")))
+            .flatten(),
+        Some(ready) if ready.reason != Reason::Starting.as_str() => {
+            let message = format!("Connector {name} is not ready, {}: {}", ready.reason, ready.message);
+            Some(Trouble { reason: Reason::ConnectorNotReady, message })
+        }
+        // With credentials in place a Connector that was only edited need not hold anything up.
+        Some(_) | None => {
+            (!has_credentials).then(|| starting(format!("Connector {name} is being looked at"))).flatten()
+        }
+    }
+}
+
+fn annotation<'m>(meta: &'m ObjectMeta, key: &str) -> Option<&'m str> {
+    meta.annotations.as_ref()?.get(key).map(String::as_str)
+}
+
+fn owned_by(meta: &ObjectMeta, uid: &str) -> bool {
+    meta.owner_references.iter().flatten().any(|owner| owner.uid == uid)
+}
+
+#[cfg(test)]
+#[path = "integration_tests.rs"]
+mod tests;

@@ -1,0 +1,130 @@
+//! The store in one SQLite database on a volume of the worker's own. One thread owns it (`writer`); this file only says which part answers
+//! what. The folder is locked for as long as the store is open.
+
+mod care;
+mod delivery;
+mod intake;
+mod lock;
+mod rows;
+mod schema;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::{path::Path, sync::Arc};
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use self::{
+    lock::FolderLock,
+    writer::{Session, Writer},
+};
+use super::{
+    Answer, Burial, Claim, DeadLetter, Figures, NewIntent, OpenIntent, Opened, Postponement, Scope, ScopeId, Settlement, Store,
+    StoreError, Taken, TakenPage, Tidied,
+};
+
+/// Name of the database below the state folder.
+pub const DATABASE_FILE: &str = "store.db";
+
+/// The store in an SQLite database.
+pub struct SqliteStore {
+    id: String,
+    writer: Writer,
+}
+
+impl SqliteStore {
+    /// Locks the folder, makes it and the database if they are not there, and resumes: every open intent is in doubt from `now` on.
+    /// `fresh_id` becomes the id of a store that is new. Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// [`StoreError`], for a folder that is locked, on a network file system or not writable, and a database that is damaged or too new.
+    pub fn open(folder: &Path, fresh_id: Uuid, now: Timestamp) -> Result<Self, StoreError> {
+        let lock = FolderLock::take(folder)?;
+        let (connection, id) = schema::open(&folder.join(DATABASE_FILE), schema::STEPS, fresh_id, now)?;
+        let session = Session { connection, store_id: id.clone(), claims: Arc::default() };
+        let failed = |source| StoreError::Folder { path: folder.to_owned(), source: Arc::new(source) };
+        let writer = Writer::start(session, lock).map_err(failed)?;
+        Ok(Self { id, writer })
+    }
+}
+
+impl Store for SqliteStore {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn open_scope(&self, scope: Scope) -> Answer<'_, Opened> {
+        Box::pin(self.writer.change(move |session| intake::open_scope(session, &scope)))
+    }
+
+    fn take_page(&self, page: TakenPage) -> Answer<'_, Taken> {
+        Box::pin(self.writer.change(move |session| intake::take_page(session, &page)))
+    }
+
+    fn queue_depth(&self, scope: ScopeId) -> Answer<'_, u64> {
+        Box::pin(self.writer.look(move |session| intake::queue_depth(session, scope)))
+    }
+
+    fn claim(&self, scope: ScopeId, limit: usize, now: Timestamp) -> Answer<'_, Claim> {
+        Box::pin(self.writer.look(move |session| delivery::claim(session, scope, limit, now)))
+    }
+
+    fn open_intent(&self, intent: NewIntent) -> Answer<'_, OpenIntent> {
+        Box::pin(self.writer.change(move |session| delivery::open_intent(session, intent)))
+    }
+
+    fn close_intent(&self, sequence: i64) -> Answer<'_, ()> {
+        Box::pin(self.writer.change(move |session| delivery::close_intent(session, sequence)))
+    }
+
+    fn settle(&self, settlement: Settlement) -> Answer<'_, ()> {
+        Box::pin(self.writer.change(move |session| delivery::settle(session, &settlement)))
+    }
+
+    fn postpone(&self, postponement: Postponement) -> Answer<'_, ()> {
+        Box::pin(self.writer.change(move |session| delivery::postpone(session, &postponement)))
+    }
+
+    fn bury(&self, burial: Burial) -> Answer<'_, ()> {
+        Box::pin(self.writer.change(move |session| delivery::bury(session, &burial)))
+    }
+
+    fn hasten(&self, scope: ScopeId, now: Timestamp) -> Answer<'_, ()> {
+        Box::pin(self.writer.change(move |session| delivery::hasten(session, scope, now)))
+    }
+
+    fn identifier(&self, scope: ScopeId, key: String) -> Answer<'_, Option<String>> {
+        Box::pin(self.writer.look(move |session| delivery::identifier(session, scope, &key)))
+    }
+
+    fn figures(&self, scopes: Vec<ScopeId>, now: Timestamp) -> Answer<'_, Vec<Figures>> {
+        Box::pin(self.writer.look(move |session| care::figures(session, &scopes, now)))
+    }
+
+    fn dead_letters(&self, after: i64, limit: usize) -> Answer<'_, Vec<DeadLetter>> {
+        Box::pin(self.writer.look(move |session| care::dead_letters(session, after, limit)))
+    }
+
+    fn replay(&self, ids: Vec<i64>, now: Timestamp) -> Answer<'_, u64> {
+        Box::pin(self.writer.change(move |session| care::replay(session, &ids, now)))
+    }
+
+    fn discard(&self, ids: Vec<i64>) -> Answer<'_, u64> {
+        Box::pin(self.writer.change(move |session| care::discard(session, &ids)))
+    }
+
+    fn tidy(&self, now: Timestamp) -> Answer<'_, Tidied> {
+        Box::pin(async move {
+            let tidied = self.writer.change(move |session| care::tidy(session, now)).await?;
+            self.writer.look(|session| care::fold(session)).await?;
+            Ok(tidied)
+        })
+    }
+
+    fn close(&self) -> Answer<'_, ()> {
+        Box::pin(self.writer.close())
+    }
+}

@@ -1,0 +1,130 @@
+//! What care asks of the database: figures, dead letters, retention.
+//!
+//! Retention: a dead letter is kept for thirty days, and at most ten thousand of them are kept; beyond that the oldest go first. Hourly
+//! counts are kept for eight days. The queue, open intents and the ledger are never removed by age.
+
+use jiff::Timestamp;
+use rusqlite::Row;
+
+use super::{
+    rows::{advance, all, count, document, execute, first, hour, optional_time, time, version},
+    writer::Session,
+};
+use crate::store::{DeadLetter, Figures, Scope, ScopeId, StoreError, Tidied};
+
+/// Longest time a dead letter is kept, in microseconds: thirty days.
+const LONGEST_DEAD: i64 = 30 * 24 * 3_600_000_000;
+/// Most dead letters kept.
+const MOST_DEAD: i64 = 10_000;
+/// Hours for which hourly counts are kept: eight days.
+const HOURS_KEPT: i64 = 8 * 24;
+/// Hours of a day's figures.
+const HOURS_OF_DAY: i64 = 24;
+
+/// See [`Store::figures`](crate::store::Store::figures).
+pub fn figures(session: &Session, scopes: &[ScopeId], now: Timestamp) -> Result<Vec<Figures>, StoreError> {
+    scopes.iter().map(|scope| figures_of(session, *scope, now)).collect()
+}
+
+fn figures_of(session: &Session, scope: ScopeId, now: Timestamp) -> Result<Figures, StoreError> {
+    let counted = |sql: &str| Ok::<u64, StoreError>(count(first(session, sql, [scope.0], |row| row.get(0))?.unwrap_or(0)));
+    let total = |name: &str| {
+        let sql = "SELECT count FROM total WHERE scope = ?1 AND name = ?2";
+        Ok::<u64, StoreError>(count(first(session, sql, (scope.0, name), |row| row.get(0))?.unwrap_or(0)))
+    };
+    let since = hour(now.as_microsecond()) - HOURS_OF_DAY;
+    let day = |name: &str| {
+        let sql = "SELECT coalesce(sum(count), 0) FROM hourly WHERE scope = ?1 AND name = ?2 AND hour > ?3";
+        Ok::<u64, StoreError>(count(first(session, sql, (scope.0, name, since), |row| row.get(0))?.unwrap_or(0)))
+    };
+    let sql = "SELECT last_run, last_sync, poll FROM scope WHERE id = ?1";
+    let row = first(session, sql, [scope.0], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?)))?;
+    let (last_run, last_sync, poll) = row.ok_or(StoreError::Unreadable { what: "scope" })?;
+    let poll: crosstie_engine::window::PollState = document(&poll, "state of reading")?;
+    Ok(Figures {
+        delivered: total("delivered")?,
+        unchanged: total("unchanged")? + total("leftOut")? + total("superseded")?,
+        queue_depth: counted("SELECT count(*) FROM queue WHERE scope = ?1")?,
+        dead_letters: counted("SELECT count(*) FROM dead_letter WHERE scope = ?1")?,
+        held: counted("SELECT count(*) FROM intent WHERE scope = ?1 AND held = 1")?,
+        delivered_day: day("delivered")?,
+        buried_day: day("buried")?,
+        last_run: optional_time(last_run)?,
+        last_sync: optional_time(last_sync)?,
+        cursor: poll.cursor,
+    })
+}
+
+/// See [`Store::dead_letters`](crate::store::Store::dead_letters).
+pub fn dead_letters(session: &Session, after: i64, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+    let sql = "SELECT d.id, flow, source, destination, key, version, source_hash, payload, cause, status, request_ids, excerpt, attempts, \
+               first_failed_at, last_failed_at, plan_hash \
+               FROM dead_letter d JOIN scope s ON s.id = d.scope WHERE d.id > ?1 ORDER BY d.id LIMIT ?2";
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    all(session, sql, (after, limit), |row| Ok(dead_letter(row)))?.into_iter().collect()
+}
+
+fn dead_letter(row: &Row) -> Result<DeadLetter, StoreError> {
+    let scope = Scope { flow: row.get(1)?, source: row.get(2)?, destination: row.get(3)? };
+    let text: Option<String> = row.get(5)?;
+    Ok(DeadLetter {
+        id: row.get(0)?,
+        scope,
+        key: row.get(4)?,
+        version: text.map(|text| version(&text)).transpose()?,
+        source_hash: row.get(6)?,
+        payload: row.get(7)?,
+        cause: row.get(8)?,
+        status: row.get(9)?,
+        request_ids: document(&row.get::<_, String>(10)?, "list of request ids")?,
+        excerpt: row.get(11)?,
+        attempts: row.get(12)?,
+        first_failed_at: time(row.get(13)?)?,
+        last_failed_at: time(row.get(14)?)?,
+        plan_hash: row.get(15)?,
+    })
+}
+
+/// See [`Store::replay`](crate::store::Store::replay).
+pub fn replay(session: &mut Session, ids: &[i64], now: Timestamp) -> Result<u64, StoreError> {
+    let now = now.as_microsecond();
+    let mut replayed = 0;
+    for id in ids {
+        let sql = "SELECT scope, key FROM dead_letter WHERE id = ?1 AND version IS NOT NULL";
+        let Some((scope, key)) = first(session, sql, [id], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))? else {
+            continue;
+        };
+        let insert = "INSERT INTO queue (scope, key, version, source_hash, payload, enqueued_at) \
+                      SELECT scope, key, version, source_hash, payload, ?2 FROM dead_letter WHERE id = ?1";
+        execute(session, insert, (id, now))?;
+        execute(session, "DELETE FROM dead_letter WHERE id = ?1", [id])?;
+        advance(session, scope, &key, now)?;
+        replayed += 1;
+    }
+    Ok(replayed)
+}
+
+/// See [`Store::discard`](crate::store::Store::discard).
+pub fn discard(session: &mut Session, ids: &[i64]) -> Result<u64, StoreError> {
+    let mut discarded = 0;
+    for id in ids {
+        discarded += execute(session, "DELETE FROM dead_letter WHERE id = ?1", [id])? as u64;
+    }
+    Ok(discarded)
+}
+
+/// Removes what is too old or too much.
+pub fn tidy(session: &mut Session, now: Timestamp) -> Result<Tidied, StoreError> {
+    let now = now.as_microsecond();
+    let old = execute(session, "DELETE FROM dead_letter WHERE last_failed_at < ?1", [now - LONGEST_DEAD])?;
+    let many = "DELETE FROM dead_letter WHERE id IN (SELECT id FROM dead_letter ORDER BY last_failed_at DESC, id DESC LIMIT -1 OFFSET ?1)";
+    let many = execute(session, many, [MOST_DEAD])?;
+    let counts = execute(session, "DELETE FROM hourly WHERE hour < ?1", [hour(now) - HOURS_KEPT])?;
+    Ok(Tidied { dead_letters_removed: (old + many) as u64, counts_removed: counts as u64 })
+}
+
+/// Folds the log into the database. Must run outside a transaction.
+pub fn fold(session: &Session) -> Result<(), StoreError> {
+    session.connection.pragma_query(None, "wal_checkpoint(TRUNCATE)", |_| Ok(()))?;
+    Ok(())
+}
