@@ -52,12 +52,12 @@ pure:
 
 .PHONY: generate
 generate: ## Writes the CustomResourceDefinitions and the reference pages from the types
-	cargo run --locked -q -p crosstie-crds --bin crdgen -- crds/generated charts/crosstie/files/crds
+	cargo run --locked -q -p crosstie-crds --bin crdgen -- docs/api.md crds/generated charts/crosstie/files/crds
 	cargo run --locked -q -p crosstie-engine --example functions > docs/mapping-functions.md
 
 .PHONY: generated
 generated: generate
-	@git diff --exit-code -- crds/generated charts/crosstie/files docs/mapping-functions.md \
+	@git diff --exit-code -- crds/generated charts/crosstie/files docs/mapping-functions.md docs/api.md \
 	  || { echo "generated files differ from the types: run 'make generate' and commit the result" >&2; exit 1; }
 
 .PHONY: deny

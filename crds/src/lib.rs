@@ -8,6 +8,7 @@ pub mod connector;
 pub mod definition;
 pub mod integration;
 pub mod names;
+pub mod reference;
 pub mod sync_report;
 
 pub use connector::{Connector, ConnectorSpec, ConnectorStatus};

@@ -1,14 +1,16 @@
-//! `crdgen FOLDER…`: writes one YAML file a CustomResourceDefinition into each folder. Run by `make generate`; CI fails when the
-//! committed files differ.
+//! `crdgen PAGE FOLDER…`: writes the API's reference page, and one YAML file a CustomResourceDefinition into each folder. Run by `make generate`; CI
+//! fails when the committed files differ.
 
 use std::{env, error::Error, fs, path::Path};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folders: Vec<String> = env::args().skip(1).collect();
-    if folders.is_empty() {
-        return Err("name at least one folder to write into, for example: crdgen crds/generated".into());
-    }
-    for definition in crosstie_crds::definitions()? {
+    let mut arguments = env::args().skip(1);
+    let (Some(page), folders) = (arguments.next(), arguments.collect::<Vec<_>>()) else {
+        return Err("name the page and at least one folder, for example: crdgen docs/api.md crds/generated".into());
+    };
+    let definitions = crosstie_crds::definitions()?;
+    fs::write(page, crosstie_crds::reference::markdown(&definitions)?)?;
+    for definition in definitions {
         let name = definition.spec.names.plural.clone();
         let yaml = serde_saphyr::to_string(&definition)?;
         for folder in &folders {
