@@ -30,7 +30,7 @@ const METADATA_V6: [Ipv6Addr; 2] = [
 
 /// IPv4 ranges that are not public, after IANA's special-purpose registry.
 const INTERNAL_V4: [(Ipv4Addr, u32, &str); 16] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8, "unspecified"),
+    (Ipv4Addr::UNSPECIFIED, 8, "unspecified"),
     (Ipv4Addr::new(10, 0, 0, 0), 8, "private"),
     (Ipv4Addr::new(100, 64, 0, 0), 10, "carrier-grade NAT"),
     (Ipv4Addr::new(127, 0, 0, 0), 8, "loopback"),
@@ -80,14 +80,15 @@ fn class_v6(address: Ipv6Addr) -> Class {
         return Class::Metadata;
     }
     let bits = address.to_bits();
-    if let Some((_, _, word)) = INTERNAL_V6.iter().find(|(start, length, _)| (bits ^ start.to_bits()) >> (128 - length) == 0) {
+    if let Some((_, _, word)) =
+        INTERNAL_V6.iter().find(|(start, length, _)| (bits ^ start.to_bits()) >> (128 - length) == 0)
+    {
         return Class::Internal(word);
     }
     match address.segments()[0] {
         0x2000..=0x3fff => Class::Public,
-        0xfc00..=0xfdff => Class::Internal("private"),
+        0xfc00..=0xfdff | 0xfec0..=0xfeff => Class::Internal("private"),
         0xfe80..=0xfebf => Class::Internal("link-local"),
-        0xfec0..=0xfeff => Class::Internal("private"),
         0xff00..=0xffff => Class::Internal("multicast"),
         _ if address.is_loopback() => Class::Internal("loopback"),
         _ if address.is_unspecified() => Class::Internal("unspecified"),
@@ -109,7 +110,9 @@ fn carried(outer: Ipv6Addr) -> Vec<Ipv4Addr> {
         // Loopback and unspecified are addresses in their own right, not IPv4 ones in the compatible notation.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => Vec::new(),
         // Compatible, mapped, translated (RFC 2765), and NAT64 by the well-known prefix (RFC 6052).
-        [0, 0, 0, 0, 0, 0 | 0xffff, _, _] | [0, 0, 0, 0, 0xffff, 0, _, _] | [0x64, 0xff9b, 0, 0, 0, 0, _, _] => vec![last],
+        [0, 0, 0, 0, 0, 0 | 0xffff, _, _] | [0, 0, 0, 0, 0xffff, 0, _, _] | [0x64, 0xff9b, 0, 0, 0, 0, _, _] => {
+            vec![last]
+        }
         [0x64, 0xff9b, 1, ..] => local_translation(bits),
         // 6to4 (RFC 3056).
         [0x2002, high, low, ..] => vec![Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))],
@@ -228,7 +231,9 @@ mod tests {
 
     #[test]
     fn metadata_services_are_told_from_other_internal_addresses() {
-        for text in ["169.254.169.254", "fd00:ec2::254", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "100.100.100.200"] {
+        for text in
+            ["169.254.169.254", "fd00:ec2::254", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "100.100.100.200"]
+        {
             let faces = stands_for(text.parse().unwrap());
             assert!(faces.into_iter().any(|address| class(address) == Class::Metadata), "{text}");
         }

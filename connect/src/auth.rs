@@ -58,7 +58,10 @@ impl Scheme {
     }
 
     fn unusable(&self, version: &Version, problem: &str) -> CallFailure {
-        let detail = format!("the credentials of Connector `{}`, version {}, cannot be used: {problem}", self.connector, version.id);
+        let detail = format!(
+            "the credentials of Connector `{}`, version {}, cannot be used: {problem}",
+            self.connector, version.id
+        );
         CallFailure::new(FailureKind::CredentialsRejected, detail)
     }
 }
@@ -66,7 +69,8 @@ impl Scheme {
 fn fill(template: &Template, version: &Version) -> Result<Zeroizing<String>, String> {
     let value = |name: &str| version.value(name).filter(|value| !value.is_empty()).map(str::to_owned);
     template.fill(value).map(Zeroizing::new).map_err(|_| {
-        let missing: Vec<&str> = template.names().filter(|name| version.value(name).is_none_or(str::is_empty)).collect();
+        let missing: Vec<&str> =
+            template.names().filter(|name| version.value(name).is_none_or(str::is_empty)).collect();
         format!("they have no value for the key `{}`", missing.join("`, `"))
     })
 }
@@ -89,14 +93,15 @@ where
 
     async fn send(self, call: Call) -> Result<Reply, Setback> {
         let mut refused: Vec<Attempt> = Vec::new();
-        let mut setback = None;
+        let mut failures: Vec<CallFailure> = Vec::new();
         for _ in 0..TRIES {
             let Some(attempt) = self.store.pick(&refused) else { break };
             match self.attempt(call.clone(), &attempt).await {
                 Err(rejection) if rejection.failure.kind == FailureKind::CredentialsRejected => {
-                    tracing::debug!(connector = self.scheme.connector, version = &*attempt.version.id, "credentials refused");
+                    let (connector, version) = (self.scheme.connector.as_str(), &*attempt.version.id);
+                    tracing::debug!(connector, version, "credentials refused");
                     self.store.refused(&attempt);
-                    setback = Some(rejection);
+                    failures.push(rejection.failure);
                     refused.push(attempt);
                 }
                 outcome => {
@@ -107,7 +112,7 @@ where
                 }
             }
         }
-        Err(self.every_version_refused(&refused, setback))
+        Err(Setback::never(self.every_version_refused(&refused, failures)))
     }
 
     async fn attempt(&self, mut call: Call, attempt: &Attempt) -> Result<Reply, Setback> {
@@ -118,19 +123,22 @@ where
         self.inner.clone().oneshot(call).await
     }
 
-    fn every_version_refused(&self, refused: &[Attempt], last: Option<Setback>) -> Setback {
-        let (status, request_id, problem) = match (refused, last) {
-            ([_], Some(only)) => return only,
-            (_, Some(last)) => (last.failure.status, last.failure.request_id, last.failure.detail),
-            (_, None) => (None, None, "there is none".to_owned()),
-        };
-        let ids: Vec<&str> = refused.iter().map(|attempt| &*attempt.version.id).collect();
+    fn every_version_refused(&self, refused: &[Attempt], mut failures: Vec<CallFailure>) -> CallFailure {
+        if failures.len() == 1
+            && let Some(only) = failures.pop()
+        {
+            return only;
+        }
+        let details =
+            refused.iter().zip(&failures).map(|(attempt, failure)| format!("{}: {failure}", attempt.version.id));
         let detail = format!(
-            "every version of the credentials of Connector `{}` was refused ({}): store working ones. The last: {problem}",
+            "every version of the credentials of Connector `{}` was refused, store working ones; {}",
             self.scheme.connector,
-            ids.join(", ")
+            details.collect::<Vec<_>>().join("; ")
         );
-        Setback::never(CallFailure { status, request_id, ..CallFailure::new(FailureKind::CredentialsRejected, detail) })
+        let answered = failures.into_iter().rfind(|failure| failure.status.is_some());
+        let (status, request_id) = answered.map_or((None, None), |failure| (failure.status, failure.request_id));
+        CallFailure { status, request_id, ..CallFailure::new(FailureKind::CredentialsRejected, detail) }
     }
 }
 
@@ -148,5 +156,124 @@ where
 
     fn call(&mut self, call: Call) -> Self::Future {
         Box::pin(self.clone().send(call))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tower::service_fn;
+
+    use super::*;
+    use crate::{
+        call::Reached,
+        testing::{answer, call, document},
+    };
+
+    fn bearer() -> Authentication {
+        Authentication::Bearer { token: template("{token}") }
+    }
+
+    fn template(text: &str) -> Template {
+        Template::parse(text).unwrap()
+    }
+
+    /// Sends one call to a vendor that accepts some values of the authentication header; gives those it saw.
+    async fn sent(
+        authentication: &Authentication,
+        store: &CredentialStore,
+        accepted: &[&str],
+    ) -> (Result<Reply, Setback>, Vec<String>) {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let accepted: Vec<String> = accepted.iter().map(ToString::to_string).collect();
+        let scheme = Arc::new(Scheme::new("shop", authentication).unwrap());
+        let (notes, header) = (Arc::clone(&seen), scheme.header.clone());
+        let vendor = service_fn(move |call: Call| {
+            let value = call.headers[&header].clone();
+            assert!(value.is_sensitive());
+            let text = value.to_str().unwrap().to_owned();
+            let accepts = accepted.contains(&text);
+            notes.lock().unwrap().push(text);
+            async move {
+                if accepts {
+                    return Ok(Reply::Success(answer(200, &[], "")));
+                }
+                let failure = CallFailure::new(FailureKind::CredentialsRejected, "answered 401").answered(401, None);
+                Err(Setback::never(failure))
+            }
+        });
+        let outcome = Auth::new(vendor, scheme, store.clone()).oneshot(call("orders")).await;
+        let seen = seen.lock().unwrap().clone();
+        (outcome, seen)
+    }
+
+    #[tokio::test]
+    async fn each_scheme_writes_its_header() {
+        let mut document = document("v1", None);
+        document.current.values.insert("email".into(), "ops@example.com".into());
+        let store = CredentialStore::new(&document);
+        let header = Authentication::Header { name: "X-Access-Token".into(), value: template("Key {token}") };
+        let basic = Authentication::Basic { username: template("{email}/token"), password: template("{token}") };
+        for (authentication, value) in [
+            (bearer(), "Bearer secret-of-v1"),
+            (header, "Key secret-of-v1"),
+            (basic, "Basic b3BzQGV4YW1wbGUuY29tL3Rva2VuOnNlY3JldC1vZi12MQ=="),
+        ] {
+            assert_eq!(sent(&authentication, &store, &[value]).await.1, [value]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_refused_with_the_current_version_is_sent_again_with_the_previous() {
+        let store = CredentialStore::new(&document("v2", Some("v1")));
+        let (outcome, seen) = sent(&bearer(), &store, &["Bearer secret-of-v1"]).await;
+        assert!(outcome.is_ok());
+        assert_eq!(seen, ["Bearer secret-of-v2", "Bearer secret-of-v1"]);
+        let (_, seen) = sent(&bearer(), &store, &["Bearer secret-of-v1"]).await;
+        assert_eq!(seen, ["Bearer secret-of-v1"], "the next one does not try the refused version again");
+    }
+
+    #[tokio::test]
+    async fn when_every_version_is_refused_the_failure_names_them_and_shows_no_value() {
+        let store = CredentialStore::new(&document("v2", Some("v1")));
+        let Err(setback) = sent(&bearer(), &store, &[]).await.0 else { panic!("accepted") };
+        assert_eq!((setback.failure.kind, setback.reached), (FailureKind::CredentialsRejected, Reached::Never));
+        let detail = setback.failure.detail;
+        assert!(detail.contains("v1") && detail.contains("v2") && !detail.contains("secret-of"), "{detail}");
+        assert_eq!(setback.failure.status, Some(401));
+    }
+
+    #[tokio::test]
+    async fn a_missing_key_is_named_and_nothing_is_sent() {
+        let store = CredentialStore::new(&document("v1", None));
+        let authentication = Authentication::Bearer { token: template("{accessToken}") };
+        let (Err(setback), seen) = sent(&authentication, &store, &[]).await else { panic!("sent") };
+        assert_eq!((setback.failure.kind, seen.len()), (FailureKind::CredentialsRejected, 0));
+        assert!(setback.failure.detail.contains("`accessToken`"), "{}", setback.failure.detail);
+    }
+
+    #[tokio::test]
+    async fn a_current_version_that_lacks_a_key_gives_way_to_the_previous_one() {
+        let mut document = document("v2", Some("v1"));
+        document.current.values.clear();
+        let store = CredentialStore::new(&document);
+        assert!(sent(&bearer(), &store, &["Bearer secret-of-v1"]).await.0.is_ok());
+        assert_eq!(store.report().rejected_version_id.as_deref(), Some("v2"));
+    }
+
+    #[tokio::test]
+    async fn a_value_that_no_header_can_carry_is_told_by_its_key() {
+        let mut document = document("v1", None);
+        document.current.values.insert("token".into(), "hush\n".into());
+        let (Err(setback), _) = sent(&bearer(), &CredentialStore::new(&document), &[]).await else { panic!("sent") };
+        let detail = setback.failure.detail;
+        assert!(detail.contains("`token`") && !detail.contains("hush"), "{detail}");
+    }
+
+    #[test]
+    fn a_header_name_that_is_none_is_refused_when_the_client_is_built() {
+        let authentication = Authentication::Header { name: "X Token".into(), value: template("{token}") };
+        assert_eq!(Scheme::new("shop", &authentication).unwrap_err(), "X Token");
     }
 }

@@ -110,11 +110,6 @@ impl Setback {
     pub fn never(failure: CallFailure) -> Self {
         Self { failure, reached: Reached::Never }
     }
-
-    /// A setback of a call that may have taken effect.
-    pub fn perhaps(failure: CallFailure) -> Self {
-        Self { failure, reached: Reached::Perhaps }
-    }
 }
 
 /// A layer's future.

@@ -31,10 +31,14 @@ impl Classifier {
         use Reached::{Never, Perhaps};
         let status = answer.status;
         let (kind, reached, meaning) = match status.as_u16() {
-            code if code == 401 || self.rejections.contains(&code) => (CredentialsRejected, Never, "the credentials are refused"),
+            code if code == 401 || self.rejections.contains(&code) => {
+                (CredentialsRejected, Never, "the credentials are refused")
+            }
             200..=299 => return Ok(Reply::Success(answer)),
             300..=399 => return Ok(Reply::Redirect(answer)),
-            405 | 406 | 415 | 421 | 426 => (Refused, Never, "nobody may ask like this: check method and path in the Connector"),
+            405 | 406 | 415 | 421 | 426 => {
+                (Refused, Never, "nobody may ask like this: check method and path in the Connector")
+            }
             // Some gateways send 408 when what lies behind them did not answer.
             408 => (TimedOut, Perhaps, "the vendor gave up waiting"),
             425 | 429 => (RateLimited, Never, "the vendor admits no more requests now"),
@@ -51,7 +55,7 @@ impl Classifier {
     }
 
     /// What the absence of an answer says.
-    pub fn break_(&self, name: &str, broken: Break) -> Setback {
+    pub fn without_answer(&self, name: &str, broken: Break) -> Setback {
         use FailureKind::{Refused, TimedOut, Unreachable};
         use Reached::{Never, Perhaps};
         let (kind, reached, meaning) = match broken.cause {
@@ -65,7 +69,11 @@ impl Classifier {
                 "its certificate cannot be verified, because this machine knows no certificate authorities: install \
                  /etc/ssl/certs/ca-certificates.crt or set SSL_CERT_FILE",
             ),
-            Cause::NoTrust => (Unreachable, Never, "no TLS session can be made: its certificate is not trusted or the protocols differ"),
+            Cause::NoTrust => (
+                Unreachable,
+                Never,
+                "no TLS session can be made: its certificate is not trusted or the protocols differ",
+            ),
             Cause::NoConnectionInTime => (TimedOut, Never, "no connection was made in time"),
             Cause::ConnectionLost => (Unreachable, Perhaps, "the connection broke before the answer"),
             Cause::NoAnswerInTime => (TimedOut, Perhaps, "no answer came in time"),
@@ -119,7 +127,7 @@ where
             let name = Arc::clone(&call.name);
             match inner.oneshot(call).await {
                 Ok(answer) => classifier.answer(&name, answer),
-                Err(broken) => Err(classifier.break_(&name, broken)),
+                Err(broken) => Err(classifier.without_answer(&name, broken)),
             }
         })
     }
@@ -172,7 +180,11 @@ mod tests {
     #[test]
     fn every_break_says_whether_the_call_may_have_taken_effect() {
         for (cause, kind, reached) in [
-            (Cause::Egress(crate::EgressRefusal::Plaintext { host: "x".into() }), FailureKind::EgressRefused, Reached::Never),
+            (
+                Cause::Egress(crate::EgressRefusal::Plaintext { host: "x".into() }),
+                FailureKind::EgressRefused,
+                Reached::Never,
+            ),
             (Cause::NoRequest, FailureKind::Refused, Reached::Never),
             (Cause::NoName, FailureKind::Unreachable, Reached::Never),
             (Cause::NoConnection, FailureKind::Unreachable, Reached::Never),
@@ -182,7 +194,7 @@ mod tests {
             (Cause::ConnectionLost, FailureKind::Unreachable, Reached::Perhaps),
             (Cause::NoAnswerInTime, FailureKind::TimedOut, Reached::Perhaps),
         ] {
-            let setback = classifier().break_("orders", Break { cause: cause.clone(), source: None });
+            let setback = classifier().without_answer("orders", Break { cause: cause.clone(), source: None });
             assert_eq!((setback.failure.kind, setback.reached), (kind, reached), "{cause:?}");
         }
     }

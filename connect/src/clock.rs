@@ -91,9 +91,10 @@ pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
     http_date(headers.get(header::DATE)?.to_str().ok()?)
 }
 
-/// Reads an HTTP-date (RFC 9110, section 5.6.7).
+/// Reads an HTTP-date (RFC 9110, section 5.6.7). The last day that it can express is beyond the end of our time, and becomes that end.
 pub fn http_date(text: &str) -> Option<Timestamp> {
-    Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(Timestamp::try_from(date).unwrap_or(Timestamp::MAX))
 }
 
 #[cfg(test)]

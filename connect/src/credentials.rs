@@ -244,7 +244,10 @@ mod tests {
         tokio::time::advance(REST).await;
         store.answered(&picked(&store), true);
         let report = store.report();
-        assert_eq!((report.rejected_version_id, report.used_version_id.as_deref(), report.accepted), (None, Some("v2"), Some(true)));
+        assert_eq!(
+            (report.rejected_version_id, report.used_version_id.as_deref(), report.accepted),
+            (None, Some("v2"), Some(true))
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -314,7 +317,11 @@ mod tests {
         assert_eq!(store.report().used_version_id.as_deref(), Some("v1"));
         store.answered(&picked(&store), false);
         let report = store.report();
-        assert_eq!((report.used_version_id.as_deref(), report.accepted), (Some("v2"), None), "a 404 proves nothing of the credentials");
+        assert_eq!(
+            (report.used_version_id.as_deref(), report.accepted),
+            (Some("v2"), None),
+            "a 404 proves nothing of the credentials"
+        );
     }
 
     #[test]

@@ -43,7 +43,9 @@ pub enum EgressRefusal {
         host: String,
     },
     /// Another scheme or port than the base URL's, or than the default ports of an allowed host.
-    #[error("host `{host}` may not be called by {scheme} on port {port}: only as the base URL does, or on the default port of an allowed host")]
+    #[error(
+        "host `{host}` may not be called by {scheme} on port {port}: only as the base URL does, or on the default port of an allowed host"
+    )]
     Origin {
         /// The host.
         host: String,
@@ -59,6 +61,14 @@ pub enum EgressRefusal {
         host: String,
         /// What the address is.
         class: &'static str,
+    },
+    /// A redirect away from where the request went.
+    #[error(
+        "it was redirected to host `{host}`, scheme or port of another: redirects are followed within the same origin only"
+    )]
+    Redirect {
+        /// The host it would lead to.
+        host: String,
     },
     /// In the clear over a public network.
     #[error("host `{host}` would be called without encryption: use https, or let the operator allow its address range")]
@@ -89,12 +99,19 @@ impl Rules {
         }
         let (scheme, host, port) = origin(base).ok_or_else(|| bad("is not an http or https URL with a host"))?;
         let allowed_hosts = system.egress.allow_hosts.iter().map(|host| {
-            allowed_host(host).ok_or_else(|| BuildError::AllowedHost { connector: connector.clone(), host: host.clone() })
+            allowed_host(host)
+                .ok_or_else(|| BuildError::AllowedHost { connector: connector.clone(), host: host.clone() })
         });
         let allowed_ranges = system.egress.allow_cidrs.iter().map(|range| {
             range.trim().parse::<IpNet>().map_err(|source| BuildError::AllowedRange { range: range.clone(), source })
         });
-        Ok(Self { scheme, host, port, allowed_hosts: allowed_hosts.collect::<Result<_, _>>()?, allowed_ranges: allowed_ranges.collect::<Result<_, _>>()? })
+        Ok(Self {
+            scheme,
+            host,
+            port,
+            allowed_hosts: allowed_hosts.collect::<Result<_, _>>()?,
+            allowed_ranges: allowed_ranges.collect::<Result<_, _>>()?,
+        })
     }
 
     /// Whether a request may be made to a URL; gives the URL without the dot that may end a host name. An address in the URL's place of a
@@ -134,7 +151,10 @@ impl Rules {
     pub fn admit_address(&self, scheme: Scheme, host: &str, address: IpAddr) -> Result<(), EgressRefusal> {
         for reached in address::stands_for(address) {
             let named = self.allowed_ranges.iter().any(|range| range.contains(&reached));
-            let alone = self.allowed_ranges.iter().any(|range| range.prefix_len() == range.max_prefix_len() && range.addr() == reached);
+            let alone = self
+                .allowed_ranges
+                .iter()
+                .any(|range| range.prefix_len() == range.max_prefix_len() && range.addr() == reached);
             let class = match address::class(reached) {
                 Class::Metadata if !alone => Some("metadata service"),
                 Class::Internal(word) if !named => Some(word),
@@ -186,9 +206,12 @@ fn has_user_info(url: &Url) -> bool {
 /// An allowed host in the spelling that URLs are compared in.
 fn allowed_host(text: &str) -> Option<String> {
     let text = text.trim();
-    let address = text.trim_start_matches('[').trim_end_matches(']').parse::<std::net::Ipv6Addr>();
-    let spelled = address.map_or_else(|_| text.to_owned(), |address| format!("[{address}]"));
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    let spelled = match bare.parse::<std::net::Ipv6Addr>() {
+        Ok(address) => format!("[{address}]"),
+        Err(_) if text.contains(['/', '?', '#', '@', '\\', ':', ' ']) => return None,
+        Err(_) => text.to_owned(),
+    };
     let url = Url::parse(&format!("https://{spelled}/")).ok()?;
-    let bare = !spelled.contains(['/', '?', '#', '@', '\\', ' ']) && (address.is_ok() || !spelled.contains(':'));
-    if bare { origin(&url).map(|(_, host, _)| host) } else { None }
+    origin(&url).map(|(_, host, _)| host)
 }

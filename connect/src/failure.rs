@@ -114,7 +114,9 @@ pub enum BuildError {
         problem: &'static str,
     },
     /// Not the name of a host.
-    #[error("`{host}` in the allowed hosts of Connector `{connector}` is no host name: write it without scheme, port and path")]
+    #[error(
+        "`{host}` in the allowed hosts of Connector `{connector}` is no host name: write it without scheme, port and path"
+    )]
     AllowedHost {
         /// The Connector.
         connector: String,

@@ -16,7 +16,6 @@ mod connections;
 mod credentials;
 mod egress;
 mod failure;
-mod fault;
 mod guard;
 mod link;
 mod look_up;
@@ -25,7 +24,6 @@ mod outcome;
 mod page;
 mod resolve;
 mod response;
-mod send;
 mod signals;
 mod stack;
 mod surroundings;
@@ -38,8 +36,8 @@ mod write;
 #[cfg(test)]
 mod testing;
 
-pub use clock::{Clock, SystemClock};
 pub use client::VendorClient;
+pub use clock::{Clock, SystemClock};
 pub use credentials::{CredentialReport, CredentialStore};
 pub use egress::EgressRefusal;
 pub use failure::{BuildError, CallFailure, FailureKind};

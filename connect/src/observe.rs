@@ -156,8 +156,11 @@ where
     fn call(&mut self, call: Call) -> Self::Future {
         let (watch, inner) = (Arc::clone(&self.watch), self.inner.clone());
         Box::pin(async move {
-            let seen =
-                Seen { purpose: call.purpose, name: Arc::clone(&call.name), credential_version: call.credential_version.clone() };
+            let seen = Seen {
+                purpose: call.purpose,
+                name: Arc::clone(&call.name),
+                credential_version: call.credential_version.clone(),
+            };
             let start = Instant::now();
             let outcome = inner.oneshot(call).await;
             watch.over(&seen, &outcome, start.elapsed());
@@ -209,8 +212,9 @@ mod tests {
     #[tokio::test]
     async fn an_answer_is_told_with_its_ids_and_versions() {
         let notes = Arc::new(Notes::default());
-        let vendor =
-            service_fn(|_| async { Ok::<_, Break>(answer(200, &[("x-request-id", "r-7"), ("x-api-version", "2026-07")], "")) });
+        let vendor = service_fn(|_| async {
+            Ok::<_, Break>(answer(200, &[("x-request-id", "r-7"), ("x-api-version", "2026-07")], ""))
+        });
         let mut sent = call("orders");
         sent.credential_version = Some("v1".into());
         assert!(Observe::new(vendor, watch(&notes)).oneshot(sent).await.is_ok());

@@ -76,7 +76,10 @@ mod tests {
 
     #[test]
     fn an_error_code_is_found_where_vendors_put_it() {
-        assert_eq!(code(&json!({"error": {"code": "resource_missing", "type": "x"}})).as_deref(), Some("resource_missing"));
+        assert_eq!(
+            code(&json!({"error": {"code": "resource_missing", "type": "x"}})).as_deref(),
+            Some("resource_missing")
+        );
         assert_eq!(code(&json!([{"errorCode": "DUPLICATE_VALUE"}])).as_deref(), Some("DUPLICATE_VALUE"));
         let netsuite = json!({"title": "Bad Request", "o:errorDetails": [{"o:errorCode": "INVALID_CONTENT"}]});
         assert_eq!(code(&netsuite).as_deref(), Some("INVALID_CONTENT"));
@@ -101,7 +104,10 @@ mod tests {
     #[test]
     fn keys_are_strings_and_numbers_only() {
         let keys: Vec<Option<String>> =
-            [json!("a"), json!(12), json!(1.5), json!(""), json!(null), json!(true), json!([1])].iter().map(key_text).collect();
+            [json!("a"), json!(12), json!(1.5), json!(""), json!(null), json!(true), json!([1])]
+                .iter()
+                .map(key_text)
+                .collect();
         assert_eq!(keys, [Some("a".into()), Some("12".into()), Some("1.5".into()), None, None, None, None]);
     }
 

@@ -63,7 +63,7 @@ mod tests {
     fn retry_after_is_read_in_both_forms() {
         assert_eq!(wait(&[("retry-after", " 7 ")]), Some(Duration::from_secs(7)));
         assert_eq!(wait(&[("retry-after", "2.0")]), Some(Duration::from_secs(3)));
-        assert_eq!(wait(&[("retry-after", "Mon, 01 Mar 2027 12:01:00 GMT")]), Some(Duration::from_secs(60)));
+        assert_eq!(wait(&[("retry-after", "Mon, 01 Mar 2027 12:01:00 GMT")]), Some(Duration::from_mins(1)));
     }
 
     #[test]

@@ -33,7 +33,8 @@ impl Default for Timeouts {
 /// The longest a write or look-up can be under way with the default timeouts, from the call of the method to the last instant at which a
 /// request of it could still reach the vendor: two tries, each after the longest wait for its turn. What is to be safe within a window of
 /// the vendor's has to begin so much earlier.
-pub const LONGEST_CALL: Duration = (throttle::LONGEST_WAIT.saturating_add(Timeouts::STANDARD.whole)).saturating_mul(auth::TRIES);
+pub const LONGEST_CALL: Duration =
+    (throttle::LONGEST_WAIT.saturating_add(Timeouts::STANDARD.whole)).saturating_mul(auth::TRIES);
 
 /// What a client is given beside its system.
 #[derive(Clone)]

@@ -132,7 +132,11 @@ where
         let (pace, inner) = (Arc::clone(&self.pace), self.inner.clone());
         Box::pin(async move {
             let _place = pace.leave().await.map_err(|wait| {
-                let detail = format!("`{}` was not called: requests are held back for another {} s", call.name, wait.as_secs().max(1));
+                let detail = format!(
+                    "`{}` was not called: requests are held back for another {} s",
+                    call.name,
+                    wait.as_secs().max(1)
+                );
                 Setback::never(CallFailure::new(FailureKind::RateLimited, detail).after(Some(wait)))
             })?;
             let outcome = inner.oneshot(call).await;
@@ -170,6 +174,7 @@ mod tests {
         })
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "it stands where other vendors fail")]
     fn well(_: usize) -> Result<Reply, Setback> {
         Ok(Reply::Success(answer(200, &[], "")))
     }
@@ -190,8 +195,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn retry_after_pauses_every_request() {
         let count = Arc::new(AtomicUsize::new(0));
-        let first_is_limited = |number| if number == 0 { Err(setback(FailureKind::RateLimited, Some(20))) } else { well(number) };
-        let throttle = Throttle::new(vendor(Arc::clone(&count), first_is_limited), Arc::new(Pace::new(share(1000, 1, 4))));
+        let first_is_limited =
+            |number| if number == 0 { Err(setback(FailureKind::RateLimited, Some(20))) } else { well(number) };
+        let throttle =
+            Throttle::new(vendor(Arc::clone(&count), first_is_limited), Arc::new(Pace::new(share(1000, 1, 4))));
         assert!(throttle.clone().oneshot(call("orders")).await.is_err());
         let start = Instant::now();
         assert!(throttle.oneshot(call("customers")).await.is_ok());

@@ -35,6 +35,10 @@ pub const LARGEST_ERROR_BODY: usize = 1024 * 1024;
 /// into a connection that is being closed at the other end: that request's outcome would be unknown.
 const LONGEST_IDLE: Duration = Duration::from_secs(20);
 
+/// How often a connection by HTTP/2 is tested while requests wait on it, and how long the answer may take. A request that is given up does not
+/// end such a connection, so without a test one that died silently would fail every request until TCP gives it up.
+const TEST_OF_LIFE: Duration = Duration::from_secs(10);
+
 const USER_AGENT: &str = concat!("crosstie/", env!("CARGO_PKG_VERSION"));
 
 /// Sends calls.
@@ -63,6 +67,8 @@ impl Transport {
                 .connect_timeout(surroundings.timeouts.connect)
                 .timeout(surroundings.timeouts.whole)
                 .pool_idle_timeout(LONGEST_IDLE)
+                .http2_keep_alive_interval(TEST_OF_LIFE)
+                .http2_keep_alive_timeout(TEST_OF_LIFE)
                 .build()
         };
         Ok(Self { https: build(Scheme::Https)?, http: build(Scheme::Http)?, knows_authorities: tls.knows_authorities })
@@ -89,7 +95,7 @@ impl Transport {
         // The URL may hold keys of records and cursors.
         let error = error.without_url();
         let refusal = causes(&error).find_map(|cause| cause.downcast_ref::<EgressRefusal>()).cloned();
-        let of_tls = causes(&error).any(|cause| is_of_tls(cause));
+        let of_tls = causes(&error).any(<dyn Error + 'static>::is::<rustls::Error>);
         let cause = match refusal {
             Some(refusal) => Cause::Egress(refusal),
             None if error.is_builder() => Cause::NoRequest,
@@ -131,13 +137,15 @@ async fn read(mut response: Response, limit: usize, beyond: Beyond) -> Result<By
     }
 }
 
-fn is_of_tls(error: &(dyn Error + 'static)) -> bool {
-    let within = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    error.is::<rustls::Error>() || within.is_some_and(|inner| inner.is::<rustls::Error>())
-}
-
+/// An error and everything beneath it. What an I/O error wraps is no source of it by the standard library's reading, but its stand-in.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| error.source())
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let cause = next?;
+        let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = wrapped.map(|inner| inner as &(dyn Error + 'static)).or_else(|| cause.source());
+        Some(cause)
+    })
 }
 
 impl Service<Call> for Transport {

@@ -1,12 +1,14 @@
 //! A shop's order becomes an ERP's sales order: the design's example map, and what operations teams add to it.
+#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests end them, loudly")]
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crosstie_engine::mapping::{EvaluationError, Lookup, Looked, Mapping, MappingSource, NoResolve, Resolve};
+use crosstie_engine::mapping::{EvaluationError, Looked, Lookup, Mapping, MappingSource, NoResolve, Resolve};
 use serde_json::{Value, json};
 
 fn mapping(when: Option<&str>, fields: &[(&str, &str)]) -> Mapping {
-    let map: BTreeMap<String, String> = fields.iter().map(|(path, source)| ((*path).into(), (*source).into())).collect();
+    let map: BTreeMap<String, String> =
+        fields.iter().map(|(path, source)| ((*path).into(), (*source).into())).collect();
     Mapping::compile(&MappingSource { when, map: &map }).unwrap()
 }
 
@@ -90,15 +92,15 @@ fn edge_cases_of_orders_map_as_their_teams_expect() {
         None,
         &[
             ("isB2B", r#"record.customer.tags.split(",").map(t, t.trim()).exists(t, t == "b2b")"#),
-            ("total", r#"minorUnits(record.total_price, record.currency)"#),
-            ("taxes", r#"string(round(sum(record.line_items.map(i, sum(i.tax_lines.map(t, decimal(t.price))))), 2))"#),
+            ("total", r"minorUnits(record.total_price, record.currency)"),
+            ("taxes", r"string(round(sum(record.line_items.map(i, sum(i.tax_lines.map(t, decimal(t.price))))), 2))"),
             ("goods", r#"record.line_items.filter(i, !i.gift_card).map(i, i.?sku.orValue("none"))"#),
-            ("giftCards", r#"string(sum(record.line_items.map(i, i.gift_card, decimal(i.price) * i.quantity)))"#),
+            ("giftCards", r"string(sum(record.line_items.map(i, i.gift_card, decimal(i.price) * i.quantity)))"),
             ("shipped", "size(record.fulfillments) > 0"),
-            (r"custom\.fields.note", r#"has(record.note) ? truncate(record.note, 4) : null"#),
+            (r"custom\.fields.note", r"has(record.note) ? truncate(record.note, 4) : null"),
             ("shipTo", "record.shipping_address"),
             ("addressHash", r#"sha256([record.shipping_address.zip, record.shipping_address.city].join("|").lower())"#),
-            ("refund", r#"record.?refunds.optMap(r, sum(r.map(x, decimal(x.amount))))"#),
+            ("refund", r"record.?refunds.optMap(r, sum(r.map(x, decimal(x.amount))))"),
         ],
     );
     let body = mapping.apply(&order(), &NoResolve).unwrap();
@@ -129,7 +131,14 @@ fn five_hundred_lines_are_mapped() {
 
 #[test]
 fn equal_records_give_equal_bytes_whatever_the_order_of_their_fields() {
-    let mapping = mapping(None, &[("to", "record.address"), ("keys", "record.address.map(k, k)"), ("made", r#"{"b": 1, "a": {"d": 1, "c": 2}}"#)]);
+    let mapping = mapping(
+        None,
+        &[
+            ("to", "record.address"),
+            ("keys", "record.address.map(k, k)"),
+            ("made", r#"{"b": 1, "a": {"d": 1, "c": 2}}"#),
+        ],
+    );
     let one: Value = serde_json::from_str(r#"{"address": {"zip": 1, "city": {"b": 1, "a": 2}}}"#).unwrap();
     let two: Value = serde_json::from_str(r#"{"address": {"city": {"a": 2, "b": 1}, "zip": 1}}"#).unwrap();
     let bytes = |record| mapping.apply(record, &NoResolve).unwrap().to_string();
@@ -147,10 +156,13 @@ fn what_a_mapping_reads_and_asks_is_known_before_it_runs() {
         &[
             ("id", "string(record.id)"),
             ("email", "record.?customer.?email"),
-            ("lines", r#"record.line_items.filter(i, !i.gift_card).map(i, {"sku": i.sku, "name": lookup("products", i.product_id).title})"#),
+            (
+                "lines",
+                r#"record.line_items.filter(i, !i.gift_card).map(i, {"sku": i.sku, "name": lookup("products", i.product_id).title})"#,
+            ),
             ("entity", r#"xref("customers", record.customer.id)"#),
             ("count", "size(record.fulfillments)"),
-            ("extra", r#"record.attributes[record.kind]"#),
+            ("extra", r"record.attributes[record.kind]"),
             ("first", r#"record.?refunds[0].?amount.orValue("0")"#),
             ("sum", r#"record.line_items.map(i, {"p": i.price}).map(x, x.p)"#),
             ("slash", r#"record["a/b~c"]"#),

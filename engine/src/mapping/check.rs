@@ -6,9 +6,7 @@ use std::collections::BTreeSet;
 use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, SourceInfo};
 use cel::{ExecutionError, IdedExpr};
 
-use super::environment::{
-    CALLABLE, Callable, DOTTED_TYPES, LOOKUP, MACROS, OPTIONAL_FUNCTIONS, RECORD, TYPES, XREF,
-};
+use super::environment::{CALLABLE, Callable, DOTTED_TYPES, LOOKUP, MACROS, OPTIONAL_FUNCTIONS, RECORD, TYPES, XREF};
 use super::error::Problem;
 use super::functions::{self, FUNCTIONS, Pattern};
 use super::limits::MAX_COMPREHENSION_DEPTH;
@@ -27,20 +25,10 @@ pub(super) struct Uses {
 
 /// Checks a parsed expression.
 pub(super) fn check(root: &IdedExpr, source: &str, info: &SourceInfo) -> Result<Uses, Vec<Problem>> {
-    let mut checker = Checker {
-        source,
-        info,
-        variables: Vec::new(),
-        depth: 0,
-        problems: Vec::new(),
-        uses: Uses::default(),
-    };
+    let mut checker =
+        Checker { source, info, variables: Vec::new(), depth: 0, problems: Vec::new(), uses: Uses::default() };
     checker.node(root);
-    if checker.problems.is_empty() {
-        Ok(checker.uses)
-    } else {
-        Err(checker.problems)
-    }
+    if checker.problems.is_empty() { Ok(checker.uses) } else { Err(checker.problems) }
 }
 
 struct Checker<'s> {
@@ -65,14 +53,11 @@ impl Checker<'_> {
             Expr::Select(_) if dotted(node).is_some_and(|name| DOTTED_TYPES.contains(&name.as_str())) => {}
             Expr::Call(call) => self.call(node.id, call),
             Expr::Comprehension(comprehension) => self.comprehension(node.id, comprehension),
-            Expr::Struct(_) => self.report(
-                node.id,
-                Problem::new("messages cannot be made", "write a map: `{\"name\": value}`"),
-            ),
-            Expr::Unspecified => self.report(
-                node.id,
-                Problem::new("a part of the expression cannot be read", "correct what stands there"),
-            ),
+            Expr::Struct(_) => {
+                self.report(node.id, Problem::new("messages cannot be made", "write a map: `{\"name\": value}`"));
+            }
+            Expr::Unspecified => self
+                .report(node.id, Problem::new("a part of the expression cannot be read", "correct what stands there")),
             Expr::Select(_) | Expr::List(_) | Expr::Map(_) | Expr::Literal(_) => self.under(node),
         }
     }
@@ -91,7 +76,10 @@ impl Checker<'_> {
         if !known {
             let problem = Problem::new(
                 format!("there is no variable `{name}`"),
-                format!("write `record.{}` for a field of the record, or `\"…\"` for a text", name.trim_start_matches('.')),
+                format!(
+                    "write `record.{}` for a field of the record, or `\"…\"` for a text",
+                    name.trim_start_matches('.')
+                ),
             );
             self.report(id, problem);
         }
@@ -183,7 +171,10 @@ impl Checker<'_> {
 
     fn pattern(&mut self, node: &IdedExpr) {
         let Some(source) = literal_text(node) else {
-            let problem = Problem::new("the pattern of `matches` is no literal", "write it as a literal: `matches(x, \"^[A-Z]+$\")`");
+            let problem = Problem::new(
+                "the pattern of `matches` is no literal",
+                "write it as a literal: `matches(x, \"^[A-Z]+$\")`",
+            );
             self.report(node.id, problem);
             return;
         };

@@ -7,7 +7,7 @@ use cel::ExecutionError;
 use cel::common::types::{CelBytes, CelInt, CelList, CelMap, CelOptional, CelString, Kind};
 use cel::common::value::Val;
 
-use super::decimal;
+use super::decimal::{self, Compared};
 use super::meter;
 use super::record::Ask;
 
@@ -93,8 +93,11 @@ fn order_keys(a: &dyn Val, b: &dyn Val) -> Ordering {
 /// Whether `a == b`.
 pub(super) fn equal(a: &dyn Val, b: &dyn Val) -> Result<bool, ExecutionError> {
     meter::step(1)?;
-    if let Some(ordering) = decimal::compare(a, b) {
-        return Ok(ordering == Some(Ordering::Equal));
+    match decimal::compare(a, b) {
+        Compared::Others => {}
+        compared @ (Compared::Unordered | Compared::Ordered(_)) => {
+            return Ok(compared == Compared::Ordered(Ordering::Equal));
+        }
     }
     match (a.get_type().kind(), b.get_type().kind()) {
         (Kind::List, Kind::List) => equal_lists(a, b),
@@ -155,12 +158,16 @@ fn equal_maps(a: &dyn Val, b: &dyn Val) -> Result<bool, ExecutionError> {
 pub(super) fn contains(container: &dyn Val, value: &dyn Val) -> Result<Option<bool>, ExecutionError> {
     match container.get_type().kind() {
         Kind::List => {
-            let mut found = false;
-            for_each(container, |item| {
-                found = found || equal(item, value)?;
-                Ok(())
-            })?;
-            Ok(Some(found))
+            let Some(iterable) = container.as_iterable() else {
+                return Ok(None);
+            };
+            let mut items = iterable.iter();
+            while let Some(item) = items.next() {
+                if equal(item, value)? {
+                    return Ok(Some(true));
+                }
+            }
+            Ok(Some(false))
         }
         Kind::Map => {
             let Some(indexer) = container.as_indexer() else {
@@ -179,10 +186,11 @@ pub(super) fn contains(container: &dyn Val, value: &dyn Val) -> Result<Option<bo
 
 /// How `a` orders against `b`, or `None` if they do not.
 pub(super) fn order(a: &dyn Val, b: &dyn Val) -> Option<Ordering> {
-    if let Some(ordering) = decimal::compare(a, b) {
-        return ordering;
+    match decimal::compare(a, b) {
+        Compared::Others => a.as_comparer()?.compare(b).ok(),
+        Compared::Unordered => None,
+        Compared::Ordered(ordering) => Some(ordering),
     }
-    a.as_comparer()?.compare(b).ok()
 }
 
 /// An integer as CEL has it.

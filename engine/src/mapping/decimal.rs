@@ -43,7 +43,7 @@ impl Val for DecimalValue {
     }
 
     fn equals(&self, other: &dyn Val) -> bool {
-        compare(self, other) == Some(Some(Ordering::Equal))
+        compare(self, other) == Compared::Ordered(Ordering::Equal)
     }
 
     fn clone_as_boxed<'v>(&self) -> Box<dyn Val + 'v>
@@ -129,16 +129,28 @@ pub(super) fn parse(text: &str) -> Option<Decimal> {
     }
     match exponent {
         None => Decimal::from_str_exact(text).ok(),
-        Some(exponent) if plain(exponent.strip_prefix(['-', '+']).unwrap_or(exponent)) => Decimal::from_scientific(text).ok(),
+        Some(exponent) if plain(exponent.strip_prefix(['-', '+']).unwrap_or(exponent)) => {
+            Decimal::from_scientific(text).ok()
+        }
         Some(_) => None,
     }
 }
 
-/// How two numbers compare if at least one is a decimal. The outer `None` means that none is; the inner one that they
-/// do not compare.
-pub(super) fn compare(a: &dyn Val, b: &dyn Val) -> Option<Option<Ordering>> {
+/// How two values compare as decimals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compared {
+    /// Neither is a decimal.
+    Others,
+    /// At least one is a decimal, and the other is nothing it compares with.
+    Unordered,
+    /// At least one is a decimal, and both are numbers.
+    Ordered(Ordering),
+}
+
+/// How two values compare if at least one is a decimal.
+pub(super) fn compare(a: &dyn Val, b: &dyn Val) -> Compared {
     if a.downcast_ref::<DecimalValue>().is_none() && b.downcast_ref::<DecimalValue>().is_none() {
-        return None;
+        return Compared::Others;
     }
     let ordering = match (of_number(a), of_number(b)) {
         (Ok(a), Ok(b)) => Some(a.cmp(&b)),
@@ -147,7 +159,7 @@ pub(super) fn compare(a: &dyn Val, b: &dyn Val) -> Option<Option<Ordering>> {
         (Err(NoDecimal::DoesNotFit), Ok(b)) => beyond(b, a).map(Ordering::reverse),
         _ => None,
     };
-    Some(ordering)
+    ordering.map_or(Compared::Unordered, Compared::Ordered)
 }
 
 fn beyond(decimal: Decimal, other: &dyn Val) -> Option<Ordering> {
@@ -158,7 +170,11 @@ fn beyond(decimal: Decimal, other: &dyn Val) -> Option<Ordering> {
 
 /// `a` and `b` combined if at least one is a decimal and the other a number. `None` means that this is no decimal
 /// arithmetic.
-pub(super) fn combine(arithmetic: Arithmetic, a: &dyn Val, b: &dyn Val) -> Option<Result<DecimalValue, ExecutionError>> {
+pub(super) fn combine(
+    arithmetic: Arithmetic,
+    a: &dyn Val,
+    b: &dyn Val,
+) -> Option<Result<DecimalValue, ExecutionError>> {
     if a.downcast_ref::<DecimalValue>().is_none() && b.downcast_ref::<DecimalValue>().is_none() {
         return None;
     }
@@ -218,10 +234,10 @@ mod tests {
 
     #[test]
     fn decimals_compare_with_all_numbers() {
-        assert_eq!(compare(&decimal("1.0"), &CelInt::from(1)), Some(Some(Ordering::Equal)));
-        assert_eq!(compare(&CelDouble::from(0.5), &decimal("0.25")), Some(Some(Ordering::Greater)));
-        assert_eq!(compare(&decimal("1"), &CelDouble::from(1e300)), Some(Some(Ordering::Less)));
-        assert_eq!(compare(&CelDouble::from(f64::NAN), &decimal("1")), Some(None));
-        assert_eq!(compare(&CelInt::from(1), &CelInt::from(1)), None);
+        assert_eq!(compare(&decimal("1.0"), &CelInt::from(1)), Compared::Ordered(Ordering::Equal));
+        assert_eq!(compare(&CelDouble::from(0.5), &decimal("0.25")), Compared::Ordered(Ordering::Greater));
+        assert_eq!(compare(&decimal("1"), &CelDouble::from(1e300)), Compared::Ordered(Ordering::Less));
+        assert_eq!(compare(&CelDouble::from(f64::NAN), &decimal("1")), Compared::Unordered);
+        assert_eq!(compare(&CelInt::from(1), &CelInt::from(1)), Compared::Others);
     }
 }

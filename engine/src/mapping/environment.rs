@@ -28,8 +28,20 @@ pub(super) const XREF: &str = "xref";
 pub(super) const LOOKUP: &str = "lookup";
 
 /// Names that stand for types.
-pub(super) const TYPES: &[&str] =
-    &["bool", "bytes", "decimal", "double", "int", "list", "map", "null_type", "optional_type", "string", "type", "uint"];
+pub(super) const TYPES: &[&str] = &[
+    "bool",
+    "bytes",
+    "decimal",
+    "double",
+    "int",
+    "list",
+    "map",
+    "null_type",
+    "optional_type",
+    "string",
+    "type",
+    "uint",
+];
 
 /// The types that CEL names with dots.
 pub(super) const DOTTED_TYPES: &[&str] = &["google.protobuf.Duration", "google.protobuf.Timestamp"];

@@ -48,17 +48,13 @@ impl fmt::Display for At {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Problem {
     pub(super) position: Option<Position>,
-    pub(super) problem: String,
+    pub(super) what: String,
     pub(super) remedy: String,
 }
 
 impl Problem {
-    pub(super) fn new(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Problem {
-            position: None,
-            problem: problem.into(),
-            remedy: remedy.into(),
-        }
+    pub(super) fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Problem { position: None, what: what.into(), remedy: remedy.into() }
     }
 
     pub(super) fn at(mut self, position: Option<Position>) -> Self {
@@ -67,12 +63,7 @@ impl Problem {
     }
 
     pub(super) fn within(self, field: &str) -> MappingProblem {
-        MappingProblem {
-            field: field.to_owned(),
-            position: self.position,
-            problem: self.problem,
-            remedy: self.remedy,
-        }
+        MappingProblem { field: field.to_owned(), position: self.position, problem: self.what, remedy: self.remedy }
     }
 }
 

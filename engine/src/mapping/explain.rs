@@ -175,7 +175,8 @@ fn subject(selection: &Selection, index: usize) -> String {
 
 fn no_overload(function: &str, types: &[String], selections: &[Selection], record: &Value) -> Problem {
     let listed = types.join(", ");
-    if matches!(function, "_._" | "_?._") {
+    let field = matches!(function, "_[_]") && types.last().is_some_and(|name| name == "string");
+    if field || matches!(function, "_._" | "_?._") {
         return not_an_object(types, selections, record);
     }
     if function == ITERATE {
@@ -183,9 +184,13 @@ fn no_overload(function: &str, types: &[String], selections: &[Selection], recor
     }
     let optional = types.iter().any(|name| name == "optional");
     let remedy = match FUNCTIONS.iter().find(|documented| documented.name == function) {
-        _ if optional => "take the value out of the optional with `.orValue(...)`, or map over it with `.optMap(x, ...)`".to_owned(),
+        _ if optional => {
+            "take the value out of the optional with `.orValue(...)`, or map over it with `.optMap(x, ...)`".to_owned()
+        }
         Some(documented) => format!("call it as `{}`", documented.signature),
-        None => "convert the operands, for example with `string(...)` or `decimal(...)`, or test for null first".to_owned(),
+        None => {
+            "convert the operands, for example with `string(...)` or `decimal(...)`, or test for null first".to_owned()
+        }
     };
     Problem::new(format!("`{}` does not take ({listed})", written(function)), remedy)
 }
@@ -239,7 +244,10 @@ fn function_failed(function: &str, message: &str) -> Problem {
         return Problem::new(format!("{subject}{problem}"), remedy);
     }
     if function == "value" {
-        return Problem::new("`value()` is called on an optional that is absent", "use `.orValue(...)`, or test `.hasValue()`");
+        return Problem::new(
+            "`value()` is called on an optional that is absent",
+            "use `.orValue(...)`, or test `.hasValue()`",
+        );
     }
     // The standard library's messages quote what they were given.
     Problem::new(

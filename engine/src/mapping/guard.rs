@@ -8,14 +8,10 @@ use super::limits::{MAX_ALL_OPERATORS, MAX_NESTING, MAX_OPERATORS, MAX_SOURCE_BY
 /// Bounds on what the parser will build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Measure {
-    /// Levels of brackets.
-    pub(super) nesting: usize,
-    /// Operators on one way from the root to a leaf.
+    /// Brackets. They may all nest: where a source is wrong, the parser may skip what closes them.
+    pub(super) brackets: usize,
+    /// Operators. They may all chain: where a source is wrong, the parser may skip what separates them.
     pub(super) operators: usize,
-    /// Brackets at all. Where a source is wrong, the parser may skip what closes them.
-    pub(super) all_brackets: usize,
-    /// Operators at all. Where a source is wrong, the parser may skip what separates them.
-    pub(super) all_operators: usize,
 }
 
 /// Measures `source`, or says why it must not be parsed.
@@ -26,6 +22,10 @@ pub(super) fn measure(source: &str) -> Result<Measure, Problem> {
             "split it over several fields, or prepare the value in the source system",
         ));
     }
+    walk(source).map(|walk| Measure { brackets: walk.all_brackets, operators: walk.all_operators })
+}
+
+fn walk(source: &str) -> Result<Walk, Problem> {
     let mut walk = Walk::default();
     let mut rest = source;
     while let Some(first) = rest.chars().next() {
@@ -37,17 +37,14 @@ pub(super) fn measure(source: &str) -> Result<Measure, Problem> {
         taken.map_err(|problem| problem.at(Some(position_at(source, source.len() - rest.len()))))?;
         rest = &rest[length..];
     }
-    Ok(walk.finish())
+    Ok(walk)
 }
 
 /// Line and column of the byte at `offset`.
 pub(super) fn position_at(source: &str, offset: usize) -> Position {
     let before = &source[..offset];
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    Position {
-        line: before.matches('\n').count() + 1,
-        column: before[line_start..].chars().count() + 1,
-    }
+    Position { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
 }
 
 /// One level of brackets, or the whole expression.
@@ -76,7 +73,8 @@ impl Level {
 
     fn end_item(&mut self) {
         self.end_operand();
-        let tree = usize::try_from((self.connectives + 1).ilog2()).unwrap_or(usize::MAX) + usize::from(self.connectives > 0);
+        let tree =
+            usize::try_from((self.connectives + 1).ilog2()).unwrap_or(usize::MAX) + usize::from(self.connectives > 0);
         self.item = self.item.max(self.operand + self.conditionals + tree);
         self.operand = 0;
         self.conditionals = 0;
@@ -146,9 +144,10 @@ impl Walk {
                 self.level = around;
                 Ok(())
             }
-            Some((open, _)) => {
-                Err(Problem::new(format!("`{bracket}` cannot close `{open}`"), "close brackets in the order they are opened"))
-            }
+            Some((open, _)) => Err(Problem::new(
+                format!("`{bracket}` cannot close `{open}`"),
+                "close brackets in the order they are opened",
+            )),
             None => Err(Problem::new(format!("`{bracket}` closes nothing"), "remove it, or open a bracket before it")),
         }
     }
@@ -182,15 +181,6 @@ impl Walk {
             ));
         }
         Ok(())
-    }
-
-    fn finish(self) -> Measure {
-        Measure {
-            nesting: self.deepest_nesting,
-            operators: self.operators(),
-            all_brackets: self.all_brackets,
-            all_operators: self.all_operators,
-        }
     }
 }
 
@@ -296,7 +286,9 @@ fn quoted_length(rest: &str, raw: bool) -> Result<usize, String> {
         }
         match left.chars().next() {
             None => return Err("a text literal is not closed".to_owned()),
-            Some('\n' | '\r') if !long => return Err("a text literal is not closed before the end of its line".to_owned()),
+            Some('\n' | '\r') if !long => {
+                return Err("a text literal is not closed before the end of its line".to_owned());
+            }
             Some('\\') if !raw => at += escape_length(left)?,
             Some(character) => at += character.len_utf8(),
         }
@@ -328,24 +320,18 @@ fn escape_length(rest: &str) -> Result<usize, String> {
 mod tests {
     use super::*;
 
-    fn depth(source: &str) -> Measure {
-        measure(source).unwrap()
+    /// The deepest brackets, and the most operators on one way from the root to a leaf.
+    fn depth(source: &str) -> (usize, usize) {
+        let walk = walk(source).unwrap();
+        (walk.deepest_nesting, walk.operators())
     }
 
     #[test]
     fn brackets_in_text_and_comments_do_not_nest() {
-        for source in [
-            r#""(((""#,
-            r#"'(\'('"#,
-            r#"r"(\""#,
-            "'''('(\n'''",
-            "1 // ((((",
-            "b'(('",
-            "record.`a-b c`",
-        ] {
-            assert_eq!(depth(source).nesting, 0, "{source}");
+        for source in [r#""(((""#, r"'(\'('", r#"r"(\""#, "'''('(\n'''", "1 // ((((", "b'(('", "record.`a-b c`"] {
+            assert_eq!(depth(source).0, 0, "{source}");
         }
-        assert_eq!(depth("f([{1: 2}])").nesting, 3);
+        assert_eq!(depth("f([{1: 2}])").0, 3);
     }
 
     #[test]
@@ -357,10 +343,10 @@ mod tests {
 
     #[test]
     fn a_raw_literal_behind_a_number_is_seen() {
-        assert_eq!(depth(r#"1e5r"\"(("#).nesting, 2);
-        assert_eq!(depth(r#".5e5r"\"(("#).nesting, 2);
-        assert_eq!(depth(r#"7ur"\"(("#).nesting, 2);
-        assert_eq!(depth(r#"0x1b"\"((""#).nesting, 0);
+        assert_eq!(depth(r#"1e5r"\"(("#).0, 2);
+        assert_eq!(depth(r#".5e5r"\"(("#).0, 2);
+        assert_eq!(depth(r#"7ur"\"(("#).0, 2);
+        assert_eq!(depth(r#"0x1b"\"((""#).0, 0);
     }
 
     #[test]
@@ -373,11 +359,11 @@ mod tests {
 
     #[test]
     fn chains_add_up_and_alternatives_do_not() {
-        assert_eq!(depth("a + b + c").operators, 2);
-        assert_eq!(depth("a.b.c[0]").operators, 3);
-        assert_eq!(depth("f(a.b, c.d)").operators, 1);
-        assert_eq!(depth("f(a + b, (c + d) * e)").operators, 2);
-        assert!(depth(&["record.a == 1"; 100].join(" || ")).operators < 12);
+        assert_eq!(depth("a + b + c").1, 2);
+        assert_eq!(depth("a.b.c[0]").1, 3);
+        assert_eq!(depth("f(a.b, c.d)").1, 1);
+        assert_eq!(depth("f(a + b, (c + d) * e)").1, 2);
+        assert!(depth(&["record.a == 1"; 100].join(" || ")).1 < 12);
     }
 
     #[test]

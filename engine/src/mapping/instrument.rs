@@ -8,20 +8,20 @@
 //! (as a comprehension's variable), in proportion to its size.
 
 use cel::IdedExpr;
-use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, ListExpr, LiteralValue, operators as cel_operators};
+use cel::common::ast::{
+    CallExpr, ComprehensionExpr, EntryExpr, Expr, ListExpr, LiteralValue, operators as cel_operators,
+};
 
 use super::check::Uses;
 use super::environment::RECORD;
+use super::functions::MATCHES;
 use super::operators;
 use super::scope::{door_variable, pattern_variable};
 use super::syntax::{ACCUMULATOR, binds, count, literal_text, step};
 
 /// Rewrites a checked expression in place.
 pub(super) fn instrument(root: &mut IdedExpr, uses: &Uses) {
-    let mut instrument = Instrument {
-        uses,
-        variables: Vec::new(),
-    };
+    let mut instrument = Instrument { uses, variables: Vec::new() };
     instrument.node(root);
 }
 
@@ -30,6 +30,8 @@ struct Variable {
     name: String,
     /// Whether it holds a part of the record, so that a copy costs nothing and reading from it is charged by itself.
     view: bool,
+    /// Whether it goes over the elements of a range.
+    element: bool,
 }
 
 struct Instrument<'u> {
@@ -56,7 +58,7 @@ impl Instrument<'_> {
                     self.entry(&mut entry.expr);
                 }
             }
-            Expr::Select(select) => self.read_from(&mut select.operand),
+            Expr::Select(_) => self.selection(node),
             Expr::Struct(message) => {
                 for entry in &mut message.entries {
                     self.entry(&mut entry.expr);
@@ -73,6 +75,41 @@ impl Instrument<'_> {
                 self.node(&mut entry.value);
             }
             EntryExpr::StructField(field) => self.node(&mut field.value),
+        }
+    }
+
+    /// `record.a` becomes `record["a"]`, which is the same of JSON: the `cel` crate first looks for a variable of the
+    /// name `record.a` in every scope.
+    fn selection(&mut self, node: &mut IdedExpr) {
+        let Expr::Select(select) = &mut node.expr else {
+            return;
+        };
+        self.read_from(&mut select.operand);
+        if select.test || !self.is_json(&select.operand) {
+            return;
+        }
+        let field = IdedExpr {
+            id: node.id,
+            expr: Expr::Literal(LiteralValue::String(std::mem::take(&mut select.field).into())),
+        };
+        node.expr = Expr::Call(CallExpr {
+            func_name: cel_operators::INDEX.to_owned(),
+            target: None,
+            args: vec![*std::mem::take(&mut select.operand), field],
+        });
+    }
+
+    /// Whether the value is certain to be JSON of the record, and no optional of it.
+    fn is_json(&self, node: &IdedExpr) -> bool {
+        match &node.expr {
+            Expr::Ident(name) => match self.variable(name) {
+                Some(variable) => variable.view && variable.element,
+                None => name == RECORD,
+            },
+            Expr::Call(call) if call.func_name == cel_operators::INDEX => {
+                call.args.first().is_some_and(|from| self.is_json(from))
+            }
+            _ => false,
         }
     }
 
@@ -127,11 +164,8 @@ impl Instrument<'_> {
             return;
         }
         if let Some(door) = door_variable(&call.func_name) {
-            let question = IdedExpr {
-                id: node.id,
-                expr: Expr::List(ListExpr::new(std::mem::take(&mut call.args))),
-            };
-            call.func_name = cel_operators::INDEX.to_owned();
+            let question = IdedExpr { id: node.id, expr: Expr::List(ListExpr::new(std::mem::take(&mut call.args))) };
+            cel_operators::INDEX.clone_into(&mut call.func_name);
             call.args = vec![ident(node.id, door), question];
         } else if let Some(operator) = own_operator(&call.func_name) {
             operator.clone_into(&mut call.func_name);
@@ -147,7 +181,7 @@ impl Instrument<'_> {
             return;
         };
         pattern.expr = Expr::Ident(pattern_variable(index));
-        functions_matches().clone_into(&mut call.func_name);
+        MATCHES.clone_into(&mut call.func_name);
         if let Some(target) = call.target.take() {
             call.args.insert(0, *target);
         }
@@ -157,26 +191,22 @@ impl Instrument<'_> {
         if binds(comprehension) {
             let view = self.is_view(&comprehension.accu_init);
             self.node(&mut comprehension.accu_init);
-            self.with(&comprehension.accu_var.clone(), view, |inner| inner.node(&mut comprehension.result));
+            let variable = Variable { name: comprehension.accu_var.clone(), view, element: false };
+            self.with(variable, |inner| inner.node(&mut comprehension.result));
             return;
         }
         let view = self.is_view(&comprehension.iter_range);
         let steps = count(&comprehension.loop_cond) + count(&comprehension.loop_step);
         self.node(&mut comprehension.iter_range);
         let steps = Expr::Literal(LiteralValue::Int(i64::try_from(steps).unwrap_or(i64::MAX).into()));
-        let steps = IdedExpr {
-            id: comprehension.iter_range.id,
-            expr: steps,
-        };
+        let steps = IdedExpr { id: comprehension.iter_range.id, expr: steps };
         wrap(&mut comprehension.iter_range, operators::ITERATE, vec![steps]);
-        self.with(&comprehension.iter_var.clone(), view, |inner| inner.loop_step(&mut comprehension.loop_step));
+        let variable = Variable { name: comprehension.iter_var.clone(), view, element: true };
+        self.with(variable, |inner| inner.loop_step(&mut comprehension.loop_step));
     }
 
-    fn with(&mut self, variable: &str, view: bool, inner: impl FnOnce(&mut Self)) {
-        self.variables.push(Variable {
-            name: variable.to_owned(),
-            view,
-        });
+    fn with(&mut self, variable: Variable, inner: impl FnOnce(&mut Self)) {
+        self.variables.push(variable);
         inner(self);
         self.variables.pop();
     }
@@ -218,7 +248,9 @@ impl Instrument<'_> {
                     let empty = matches!(&otherwise.expr, Expr::List(list) if list.elements.is_empty());
                     (empty || self.is_view(otherwise)) && self.is_view(target)
                 }
-                (None, cel_operators::CONDITIONAL, [_, then, otherwise]) => self.is_view(then) && self.is_view(otherwise),
+                (None, cel_operators::CONDITIONAL, [_, then, otherwise]) => {
+                    self.is_view(then) && self.is_view(otherwise)
+                }
                 _ => false,
             },
             Expr::Comprehension(inner) => is_filter(inner) && self.is_view(&inner.iter_range),
@@ -232,7 +264,8 @@ fn is_filter(comprehension: &ComprehensionExpr) -> bool {
     let Expr::Call(conditional) = &comprehension.loop_step.expr else {
         return false;
     };
-    let (cel_operators::CONDITIONAL, [_, then, _]) = (conditional.func_name.as_str(), conditional.args.as_slice()) else {
+    let (cel_operators::CONDITIONAL, [_, then, _]) = (conditional.func_name.as_str(), conditional.args.as_slice())
+    else {
         return false;
     };
     let Expr::Call(append) = &then.expr else {
@@ -246,10 +279,6 @@ fn is_filter(comprehension: &ComprehensionExpr) -> bool {
 
 fn is_accumulator(node: &IdedExpr) -> bool {
     matches!(&node.expr, Expr::Ident(name) if name == ACCUMULATOR)
-}
-
-fn functions_matches() -> &'static str {
-    super::functions::MATCHES
 }
 
 /// Our own operator in place of one of the `cel` crate.
@@ -272,10 +301,7 @@ fn own_operator(function: &str) -> Option<&'static str> {
 }
 
 fn ident(id: u64, name: &str) -> IdedExpr {
-    IdedExpr {
-        id,
-        expr: Expr::Ident(name.to_owned()),
-    }
+    IdedExpr { id, expr: Expr::Ident(name.to_owned()) }
 }
 
 /// `node` becomes `function(node, others…)`.

@@ -44,14 +44,8 @@ impl Drop for Running {
 
 /// Starts the meter of an evaluation on this thread.
 pub(super) fn start() -> Running {
-    let meter = Meter {
-        steps: MAX_STEPS,
-        cells: MAX_CELLS,
-        exhausted: None,
-    };
-    Running {
-        around: METER.replace(Some(meter)),
-    }
+    let meter = Meter { steps: MAX_STEPS, cells: MAX_CELLS, exhausted: None };
+    Running { around: METER.replace(Some(meter)) }
 }
 
 /// What the running evaluation ran out of, if it did.

@@ -111,8 +111,7 @@ impl Mapping {
             match result.and_then(|()| expression.run(record, resolve, &wanted, &mut output)) {
                 Ok(Some(value)) => destination.place(&mut body, value),
                 Ok(None) => {}
-                Err(problem) if failed.is_none() => failed = Some(expression.failed(problem)),
-                Err(_) => {}
+                Err(problem) => failed = failed.or_else(|| Some(expression.failed(problem))),
             }
             // Once look-ups are missing, the other fields are evaluated too, to learn what they need.
             if failed.is_some() && wanted.is_empty() {
@@ -120,9 +119,7 @@ impl Mapping {
             }
         }
         if !wanted.is_empty() {
-            return Err(EvaluationError::NeedsLookups {
-                wanted: wanted.into_inner(),
-            });
+            return Err(EvaluationError::NeedsLookups { wanted: wanted.into_inner() });
         }
         match failed {
             Some(error) => Err(error),

@@ -1,6 +1,7 @@
 //! The operators that compiled expressions call in place of the `cel` crate's own: they know decimals, treat views and
 //! built-in values alike, and count on the meter. Also the two markers a compiled expression is instrumented with. What
 //! is rewritten to what is decided in `instrument`.
+#![expect(clippy::needless_pass_by_value, reason = "the `cel` crate passes a function its arguments by value")]
 
 use std::cmp::Ordering;
 

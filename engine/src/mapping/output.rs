@@ -3,7 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cel::common::types::{
-    CelBool, CelBytes, CelDouble, CelDuration, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, CelTimestamp, CelUInt,
+    CelBool, CelBytes, CelDouble, CelDuration, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, CelTimestamp,
+    CelUInt,
 };
 use cel::common::value::Val;
 use rust_decimal::Decimal;
@@ -168,7 +169,10 @@ fn text_bytes(text: &str) -> usize {
 }
 
 fn no_number() -> Problem {
-    Problem::new("the number is infinite or not a number, which JSON cannot hold", "test for it, for example that a divisor is not 0")
+    Problem::new(
+        "the number is infinite or not a number, which JSON cannot hold",
+        "test for it, for example that a divisor is not 0",
+    )
 }
 
 /// A decimal as a JSON number, if whoever reads the number as a double gets the same decimal.

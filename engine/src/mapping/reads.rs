@@ -25,8 +25,9 @@ pub(super) fn reads(root: &IdedExpr) -> BTreeSet<String> {
     reader.read(shape);
     let Reader { read, iterated, .. } = reader;
     // A list that is iterated counts as read itself only if nothing in it is.
-    let unused = iterated.into_iter().filter(|list| !read.iter().any(|path| path.starts_with(list))).collect::<Vec<_>>();
-    read.iter().chain(&unused).map(|path| pointer(path)).collect()
+    let unused =
+        iterated.into_iter().filter(|list| !read.iter().any(|path| path.starts_with(list))).collect::<Vec<_>>();
+    read.iter().chain(&unused).map(pointer).collect()
 }
 
 fn pointer(path: &Path) -> String {
@@ -46,10 +47,7 @@ struct Shape {
 
 impl Shape {
     fn of(path: Path) -> Self {
-        Shape {
-            paths: BTreeSet::from([path]),
-            ..Shape::default()
-        }
+        Shape { paths: BTreeSet::from([path]), ..Shape::default() }
     }
 
     fn size(&self) -> usize {
@@ -73,10 +71,7 @@ impl Shape {
     fn at(&self, name: Option<&str>) -> Shape {
         let segment = name.unwrap_or(ANY);
         let longer = |path: &Path| path.iter().cloned().chain([segment.to_owned()]).collect();
-        let mut shape = Shape {
-            paths: self.paths.iter().map(longer).collect(),
-            ..Shape::default()
-        };
+        let mut shape = Shape { paths: self.paths.iter().map(longer).collect(), ..Shape::default() };
         match name {
             Some(name) => shape.merge(self.entries.get(name).cloned().unwrap_or_default()),
             None => {
@@ -139,10 +134,7 @@ impl Reader {
                 for element in &list.elements {
                     elements.merge(self.node(element));
                 }
-                Shape {
-                    elements: Some(Box::new(elements)),
-                    ..Shape::default()
-                }
+                Shape { elements: Some(Box::new(elements)), ..Shape::default() }
             }
             Expr::Map(map) => {
                 let mut shape = Shape::default();

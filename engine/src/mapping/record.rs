@@ -221,13 +221,13 @@ impl Indexer for ObjectView<'_> {
             Some(Ask::Json) => Ok(CowVal::owned(Copied(Mutex::new(Some(sorted_object(self.fields)))))),
             Some(Ask::Names) => {
                 let names = self.fields.keys();
-                let names: Vec<Box<dyn Val + 'v>> = names.map(|name| Box::new(CelString::from(name.as_str())) as _).collect();
+                let names: Vec<Box<dyn Val + 'v>> =
+                    names.map(|name| Box::new(CelString::from(name.as_str())) as _).collect();
                 Ok(CowVal::owned(CelList::from(names)))
             }
-            None => Err(ExecutionError::UnexpectedType {
-                got: key.get_type().name().to_owned(),
-                want: "string".to_owned(),
-            }),
+            None => {
+                Err(ExecutionError::UnexpectedType { got: key.get_type().name().to_owned(), want: "string".to_owned() })
+            }
         }
     }
 
@@ -260,10 +260,7 @@ struct ArrayView<'a> {
 
 impl<'a> ArrayView<'a> {
     fn new(items: &'a [Value]) -> Self {
-        ArrayView {
-            items,
-            values: OnceLock::new(),
-        }
+        ArrayView { items, values: OnceLock::new() }
     }
 }
 

@@ -85,18 +85,14 @@ pub(super) struct Scope<'r> {
 }
 
 impl<'r> Scope<'r> {
-    pub(super) fn new(record: &'r Value, resolve: &'r dyn Resolve, wanted: &'r Wanted, patterns: &'r [Pattern]) -> Self {
-        let door = |question| Door {
-            question,
-            resolve,
-            wanted,
-        };
-        Scope {
-            record: view(record),
-            xref: door(Question::Xref),
-            lookup: door(Question::Lookup),
-            patterns,
-        }
+    pub(super) fn new(
+        record: &'r Value,
+        resolve: &'r dyn Resolve,
+        wanted: &'r Wanted,
+        patterns: &'r [Pattern],
+    ) -> Self {
+        let door = |question| Door { question, resolve, wanted };
+        Scope { record: view(record), xref: door(Question::Xref), lookup: door(Question::Lookup), patterns }
     }
 }
 
@@ -249,5 +245,8 @@ fn read_key(function: &str, key: &dyn Val) -> Result<Option<String>, ExecutionEr
 /// Not an error of types: an index reports those as its own.
 fn bad_key(function: &str, key: &dyn Val) -> ExecutionError {
     let kind = key.get_type().name();
-    ExecutionError::function_error(function, format!("the key is of type {kind}; give a text or an integer, for example `string(...)`"))
+    ExecutionError::function_error(
+        function,
+        format!("the key is of type {kind}; give a text or an integer, for example `string(...)`"),
+    )
 }

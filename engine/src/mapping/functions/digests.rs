@@ -21,7 +21,9 @@ pub(super) fn declare(environment: &mut Env) -> Result<(), DeclarationError> {
     for input in [&STRING_TYPE, &BYTES_TYPE] {
         both(environment, "base64", input, &[], |a| made("base64", STANDARD.encode(bytes("base64", &a)?)))?;
         both(environment, "md5", input, &[], |a| made("md5", hexadecimal(&Md5::digest(bytes("md5", &a)?))))?;
-        both(environment, "sha256", input, &[], |a| made("sha256", hexadecimal(&Sha256::digest(bytes("sha256", &a)?))))?;
+        both(environment, "sha256", input, &[], |a| {
+            made("sha256", hexadecimal(&Sha256::digest(bytes("sha256", &a)?)))
+        })?;
     }
     global(environment, "uuid5", &[&STRING_TYPE, &STRING_TYPE], |a| {
         let namespace = namespace(text("uuid5", &a, 0)?)?;
@@ -54,7 +56,10 @@ pub(in super::super) fn namespace(name: &str) -> Result<Uuid, ExecutionError> {
         "oid" => Ok(Uuid::NAMESPACE_OID),
         "x500" => Ok(Uuid::NAMESPACE_X500),
         other => Uuid::parse_str(other).map_err(|_| {
-            failure("uuid5", "the namespace is none of \"dns\", \"url\", \"oid\", \"x500\" and no UUID; use one of them")
+            failure(
+                "uuid5",
+                "the namespace is none of \"dns\", \"url\", \"oid\", \"x500\" and no UUID; use one of them",
+            )
         }),
     }
 }

@@ -23,13 +23,7 @@ const fn doc(
     example: &'static str,
     result: &'static str,
 ) -> FunctionDoc {
-    FunctionDoc {
-        name,
-        signature,
-        says,
-        example,
-        result,
-    }
+    FunctionDoc { name, signature, says, example, result }
 }
 
 /// Every function of the mapping language beside the CEL standard library, in the order the guide shows them.

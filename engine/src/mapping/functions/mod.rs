@@ -7,15 +7,15 @@ mod numbers;
 mod text;
 mod times;
 
+use cel::common::functions::Function;
 use cel::common::types::{CelString, Type};
 use cel::common::value::{CowVal, Val};
-use cel::common::functions::Function;
 use cel::{DeclarationError, Env, ExecutionError};
 
+pub(super) use digests::namespace;
 pub use documented::{FUNCTIONS, FunctionDoc};
 pub(super) use numbers::exponent;
 pub(super) use text::{MATCHES, Pattern};
-pub(super) use digests::namespace;
 pub(super) use times::{check_format, from_cel, time_zone};
 
 use super::compare;
@@ -60,10 +60,7 @@ fn owned(types: &[&Type]) -> Vec<Type> {
 
 /// A failure of `function`. The message ends in what to do, and holds no value of the record.
 fn failure(function: &str, message: impl Into<String>) -> ExecutionError {
-    ExecutionError::FunctionError {
-        function: function.to_owned(),
-        message: message.into(),
-    }
+    ExecutionError::FunctionError { function: function.to_owned(), message: message.into() }
 }
 
 /// The argument at `index` as text. Overloads are picked by type, so that it fails only if one is declared wrongly.
@@ -76,7 +73,11 @@ fn int(function: &str, arguments: &[CowVal<'_, '_>], index: usize) -> Result<i64
     compare::int(argument(function, arguments, index)?).ok_or_else(|| wrong_type(function, arguments))
 }
 
-fn argument<'x, 'v>(function: &str, arguments: &'x [CowVal<'_, 'v>], index: usize) -> Result<&'x (dyn Val + 'v), ExecutionError> {
+fn argument<'x, 'v>(
+    function: &str,
+    arguments: &'x [CowVal<'_, 'v>],
+    index: usize,
+) -> Result<&'x (dyn Val + 'v), ExecutionError> {
     match arguments.get(index) {
         Some(argument) => Ok(argument.as_ref()),
         None => Err(wrong_type(function, arguments)),

@@ -1,4 +1,5 @@
 //! Functions on numbers and money.
+#![expect(clippy::needless_pass_by_value, reason = "the `cel` crate passes a function its arguments by value")]
 
 use cel::common::types::{
     CelDouble, CelInt, CelString, DOUBLE_TYPE, INT_TYPE, LIST_TYPE, STRING_TYPE, Type, UINT_TYPE,
@@ -136,7 +137,9 @@ fn sum<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
             let kind = item.get_type().name();
             failure(
                 "sum",
-                format!("the list holds an element of type {kind}; convert the elements first: `list.map(x, decimal(x))`"),
+                format!(
+                    "the list holds an element of type {kind}; convert the elements first: `list.map(x, decimal(x))`"
+                ),
             )
         })?;
         exact = decimal::calculate(Arithmetic::Add, exact.0, addend)?;

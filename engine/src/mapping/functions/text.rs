@@ -1,4 +1,5 @@
 //! Functions on text.
+#![expect(clippy::needless_pass_by_value, reason = "the `cel` crate passes a function its arguments by value")]
 
 use std::any::Any;
 
@@ -49,7 +50,10 @@ fn split<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
     let mut parts: Vec<Box<dyn Val + 'v>> = Vec::new();
     for part in whole.split(separator) {
         if parts.len() == MAX_ITERATED {
-            return Err(failure("split", format!("there are more than {MAX_ITERATED} parts; `truncate` the text first")));
+            return Err(failure(
+                "split",
+                format!("there are more than {MAX_ITERATED} parts; `truncate` the text first"),
+            ));
         }
         meter::cells(1 + compare::text_cells(part.len()))?;
         parts.push(Box::new(CelString::from(part.to_owned())));
@@ -67,7 +71,9 @@ fn join<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
             let kind = item.get_type().name();
             return Err(failure(
                 "join",
-                format!("the list holds an element of type {kind}; convert the elements first: `list.map(x, string(x))`"),
+                format!(
+                    "the list holds an element of type {kind}; convert the elements first: `list.map(x, string(x))`"
+                ),
             ));
         };
         if !std::mem::take(&mut first) {
@@ -108,12 +114,13 @@ pub(in super::super) struct Pattern {
 impl Pattern {
     /// Compiles `source`, within bounds.
     pub(in super::super) fn compile(source: &str) -> Result<Self, Problem> {
-        let compiled = RegexBuilder::new(source).size_limit(MAX_PATTERN_BYTES).dfa_size_limit(MAX_PATTERN_BYTES).nest_limit(16).build();
+        let compiled = RegexBuilder::new(source)
+            .size_limit(MAX_PATTERN_BYTES)
+            .dfa_size_limit(MAX_PATTERN_BYTES)
+            .nest_limit(16)
+            .build();
         match compiled {
-            Ok(regex) => Ok(Pattern {
-                regex,
-                source_bytes: source.len(),
-            }),
+            Ok(regex) => Ok(Pattern { regex, source_bytes: source.len() }),
             Err(regex::Error::CompiledTooBig(_)) => Err(Problem::new(
                 format!("the pattern of `matches` compiles to more than {MAX_PATTERN_BYTES} bytes"),
                 "use smaller repetitions and fewer Unicode classes, for example `[0-9]` for `\\d`",

@@ -1,4 +1,5 @@
 //! Functions on times. Time zones come from the database that is built in, never from the machine.
+#![expect(clippy::needless_pass_by_value, reason = "the `cel` crate passes a function its arguments by value")]
 
 use std::sync::LazyLock;
 
@@ -40,7 +41,8 @@ fn read_time(written: &str) -> Option<Timestamp> {
         let exact = written.len() == "2026-07-01".len();
         return date.to_zoned(TimeZone::UTC).ok().filter(|_| exact).map(|midnight| midnight.timestamp());
     }
-    let rfc3339 = written.len() >= "2026-07-01T10:00:00Z".len() && !written.contains('[') && !written.starts_with(['+', '-']);
+    let rfc3339 =
+        written.len() >= "2026-07-01T10:00:00Z".len() && !written.contains('[') && !written.starts_with(['+', '-']);
     written.parse().ok().filter(|_| rfc3339)
 }
 
@@ -101,7 +103,10 @@ pub(in super::super) fn check_format(format: &str) -> Result<(), ExecutionError>
 /// The time zone of that IANA name.
 pub(in super::super) fn time_zone(name: &str) -> Result<TimeZone, ExecutionError> {
     static DATABASE: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
-    DATABASE
-        .get(name)
-        .map_err(|_| failure("formatTime", "the time zone is no name of the IANA database; use one as \"America/New_York\" or \"UTC\""))
+    DATABASE.get(name).map_err(|_| {
+        failure(
+            "formatTime",
+            "the time zone is no name of the IANA database; use one as \"America/New_York\" or \"UTC\"",
+        )
+    })
 }

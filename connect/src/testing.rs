@@ -1,0 +1,52 @@
+//! Fixtures for the tests of single layers.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use crosstie_engine::credentials::{CredentialVersion, CredentialsDocument};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
+use url::Url;
+
+use crate::{
+    call::{Answer, Call, Reading, Setback},
+    failure::{CallFailure, FailureKind},
+    observe::Purpose,
+};
+
+/// Credentials with one key, `token`, whose value is `secret-of-` and the version's id.
+pub fn document(current: &str, previous: Option<&str>) -> CredentialsDocument {
+    let version = |id: &str| CredentialVersion {
+        version_id: id.into(),
+        values: [("token".into(), format!("secret-of-{id}"))].into(),
+    };
+    CredentialsDocument { connector: "shop".into(), current: version(current), previous: previous.map(version) }
+}
+
+/// A call for a page.
+pub fn call(name: &str) -> Call {
+    Call {
+        purpose: Purpose::ReadPage,
+        name: name.into(),
+        method: Method::GET,
+        url: Url::parse("https://api.example.com/orders").unwrap(),
+        headers: HeaderMap::new(),
+        body: None,
+        reading: Reading::Whole,
+        credential_version: None,
+    }
+}
+
+/// A vendor's answer.
+pub fn answer(status: u16, headers: &[(&'static str, &str)], body: &'static str) -> Answer {
+    let headers = headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
+    Answer {
+        status: StatusCode::from_u16(status).unwrap(),
+        headers: headers.collect(),
+        body: Ok(Bytes::from_static(body.as_bytes())),
+    }
+}
+
+/// A setback of a call that surely took no effect.
+pub fn setback(kind: FailureKind, retry_after: Option<u64>) -> Setback {
+    Setback::never(CallFailure::new(kind, "as the test says").after(retry_after.map(Duration::from_secs)))
+}

@@ -1,0 +1,10 @@
+//! The client over real sockets: what a worker sees of vendors that behave, that misbehave, and that are not where they should be.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may fail loudly")]
+
+mod egress;
+mod fixtures;
+mod nasty;
+mod reads;
+mod rotation;
+mod tls;
+mod writes;
