@@ -24,7 +24,12 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode> {
                 let streams = preset.streams.iter().map(|stream| stream.name.as_str());
                 let operations = preset.operations.iter().map(|operation| operation.name.as_str());
                 let offers: Vec<&str> = streams.chain(operations).collect();
-                println!("{:<12} {:<12} {}", preset.name, preset.api_version.as_deref().unwrap_or("-"), offers.join(", "));
+                println!(
+                    "{:<12} {:<12} {}",
+                    preset.name,
+                    preset.api_version.as_deref().unwrap_or("-"),
+                    offers.join(", ")
+                );
             }
         }
         Command::Show { preset } => {

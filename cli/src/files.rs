@@ -40,7 +40,8 @@ fn listed(path: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(path).with_context(|| format!("cannot list {}", path.display()))?;
     for entry in entries {
         let entry = entry?.path();
-        let manifest = entry.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known));
+        let manifest =
+            entry.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known));
         if entry.is_dir() || manifest {
             files.extend(listed(&entry)?);
         }

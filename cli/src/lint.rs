@@ -32,9 +32,16 @@ fn findings(findings: &[compile::Finding]) -> Vec<String> {
     findings.iter().map(|finding| format!("{}: {finding}", finding.reason)).collect()
 }
 
-fn of_integration(manifests: &Manifests, namespace: &str, integration: &Integration, settings: &Settings) -> Vec<String> {
+fn of_integration(
+    manifests: &Manifests,
+    namespace: &str,
+    integration: &Integration,
+    settings: &Settings,
+) -> Vec<String> {
     match endpoints(manifests, namespace, integration) {
-        Ok((source, destination)) => findings(&compile::integration(integration, source, destination, settings).findings),
+        Ok((source, destination)) => {
+            findings(&compile::integration(integration, source, destination, settings).findings)
+        }
         Err(missing) => missing,
     }
 }

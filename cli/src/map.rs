@@ -30,7 +30,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let integration = choose(&manifests, arguments.integration.as_deref())?;
     let flows = &integration.spec.flows;
     let flow = match &arguments.flow {
-        Some(name) => flows.iter().find(|flow| flow.name == *name).with_context(|| format!("there is no flow {name}"))?,
+        Some(name) => {
+            flows.iter().find(|flow| flow.name == *name).with_context(|| format!("there is no flow {name}"))?
+        }
         None if flows.len() == 1 => &flows[0],
         None => bail!("the Integration has {} flows: choose one with --flow", flows.len()),
     };

@@ -40,7 +40,11 @@ fn lint_says_where_a_broken_expression_is_and_fails() {
     let folder = changed("otherRefNum: record.name", "otherRefNum: record.name +");
     let output = crosstie(&["lint", "-f", folder.path().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(printed(&output).contains("integration/orders: PlanInvalid: spec.flows[orders].map[otherRefNum]"), "{}", printed(&output));
+    assert!(
+        printed(&output).contains("integration/orders: PlanInvalid: spec.flows[orders].map[otherRefNum]"),
+        "{}",
+        printed(&output)
+    );
 }
 
 #[test]
@@ -74,9 +78,10 @@ fn map_prints_what_would_be_written() {
     let record = r##"{"id": 7, "name": "#7", "created_at": "2026-07-01T02:00:00Z", "cancelled_at": null, "currency": "USD",
         "line_items": [{"sku": "a", "quantity": 2, "price": "19.90"}]}"##;
     let output = mapped(record);
-    let body: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", printed(&output)));
+    let body: serde_json::Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", printed(&output)));
     let expected = serde_json::json!({
-        "externalId": "7", "otherRefNum": "#7", "tranDate": "2026-06-30", "currency": "USD", "shippingAddress": null,
+        "externalId": "7", "entity": {"email": "guest@example.com"}, "otherRefNum": "#7", "tranDate": "2026-06-30", "currency": "USD", "shippingAddress": null,
         "item": {"items": [{"sku": "a", "quantity": 2, "rate": 19.9}]},
     });
     assert_eq!(body, expected);

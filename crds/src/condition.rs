@@ -197,7 +197,8 @@ mod tests {
     #[test]
     fn the_runbook_has_an_entry_for_every_reason() {
         let runbook = include_str!("../../docs/runbook.md");
-        let missing: Vec<Reason> = all().into_iter().filter(|reason| !runbook.contains(&format!("\n| `{reason}` |"))).collect();
+        let missing: Vec<Reason> =
+            all().into_iter().filter(|reason| !runbook.contains(&format!("\n| `{reason}` |"))).collect();
         assert!(missing.is_empty(), "docs/runbook.md has no entry for {missing:?}");
     }
 }

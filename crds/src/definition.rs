@@ -39,7 +39,8 @@ fn adjust(value: &mut Value) {
                 members.insert("format".into(), signed.into());
             }
             if let Some(Value::String(description)) = members.get_mut("description") {
-                *description = description.split("\n\n").map(|text| text.replace('\n', " ")).collect::<Vec<_>>().join("\n\n");
+                *description =
+                    description.split("\n\n").map(|text| text.replace('\n', " ")).collect::<Vec<_>>().join("\n\n");
             }
             members.values_mut().for_each(adjust);
         }
@@ -88,7 +89,8 @@ mod tests {
             if kind == Some("array") && schema.get("maxItems").is_none() {
                 found.push(path.into());
             }
-            if schema.get("additionalProperties").is_some_and(Value::is_object) && schema.get("maxProperties").is_none() {
+            if schema.get("additionalProperties").is_some_and(Value::is_object) && schema.get("maxProperties").is_none()
+            {
                 found.push(path.into());
             }
             if kind == Some("string") && schema.get("maxLength").is_none() && schema.get("enum").is_none() {

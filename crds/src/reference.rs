@@ -45,7 +45,9 @@ fn fields(page: &mut String, path: &str, schema: &JSONSchemaProps) -> fmt::Resul
 }
 
 fn nested(page: &mut String, path: &str, field: &JSONSchemaProps) -> fmt::Result {
-    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{JSONSchemaPropsOrArray, JSONSchemaPropsOrBool};
+    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+        JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    };
     fields(page, path, field)?;
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &field.items {
         fields(page, &format!("{path}[]"), items)?;
@@ -76,7 +78,10 @@ mod tests {
     #[test]
     fn the_page_shows_fields_of_every_depth_with_their_texts() {
         let page = markdown(&crate::definitions().unwrap()).unwrap();
-        assert!(page.contains("| `spec.flows[].triggers[].everySeconds` | integer | Read this often, in seconds."), "{page}");
+        assert!(
+            page.contains("| `spec.flows[].triggers[].everySeconds` | integer | Read this often, in seconds."),
+            "{page}"
+        );
         assert!(page.contains("| `spec.baseURL`* | string |"));
         assert!(page.contains("set exactly one of header, bearer and basic under auth"));
         assert!(page.contains("| `spec.flows[].onUnknownOutcome` | Hold, Resend |"));

@@ -20,9 +20,24 @@ use crate::{condition::Reason, connector::LocalReference};
     shortname = "syncr",
     category = "crosstie",
     doc = "A SyncReport carries what the workers of one Integration report to the operator. It is made and used by Crosstie itself; read the Integration's status instead.",
-    printcolumn(name = "Integration", type_ = "string", json_path = ".spec.integrationRef.name", description = "The Integration reported on"),
-    printcolumn(name = "Reported", type_ = "date", json_path = ".status.workers[0].reportedAt", description = "Time since the first worker's last report"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Time since creation")
+    printcolumn(
+        name = "Integration",
+        type_ = "string",
+        json_path = ".spec.integrationRef.name",
+        description = "The Integration reported on"
+    ),
+    printcolumn(
+        name = "Reported",
+        type_ = "date",
+        json_path = ".status.workers[0].reportedAt",
+        description = "Time since the first worker's last report"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        description = "Time since creation"
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct SyncReportSpec {

@@ -83,7 +83,10 @@ mod tests {
 
     #[test]
     fn the_order_of_members_does_not_matter() {
-        assert_eq!(hash(&json!({"b": [1, {"d": 2, "c": 3}], "a": "ü"})), hash(&json!({"a": "ü", "b": [1, {"c": 3, "d": 2}]})));
+        assert_eq!(
+            hash(&json!({"b": [1, {"d": 2, "c": 3}], "a": "ü"})),
+            hash(&json!({"a": "ü", "b": [1, {"c": 3, "d": 2}]}))
+        );
         assert_eq!(json(&json!({"b": 1, "a": null})), r#"{"a":null,"b":1}"#);
     }
 

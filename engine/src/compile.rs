@@ -80,14 +80,24 @@ pub fn connector(connector: &Connector, settings: &Settings) -> Compiled<System>
 
 /// Compiles an Integration with the two Connectors it names. Problems of a Connector itself are reported as `ConnectorNotReady`, once
 /// each: the Connector's own status has the details.
-pub fn integration(integration: &Integration, source: &Connector, destination: &Connector, settings: &Settings) -> Compiled<Plan> {
+pub fn integration(
+    integration: &Integration,
+    source: &Connector,
+    destination: &Connector,
+    settings: &Settings,
+) -> Compiled<Plan> {
     let mut findings = Findings::new();
     let source = endpoint("spec.source.connectorRef.name", source, settings, &mut findings);
     let destination = endpoint("spec.destination.connectorRef.name", destination, settings, &mut findings);
     let (Some(source), Some(destination)) = (source, destination) else {
         return Compiled::new(None, findings.list);
     };
-    let flows = integration.spec.flows.iter().filter_map(|flow| flow::resolve(flow, &source, &destination, &mut findings)).collect();
+    let flows = integration
+        .spec
+        .flows
+        .iter()
+        .filter_map(|flow| flow::resolve(flow, &source, &destination, &mut findings))
+        .collect();
     let plan = Plan {
         format_version: FORMAT_VERSION,
         integration: ObjectName {
@@ -101,13 +111,20 @@ pub fn integration(integration: &Integration, source: &Connector, destination: &
     };
     let size = plan.to_json().len();
     if size > LARGEST_PLAN_BYTES {
-        let message = format!("the compiled plan has {size} bytes, at most {LARGEST_PLAN_BYTES} fit: split the flows into several Integrations");
+        let message = format!(
+            "the compiled plan has {size} bytes, at most {LARGEST_PLAN_BYTES} fit: split the flows into several Integrations"
+        );
         findings.add(Reason::PlanTooLarge, "spec.flows", message);
     }
     Compiled::new(Some(plan), findings.list)
 }
 
-fn endpoint(path: &str, object: &Connector, settings: &Settings, findings: &mut Findings) -> Option<connector::Resolved> {
+fn endpoint(
+    path: &str,
+    object: &Connector,
+    settings: &Settings,
+    findings: &mut Findings,
+) -> Option<connector::Resolved> {
     let mut own = Findings::new();
     let resolved = connector::resolve(object, settings, &mut own);
     if let Some(first) = own.list.first() {

@@ -130,7 +130,13 @@ pub enum Step {
 
 /// Decides what to do next with an open intent. `longest_flight` is the longest a call can be under way; it is taken off the key's window,
 /// because a call that leaves at the window's end arrives after it.
-pub fn step(intent: &Intent, outcome: &Outcome, unknown: OnUnknownOutcome, now: Timestamp, longest_flight: Duration) -> Step {
+pub fn step(
+    intent: &Intent,
+    outcome: &Outcome,
+    unknown: OnUnknownOutcome,
+    now: Timestamp,
+    longest_flight: Duration,
+) -> Step {
     let Some(doubt) = intent.in_doubt_since else { return Step::Send };
     if let Some(idempotency) = &outcome.idempotency {
         let window = Duration::from_secs(u64::from(idempotency.window_seconds)).saturating_sub(longest_flight);
@@ -161,12 +167,10 @@ pub fn shows_applied(method: Method, body: &Value, found: &Value) -> bool {
 /// do not matter.
 pub fn carries(found: &Value, body: &Value) -> bool {
     match (found, body) {
-        (Value::Object(found), Value::Object(body)) => {
-            body.iter().all(|(name, value)| match found.get(name) {
-                Some(found) => carries(found, value),
-                None => value.is_null(),
-            })
-        }
+        (Value::Object(found), Value::Object(body)) => body.iter().all(|(name, value)| match found.get(name) {
+            Some(found) => carries(found, value),
+            None => value.is_null(),
+        }),
         (Value::Array(found), Value::Array(body)) => {
             found.len() == body.len() && found.iter().zip(body).all(|(found, body)| carries(found, body))
         }
@@ -202,7 +206,10 @@ mod tests {
         assert!(keeps(&seen(1, "z"), &idle), "same version, other content");
         assert!(keeps(&seen(2, "a"), &idle), "newer version, same content");
         let busy = Known { waiting: Some(seen(2, "z")), ledger, dead: None };
-        assert!(keeps(&seen(1, "a"), &busy), "back to what the ledger has, while something else is under way: A to B to A");
+        assert!(
+            keeps(&seen(1, "a"), &busy),
+            "back to what the ledger has, while something else is under way: A to B to A"
+        );
         assert!(!keeps(&seen(2, "z"), &busy));
         let dead = Known { dead: Some(seen(3, "d")), ..Known::default() };
         assert!(!keeps(&seen(3, "d"), &dead), "a dead letter does not come back by being read again");
@@ -228,7 +235,8 @@ mod tests {
     }
 
     fn outcome(window_seconds: Option<u32>, settle_seconds: Option<u32>) -> Outcome {
-        let idempotency = window_seconds.map(|window_seconds| Idempotency { header: "Idempotency-Key".into(), window_seconds });
+        let idempotency =
+            window_seconds.map(|window_seconds| Idempotency { header: "Idempotency-Key".into(), window_seconds });
         let lookup = settle_seconds.map(|settle_seconds| LookUp {
             path: "/x/{body.id}".to_owned().try_into().unwrap(),
             query: std::collections::BTreeMap::new(),
@@ -244,11 +252,16 @@ mod tests {
         let flight = Duration::from_secs(30);
         let fresh = Intent { sequence: 1, idempotency_key: "k".into(), stored_at: at(0), in_doubt_since: None };
         let doubt = Intent { in_doubt_since: Some(at(100)), ..fresh.clone() };
-        let decide = |intent: &Intent, outcome: &Outcome, now| step(intent, outcome, OnUnknownOutcome::Hold, at(now), flight);
+        let decide =
+            |intent: &Intent, outcome: &Outcome, now| step(intent, outcome, OnUnknownOutcome::Hold, at(now), flight);
         assert_eq!(decide(&fresh, &outcome(None, None), 100), Step::Send);
         let both = outcome(Some(600), Some(5));
         assert_eq!(decide(&doubt, &both, 569), Step::Send);
-        assert_eq!(decide(&doubt, &both, 570), Step::LookUp(at(105)), "a call that leaves now could arrive after the window");
+        assert_eq!(
+            decide(&doubt, &both, 570),
+            Step::LookUp(at(105)),
+            "a call that leaves now could arrive after the window"
+        );
         assert_eq!(decide(&doubt, &outcome(Some(600), None), 570), Step::Hold);
         assert_eq!(decide(&doubt, &outcome(None, Some(5)), 100), Step::LookUp(at(105)));
         assert_eq!(step(&doubt, &outcome(None, None), OnUnknownOutcome::Resend, at(100), flight), Step::Send);
@@ -267,7 +280,13 @@ mod tests {
     #[test]
     fn idempotency_keys_differ_by_every_part() {
         let key = |store: &str, flow: &str, record: &str, sequence| idempotency_key(store, flow, record, sequence);
-        let all = [key("s", "f", "r", 1), key("s2", "f", "r", 1), key("s", "f2", "r", 1), key("s", "f", "r2", 1), key("s", "f", "r", 2)];
+        let all = [
+            key("s", "f", "r", 1),
+            key("s2", "f", "r", 1),
+            key("s", "f2", "r", 1),
+            key("s", "f", "r2", 1),
+            key("s", "f", "r", 2),
+        ];
         let distinct: std::collections::BTreeSet<_> = all.iter().collect();
         assert_eq!(distinct.len(), all.len());
     }

@@ -341,10 +341,14 @@ pub struct RetryPolicy {
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// Not JSON, or not of a plan's shape.
-    #[error("the plan is not readable; it was written by another version of the operator or by hand: apply the Integration again")]
+    #[error(
+        "the plan is not readable; it was written by another version of the operator or by hand: apply the Integration again"
+    )]
     Malformed(#[source] serde_json::Error),
     /// Another format.
-    #[error("the plan has format {found}, this worker reads format {FORMAT_VERSION}: bring operator and worker to neighbouring versions")]
+    #[error(
+        "the plan has format {found}, this worker reads format {FORMAT_VERSION}: bring operator and worker to neighbouring versions"
+    )]
     Format {
         /// The document's format.
         found: u32,

@@ -41,7 +41,8 @@ pub struct Preset {
     pub operations: Vec<Operation>,
 }
 
-const SOURCES: [&str; 2] = [include_str!("../../connectors/netsuite.yaml"), include_str!("../../connectors/shopify.yaml")];
+const SOURCES: [&str; 2] =
+    [include_str!("../../connectors/netsuite.yaml"), include_str!("../../connectors/shopify.yaml")];
 
 // A preset that does not parse would be missing here; a test makes sure that none is.
 static PRESETS: LazyLock<BTreeMap<String, Preset>> = LazyLock::new(|| {
@@ -87,7 +88,12 @@ pub fn merge(spec: &ConnectorSpec, preset: Option<&Preset>) -> Merged {
         api_version: spec.api_version.clone().or_else(|| of(|preset| preset.api_version.clone())),
         auth: spec.auth.clone().or_else(|| preset?.auth.clone()),
         rate_limit: merge_rates(spec.rate_limit.as_ref(), preset.and_then(|preset| preset.rate_limit.as_ref())),
-        streams: merge_named(preset.map_or(&[], |preset| &preset.streams), &spec.streams, |stream| &stream.name, merge_streams),
+        streams: merge_named(
+            preset.map_or(&[], |preset| &preset.streams),
+            &spec.streams,
+            |stream| &stream.name,
+            merge_streams,
+        ),
         operations: merge_named(
             preset.map_or(&[], |preset| &preset.operations),
             &spec.operations,
@@ -96,7 +102,9 @@ pub fn merge(spec: &ConnectorSpec, preset: Option<&Preset>) -> Merged {
         ),
         served_version_header: of(|preset| preset.served_version_header.clone()),
         request_id_header: of(|preset| preset.request_id_header.clone()),
-        credential_rejection_statuses: preset.map(|preset| preset.credential_rejection_statuses.clone()).unwrap_or_default(),
+        credential_rejection_statuses: preset
+            .map(|preset| preset.credential_rejection_statuses.clone())
+            .unwrap_or_default(),
     }
 }
 
@@ -113,7 +121,9 @@ fn merge_rates(over: Option<&RateLimit>, under: Option<&RateLimit>) -> RateLimit
 fn merge_named<T: Clone>(under: &[T], over: &[T], name: fn(&T) -> &String, merge: fn(&T, &T) -> T) -> Vec<T> {
     let mut merged: Vec<T> = under
         .iter()
-        .map(|item| over.iter().find(|other| name(other) == name(item)).map_or_else(|| item.clone(), |other| merge(item, other)))
+        .map(|item| {
+            over.iter().find(|other| name(other) == name(item)).map_or_else(|| item.clone(), |other| merge(item, other))
+        })
         .collect();
     merged.extend(over.iter().filter(|item| !under.iter().any(|other| name(other) == name(item))).cloned());
     merged
@@ -179,7 +189,10 @@ mod tests {
         assert_eq!(orders.query["limit"].0, "50");
         assert_eq!(orders.query["status"].0, "any");
         assert_eq!(orders.key.as_deref(), Some("/id"));
-        assert_eq!(merged.streams.iter().map(|stream| stream.name.as_str()).collect::<Vec<_>>(), ["orders", "customers", "extra"]);
+        assert_eq!(
+            merged.streams.iter().map(|stream| stream.name.as_str()).collect::<Vec<_>>(),
+            ["orders", "customers", "extra"]
+        );
         assert_eq!(merged.api_version.as_deref(), Some("2026-07"));
     }
 

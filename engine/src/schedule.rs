@@ -8,7 +8,9 @@ use crate::plan::Trigger;
 
 /// Why a trigger never fires.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{expression}` is not a cron expression of five fields (minute, hour, day of month, month, day of week), for example `0 * * * *`")]
+#[error(
+    "`{expression}` is not a cron expression of five fields (minute, hour, day of month, month, day of week), for example `0 * * * *`"
+)]
 pub struct ScheduleError {
     /// The expression.
     pub expression: String,

@@ -19,13 +19,17 @@ pub enum Version {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VersionError {
     /// There is nothing at the pointer.
-    #[error("the record has no version at `{pointer}`: point the stream's `version` at a time or a counter that every record has")]
+    #[error(
+        "the record has no version at `{pointer}`: point the stream's `version` at a time or a counter that every record has"
+    )]
     Missing {
         /// The stream's pointer.
         pointer: String,
     },
     /// There is something else.
-    #[error("the record's version at `{pointer}` is neither an RFC 3339 time nor an integer: point the stream's `version` at one")]
+    #[error(
+        "the record's version at `{pointer}` is neither an RFC 3339 time nor an integer: point the stream's `version` at one"
+    )]
     NotOrdered {
         /// The stream's pointer.
         pointer: String,
@@ -41,9 +45,7 @@ impl Version {
         let not_ordered = || VersionError::NotOrdered { pointer: pointer.to_owned() };
         match record.pointer(pointer) {
             None | Some(Value::Null) => Err(VersionError::Missing { pointer: pointer.to_owned() }),
-            Some(Value::String(text)) => {
-                Self::parse(text).ok_or_else(not_ordered)
-            }
+            Some(Value::String(text)) => Self::parse(text).ok_or_else(not_ordered),
             Some(Value::Number(number)) => number.as_i64().map(Self::Counter).ok_or_else(not_ordered),
             Some(Value::Bool(_) | Value::Array(_) | Value::Object(_)) => Err(not_ordered()),
         }

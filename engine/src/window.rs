@@ -128,7 +128,9 @@ impl PollState {
         }
         let next = match (&stream.pagination, &page.next) {
             (_, None) => None,
-            (Pagination::Offset { .. }, Some(Position::Offset(after))) => Some(Position::Offset(after.saturating_sub(1))),
+            (Pagination::Offset { .. }, Some(Position::Offset(after))) => {
+                Some(Position::Offset(after.saturating_sub(1)))
+            }
             (_, Some(next)) => Some(next.clone()),
         };
         Turn::Take(match next {
@@ -143,7 +145,8 @@ impl PollState {
     /// Starts the open window again from its first page, with the same bounds: for a vendor that no longer knows a page's URL or cursor.
     #[must_use]
     pub fn restarted(&self) -> Self {
-        let open = self.open.as_ref().map(|window| Window { next: Position::First, anchor: None, bounds: window.bounds });
+        let open =
+            self.open.as_ref().map(|window| Window { next: Position::First, anchor: None, bounds: window.bounds });
         Self { open, ..self.clone() }
     }
 }
@@ -166,7 +169,12 @@ mod tests {
             records: "/orders".into(),
             key: "/id".into(),
             version: "/updated_at".into(),
-            cursor: Some(Cursor { field: "/updated_at".into(), param: "min".into(), until_param: None, lookback_seconds: 300 }),
+            cursor: Some(Cursor {
+                field: "/updated_at".into(),
+                param: "min".into(),
+                until_param: None,
+                lookback_seconds: 300,
+            }),
             pagination,
         }
     }

@@ -47,8 +47,15 @@ pub struct Settings {
 
     /// Private address ranges, in CIDR notation, that vendors may have; separated by commas. All private ranges are refused
     /// otherwise
-    #[arg(long, env = "CROSSTIE_EGRESS_ALLOW_CIDRS", value_delimiter = ',', help_heading = "Workers")]
-    pub egress_allow_cidrs: Vec<IpNet>,
+    #[arg(
+        long,
+        env = "CROSSTIE_EGRESS_ALLOW_CIDRS",
+        value_delimiter = ',',
+        value_parser = parse_range,
+        value_name = "CIDR",
+        help_heading = "Workers"
+    )]
+    pub egress_allow_cidrs: Vec<Range>,
 
     /// Namespaces to work in, separated by commas; Roles there are enough. All namespaces when left out
     #[arg(long, env = "CROSSTIE_NAMESPACES", value_delimiter = ',', help_heading = "Kubernetes")]
@@ -117,6 +124,14 @@ pub struct Settings {
     pub listen: SocketAddr,
 }
 
+/// An address range; nothing where an empty text stands for an empty list, as environment variables have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range(Option<IpNet>);
+
+fn parse_range(text: &str) -> Result<Range, ipnet::AddrParseError> {
+    if text.is_empty() { Ok(Range(None)) } else { text.parse().map(|range| Range(Some(range))) }
+}
+
 /// When the kubelet pulls an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PullPolicy {
@@ -182,7 +197,12 @@ impl Settings {
     /// What goes into every plan.
     pub fn compile_settings(&self) -> crosstie_engine::compile::Settings {
         crosstie_engine::compile::Settings {
-            allow_cidrs: self.egress_allow_cidrs.iter().map(ToString::to_string).collect(),
+            allow_cidrs: self
+                .egress_allow_cidrs
+                .iter()
+                .filter_map(|range| range.0)
+                .map(|range| range.to_string())
+                .collect(),
         }
     }
 
@@ -211,6 +231,13 @@ mod tests {
         let arguments = ["crosstie-operator", "--worker-image", "w", "--worker-image-pull-policy", "IfNotPresent"];
         let settings = Settings::try_parse_from(arguments).unwrap();
         assert_eq!(settings.worker_image_pull_policy.as_str(), "IfNotPresent");
+    }
+
+    #[test]
+    fn an_empty_text_is_an_empty_list() {
+        let arguments = ["crosstie-operator", "--worker-image", "w", "--egress-allow-cidrs", "", "--namespaces", ""];
+        let settings = Settings::try_parse_from(arguments).unwrap();
+        assert_eq!(settings.compile_settings().allow_cidrs, Vec::<String>::new());
     }
 
     #[test]

@@ -49,7 +49,11 @@ fn with(mut object: Value, pointer: &str, value: Value) -> Result<Value> {
 
 /// Applies without storing anything, and gives what the API server said against it.
 async fn refusal(kubectl: &Kubectl, object: &Value) -> Result<String> {
-    let path = std::env::temp_dir().join(format!("crosstie-api-{}-{:?}.json", std::process::id(), std::thread::current().id()));
+    let path = std::env::temp_dir().join(format!(
+        "crosstie-api-{}-{:?}.json",
+        std::process::id(),
+        std::thread::current().id()
+    ));
     std::fs::write(&path, object.to_string())?;
     let applied = kubectl.run(&["apply", "--dry-run=server", "-f", &path.to_string_lossy()]).await;
     std::fs::remove_file(&path)?;
@@ -91,9 +95,17 @@ async fn a_bad_connector_is_refused_with_what_to_do() -> Result<()> {
         ("/spec/rateLimit", json!({"concurrency": 0}), "should be greater than or equal to 1"),
         ("/spec/apiVersion", json!("2026 07"), "should match"),
         ("/spec/streams", json!([{"name": "a"}, {"name": "a"}]), "Duplicate value"),
-        ("/spec/streams", json!([{"name": "a", "pagination": {}}]), "set exactly one of linkHeader, cursor, offset and nextURL"),
+        (
+            "/spec/streams",
+            json!([{"name": "a", "pagination": {}}]),
+            "set exactly one of linkHeader, cursor, offset and nextURL",
+        ),
         ("/spec/streams", json!([{"name": "a", "path": "orders"}]), "should match '^/'"),
-        ("/spec/operations", json!([{"name": "a", "identifier": {}}]), "set exactly one of pointer and header under identifier"),
+        (
+            "/spec/operations",
+            json!([{"name": "a", "identifier": {}}]),
+            "set exactly one of pointer and header under identifier",
+        ),
         ("/metadata/name", json!("a".repeat(60)), "at most 52 characters"),
     ];
     for (pointer, value, expected) in cases {
@@ -121,7 +133,11 @@ async fn a_bad_integration_is_refused_with_what_to_do() -> Result<()> {
         ("/spec/flows/0/map", json!({}), "should have at least 1 properties"),
         ("/spec/flows/0/map", json!({"a": "x".repeat(5000)}), "may not be more than 4096"),
         ("/spec/flows/0/onUnknownOutcome", json!("Guess"), "supported values: \"Hold\", \"Resend\""),
-        ("/spec/errorPolicy/backoff", json!({"initialSeconds": 60, "maxSeconds": 5}), "set backoff.maxSeconds to at least"),
+        (
+            "/spec/errorPolicy/backoff",
+            json!({"initialSeconds": 60, "maxSeconds": 5}),
+            "set backoff.maxSeconds to at least",
+        ),
         ("/spec/state", json!({}), "set state.embedded"),
         ("/spec/state", json!({"embedded": {"storage": "lots"}}), "should match"),
         ("/spec/workers", json!({"resources": {"limits": {"memory": "many"}}}), "should match"),

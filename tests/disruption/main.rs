@@ -100,7 +100,8 @@ async fn records_flow_while_the_api_server_is_away_and_status_catches_up_afterwa
 fn operator_writes(log: &str) -> Vec<String> {
     let operator = format!("system:serviceaccount:{}:crosstie", install::NAMESPACE);
     let entries = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let ours = entries.filter(|entry| entry["user"]["username"] == operator && entry["objectRef"]["resource"] != "leases");
+    let ours =
+        entries.filter(|entry| entry["user"]["username"] == operator && entry["objectRef"]["resource"] != "leases");
     ours.map(|entry| format!("{} {}", entry["verb"], entry["requestURI"])).collect()
 }
 

@@ -45,7 +45,9 @@ async fn a_destination_that_is_down_makes_records_wait_in_order_and_fills_no_dea
 async fn calls_whose_answer_never_comes_are_found_by_look_up_and_not_repeated() -> Result<()> {
     let shop = Shop::open("lost-answers").await?;
     shop.add_orders(1, 30).await?;
-    shop.netsuite.add_fault(&FaultRule::new(Fault::ErrorAfterCommit { code: 502 }).method("PUT").percent(30, 7)).await?;
+    shop.netsuite
+        .add_fault(&FaultRule::new(Fault::ErrorAfterCommit { code: 502 }).method("PUT").percent(30, 7))
+        .await?;
     shop.start().await?;
     shop.delivered(30).await?;
     shop.netsuite.clear_faults().await?;
@@ -67,6 +69,9 @@ async fn a_key_that_the_vendor_refuses_is_said_and_the_right_one_heals_it_withou
     shop.ready("integration", "orders", "True", "Flowing").await?;
     shop.delivered(6).await?;
     let pods = shop.world.kubectl.list("revoked", "pods").await?;
-    ensure!(pods.len() == 1 && pods[0]["status"]["containerStatuses"][0]["restartCount"] == 0, "the worker was restarted");
+    ensure!(
+        pods.len() == 1 && pods[0]["status"]["containerStatuses"][0]["restartCount"] == 0,
+        "the worker was restarted"
+    );
     shop.close().await
 }

@@ -38,7 +38,9 @@ impl Secrets {
         let written = self.client.put_secret_value().secret_id(name).secret_string(value).send().await;
         let id = match written {
             Ok(written) => written.version_id,
-            Err(error) if error.as_service_error().is_some_and(PutSecretValueError::is_resource_not_found_exception) => {
+            Err(error)
+                if error.as_service_error().is_some_and(PutSecretValueError::is_resource_not_found_exception) =>
+            {
                 self.client.create_secret().name(name).secret_string(value).send().await?.version_id
             }
             Err(error) => return Err(error).with_context(|| format!("cannot write the secret {name}")),

@@ -57,8 +57,14 @@ impl Shop {
     pub async fn add_orders(&self, first_id: u64, count: u64) -> Result<()> {
         let span = i64::try_from(count)? + 60;
         let start_time = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(span);
-        let request =
-            SeedRequest { resource: "orders".into(), count, start_id: first_id, start_time, step_millis: 1000, seed: first_id };
+        let request = SeedRequest {
+            resource: "orders".into(),
+            count,
+            start_id: first_id,
+            start_time,
+            step_millis: 1000,
+            seed: first_id,
+        };
         self.shopify.seed(&request).await.map(drop).context("cannot add orders")
     }
 
@@ -127,7 +133,14 @@ impl Shop {
     ///
     /// # Errors
     /// When it never has, with the state of everything.
-    pub async fn condition(&self, kind: &str, name: &str, condition: &str, status: &str, reason: &str) -> Result<String> {
+    pub async fn condition(
+        &self,
+        kind: &str,
+        name: &str,
+        condition: &str,
+        status: &str,
+        reason: &str,
+    ) -> Result<String> {
         let what = format!("{kind} {name} has {condition}={status} reason={reason}");
         let waited = until(&what, async || {
             let Some(object) = self.world.kubectl.get(&self.namespace, kind, name).await? else {
@@ -207,7 +220,8 @@ impl Shop {
             text += &answer;
             text += "\n";
         }
-        let operator = ["-n", crate::install::NAMESPACE, "logs", "-l", "app.kubernetes.io/name=crosstie", "--tail=60", "--prefix"];
+        let operator =
+            ["-n", crate::install::NAMESPACE, "logs", "-l", "app.kubernetes.io/name=crosstie", "--tail=60", "--prefix"];
         let answer = kubectl.run(&operator).await.unwrap_or_else(|error| format!("{error:#}"));
         text + "--- operator\n" + &answer
     }

@@ -48,10 +48,15 @@ impl Built {
     /// # Errors
     /// When either is missing.
     pub fn find() -> Result<Self> {
-        let images = std::env::var_os("CROSSTIE_IMAGES").context("CROSSTIE_IMAGES names no folder: run this through make")?;
+        let images =
+            std::env::var_os("CROSSTIE_IMAGES").context("CROSSTIE_IMAGES names no folder: run this through make")?;
         let program = std::env::current_exe()?;
-        let vendors = program.ancestors().skip(1).map(|folder| folder.join("crosstie-vendors")).find(|path| path.is_file());
-        Ok(Self { images: images.into(), vendors: vendors.context("crosstie-vendors is not built: run this through make")? })
+        let vendors =
+            program.ancestors().skip(1).map(|folder| folder.join("crosstie-vendors")).find(|path| path.is_file());
+        Ok(Self {
+            images: images.into(),
+            vendors: vendors.context("crosstie-vendors is not built: run this through make")?,
+        })
     }
 }
 

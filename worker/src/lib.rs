@@ -1,3 +1,28 @@
 //! The worker: three loops around one store that move records from one system to another and can die at any time.
+//!
+//! [`Worker::start`] runs one from mounted files and a state folder. Inside, the `supervisor` keeps the right crew at work; a `crew` is the
+//! loops of one plan: `intake` reads into the store, `delivery` writes from it. The `report` says how it goes.
 
+mod admin;
+mod board;
+mod crew;
+mod delivery;
+mod destination;
+mod files;
+mod gate;
+mod intake;
+mod lane;
+mod metrics;
+mod options;
+mod problems;
+mod report;
+mod slots;
 pub mod store;
+mod supervisor;
+mod trouble;
+mod waiting;
+mod worker;
+
+pub use options::{LogFormat, Options};
+pub use report::ReportTarget;
+pub use worker::{Settings, StartError, Worker};

@@ -32,8 +32,9 @@ pub trait Store: Send + Sync {
     /// The store's own id, made once: a UUID.
     fn id(&self) -> &str;
 
-    /// Makes a scope known, if it is not yet, and says where reading it stands.
-    fn open_scope(&self, scope: Scope) -> Answer<'_, Opened>;
+    /// Makes a scope known, if it is not yet, and says where reading it stands. Records held in it become due: a changed plan may say what is
+    /// to become of them.
+    fn open_scope(&self, scope: Scope, now: Timestamp) -> Answer<'_, Opened>;
 
     /// Takes a page: its records and the new state of reading, together. Records that are known already are dropped.
     fn take_page(&self, page: TakenPage) -> Answer<'_, Taken>;

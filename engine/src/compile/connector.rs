@@ -9,7 +9,7 @@ use url::Url;
 
 use super::{Findings, PlannedAuthentication, Settings};
 use crate::{
-    plan::{Allowance, Cursor, Egress, Idempotency, Identifier, LookUp, Method, Outcome, Pagination, System, self},
+    plan::{self, Allowance, Cursor, Egress, Idempotency, Identifier, LookUp, Method, Outcome, Pagination, System},
     preset,
     template::Template,
 };
@@ -48,7 +48,10 @@ pub(crate) fn resolve(connector: &Connector, settings: &Settings, findings: &mut
     let authentication = match &merged.auth {
         Some(auth) => authentication(auth, findings),
         None => {
-            findings.invalid("spec.auth", "neither the Connector nor its preset says how to authenticate: set one of header, bearer and basic");
+            findings.invalid(
+                "spec.auth",
+                "neither the Connector nor its preset says how to authenticate: set one of header, bearer and basic",
+            );
             None
         }
     };
@@ -59,7 +62,12 @@ pub(crate) fn resolve(connector: &Connector, settings: &Settings, findings: &mut
         api_version: merged.api_version,
         authentication: authentication?,
         egress: Egress {
-            allow_hosts: spec.egress.iter().flat_map(|egress| &egress.allow_hosts).map(|host| host.to_ascii_lowercase()).collect(),
+            allow_hosts: spec
+                .egress
+                .iter()
+                .flat_map(|egress| &egress.allow_hosts)
+                .map(|host| host.to_ascii_lowercase())
+                .collect(),
             allow_cidrs: settings.allow_cidrs.clone(),
         },
         allowance: Allowance {
@@ -71,7 +79,8 @@ pub(crate) fn resolve(connector: &Connector, settings: &Settings, findings: &mut
         request_id_header: merged.request_id_header,
         credential_rejection_statuses: merged.credential_rejection_statuses,
     };
-    let resolved = Resolved { name: system.connector.clone(), system, streams: merged.streams, operations: merged.operations };
+    let resolved =
+        Resolved { name: system.connector.clone(), system, streams: merged.streams, operations: merged.operations };
     for stream in &resolved.streams {
         resolved.stream(&stream.name, findings);
     }
@@ -83,11 +92,19 @@ pub(crate) fn resolve(connector: &Connector, settings: &Settings, findings: &mut
 
 fn base_url(text: &str, findings: &mut Findings) -> Option<Url> {
     match Url::parse(text.trim_end_matches('/')) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none() && url.fragment().is_none() => {
+        Ok(url)
+            if matches!(url.scheme(), "http" | "https")
+                && url.has_host()
+                && url.query().is_none()
+                && url.fragment().is_none() =>
+        {
             Some(url)
         }
         Ok(_) | Err(_) => {
-            findings.invalid("spec.baseURL", "write an absolute http or https URL without query or fragment, for example https://acme.myshopify.com");
+            findings.invalid(
+                "spec.baseURL",
+                "write an absolute http or https URL without query or fragment, for example https://acme.myshopify.com",
+            );
             None
         }
     }
@@ -96,7 +113,10 @@ fn base_url(text: &str, findings: &mut Findings) -> Option<Url> {
 fn authentication(auth: &Authentication, findings: &mut Findings) -> Option<PlannedAuthentication> {
     let mut template = |path: &str, text: &str| parse_template(path, text, findings);
     if let Some(header) = &auth.header {
-        return Some(PlannedAuthentication::Header { name: header.name.clone(), value: template("spec.auth.header.value", &header.value)? });
+        return Some(PlannedAuthentication::Header {
+            name: header.name.clone(),
+            value: template("spec.auth.header.value", &header.value)?,
+        });
     }
     if let Some(bearer) = &auth.bearer {
         return Some(PlannedAuthentication::Bearer { token: template("spec.auth.bearer.token", &bearer.token)? });
@@ -127,7 +147,8 @@ impl Resolved {
         };
         let path = needed("path", &stream.path, "say under which path the list is found");
         let key = needed("key", &stream.key, "say which field identifies a record, for example /id");
-        let version = needed("version", &stream.version, "say which field orders a record's states, for example /updated_at");
+        let version =
+            needed("version", &stream.version, "say which field orders a record's states, for example /updated_at");
         let path = self.bound(&at("path"), &path?, &[], findings);
         let query = self.bound_map(&at("query"), &stream.query, &[], findings);
         Some(plan::Stream {
@@ -183,11 +204,16 @@ impl Resolved {
         })
     }
 
-    fn outcome(&self, path: &str, outcome: &crosstie_crds::connector::Outcome, findings: &mut Findings) -> Option<Outcome> {
-        let idempotency = outcome.idempotency_header.as_ref().map(|header| Idempotency {
-            header: header.name.clone(),
-            window_seconds: header.window_seconds,
-        });
+    fn outcome(
+        &self,
+        path: &str,
+        outcome: &crosstie_crds::connector::Outcome,
+        findings: &mut Findings,
+    ) -> Option<Outcome> {
+        let idempotency = outcome
+            .idempotency_header
+            .as_ref()
+            .map(|header| Idempotency { header: header.name.clone(), window_seconds: header.window_seconds });
         let lookup = match &outcome.lookup {
             None => None,
             Some(lookup) => Some(LookUp {
@@ -207,11 +233,15 @@ impl Resolved {
         if let Some(version) = &self.system.api_version {
             template = template.bind("apiVersion", version);
         }
-        let stranger = template.names().find(|name| !allowed.iter().any(|prefix| name.starts_with(prefix))).map(str::to_owned);
+        let stranger =
+            template.names().find(|name| !allowed.iter().any(|prefix| name.starts_with(prefix))).map(str::to_owned);
         match stranger.as_deref() {
             None => Some(template),
             Some("apiVersion") => {
-                findings.invalid("spec.apiVersion", format!("`{text}` needs a version and the preset has no default: set spec.apiVersion"));
+                findings.invalid(
+                    "spec.apiVersion",
+                    format!("`{text}` needs a version and the preset has no default: set spec.apiVersion"),
+                );
                 None
             }
             Some(name) => {
@@ -229,7 +259,9 @@ impl Resolved {
         allowed: &[&str],
         findings: &mut Findings,
     ) -> Option<std::collections::BTreeMap<String, Template>> {
-        let bound = map.iter().map(|(name, value)| Some((name.clone(), self.bound(&format!("{path}.{name}"), &value.0, allowed, findings)?)));
+        let bound = map.iter().map(|(name, value)| {
+            Some((name.clone(), self.bound(&format!("{path}.{name}"), &value.0, allowed, findings)?))
+        });
         // Every entry is looked at, so that every problem is found.
         bound.collect::<Vec<_>>().into_iter().collect()
     }
@@ -243,7 +275,11 @@ fn pagination(pagination: &SpecPagination) -> Pagination {
         return Pagination::Cursor { pointer: cursor.pointer.clone(), param: cursor.param.clone() };
     }
     if let Some(offset) = &pagination.offset {
-        return Pagination::Offset { param: offset.param.clone(), limit_param: offset.limit_param.clone(), limit: offset.limit };
+        return Pagination::Offset {
+            param: offset.param.clone(),
+            limit_param: offset.limit_param.clone(),
+            limit: offset.limit,
+        };
     }
     if let Some(next_url) = &pagination.next_url {
         return Pagination::NextUrl { pointer: next_url.pointer.clone() };

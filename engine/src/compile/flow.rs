@@ -11,7 +11,12 @@ use crate::{
 };
 
 /// Resolves a flow. `None` only together with findings.
-pub(crate) fn resolve(flow: &SpecFlow, source: &Resolved, destination: &Resolved, findings: &mut Findings) -> Option<Flow> {
+pub(crate) fn resolve(
+    flow: &SpecFlow,
+    source: &Resolved,
+    destination: &Resolved,
+    findings: &mut Findings,
+) -> Option<Flow> {
     let at = |field: &str| format!("spec.flows[{}].{field}", flow.name);
     if !source.streams.iter().any(|stream| stream.name == flow.stream) {
         let known = listed(source.streams.iter().map(|stream| stream.name.as_str()));
@@ -20,10 +25,15 @@ pub(crate) fn resolve(flow: &SpecFlow, source: &Resolved, destination: &Resolved
     }
     if !destination.operations.iter().any(|operation| operation.name == flow.write.operation) {
         let known = listed(destination.operations.iter().map(|operation| operation.name.as_str()));
-        let message = format!("Connector {} has no operation `{}`; it has {known}", destination.name, flow.write.operation);
+        let message =
+            format!("Connector {} has no operation `{}`; it has {known}", destination.name, flow.write.operation);
         findings.invalid(at("write.operation"), message);
     }
-    let triggers = flow.triggers.iter().enumerate().filter_map(|(index, spec)| trigger(&at(&format!("triggers[{index}]")), spec, findings));
+    let triggers = flow
+        .triggers
+        .iter()
+        .enumerate()
+        .filter_map(|(index, spec)| trigger(&at(&format!("triggers[{index}]")), spec, findings));
     let triggers: Vec<Trigger> = triggers.collect();
     let start_from = start_from(&at("startFrom"), flow.start_from.as_deref(), findings);
     let map = flow.map.iter().map(|(field, expression)| (field.clone(), expression.0.clone())).collect();
@@ -80,7 +90,10 @@ fn start_from(path: &str, text: Option<&str>, findings: &mut Findings) -> Option
         Some(time) => match time.parse() {
             Ok(time) => Some(StartFrom::Time(time)),
             Err(_) => {
-                findings.invalid(path, format!("`{time}` is no time: write Now, Beginning, or a time such as 2026-07-01T00:00:00Z"));
+                findings.invalid(
+                    path,
+                    format!("`{time}` is no time: write Now, Beginning, or a time such as 2026-07-01T00:00:00Z"),
+                );
                 None
             }
         },
@@ -88,9 +101,15 @@ fn start_from(path: &str, text: Option<&str>, findings: &mut Findings) -> Option
 }
 
 /// Every `{body.FIELD}` of the operation must be something the map writes, or no record could ever be sent.
-fn check_fields(path: &str, operation: &Operation, map: &std::collections::BTreeMap<String, String>, findings: &mut Findings) {
+fn check_fields(
+    path: &str,
+    operation: &Operation,
+    map: &std::collections::BTreeMap<String, String>,
+    findings: &mut Findings,
+) {
     let lookup = operation.outcome.lookup.as_ref();
-    let mut needed: Vec<&str> = operation.path.names().chain(operation.query.values().flat_map(Template::names)).collect();
+    let mut needed: Vec<&str> =
+        operation.path.names().chain(operation.query.values().flat_map(Template::names)).collect();
     if let Some(lookup) = lookup {
         needed.extend(lookup.path.names().chain(lookup.query.values().flat_map(Template::names)));
     }
@@ -99,9 +118,17 @@ fn check_fields(path: &str, operation: &Operation, map: &std::collections::BTree
     fields.sort_unstable();
     fields.dedup();
     for field in fields {
-        let written = map.keys().any(|name| name == field || field.starts_with(&format!("{name}.")) || name.starts_with(&format!("{field}.")));
+        let written = map.keys().any(|name| {
+            name == field || field.starts_with(&format!("{name}.")) || name.starts_with(&format!("{field}."))
+        });
         if !written {
-            findings.invalid(path, format!("operation {} needs the field `{field}`: map it, for example from the record's id", operation.name));
+            findings.invalid(
+                path,
+                format!(
+                    "operation {} needs the field `{field}`: map it, for example from the record's id",
+                    operation.name
+                ),
+            );
         }
     }
 }

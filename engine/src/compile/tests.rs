@@ -76,7 +76,9 @@ fn only(compiled: &Compiled<Plan>) -> (Reason, String) {
 fn a_plan_is_fully_resolved() {
     let plan = compile(shopify(), netsuite(), orders()).value.unwrap();
     assert_eq!(plan.source.base_url.as_str(), "https://acme.myshopify.com/");
-    assert!(matches!(&plan.source.authentication, Authentication::Header { name, .. } if name == "X-Shopify-Access-Token"));
+    assert!(
+        matches!(&plan.source.authentication, Authentication::Header { name, .. } if name == "X-Shopify-Access-Token")
+    );
     assert_eq!(plan.source.authentication.keys(), ["token"]);
     assert_eq!(plan.source.egress.allow_cidrs, ["10.255.0.1/32"]);
     assert_eq!(plan.destination.allowance, Allowance { requests: 1000, per_seconds: 10, concurrency: 5 });

@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 use super::{
     Step,
-    conditions::{Draft, merge, whole_seconds},
+    conditions::{Draft, Truth, merge, whole_seconds},
     credentials::{Decision, Stored, decide},
     objects::{self, CredentialVersions, Owner},
 };
@@ -72,14 +72,7 @@ pub fn connector(seen: &Seen, now: Timestamp) -> Want {
     let steps = decision.publish.iter().zip(&publishing).map(|(document, versions)| {
         Step::Apply(objects::credentials(&owner, document, versions.seen_at.unwrap_or(now)))
     });
-    Want {
-        steps: steps.collect(),
-        look_again: now + LOOK_AGAIN,
-        seen: seen.clone(),
-        decision,
-        published,
-        publishing,
-    }
+    Want { steps: steps.collect(), look_again: now + LOOK_AGAIN, seen: seen.clone(), decision, published, publishing }
 }
 
 impl Want {
@@ -96,10 +89,12 @@ impl Want {
         ConnectorStatus {
             observed_generation: meta.generation,
             conditions: merge(conditions, &drafts, meta.generation, now),
-            api_version: self.seen.compiled.value.as_ref().map_or_else(
-                || self.seen.connector.spec.api_version.clone(),
-                |system| system.api_version.clone(),
-            ),
+            api_version: self
+                .seen
+                .compiled
+                .value
+                .as_ref()
+                .map_or_else(|| self.seen.connector.spec.api_version.clone(), |system| system.api_version.clone()),
             integrations: Some(self.seen.integrations),
             credentials: handed_out.map(|versions| self.credential_status(versions)),
         }
@@ -117,8 +112,9 @@ impl Want {
     }
 
     fn conditions(&self, handed_out: Option<&CredentialVersions>, failure: Option<&str>) -> Vec<Draft> {
-        let resolved = self.resolved(handed_out, failure);
-        let ready = self.ready(handed_out, failure);
+        let known = |kind| self.asking_again(handed_out).and_then(|before| recall(before, kind));
+        let resolved = known(ConditionType::CredentialsResolved).unwrap_or_else(|| self.resolved(handed_out, failure));
+        let ready = known(ConditionType::Ready).unwrap_or_else(|| self.ready(handed_out, failure));
         let mut extra = Vec::new();
         if self.seen.compiled.value.is_none() {
             extra.push(Draft::yes(ConditionType::Stalled, ready.reason, ready.message.clone()));
@@ -128,6 +124,13 @@ impl Want {
             extra.push(Draft::yes(ConditionType::Reconciling, Reason::Starting, ready.message.clone()));
         }
         [ready, resolved].into_iter().chain(extra).collect()
+    }
+
+    /// The status to go by while the vault has not answered yet after a restart: nothing has been learnt that would change it.
+    fn asking_again(&self, handed_out: Option<&CredentialVersions>) -> Option<&ConnectorStatus> {
+        let asking = handed_out.is_some() && self.seen.stored == Stored::Asked;
+        let before = self.seen.connector.status.as_ref().filter(|_| asking)?;
+        (before.observed_generation == self.seen.connector.metadata.generation).then_some(before)
     }
 
     fn ready(&self, handed_out: Option<&CredentialVersions>, failure: Option<&str>) -> Draft {
@@ -170,7 +173,11 @@ impl Want {
             return Draft::unknown(kind, reason, message);
         };
         self.refused_by_vendor(versions).unwrap_or_else(|| {
-            Draft::yes(kind, Reason::Resolved, format!("version {} holds every key that is needed", versions.version_id))
+            Draft::yes(
+                kind,
+                Reason::Resolved,
+                format!("version {} holds every key that is needed", versions.version_id),
+            )
         })
     }
 
@@ -195,6 +202,15 @@ impl Want {
         );
         Some(Draft::no(kind, Reason::RotationRejected, message))
     }
+}
+
+/// A condition as it stands in status.
+fn recall(status: &ConnectorStatus, kind: ConditionType) -> Option<Draft> {
+    let condition = status.conditions.iter().find(|condition| condition.type_ == kind.as_str())?;
+    let truth =
+        [Truth::True, Truth::False, Truth::Unknown].into_iter().find(|truth| truth.as_str() == condition.status)?;
+    let reason = serde_json::from_value(condition.reason.clone().into()).ok()?;
+    Some(Draft { kind, truth, reason, message: condition.message.clone() })
 }
 
 /// Whether a fault goes by itself and says nothing against the values in use.

@@ -58,13 +58,8 @@ pub fn is_live(pod: &Pod) -> bool {
 }
 
 /// Looks at a worker's Deployment and pods.
-pub fn worker<'a>(
-    deployment: Option<&Deployment>,
-    pods: impl IntoIterator<Item = &'a Pod>,
-    now: Timestamp,
-) -> Worker {
-    let newest =
-        pods.into_iter().filter(|pod| is_live(pod)).max_by_key(|pod| pod.metadata.creation_timestamp.clone());
+pub fn worker<'a>(deployment: Option<&Deployment>, pods: impl IntoIterator<Item = &'a Pod>, now: Timestamp) -> Worker {
+    let newest = pods.into_iter().filter(|pod| is_live(pod)).max_by_key(|pod| pod.metadata.creation_timestamp.clone());
     let Some(pod) = newest else {
         return Worker { trouble: deployment.and_then(cannot_make_pods), ..Worker::default() };
     };
@@ -74,7 +69,12 @@ pub fn worker<'a>(
     let live = LivePod {
         name: name.clone(),
         ready_since,
-        nudge: pod.metadata.annotations.as_ref().and_then(|all| all.get(crosstie_crds::names::ANNOTATION_NUDGE)).cloned(),
+        nudge: pod
+            .metadata
+            .annotations
+            .as_ref()
+            .and_then(|all| all.get(crosstie_crds::names::ANNOTATION_NUDGE))
+            .cloned(),
     };
     if ready_since.is_some() {
         return Worker { pod: Some(live), ..Worker::default() };
@@ -97,7 +97,8 @@ fn condition_time(status: &PodStatus, kind: &str) -> Option<Timestamp> {
 
 fn cannot_make_pods(deployment: &Deployment) -> Option<Trouble> {
     let conditions = deployment.status.as_ref()?.conditions.as_ref()?;
-    let failure = conditions.iter().find(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True")?;
+    let failed = |kind: Option<&str>, status: Option<&str>| kind == Some("ReplicaFailure") && status == Some("True");
+    let failure = conditions.iter().find(|all| failed(all.type_.as_deref(), all.status.as_deref()))?;
     let detail = failure.message.as_deref().unwrap_or("no further message");
     Some(Trouble::new(Reason::WorkerUnavailable, format!("Kubernetes cannot make the worker's pod: {detail}")))
 }
@@ -114,7 +115,11 @@ fn failing(name: &str, container: &ContainerStatus) -> Option<Trouble> {
     let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
     let reason = waiting.and_then(|waiting| waiting.reason.as_deref()).unwrap_or_default();
     match reason {
-        "ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName" | "ImageInspectError"
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "ErrImageNeverPull"
+        | "InvalidImageName"
+        | "ImageInspectError"
         | "RegistryUnavailable" => Some(Trouble::new(
             Reason::ImageUnavailable,
             format!(

@@ -10,7 +10,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 pub fn figures(report: &WorkerReport, flows: &[String]) -> (SyncStatus, Vec<FlowStatus>) {
     let shown: Vec<&FlowReport> =
         flows.iter().filter_map(|name| report.flows.iter().find(|flow| flow.flow == *name)).collect();
-    let sum = |figure: fn(&FlowReport) -> i64| shown.iter().map(|flow| figure(flow).max(0)).fold(0, i64::saturating_add);
+    let sum =
+        |figure: fn(&FlowReport) -> i64| shown.iter().map(|flow| figure(flow).max(0)).fold(0, i64::saturating_add);
     let times: Option<Vec<&Time>> = shown.iter().map(|flow| flow.last_sync_time.as_ref()).collect();
     let sync = SyncStatus {
         success: success(sum(|flow| flow.succeeded_24h), sum(|flow| flow.failed_24h)),
@@ -96,7 +97,10 @@ mod tests {
 
     #[test]
     fn a_flow_that_was_never_read_leaves_the_time_open() {
-        assert_eq!(figures(&report(vec![flow("a", Some(5)), flow("b", None)]), &names(&["a", "b"])).0.last_sync_time, None);
+        assert_eq!(
+            figures(&report(vec![flow("a", Some(5)), flow("b", None)]), &names(&["a", "b"])).0.last_sync_time,
+            None
+        );
         assert_eq!(figures(&report(vec![flow("a", Some(5))]), &names(&["a", "b"])).0.last_sync_time, None);
     }
 

@@ -81,7 +81,7 @@ pub fn verdict(facts: &Facts, now: Timestamp) -> Verdict {
     if let Some(trouble) = facts.refused.as_ref().or(facts.blocked.as_ref()) {
         let verdict = Verdict::from(trouble);
         return match (&facts.published, &facts.worker.pod) {
-            (Some(hash), Some(_)) => {
+            (Some(hash), Some(_)) if trouble.reason != Reason::StateLost => {
                 Verdict { message: format!("{}; the worker goes on with plan {hash}", verdict.message), ..verdict }
             }
             (Some(_) | None, _) => verdict,
@@ -92,7 +92,8 @@ pub fn verdict(facts: &Facts, now: Timestamp) -> Verdict {
 
 fn worker(facts: &Facts, now: Timestamp) -> Verdict {
     let problems = || facts.report.iter().flat_map(|report| &report.problems);
-    if let Some(problem) = problems().find(|problem| matches!(problem.reason, Reason::StateLost | Reason::StoreFailed)) {
+    if let Some(problem) = problems().find(|problem| matches!(problem.reason, Reason::StateLost | Reason::StoreFailed))
+    {
         return said(problem);
     }
     if let Some(trouble) = &facts.worker.trouble {
@@ -218,9 +219,9 @@ pub fn conditions(facts: &Facts, failure: Option<&str>, now: Timestamp) -> Vec<D
         (verdict, Some(_) | None) => verdict,
     };
     let truth = if verdict.ready { Truth::True } else { Truth::False };
-    let ready =
-        Draft { kind: ConditionType::Ready, truth, reason: verdict.reason, message: verdict.message.clone() };
-    let mut drafts = vec![ready, plan_compiled(facts), worker_available(facts), synced(facts, now), dead_letters(facts)];
+    let ready = Draft { kind: ConditionType::Ready, truth, reason: verdict.reason, message: verdict.message.clone() };
+    let mut drafts =
+        vec![ready, plan_compiled(facts), worker_available(facts), synced(facts, now), dead_letters(facts)];
     drafts.extend(reconciling(facts, &verdict, failure));
     drafts.extend(stalled(&verdict));
     drafts
@@ -269,9 +270,7 @@ fn synced(facts: &Facts, now: Timestamp) -> Draft {
         return Draft::no(kind, verdict.reason, verdict.message);
     }
     match unread(facts, report) {
-        Some(flow) => {
-            Draft::unknown(kind, Reason::Starting, format!("flow {flow} has not been read to its end yet"))
-        }
+        Some(flow) => Draft::unknown(kind, Reason::Starting, format!("flow {flow} has not been read to its end yet")),
         None => Draft::yes(kind, Reason::Flowing, "every flow's newest read and deliveries went through"),
     }
 }
@@ -287,7 +286,8 @@ fn dead_letters(facts: &Facts) -> Draft {
     if flows.is_empty() {
         return Draft::yes(kind, Reason::NoDeadLetters, "no record waits in the dead letters");
     }
-    let message = format!("records of flow {} wait in the dead letters: look at them and replay them", flows.join(", "));
+    let message =
+        format!("records of flow {} wait in the dead letters: look at them and replay them", flows.join(", "));
     Draft::no(kind, Reason::DeadLetters, message)
 }
 
@@ -298,20 +298,15 @@ fn reconciling(facts: &Facts, verdict: &Verdict, failure: Option<&str>) -> Optio
     }
     match verdict.reason {
         Reason::Starting | Reason::RollingOut => Some(Draft::yes(kind, verdict.reason, verdict.message.clone())),
-        Reason::Suspended if facts.pods_left => {
-            Some(Draft::yes(kind, Reason::RollingOut, "the worker is stopping"))
-        }
+        Reason::Suspended if facts.pods_left => Some(Draft::yes(kind, Reason::RollingOut, "the worker is stopping")),
         _ => None,
     }
 }
 
 /// Only what no time and nobody but a person can cure: a Connector or a secret may yet come, a vendor may recover.
 fn stalled(verdict: &Verdict) -> Option<Draft> {
-    matches!(
-        verdict.reason,
-        Reason::PlanInvalid | Reason::PresetUnknown | Reason::PlanTooLarge | Reason::StateLost
-    )
-    .then(|| Draft::yes(ConditionType::Stalled, verdict.reason, verdict.message.clone()))
+    matches!(verdict.reason, Reason::PlanInvalid | Reason::PresetUnknown | Reason::PlanTooLarge | Reason::StateLost)
+        .then(|| Draft::yes(ConditionType::Stalled, verdict.reason, verdict.message.clone()))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crosstie_crds::{
     Connector, Integration, IntegrationStatus, SyncReport,
     condition::Reason,
     integration::PlanStatus,
-    names::{self, ANNOTATION_STORE_ID},
+    names::{self, ANNOTATION_APPLIED_HASH, ANNOTATION_STORE_ID},
     sync_report::WorkerReport,
 };
 use crosstie_engine::{
@@ -26,9 +26,7 @@ use k8s_openapi::{
 };
 
 use super::{
-    Step, conditions,
-    diagnosis::{self, Trouble},
-    figures,
+    Step, conditions, diagnosis, figures,
     health::{self, Facts},
     nudge,
     objects::{
@@ -36,6 +34,7 @@ use super::{
     },
     shares::Granted,
     state::{self, State, StateSeen},
+    trouble,
 };
 
 /// How soon an Integration is looked at again when nothing calls for it.
@@ -150,7 +149,7 @@ impl<'a> Planner<'a> {
         let report = self.report();
         let annotations = self.seen.integration.metadata.annotations.as_ref();
         let shares = self.owned(ObjectKind::ConfigMap, &names::shares(&self.owner.name));
-        let replicas = self.seen.deployment.as_ref().and_then(|deployment| deployment.spec.as_ref()?.replicas);
+        let replicas = self.seen.deployment.as_ref().and_then(|deployment| deployment.spec.replicas);
         state::derive(&StateSeen {
             claim: self.owned(ObjectKind::VolumeClaim, &names::state(&self.owner.name)),
             owner_uid: &self.owner.reference.uid,
@@ -220,7 +219,9 @@ impl<'a> Planner<'a> {
     fn store_id(&self) -> Option<&str> {
         match &self.state {
             State::Held { store_id } => store_id.as_deref(),
-            State::Going { store_id } | State::Lost { store_id } => Some(store_id),
+            State::Going { store_id } | State::Lost { store_id } => {
+                Some(store_id.as_str()).filter(|&id| id != state::UNRECORDED)
+            }
             State::Waiting => None,
         }
     }
@@ -237,13 +238,19 @@ impl<'a> Planner<'a> {
         let connectors = [&spec.source, &spec.destination].map(|end| end.connector_ref.name.as_str());
         let resources = spec.workers.as_ref().and_then(|workers| workers.resources.as_ref());
         let replicas = i32::from(!spec.suspend);
-        Some(Step::Apply(objects::deployment(&self.owner, self.template, connectors, resources, replicas)))
+        let object = objects::deployment(&self.owner, self.template, connectors, resources, replicas);
+        // Scaled by somebody while nobody looked: the hash cannot tell, the Deployment itself does.
+        let scaled = self.seen.deployment.as_ref().is_some_and(|deployment| {
+            annotation(&deployment.metadata, ANNOTATION_APPLIED_HASH) == Some(&object.hash)
+                && deployment.spec.replicas != Some(replicas)
+        });
+        if scaled { self.scale() } else { Some(Step::Apply(object)) }
     }
 
     /// Starts or stops a Deployment that otherwise stays as it is: with the last good plan, or without a store.
     fn scale(&self) -> Option<Step> {
         let deployment = self.seen.deployment.as_ref()?;
-        let now = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+        let now = deployment.spec.replicas.unwrap_or(1);
         let runs = match self.state {
             State::Held { .. } | State::Going { .. } => !self.seen.integration.spec.suspend,
             State::Waiting | State::Lost { .. } => false,
@@ -279,9 +286,8 @@ impl<'a> Planner<'a> {
 
     /// Entries of pods that are gone. The newest entry stays while there is no live one: its figures are the last known.
     fn forget(&self) -> Option<Step> {
-        let known = |report: &WorkerReport| {
-            self.seen.pods.iter().any(|pod| pod.metadata.name.as_ref() == Some(&report.pod))
-        };
+        let known =
+            |report: &WorkerReport| self.seen.pods.iter().any(|pod| pod.metadata.name.as_ref() == Some(&report.pod));
         let keep = if self.report().is_some() { None } else { self.last_report() };
         let (index, gone) = self
             .reports()
@@ -300,10 +306,10 @@ impl<'a> Planner<'a> {
             return Vec::new();
         }
         let wanted = |kind: ObjectKind, name: &str| {
-            matches!(kind, ObjectKind::Deployment | ObjectKind::VolumeClaim)
-                || steps.iter().any(
-                    |step| matches!(step, Step::Apply(object) if object.kind == kind && object.name == name),
-                )
+            matches!(kind, ObjectKind::Deployment | ObjectKind::VolumeClaim | ObjectKind::Secret)
+                || steps
+                    .iter()
+                    .any(|step| matches!(step, Step::Apply(object) if object.kind == kind && object.name == name))
         };
         self.seen
             .owned
@@ -319,93 +325,14 @@ impl<'a> Planner<'a> {
         Facts {
             suspended: self.seen.integration.spec.suspend,
             compiled: self.plan().map(|(_, hash)| hash.to_owned()),
-            refused: self.refused(),
-            blocked: self.blocked(),
+            refused: trouble::refused(self.seen),
+            blocked: trouble::state(&self.state, &self.owner.name).or_else(|| trouble::connectors(self.seen)),
             published: self.published(),
             flows: self.seen.integration.spec.flows.iter().map(|flow| flow.name.clone()).collect(),
             worker: self.worker.clone(),
             pods_left: self.seen.pods.iter().any(|pod| diagnosis::is_running(pod)),
             report: self.report().cloned(),
             last_report: self.last_report().cloned(),
-        }
-    }
-
-    /// Why the spec has no plan.
-    fn refused(&self) -> Option<Trouble> {
-        let spec = &self.seen.integration.spec;
-        let ends = [(&spec.source, &self.seen.source), (&spec.destination, &self.seen.destination)];
-        if let Some((end, _)) = ends.iter().find(|(_, connector)| connector.is_none()) {
-            let name = &end.connector_ref.name;
-            let message = format!("Connector {name} does not exist in namespace {}: create it", self.owner.namespace);
-            return Some(Trouble { reason: Reason::ConnectorNotFound, message });
-        }
-        let findings = &self.seen.compiled.as_ref()?.findings;
-        let all: Vec<String> = findings.iter().map(ToString::to_string).collect();
-        findings.first().map(|first| Trouble { reason: first.reason, message: all.join("; ") })
-    }
-
-    /// What keeps data from flowing although the spec compiles.
-    fn blocked(&self) -> Option<Trouble> {
-        self.state_trouble().or_else(|| {
-            let ends = [&self.seen.source, &self.seen.destination];
-            let mut troubles = ends.iter().zip(&self.seen.credentials).filter_map(|(connector, stored)| {
-                connector_trouble(connector.as_deref()?, stored.is_some())
-            });
-            troubles.next()
-        })
-    }
-
-    fn state_trouble(&self) -> Option<Trouble> {
-        let claim = names::state(&self.owner.name);
-        let accept = |store_id: &str| {
-            format!(
-                "kubectl annotate integration {} --overwrite {ANNOTATION_ACCEPT_STATE_LOSS}={store_id}",
-                self.owner.name
-            )
-        };
-        let (reason, message) = match &self.state {
-            State::Held { .. } => return None,
-            State::Waiting => {
-                (Reason::Starting, format!("volume claim {claim} of an earlier time is being deleted; the worker starts after"))
-            }
-            State::Going { store_id } => (
-                Reason::StateLost,
-                format!(
-                    "volume claim {claim} is marked for deletion and lives only until worker pod restarts: copy what it \
-                     holds, or accept the loss of cursors and ledger and begin anew with {}",
-                    accept(store_id)
-                ),
-            ),
-            State::Lost { store_id } => (
-                Reason::StateLost,
-                format!(
-                    "volume claim {claim} is gone or holds another store than {store_id}; the worker is stopped so that nothing \
-                     is sent twice: restore the claim, or accept the loss of cursors and ledger and begin anew with {}",
-                    accept(store_id)
-                ),
-            ),
-        };
-        Some(Trouble { reason, message })
-    }
-}
-
-/// What a Connector's own status says against using it.
-fn connector_trouble(connector: &Connector, has_credentials: bool) -> Option<Trouble> {
-    let name = connector.metadata.name.as_deref().unwrap_or_default();
-    let status = connector.status.as_ref().filter(|status| status.observed_generation == connector.metadata.generation);
-    let ready = status.and_then(|status| status.conditions.iter().find(|condition| condition.type_ == "Ready"));
-    let starting = |message: String| Some(Trouble { reason: Reason::Starting, message });
-    match ready {
-        Some(ready) if ready.status == "True" => (!has_credentials)
-            .then(|| starting(format!("the credentials of Connector {name} are being handed out")))
-            .flatten(),
-        Some(ready) if ready.reason != Reason::Starting.as_str() => {
-            let message = format!("Connector {name} is not ready, {}: {}", ready.reason, ready.message);
-            Some(Trouble { reason: Reason::ConnectorNotReady, message })
-        }
-        // With credentials in place a Connector that was only edited need not hold anything up.
-        Some(_) | None => {
-            (!has_credentials).then(|| starting(format!("Connector {name} is being looked at"))).flatten()
         }
     }
 }

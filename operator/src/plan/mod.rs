@@ -12,6 +12,7 @@ pub mod nudge;
 pub mod objects;
 pub mod shares;
 pub mod state;
+pub mod trouble;
 
 use objects::{Object, ObjectKind};
 

@@ -155,7 +155,12 @@ mod tests {
         Published { source: part("shop", parts, before), destination: part("erp", 1, 0), hash: "h".into() }
     }
 
+    /// One that uses the same source, and a destination of its own.
     fn peer(published: Option<Published>, confirmed: bool) -> Peer {
+        let published = published.map(|mut published| {
+            published.destination.account = "ledger".into();
+            published
+        });
         Peer { accounts: vec!["shop".into()], published, confirmed, running: true }
     }
 
@@ -205,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_part_grows_only_when_the_pods_of_those_who_left_are_gone() {
-        let mut left = Peer { accounts: Vec::new(), published: Some(published(2, 0)), confirmed: true, running: true };
+        let mut left = Peer { accounts: Vec::new(), ..peer(Some(published(2, 0)), true) };
         assert_eq!(parts(&ask(Some(&published(2, 0)), std::slice::from_ref(&left))), (2, true));
         left.running = false;
         assert_eq!(parts(&ask(Some(&published(2, 0)), &[left])), (1, false));

@@ -69,8 +69,7 @@ fn judge(seen: &StateSeen<'_>, given_up: Option<&str>) -> State {
     let reported = seen.reported.filter(keep);
     let Some(claim) = seen.claim else {
         let lost = recorded.or_else(|| (seen.started && given_up.is_none()).then_some(UNRECORDED));
-        return lost
-            .map_or(State::Held { store_id: None }, |store_id| State::Lost { store_id: store_id.to_owned() });
+        return lost.map_or(State::Held { store_id: None }, |store_id| State::Lost { store_id: store_id.to_owned() });
     };
     if claim.deletion_timestamp.is_some() {
         return recorded.map_or(State::Waiting, |store_id| State::Going { store_id: store_id.to_owned() });

@@ -79,12 +79,14 @@ impl Vault for SecretsManager {
         let request = client.get_secret_value().secret_id(&key.secret_id).version_stage(stage.label());
         let outcome = match request.send().await {
             Ok(output) => match output.version_id {
-                Some(version_id) => Ok(Some(StoredValue { version_id, text: output.secret_string.map(Zeroizing::new) })),
+                Some(version_id) => {
+                    Ok(Some(StoredValue { version_id, text: output.secret_string.map(Zeroizing::new) }))
+                }
                 None => Err(unavailable(key, stage, "the answer has no version id")),
             },
             Err(error) => explain(key, stage, &error),
         };
-        self.metrics.aws_call("GetSecretValue", if outcome.is_ok() { "ok" } else { "error" });
+        self.metrics.aws_call("GetSecretValue", outcome.is_ok());
         outcome
     }
 }
@@ -111,9 +113,18 @@ where
                 format!("{key} cannot be read, AWS says {detail}: restore or create it, or correct spec.credentials");
             Err(VaultFault::new(Reason::SecretMissing, message))
         }
-        "AccessDeniedException" | "AccessDenied" | "NotAuthorized" | "UnrecognizedClientException"
-        | "InvalidClientTokenId" | "InvalidSignatureException" | "SignatureDoesNotMatch" | "ExpiredTokenException"
-        | "IncompleteSignature" | "MissingAuthenticationToken" | "OptInRequired" | "DecryptionFailure" => {
+        "AccessDeniedException"
+        | "AccessDenied"
+        | "NotAuthorized"
+        | "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
+        | "ExpiredTokenException"
+        | "IncompleteSignature"
+        | "MissingAuthenticationToken"
+        | "OptInRequired"
+        | "DecryptionFailure" => {
             let message = format!(
                 "AWS refused the operator {} of {key}, {detail}: allow the operator's role secretsmanager:GetSecretValue \
                  on it, and kms:Decrypt if it has a key of its own",

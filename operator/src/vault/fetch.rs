@@ -115,15 +115,18 @@ pub(crate) mod tests {
 
     use super::*;
 
+    /// Version id and text, absence, or a fault.
+    pub(crate) type Answer = Result<Option<(&'static str, &'static str)>, VaultFault>;
+
     /// A vault of one secret whose answers are given beforehand, in order; the last one repeats.
     #[derive(Default)]
     pub(crate) struct Scripted {
-        answers: Mutex<Vec<Result<Option<(&'static str, &'static str)>, VaultFault>>>,
+        answers: Mutex<Vec<Answer>>,
         pub(crate) asked: Mutex<Vec<Stage>>,
     }
 
     impl Scripted {
-        pub(crate) fn new(answers: Vec<Result<Option<(&'static str, &'static str)>, VaultFault>>) -> Self {
+        pub(crate) fn new(answers: Vec<Answer>) -> Self {
             Self { answers: Mutex::new(answers), asked: Mutex::default() }
         }
     }

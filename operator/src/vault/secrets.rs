@@ -57,7 +57,7 @@ impl Secrets {
         self.entries.read().unwrap_or_else(PoisonError::into_inner).get(key).and_then(|entry| entry.held.clone())
     }
 
-    /// Takes over the outcome of a read and tells listeners if it changed anything.
+    /// Takes over the outcome of a read, and tells listeners and the log if it changed anything.
     pub(super) fn store(&self, key: &SecretKey, outcome: Result<Held, VaultFault>) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         let before = entries.get(key).cloned();
@@ -66,6 +66,13 @@ impl Secrets {
             Err(fault) => Entry { held: before.as_ref().and_then(|entry| entry.held.clone()), fault: Some(fault) },
         };
         if before.as_ref() != Some(&after) {
+            match &after {
+                Entry { fault: Some(fault), .. } => tracing::warn!(secret = %key, reason = %fault.reason, "{fault}"),
+                Entry { held: Some(held), .. } => {
+                    tracing::info!(secret = %key, version = held.current.version_id, "read");
+                }
+                Entry { held: None, fault: None } => {}
+            }
             entries.insert(key.clone(), after);
             let _ = self.changes.send(key.clone());
         }

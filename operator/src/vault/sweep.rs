@@ -25,7 +25,7 @@ const CONCURRENT_READS: usize = 16;
 /// Wait before the first read after a fault; it doubles with each further one.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 /// The longest wait after a fault, unless the interval is shorter.
-const LONGEST_RETRY: Duration = Duration::from_secs(60);
+const LONGEST_RETRY: Duration = Duration::from_mins(1);
 
 /// What the loop needs to know.
 pub struct Sweep<V, U, J> {
@@ -67,9 +67,6 @@ where
                 Some(key) = asked.recv() => schedule.ask(key, Instant::now()),
                 Some((key, outcome)) = reads.next(), if !reads.is_empty() => {
                     let wait = schedule.wait_after(&key, outcome.is_err(), self.interval, (self.jitter)());
-                    if let Err(fault) = &outcome {
-                        tracing::warn!(secret = %key, reason = %fault.reason, "{fault}");
-                    }
                     self.secrets.store(&key, outcome);
                     schedule.done(key, Instant::now() + wait);
                 }
@@ -143,12 +140,10 @@ mod tests {
     use super::*;
     use crate::vault::{
         Stage,
-        fetch::tests::{Scripted, key},
+        fetch::tests::{Answer, Scripted, key},
     };
 
-    fn start(
-        answers: Vec<Result<Option<(&'static str, &'static str)>, VaultFault>>,
-    ) -> (Arc<Scripted>, Arc<Secrets>, CancellationToken) {
+    fn start(answers: Vec<Answer>) -> (Arc<Scripted>, Arc<Secrets>, CancellationToken) {
         let vault = Arc::new(Scripted::new(answers));
         let (secrets, asked) = Secrets::new();
         let secrets = Arc::new(secrets);
@@ -157,7 +152,7 @@ mod tests {
             vault: vault.clone(),
             secrets: secrets.clone(),
             used: || BTreeSet::from([key()]),
-            interval: Duration::from_secs(300),
+            interval: Duration::from_mins(5),
             jitter: || 0.5,
         };
         tokio::spawn(sweep.run(asked, stop.clone()));

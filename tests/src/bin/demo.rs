@@ -44,7 +44,8 @@ async fn main() -> Result<()> {
     start_vendors(&cluster, &built.vendors).await?;
     narrator.say("the AWS emulator and the vendor simulator answer");
     let world = World::of(cluster);
-    let (shopify, netsuite) = (Client::new(&world.vendors, "shopify", "acme")?, Client::new(&world.vendors, "netsuite", "main")?);
+    let (shopify, netsuite) =
+        (Client::new(&world.vendors, "shopify", "acme")?, Client::new(&world.vendors, "netsuite", "main")?);
     let demo = Demo { world, shopify, netsuite, narrator };
     demo.prepare().await?;
     demo.world.install(&built.images).await?;
@@ -59,7 +60,10 @@ async fn main() -> Result<()> {
 impl Demo {
     /// Fills the shop and stores both tokens in the emulator's Secrets Manager. Running the demo twice begins anew.
     async fn prepare(&self) -> Result<()> {
-        self.world.kubectl.run(&["delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=true", "--timeout=90s"]).await?;
+        self.world
+            .kubectl
+            .run(&["delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=true", "--timeout=90s"])
+            .await?;
         for order in self.netsuite.records("salesOrder", 0, 10_000).await?.items {
             self.netsuite.delete_record("salesOrder", &order["id"].to_string().replace('"', "")).await?;
         }
@@ -77,7 +81,8 @@ impl Demo {
     async fn add_orders(&self, first_id: usize, count: usize) -> Result<()> {
         let start_time = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(i64::try_from(count)? + 30);
         let (start_id, count) = (u64::try_from(first_id)?, u64::try_from(count)?);
-        let request = SeedRequest { resource: "orders".into(), count, start_id, start_time, step_millis: 1000, seed: start_id };
+        let request =
+            SeedRequest { resource: "orders".into(), count, start_id, start_time, step_millis: 1000, seed: start_id };
         self.shopify.seed(&request).await.map(drop).context("cannot add orders to the shop")
     }
 
@@ -93,7 +98,10 @@ impl Demo {
             Ok(if total > 0 { Seen::Yes(()) } else { Seen::NotYet("none yet".into()) })
         })
         .await?;
-        self.narrator.say(&format!("the first sales order arrived {:.1} s after kubectl apply", applied.elapsed().as_secs_f32()));
+        self.narrator.say(&format!(
+            "the first sales order arrived {:.1} s after kubectl apply",
+            applied.elapsed().as_secs_f32()
+        ));
         Ok(())
     }
 
@@ -152,7 +160,11 @@ impl Demo {
         let refused = self.shopify.stats().await?.with_status(401);
         ensure!(refused == 0, "{refused} requests were refused during the rotation");
         let writes = self.netsuite.stats().await?.writes;
-        ensure!(writes.applied == writes.distinct, "orders were written twice: {:?}", writes.keys_with_more_than_one_write);
+        ensure!(
+            writes.applied == writes.distinct,
+            "orders were written twice: {:?}",
+            writes.keys_with_more_than_one_write
+        );
         let dead = self.world.kubectl.get(NAMESPACE, "integration", "orders").await?.unwrap_or_default();
         ensure!(dead["status"]["sync"]["deadLetters"] == 0, "records failed: {}", dead["status"]["sync"]);
         self.narrator.say("no request was refused, no order failed, none was written twice");

@@ -153,7 +153,7 @@ impl Drop for ClaimGuard {
 }
 
 /// How a record failed so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Failures {
     /// Attempts that failed by the record's own fault.
@@ -167,6 +167,12 @@ pub struct Failures {
     pub retry_at: Option<Timestamp>,
     /// When it first failed.
     pub first_failed_at: Option<Timestamp>,
+    /// What was wrong the last time, for people; may name fields, never values.
+    pub cause: String,
+    /// The vendor's last status.
+    pub status: Option<u16>,
+    /// The start of the vendor's last response; may repeat values.
+    pub excerpt: Option<String>,
     /// The vendor's ids of the last failed requests, at most [`Failures::MOST_REQUEST_IDS`].
     pub request_ids: Vec<String>,
 }
@@ -174,6 +180,21 @@ pub struct Failures {
 impl Failures {
     /// How many request ids are kept.
     pub const MOST_REQUEST_IDS: usize = 8;
+}
+
+impl std::fmt::Debug for Failures {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The excerpt is personal data, and Debug output ends up in logs.
+        formatter
+            .debug_struct("Failures")
+            .field("attempts", &self.attempts)
+            .field("unjudged", &self.unjudged)
+            .field("retry_at", &self.retry_at)
+            .field("cause", &self.cause)
+            .field("status", &self.status)
+            .field("request_ids", &self.request_ids)
+            .finish_non_exhaustive()
+    }
 }
 
 /// [`Tally`] as two numbers, because the engine's type is not made to be stored.
@@ -299,12 +320,6 @@ pub struct Postponement {
 pub struct Burial {
     /// Its number in the queue.
     pub record: i64,
-    /// What was wrong, for people; may name fields, never values.
-    pub cause: String,
-    /// The vendor's last status.
-    pub status: Option<u16>,
-    /// The start of the vendor's last response; may repeat values.
-    pub excerpt: Option<String>,
     /// How it failed.
     pub failures: Failures,
     /// Hash of the plan it failed under.

@@ -44,7 +44,7 @@ impl SqliteStore {
     pub fn open(folder: &Path, fresh_id: Uuid, now: Timestamp) -> Result<Self, StoreError> {
         let lock = FolderLock::take(folder)?;
         let (connection, id) = schema::open(&folder.join(DATABASE_FILE), schema::STEPS, fresh_id, now)?;
-        let session = Session { connection, store_id: id.clone(), claims: Arc::default() };
+        let session = Session { connection, store_id: id.clone(), claims: Arc::default(), commits: 0 };
         let failed = |source| StoreError::Folder { path: folder.to_owned(), source: Arc::new(source) };
         let writer = Writer::start(session, lock).map_err(failed)?;
         Ok(Self { id, writer })
@@ -56,8 +56,8 @@ impl Store for SqliteStore {
         &self.id
     }
 
-    fn open_scope(&self, scope: Scope) -> Answer<'_, Opened> {
-        Box::pin(self.writer.change(move |session| intake::open_scope(session, &scope)))
+    fn open_scope(&self, scope: Scope, now: Timestamp) -> Answer<'_, Opened> {
+        Box::pin(self.writer.change(move |session| intake::open_scope(session, &scope, now)))
     }
 
     fn take_page(&self, page: TakenPage) -> Answer<'_, Taken> {

@@ -42,7 +42,7 @@ pub fn role_binding(owner: &Owner) -> Object {
     let object = RoleBinding {
         metadata: owner.meta(&name, COMPONENT_WORKER, []),
         role_ref: RoleRef {
-            api_group: "rbac.authorization.k8s.io".to_owned(),
+            api_group: Some("rbac.authorization.k8s.io".to_owned()),
             kind: "Role".to_owned(),
             name: name.clone(),
         },

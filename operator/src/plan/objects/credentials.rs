@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 
 use super::{
-    ANNOTATION_PREVIOUS_VERSION_ID, ANNOTATION_SEEN_AT, ANNOTATION_VERSION_ID, CREDENTIALS_TYPE, Object, ObjectKind, Owner,
+    ANNOTATION_PREVIOUS_VERSION_ID, ANNOTATION_SEEN_AT, ANNOTATION_VERSION_ID, CREDENTIALS_TYPE, Object, ObjectKind,
+    Owner,
 };
 
 /// What the annotations of a credentials Secret say about what is in it.
@@ -37,12 +38,10 @@ impl CredentialVersions {
 pub fn credentials(owner: &Owner, document: &CredentialsDocument, seen_at: Timestamp) -> Object {
     let name = names::credentials(&owner.name);
     let previous = document.previous.as_ref();
-    let annotations = [
-        (ANNOTATION_VERSION_ID, document.current.version_id.clone()),
-        (ANNOTATION_SEEN_AT, seen_at.to_string()),
-    ]
-    .into_iter()
-    .chain(previous.map(|previous| (ANNOTATION_PREVIOUS_VERSION_ID, previous.version_id.clone())));
+    let annotations =
+        [(ANNOTATION_VERSION_ID, document.current.version_id.clone()), (ANNOTATION_SEEN_AT, seen_at.to_string())]
+            .into_iter()
+            .chain(previous.map(|previous| (ANNOTATION_PREVIOUS_VERSION_ID, previous.version_id.clone())));
     let mut object = Secret {
         metadata: owner.meta(&name, "credentials", annotations),
         type_: Some(CREDENTIALS_TYPE.to_owned()),

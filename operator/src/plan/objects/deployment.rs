@@ -56,21 +56,18 @@ pub fn deployment(
     let name = names::worker(&owner.name);
     let object = Deployment {
         metadata: owner.meta(&name, COMPONENT_WORKER, []),
-        spec: Some(DeploymentSpec {
+        spec: DeploymentSpec {
             replicas: Some(replicas),
             // The store is for one worker at a time.
             strategy: Some(DeploymentStrategy { type_: Some("Recreate".to_owned()), rolling_update: None }),
             revision_history_limit: Some(2),
             selector: LabelSelector { match_labels: Some(owner.selector()), ..LabelSelector::default() },
             template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(owner.labels(COMPONENT_WORKER)),
-                    ..ObjectMeta::default()
-                }),
+                metadata: Some(ObjectMeta { labels: Some(owner.labels(COMPONENT_WORKER)), ..ObjectMeta::default() }),
                 spec: Some(pod(owner, template, connectors, resources)),
             },
             ..DeploymentSpec::default()
-        }),
+        },
         status: None,
     };
     Object::new(ObjectKind::Deployment, name, &object)
@@ -134,11 +131,8 @@ fn container(owner: &Owner, template: &WorkerTemplate, resources: Option<&Resour
 }
 
 fn environment(owner: &Owner, template: &WorkerTemplate) -> Vec<EnvVar> {
-    let plain = |name: &str, value: &str| EnvVar {
-        name: name.to_owned(),
-        value: Some(value.to_owned()),
-        value_from: None,
-    };
+    let plain =
+        |name: &str, value: &str| EnvVar { name: name.to_owned(), value: Some(value.to_owned()), value_from: None };
     vec![
         EnvVar {
             name: "CROSSTIE_POD".to_owned(),
@@ -234,7 +228,7 @@ fn volumes(owner: &Owner, [source, destination]: [&str; 2]) -> Vec<Volume> {
             name: "tmp".to_owned(),
             empty_dir: Some(EmptyDirVolumeSource {
                 size_limit: Some(Quantity("64Mi".to_owned())),
-                medium: None,
+                ..EmptyDirVolumeSource::default()
             }),
             ..Volume::default()
         },

@@ -19,7 +19,9 @@ use std::collections::BTreeMap;
 
 use crosstie_crds::{
     Connector, Integration, SyncReport,
-    names::{ANNOTATION_APPLIED_HASH, LABEL_COMPONENT, LABEL_CONNECTOR, LABEL_INTEGRATION, LABEL_MANAGED_BY, MANAGED_BY},
+    names::{
+        ANNOTATION_APPLIED_HASH, LABEL_COMPONENT, LABEL_CONNECTOR, LABEL_INTEGRATION, LABEL_MANAGED_BY, MANAGED_BY,
+    },
 };
 use crosstie_engine::canonical;
 use k8s_openapi::{

@@ -125,6 +125,6 @@ pub fn tidy(session: &mut Session, now: Timestamp) -> Result<Tidied, StoreError>
 
 /// Folds the log into the database. Must run outside a transaction.
 pub fn fold(session: &Session) -> Result<(), StoreError> {
-    session.connection.pragma_query(None, "wal_checkpoint(TRUNCATE)", |_| Ok(()))?;
+    session.connection.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()))?;
     Ok(())
 }

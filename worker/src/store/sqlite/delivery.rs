@@ -177,7 +177,7 @@ pub fn bury(session: &mut Session, burial: &Burial) -> Result<(), StoreError> {
     let failures: &Failures = &burial.failures;
     let first_failed_at = failures.first_failed_at.map_or(now, jiff::Timestamp::as_microsecond);
     let request_ids = json(&failures.request_ids, "list of request ids")?;
-    let what = (&burial.cause, burial.status, request_ids, &burial.excerpt);
+    let what = (&failures.cause, failures.status, request_ids, &failures.excerpt);
     execute(
         session,
         insert,

@@ -5,6 +5,8 @@ use crosstie_engine::{
     window::PollState,
 };
 
+use jiff::Timestamp;
+
 use super::{
     rows::{add, count, document, execute, first, ledger, optional_time, seen},
     writer::Session,
@@ -12,7 +14,7 @@ use super::{
 use crate::store::{Incoming, Opened, Scope, ScopeId, StoreError, Taken, TakenPage};
 
 /// See [`Store::open_scope`](crate::store::Store::open_scope).
-pub fn open_scope(session: &mut Session, scope: &Scope) -> Result<Opened, StoreError> {
+pub fn open_scope(session: &mut Session, scope: &Scope, now: Timestamp) -> Result<Opened, StoreError> {
     let names = (&scope.flow, &scope.source, &scope.destination);
     let poll = serde_json::to_string(&PollState::default()).map_err(|_| StoreError::Unreadable { what: "state of reading" })?;
     let insert = "INSERT INTO scope (flow, source, destination, poll) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
@@ -20,6 +22,8 @@ pub fn open_scope(session: &mut Session, scope: &Scope) -> Result<Opened, StoreE
     let select = "SELECT id, poll, last_run, last_sync FROM scope WHERE flow = ?1 AND source = ?2 AND destination = ?3";
     let row = first(session, select, names, |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?)))?;
     let (id, poll, last_run, last_sync) = row.ok_or(StoreError::Unreadable { what: "scope" })?;
+    let held = "UPDATE queue SET due = ?2 WHERE id IN (SELECT record FROM intent WHERE scope = ?1 AND held = 1)";
+    execute(session, held, (id, now.as_microsecond()))?;
     Ok(Opened {
         id: ScopeId(id),
         poll: document(&poll, "state of reading")?,
@@ -52,7 +56,7 @@ pub fn take_page(session: &mut Session, page: &TakenPage) -> Result<Taken, Store
     }
     let poll = serde_json::to_string(&page.poll).map_err(|_| StoreError::Unreadable { what: "state of reading" })?;
     let update = "UPDATE scope SET poll = ?2, last_run = ?3, last_sync = coalesce(?4, last_sync) WHERE id = ?1";
-    let synced = page.synced.map(jiff::Timestamp::as_microsecond);
+    let synced = page.synced.map(Timestamp::as_microsecond);
     execute(session, update, (page.scope.0, poll, page.run.as_microsecond(), synced))?;
     if taken.buried > 0 {
         add(session, page.scope.0, "buried", taken.buried, now)?;

@@ -26,6 +26,8 @@ pub struct Session {
     pub store_id: String,
     /// Numbers of the claimed records. Claims are the process's own: the folder's lock keeps others out.
     pub claims: Arc<Mutex<HashSet<i64>>>,
+    /// Transactions committed so far.
+    pub commits: u64,
 }
 
 /// A change that waits. It is told when its batch could not begin, and answers whoever asked in what it returns.
@@ -66,7 +68,7 @@ impl Writer {
             let made = session.and_then(|session| within_savepoint(session, make));
             Box::new(move |committed| {
                 // Whoever asked may be gone; the change stands all the same.
-                let _gone = sender.send(committed.and(made));
+                let _gone = sender.send(made.and_then(|answer| committed.map(|()| answer)));
             })
         }));
         self.jobs.send(job).await.map_err(|_| StoreError::Closed)?;
@@ -120,7 +122,7 @@ fn run(mut session: Session, mut jobs: mpsc::Receiver<Job>, lock: FolderLock) {
     }
     drop(jobs);
     let Session { connection, .. } = session;
-    if let Err(error) = connection.pragma_query(None, "wal_checkpoint(TRUNCATE)", |_| Ok(())) {
+    if let Err(error) = connection.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(())) {
         tracing::warn!(%error, "the store's log was not folded into the database; the next start does it");
     }
     drop(connection);
@@ -136,7 +138,12 @@ fn commit(session: &mut Session, changes: Vec<Change>) {
     }
     let begun = session.connection.execute_batch("BEGIN IMMEDIATE").map_err(StoreError::from);
     let finishes: Vec<Finish> = changes.into_iter().map(|change| change(begun.clone().map(|()| &mut *session))).collect();
-    let committed = begun.and_then(|()| session.connection.execute_batch("COMMIT").map_err(StoreError::from));
+    let committed = match begun {
+        Ok(()) if session.connection.is_autocommit() => Err(StoreError::Undone),
+        Ok(()) => session.connection.execute_batch("COMMIT").map_err(StoreError::from),
+        Err(error) => Err(error),
+    };
+    session.commits += u64::from(committed.is_ok());
     if committed.is_err() && !session.connection.is_autocommit() {
         // A rollback that fails leaves nothing behind either: the log without a commit is ignored.
         let _failed = session.connection.execute_batch("ROLLBACK");

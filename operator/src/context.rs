@@ -1,0 +1,130 @@
+//! What a look at an object has at hand, and who is meant by a target at the moment.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use crosstie_crds::{Connector, Integration};
+use crosstie_engine::compile;
+use jiff::Timestamp;
+use kube::{Client, runtime::events::Recorder};
+
+use crate::{
+    cache::Cache,
+    memory::Memory,
+    plan::objects::WorkerTemplate,
+    telemetry::Metrics,
+    trigger::{Key, Target},
+    vault::{SecretKey, policy::SecretNamePolicy, secrets::Secrets},
+};
+
+/// What all scopes share.
+pub struct Shared {
+    /// The way to the API server.
+    pub client: Client,
+    /// What goes into plans.
+    pub compile: compile::Settings,
+    /// What goes into pods.
+    pub template: WorkerTemplate,
+    /// Which secrets which namespace may use.
+    pub secret_names: SecretNamePolicy,
+    /// What vaults hold.
+    pub secrets: Arc<Secrets>,
+    /// Where Events go.
+    pub recorder: Recorder,
+    /// Where counts go.
+    pub metrics: Metrics,
+}
+
+/// One scope: all namespaces, or one. References never leave a namespace, so scopes have nothing to say to each other.
+pub struct Context {
+    /// What all scopes share.
+    pub shared: Arc<Shared>,
+    /// What is seen.
+    pub cache: Cache,
+    /// What was written.
+    pub memory: Memory,
+}
+
+/// Connectors and Integrations that are to be looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Concerned {
+    /// Connectors.
+    pub connectors: BTreeSet<Key>,
+    /// Integrations.
+    pub integrations: BTreeSet<Key>,
+}
+
+impl Context {
+    /// The present.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    /// Whom a target stands for.
+    pub fn resolve(&self, target: Target) -> Concerned {
+        let mut concerned = Concerned::default();
+        match target {
+            Target::Integration(key) => drop(concerned.integrations.insert(key)),
+            Target::Connector(key) => drop(concerned.connectors.insert(key)),
+            Target::UsersOf(key) => concerned.integrations = self.users_of(&key),
+            Target::EndsOf(key) => {
+                if let Some(integration) = Cache::get(&self.cache.integrations, &key) {
+                    concerned.connectors = ends(&integration).map(|name| key.sibling(name)).into();
+                }
+            }
+            Target::HoldersOf(key) => {
+                let holders = self.cache.connectors.state_filter(|connector| {
+                    let secret = connector.spec.credentials.secret_ref.as_ref();
+                    secret.is_some_and(|secret| secret.name == key.name) && in_namespace(connector, &key.namespace)
+                });
+                concerned.connectors = holders.iter().map(|connector| Key::of(&connector.metadata)).collect();
+            }
+        }
+        concerned
+    }
+
+    /// Connectors whose credentials come from this secret.
+    pub fn holders_of(&self, secret: &SecretKey) -> BTreeSet<Key> {
+        let holders = self.cache.connectors.state_filter(|connector| {
+            connector.spec.credentials.aws_secrets_manager.as_ref().map(SecretKey::from).as_ref() == Some(secret)
+        });
+        holders.iter().map(|connector| Key::of(&connector.metadata)).collect()
+    }
+
+    /// Secrets that Connectors name and are allowed to.
+    pub fn used_secrets(&self) -> BTreeSet<SecretKey> {
+        let connectors = self.cache.connectors.state();
+        let named = connectors.iter().filter_map(|connector| {
+            let reference = connector.spec.credentials.aws_secrets_manager.as_ref()?;
+            let namespace = connector.metadata.namespace.as_deref().unwrap_or_default();
+            self.shared.secret_names.allows(namespace, &reference.secret_id).then(|| SecretKey::from(reference))
+        });
+        named.collect()
+    }
+
+    fn users_of(&self, connector: &Key) -> BTreeSet<Key> {
+        let group = Cache::get(&self.cache.connectors, connector).map(|connector| compile::rate_group(&connector));
+        let mut names = BTreeSet::from([connector.name.clone()]);
+        if let Some(group) = group {
+            let members = self
+                .cache
+                .connectors
+                .state_filter(|other| in_namespace(other, &connector.namespace) && compile::rate_group(other) == group);
+            names.extend(members.iter().filter_map(|member| member.metadata.name.clone()));
+        }
+        let users = self.cache.integrations_in(&connector.namespace);
+        users
+            .iter()
+            .filter(|integration| ends(integration).iter().any(|&name| names.contains(name)))
+            .map(|integration| Key::of(&integration.metadata))
+            .collect()
+    }
+}
+
+/// Names of an Integration's Connectors, source first.
+pub fn ends(integration: &Integration) -> [&str; 2] {
+    [&integration.spec.source, &integration.spec.destination].map(|end| end.connector_ref.name.as_str())
+}
+
+fn in_namespace(connector: &Connector, namespace: &str) -> bool {
+    connector.metadata.namespace.as_deref() == Some(namespace)
+}

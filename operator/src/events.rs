@@ -1,0 +1,167 @@
+//! Kubernetes Events: what a person would want to be told, found by comparing two statuses. No change, no Event.
+
+use crosstie_crds::{ConnectorStatus, IntegrationStatus, condition::Reason};
+use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition};
+use kube::runtime::events::{Event, EventType};
+
+use crate::context::Context;
+
+/// The longest note the API takes.
+const LONGEST_NOTE: usize = 1000;
+
+/// Something to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Whether somebody should have a look.
+    pub warning: bool,
+    /// What, in one CamelCase word.
+    pub reason: String,
+    /// What led to it.
+    pub action: &'static str,
+    /// What happened, in a sentence.
+    pub note: String,
+}
+
+/// What is new about an Integration.
+pub fn integration(before: Option<&IntegrationStatus>, after: &IntegrationStatus) -> Vec<Notice> {
+    let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let plan = after.plan.as_ref().map(|plan| &plan.hash);
+    let published =
+        plan.filter(|hash| before.and_then(|status| status.plan.as_ref()).map(|plan| &plan.hash) != Some(*hash));
+    let published = published.map(|hash| Notice {
+        warning: false,
+        reason: "PlanPublished".to_owned(),
+        action: "Publish",
+        note: format!("plan {hash} was published for the worker"),
+    });
+    published.into_iter().chain(turned(old, &after.conditions)).collect()
+}
+
+/// What is new about a Connector.
+pub fn connector(before: Option<&ConnectorStatus>, after: &ConnectorStatus) -> Vec<Notice> {
+    let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let was = before.and_then(|status| status.credentials.as_ref()).map(|credentials| credentials.version_id.as_str());
+    let is = after.credentials.as_ref().map(|credentials| credentials.version_id.as_str());
+    let rotated = match (was, is) {
+        (Some(was), Some(is)) if was != is => Some(Notice {
+            warning: false,
+            reason: "CredentialsRotated".to_owned(),
+            action: "Rotate",
+            note: format!("version {is} of the credentials was handed to workers; version {was} was the one before"),
+        }),
+        (Some(_) | None, _) => None,
+    };
+    let refused = refused(old, &after.conditions);
+    rotated.into_iter().chain(refused).chain(turned(old, &after.conditions)).collect()
+}
+
+/// A change of `Ready` worth telling: another reason, unless one of the two is only on the way.
+fn turned(before: &[Condition], after: &[Condition]) -> Option<Notice> {
+    let find = |list: &'_ [Condition]| list.iter().find(|condition| condition.type_ == "Ready").cloned();
+    let (old, new) = (find(before), find(after)?);
+    let on_the_way = [Reason::Starting, Reason::RollingOut].map(Reason::as_str);
+    let same = old.as_ref().is_some_and(|old| old.reason == new.reason && old.status == new.status);
+    let back_to_good = old.is_some_and(|old| old.reason == Reason::RollingOut.as_str() && new.status == "True");
+    if same || back_to_good || on_the_way.contains(&new.reason.as_str()) {
+        return None;
+    }
+    Some(Notice { warning: new.status != "True", reason: new.reason, action: "Watch", note: new.message })
+}
+
+fn refused(before: &[Condition], after: &[Condition]) -> Option<Notice> {
+    let reasons = [Reason::RotationRejected, Reason::CredentialsRejected].map(Reason::as_str);
+    let find = |list: &'_ [Condition]| {
+        list.iter()
+            .find(|condition| condition.type_ == "CredentialsResolved" && reasons.contains(&condition.reason.as_str()))
+            .cloned()
+    };
+    let new = find(after)?;
+    let known = find(before).is_some_and(|old| old.message == new.message);
+    (!known).then_some(Notice { warning: true, reason: new.reason, action: "Rotate", note: new.message })
+}
+
+/// Publishes notices. An Event that cannot be published is logged: it repeats what status says.
+pub async fn publish(cx: &Context, about: &ObjectReference, notices: Vec<Notice>) {
+    for notice in notices {
+        let event = Event {
+            type_: if notice.warning { EventType::Warning } else { EventType::Normal },
+            reason: notice.reason,
+            note: Some(notice.note.chars().take(LONGEST_NOTE).collect()),
+            action: notice.action.to_owned(),
+            secondary: None,
+        };
+        let outcome = cx.shared.recorder.publish(&event, about).await;
+        cx.shared.metrics.wrote("Event", outcome.is_ok());
+        if let Err(error) = outcome {
+            tracing::warn!(error = %error, reason = event.reason, "an Event could not be published");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crosstie_crds::{condition::ConditionType, connector::CredentialStatus, integration::PlanStatus};
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::plan::conditions::{Draft, merge};
+
+    fn status(draft: &Draft, plan: &str) -> IntegrationStatus {
+        IntegrationStatus {
+            conditions: merge(&[], std::slice::from_ref(draft), Some(1), Timestamp::UNIX_EPOCH),
+            plan: Some(PlanStatus { hash: plan.into(), applied_hash: None }),
+            ..IntegrationStatus::default()
+        }
+    }
+
+    fn ready(reason: Reason) -> Draft {
+        let good = matches!(reason, Reason::Flowing | Reason::Suspended);
+        let make = if good { Draft::yes } else { Draft::no };
+        make(ConditionType::Ready, reason, "m".to_owned())
+    }
+
+    fn reasons(notices: &[Notice]) -> Vec<(&str, bool)> {
+        notices.iter().map(|notice| (notice.reason.as_str(), notice.warning)).collect()
+    }
+
+    #[test]
+    fn no_change_makes_no_event() {
+        let same = status(&ready(Reason::SourceUnavailable), "p1");
+        assert_eq!(integration(Some(&same), &same), []);
+    }
+
+    #[test]
+    fn a_failure_warns_and_its_end_is_told() {
+        let (good, bad) = (status(&ready(Reason::Flowing), "p1"), status(&ready(Reason::SourceUnavailable), "p1"));
+        assert_eq!(reasons(&integration(Some(&good), &bad)), [("SourceUnavailable", true)]);
+        assert_eq!(reasons(&integration(Some(&bad), &good)), [("Flowing", false)]);
+    }
+
+    #[test]
+    fn a_change_that_rolls_out_is_told_once() {
+        let (good, rolling) = (status(&ready(Reason::Flowing), "p1"), status(&ready(Reason::RollingOut), "p2"));
+        assert_eq!(reasons(&integration(Some(&good), &rolling)), [("PlanPublished", false)]);
+        assert_eq!(integration(Some(&rolling), &status(&ready(Reason::Flowing), "p2")), []);
+    }
+
+    #[test]
+    fn a_rotation_is_told_and_a_first_version_is_not_one() {
+        let with = |version: &str| ConnectorStatus {
+            credentials: Some(CredentialStatus { version_id: version.into(), ..CredentialStatus::default() }),
+            ..ConnectorStatus::default()
+        };
+        assert_eq!(connector(Some(&ConnectorStatus::default()), &with("v1")), []);
+        assert_eq!(reasons(&connector(Some(&with("v1")), &with("v2"))), [("CredentialsRotated", false)]);
+    }
+
+    #[test]
+    fn a_refused_rotation_is_told_once() {
+        let held = Draft::no(ConditionType::CredentialsResolved, Reason::RotationRejected, "v2 is refused");
+        let held = ConnectorStatus {
+            conditions: merge(&[], &[held], Some(1), Timestamp::UNIX_EPOCH),
+            ..ConnectorStatus::default()
+        };
+        assert_eq!(reasons(&connector(None, &held)), [("RotationRejected", true)]);
+        assert_eq!(connector(Some(&held), &held), []);
+    }
+}

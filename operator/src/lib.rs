@@ -1,0 +1,18 @@
+//! The Crosstie operator. `plan` decides and is pure; `observe`, `apply`, `status`, `events` and `vault` touch the world;
+//! `controller` strings them together. Vendors' records never come here.
+
+pub mod apply;
+pub mod cache;
+pub mod context;
+pub mod controller;
+pub mod events;
+pub mod leader;
+pub mod memory;
+pub mod observe;
+pub mod plan;
+pub mod run;
+pub mod settings;
+pub mod status;
+pub mod telemetry;
+pub mod trigger;
+pub mod vault;

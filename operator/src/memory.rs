@@ -1,0 +1,123 @@
+//! What the operator itself wrote, while its cache does not show it yet. A cache is always a little behind; without this, a status
+//! would be computed from one's own past and an object be written twice. All of it can be lost at any time.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use crosstie_crds::{ConnectorStatus, IntegrationStatus};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::{
+    plan::{integration::Compilation, objects::ObjectKind, shares::Published},
+    trigger::Key,
+};
+
+/// A map behind a lock that survives a panic elsewhere.
+#[derive(Debug)]
+pub struct Table<K, V>(Mutex<HashMap<K, V>>);
+
+impl<K, V> Default for Table<K, V> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Eq + Hash, V: Clone> Table<K, V> {
+    /// The map, for as long as it takes.
+    pub fn lock(&self) -> MutexGuard<'_, HashMap<K, V>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A copy of one entry.
+    pub fn get(&self, key: &K) -> Option<V> {
+        self.lock().get(key).cloned()
+    }
+}
+
+/// A version of an object: comparable for one object, larger is newer.
+pub fn version(meta: &ObjectMeta) -> Option<u128> {
+    meta.resource_version.as_ref().and_then(|version| version.parse().ok())
+}
+
+/// What an object was after the operator last wrote it, or first saw it written as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Hash of what was applied.
+    pub hash: String,
+    /// The object's uid.
+    pub uid: Option<String>,
+    /// Its resource version.
+    pub version: Option<u128>,
+    /// Its generation, for kinds that have one.
+    pub generation: Option<i64>,
+}
+
+/// A status as it was written.
+#[derive(Clone, Debug)]
+pub struct WrittenStatus<S> {
+    /// The object's uid.
+    pub uid: Option<String>,
+    /// Its resource version after the write.
+    pub version: Option<u128>,
+    /// The status.
+    pub status: S,
+    /// When figures were last written.
+    pub figures_at: Timestamp,
+}
+
+/// A compiled spec, with the generations it was compiled from.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// Uid and generation of the Integration and its Connectors.
+    pub from: [(Option<String>, Option<i64>); 3],
+    /// The outcome.
+    pub compilation: std::sync::Arc<Compilation>,
+}
+
+/// Everything that is remembered, for one scope.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// Owned objects.
+    pub written: Table<(ObjectKind, Key), Written>,
+    /// Statuses of Integrations.
+    pub integrations: Table<Key, WrittenStatus<IntegrationStatus>>,
+    /// Statuses of Connectors.
+    pub connectors: Table<Key, WrittenStatus<ConnectorStatus>>,
+    /// Published shares, of Integrations that exist and of those whose pods are still there.
+    pub shares: Table<Key, Published>,
+    /// Compiled specs.
+    pub compiled: Table<Key, Compiled>,
+    /// Failures in a row, by controller and object.
+    pub failures: Table<(&'static str, Key), u32>,
+}
+
+impl Memory {
+    /// Drops what is remembered of an Integration that is gone. Its shares stay until its pods are gone too.
+    pub fn forget_integration(&self, key: &Key) {
+        self.integrations.lock().remove(key);
+        self.compiled.lock().remove(key);
+        self.failures.lock().remove(&("integration", key.clone()));
+        let own = [&key.name, &crosstie_crds::names::worker(&key.name), &crosstie_crds::names::plan(&key.name)]
+            .map(|name| key.sibling(name));
+        let rest = [crosstie_crds::names::shares(&key.name), crosstie_crds::names::state(&key.name)];
+        let rest = rest.map(|name| key.sibling(&name));
+        self.written.lock().retain(|(_, object), _| !own.contains(object) && !rest.contains(object));
+    }
+
+    /// Drops what is remembered of a Connector that is gone.
+    pub fn forget_connector(&self, key: &Key) {
+        self.connectors.lock().remove(key);
+        self.failures.lock().remove(&("connector", key.clone()));
+        let secret = key.sibling(&crosstie_crds::names::credentials(&key.name));
+        self.written.lock().remove(&(ObjectKind::Secret, secret));
+    }
+}
+
+/// Whether what was written is newer than what the cache shows of the same object.
+pub fn is_newer(uid: Option<&String>, version_written: Option<u128>, cached: &ObjectMeta) -> bool {
+    uid == cached.uid.as_ref() && version_written.zip(version(cached)).is_some_and(|(ours, theirs)| ours > theirs)
+}

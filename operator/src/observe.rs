@@ -1,0 +1,293 @@
+//! What is read before planning: from the cache, and from the API server itself where acting on a stale cache could not be undone.
+//! A bad spec is data here, not an error.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crosstie_crds::{
+    Connector, Integration, SyncReport,
+    condition::Reason,
+    names::{self, LABEL_CREDENTIALS},
+    sync_report::{CredentialReport, WorkerReport},
+};
+use crosstie_engine::{
+    compile::{self, Compiled},
+    credentials::CredentialVersion,
+    plan::System,
+};
+use k8s_openapi::{
+    api::core::v1::{PersistentVolumeClaim, Secret},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::Api;
+
+use crate::{
+    cache::Cache,
+    context::{Context, ends},
+    memory::{self, is_newer},
+    plan::{
+        connector,
+        credentials::Stored,
+        diagnosis,
+        integration::{self, Compilation},
+        objects::{ANNOTATION_SHARES, CredentialVersions, ObjectKind},
+        shares::{self, Granted, Peer, Published},
+    },
+    trigger::Key,
+    vault::{SecretKey, VaultFault},
+};
+
+/// Observes a Connector.
+pub fn connector(cx: &Context, object: &Arc<Connector>) -> connector::Seen {
+    let key = Key::of(&object.metadata);
+    let users: Vec<Arc<Integration>> = cx
+        .cache
+        .integrations_in(&key.namespace)
+        .into_iter()
+        .filter(|integration| ends(integration).contains(&key.name.as_str()))
+        .collect();
+    let mut object = object.clone();
+    if let Some(written) = cx.memory.connectors.get(&key)
+        && is_newer(written.uid.as_ref(), written.version, &object.metadata)
+    {
+        Arc::make_mut(&mut object).status = Some(written.status);
+    }
+    connector::Seen {
+        compiled: compiled_connector(cx, &object),
+        stored: stored(cx, &object),
+        secret: cx.cache.meta(ObjectKind::Secret, &key.sibling(&names::credentials(&key.name))),
+        integrations: u32::try_from(users.len()).unwrap_or(u32::MAX),
+        workers: users.iter().flat_map(|user| credential_reports(cx, user, &key.name)).collect(),
+        connector: object,
+    }
+}
+
+fn compiled_connector(cx: &Context, object: &Connector) -> Compiled<System> {
+    let mut compiled = compile::connector(object, &cx.shared.compile);
+    let own = names::credentials(object.metadata.name.as_deref().unwrap_or_default());
+    if object.spec.credentials.secret_ref.as_ref().is_some_and(|secret| secret.name == own) {
+        compiled.value = None;
+        compiled.findings.push(compile::Finding {
+            reason: Reason::PlanInvalid,
+            path: "spec.credentials.secretRef.name".to_owned(),
+            message: format!("{own} is the name of the Secret the operator makes for workers: choose another"),
+        });
+    }
+    compiled
+}
+
+/// What live workers of an Integration say about a Connector's credentials.
+fn credential_reports(cx: &Context, integration: &Integration, connector: &str) -> Vec<Option<CredentialReport>> {
+    let key = Key::of(&integration.metadata);
+    let report = Cache::get(&cx.cache.reports, &key);
+    let live = cx.cache.pods_of(&key).into_iter().filter(|pod| diagnosis::is_live(pod));
+    live.map(|pod| {
+        let entry = entries(report.as_deref()).find(|entry| Some(&entry.pod) == pod.metadata.name.as_ref())?;
+        entry.credentials.iter().find(|entry| entry.connector == connector).cloned()
+    })
+    .collect()
+}
+
+fn entries(report: Option<&SyncReport>) -> impl Iterator<Item = &WorkerReport> {
+    report.into_iter().filter_map(|report| report.status.as_ref()).flat_map(|status| &status.workers)
+}
+
+/// What is stored for a Connector. A vault is never waited for.
+fn stored(cx: &Context, object: &Connector) -> Stored {
+    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+    let source = &object.spec.credentials;
+    if let Some(reference) = &source.aws_secrets_manager {
+        if !cx.shared.secret_names.allows(namespace, &reference.secret_id) {
+            let patterns: Vec<String> = cx.shared.secret_names.patterns_for(namespace).collect();
+            let message = format!(
+                "secret {} is not allowed in namespace {namespace}: name one that matches {}",
+                reference.secret_id,
+                patterns.join(" or ")
+            );
+            return Stored::Refused(VaultFault::new(Reason::SecretNotAllowed, message));
+        }
+        return match cx.shared.secrets.look(&SecretKey::from(reference)) {
+            None => Stored::Asked,
+            Some(entry) => {
+                let (current, previous) = entry.held.map(|held| (held.current, held.previous)).unzip();
+                Stored::Known { current, previous: previous.flatten(), fault: entry.fault }
+            }
+        };
+    }
+    match &source.secret_ref {
+        Some(reference) => kubernetes_secret(cx, &Key::new(namespace, &reference.name)),
+        None => Stored::Refused(VaultFault::new(Reason::PlanInvalid, "spec.credentials names no source: set one")),
+    }
+}
+
+fn kubernetes_secret(cx: &Context, key: &Key) -> Stored {
+    let Some(secret) = Cache::get(&cx.cache.credentials, key) else {
+        let message = format!(
+            "no Secret {} with the label {LABEL_CREDENTIALS}=\"true\" exists in namespace {}: create it, or label it",
+            key.name, key.namespace
+        );
+        return Stored::Refused(VaultFault::new(Reason::SecretMissing, message));
+    };
+    match text_values(&secret) {
+        Ok(version) => Stored::Known { current: Some(Arc::new(version)), previous: None, fault: None },
+        Err(fault) => Stored::Refused(fault),
+    }
+}
+
+/// The resource version stands in for a version id: unlike a hash it says nothing about the values.
+fn text_values(secret: &Secret) -> Result<CredentialVersion, VaultFault> {
+    let name = secret.metadata.name.as_deref().unwrap_or_default();
+    let version = secret.metadata.resource_version.as_deref().unwrap_or_default();
+    let mut values = BTreeMap::new();
+    for (key, bytes) in secret.data.iter().flatten() {
+        let text = std::str::from_utf8(&bytes.0).map_err(|_| {
+            let message = format!("key {key} of Secret {name} is not text: store it as UTF-8");
+            VaultFault::new(Reason::SecretMalformed, message)
+        })?;
+        values.insert(key.clone(), text.to_owned());
+    }
+    Ok(CredentialVersion { version_id: format!("rv-{version}"), values })
+}
+
+/// Observes an Integration.
+///
+/// # Errors
+/// When the API server cannot be asked whether its volume claim is really gone.
+pub async fn integration(cx: &Context, object: &Arc<Integration>) -> Result<integration::Seen, kube::Error> {
+    let key = Key::of(&object.metadata);
+    let mut object = object.clone();
+    if let Some(written) = cx.memory.integrations.get(&key)
+        && is_newer(written.uid.as_ref(), written.version, &object.metadata)
+    {
+        Arc::make_mut(&mut object).status = Some(written.status);
+    }
+    let [source, destination] = ends(&object).map(|name| Cache::get(&cx.cache.connectors, &key.sibling(name)));
+    let compiled = source.as_deref().zip(destination.as_deref());
+    let compiled = compiled.map(|(source, destination)| compilation(cx, &key, &object, source, destination));
+    let credentials = ends(&object).map(|name| {
+        let secret = cx.cache.meta(ObjectKind::Secret, &key.sibling(&names::credentials(name)));
+        secret.as_ref().and_then(CredentialVersions::of)
+    });
+    let mut owned = cx.cache.owned_by(&key);
+    confirm_claim(cx, &key, &mut owned).await?;
+    let granted = compiled.as_ref().and_then(|compiled| compiled.plan.as_ref()).and_then(|(plan, _)| {
+        let [source, destination] =
+            [(&source, &plan.source), (&destination, &plan.destination)].map(|(connector, system)| {
+                let account = compile::rate_group(connector.as_deref()?);
+                Some(shares::End { account, whole: system.allowance })
+            });
+        Some(grant(cx, &key, &source?, &destination?))
+    });
+    Ok(integration::Seen {
+        source,
+        destination,
+        compiled,
+        owned,
+        credentials,
+        deployment: Cache::get(&cx.cache.deployments, &key.sibling(&names::worker(&key.name))),
+        pods: cx.cache.pods_of(&key),
+        report: Cache::get(&cx.cache.reports, &key),
+        granted,
+        integration: object,
+    })
+}
+
+/// A claim that the cache does not show may only be new. Believing that it is gone would declare a loss, or make an empty volume over
+/// a lost one, so the API server is asked, also for what was remembered of the store.
+async fn confirm_claim(
+    cx: &Context,
+    key: &Key,
+    owned: &mut BTreeMap<(ObjectKind, String), ObjectMeta>,
+) -> Result<(), kube::Error> {
+    let claim = names::state(&key.name);
+    if owned.contains_key(&(ObjectKind::VolumeClaim, claim.clone())) {
+        return Ok(());
+    }
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(cx.shared.client.clone(), &key.namespace);
+    if let Some(found) = claims.get_metadata_opt(&claim).await? {
+        owned.insert((ObjectKind::VolumeClaim, claim), found.metadata);
+        return Ok(());
+    }
+    let shares = names::shares(&key.name);
+    let maps: Api<k8s_openapi::api::core::v1::ConfigMap> = Api::namespaced(cx.shared.client.clone(), &key.namespace);
+    match maps.get_metadata_opt(&shares).await? {
+        Some(found) => owned.insert((ObjectKind::ConfigMap, shares), found.metadata),
+        None => owned.remove(&(ObjectKind::ConfigMap, shares)),
+    };
+    Ok(())
+}
+
+/// Compiles, unless the same generations were compiled before.
+fn compilation(
+    cx: &Context,
+    key: &Key,
+    object: &Integration,
+    source: &Connector,
+    destination: &Connector,
+) -> Arc<Compilation> {
+    let from =
+        [&object.metadata, &source.metadata, &destination.metadata].map(|meta| (meta.uid.clone(), meta.generation));
+    if let Some(known) = cx.memory.compiled.get(key).filter(|known| known.from == from) {
+        return known.compilation;
+    }
+    let compiled = compile::integration(object, source, destination, &cx.shared.compile);
+    let plan = compiled.value.map(|plan| {
+        let hash = plan.hash();
+        (plan, hash)
+    });
+    let compilation = Arc::new(Compilation { plan, findings: compiled.findings });
+    cx.memory.compiled.lock().insert(key.clone(), memory::Compiled { from, compilation: compilation.clone() });
+    compilation
+}
+
+/// Splits the accounts. Deciding and remembering the decision happen under one lock, so that two Integrations never take the same room.
+fn grant(cx: &Context, key: &Key, source: &shares::End, destination: &shares::End) -> Granted {
+    let mut published = cx.memory.shares.lock();
+    let users = cx.cache.integrations_in(&key.namespace);
+    let exists = |other: &Key| users.iter().any(|user| Key::of(&user.metadata) == *other);
+    // Those who left are remembered until their pods are gone.
+    published
+        .retain(|other, _| other.namespace != key.namespace || exists(other) || !cx.cache.pods_of(other).is_empty());
+    let gone = published.keys().filter(|other| other.namespace == key.namespace && !exists(other)).cloned();
+    let everybody: Vec<(Key, Vec<String>)> = users
+        .iter()
+        .map(|user| (Key::of(&user.metadata), accounts(cx, user)))
+        .chain(gone.map(|other| (other, Vec::new())))
+        .collect();
+    let known = |other: &Key| published.get(other).cloned().or_else(|| published_before(cx, other));
+    let peers: Vec<Peer> = everybody
+        .into_iter()
+        .filter(|(other, _)| other != key)
+        .map(|(other, accounts)| peer(cx, &other, accounts, known(&other)))
+        .collect();
+    let granted = shares::grant(source, destination, known(key).as_ref(), &peers);
+    published.insert(key.clone(), granted.published.clone());
+    granted
+}
+
+fn published_before(cx: &Context, key: &Key) -> Option<Published> {
+    let meta = cx.cache.meta(ObjectKind::ConfigMap, &key.sibling(&names::shares(&key.name)))?;
+    Published::parse(meta.annotations.as_ref()?.get(ANNOTATION_SHARES)?)
+}
+
+/// Accounts an Integration uses: none while it is suspended or on its way out.
+fn accounts(cx: &Context, user: &Integration) -> Vec<String> {
+    if user.spec.suspend || user.metadata.deletion_timestamp.is_some() {
+        return Vec::new();
+    }
+    let key = Key::of(&user.metadata);
+    let connectors = ends(user).into_iter().filter_map(|name| Cache::get(&cx.cache.connectors, &key.sibling(name)));
+    connectors.map(|connector| compile::rate_group(&connector)).collect()
+}
+
+fn peer(cx: &Context, key: &Key, accounts: Vec<String>, published: Option<Published>) -> Peer {
+    let pods = cx.cache.pods_of(key);
+    let report = Cache::get(&cx.cache.reports, key);
+    let running: Vec<_> = pods.iter().filter(|pod| diagnosis::is_running(pod)).collect();
+    let confirmed = running.iter().all(|pod| {
+        entries(report.as_deref()).any(|entry| {
+            Some(&entry.pod) == pod.metadata.name.as_ref()
+                && entry.shares_hash.as_ref() == published.as_ref().map(|published| &published.hash)
+        })
+    });
+    Peer { accounts, published, confirmed, running: !running.is_empty() }
+}

@@ -1,0 +1,445 @@
+//! Integrations through their life: what is done, what is left alone, what status says.
+
+use crosstie_crds::{
+    condition::ConditionType,
+    sync_report::{CredentialReport, FlowReport, Problem, SyncReportStatus},
+};
+use crosstie_engine::plan::Allowance;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+use serde_json::json;
+
+use super::*;
+use crate::plan::{objects::Object, shares};
+
+const NOW: i64 = 10_000;
+const POD: &str = "orders-sync-1";
+
+fn now() -> Timestamp {
+    Timestamp::from_second(NOW).unwrap()
+}
+
+fn time(second: i64) -> Time {
+    Time(Timestamp::from_second(second).unwrap())
+}
+
+fn template() -> WorkerTemplate {
+    WorkerTemplate {
+        image: "w:1".into(),
+        pull_policy: "IfNotPresent",
+        pull_secrets: Vec::new(),
+        log_format: "json",
+        network_policy: true,
+    }
+}
+
+fn object() -> Integration {
+    serde_json::from_str(include_str!("../../tests/integration.json")).unwrap()
+}
+
+fn connector(name: &str) -> Arc<Connector> {
+    let ready = json!({
+        "type": "Ready", "status": "True", "reason": "Available", "message": "", "lastTransitionTime": "1970-01-01T00:00:00Z",
+    });
+    let object = serde_json::from_value(json!({
+        "apiVersion": "crosstie.dev/v1alpha1",
+        "kind": "Connector",
+        "metadata": {"name": name, "namespace": "shop", "uid": name, "generation": 1},
+        "spec": {"preset": "X", "baseURL": "https://a.example.com", "credentials": {}},
+        "status": {"observedGeneration": 1, "conditions": [ready]},
+    }));
+    Arc::new(object.unwrap())
+}
+
+fn plan() -> Plan {
+    let system = |connector: &str| {
+        json!({
+            "connector": connector,
+            "baseUrl": "https://a.example.com/",
+            "apiVersion": null,
+            "authentication": {"bearer": {"token": "{token}"}},
+            "egress": {"allowHosts": [], "allowCidrs": []},
+            "allowance": {"requests": 40, "perSeconds": 20, "concurrency": 8},
+            "servedVersionHeader": null,
+            "requestIdHeader": null,
+        })
+    };
+    serde_json::from_value(json!({
+        "formatVersion": 1,
+        "integration": {"namespace": "shop", "name": "orders"},
+        "source": system("shopify"),
+        "destination": system("netsuite"),
+        "flows": [],
+        "retry": {"retries": 3, "initialSeconds": 120, "factor": 2, "maxSeconds": 3600},
+    }))
+    .unwrap()
+}
+
+fn granted() -> Granted {
+    let end = |account: &str| shares::End {
+        account: account.into(),
+        whole: Allowance { requests: 40, per_seconds: 20, concurrency: 8 },
+    };
+    shares::grant(&end("connector/shopify"), &end("connector/netsuite"), None, &[])
+}
+
+fn versions(id: &str) -> CredentialVersions {
+    CredentialVersions { version_id: id.into(), previous_version_id: None, seen_at: None }
+}
+
+fn mine(annotations: &[(&str, &str)]) -> ObjectMeta {
+    ObjectMeta {
+        owner_references: Some(vec![OwnerReference { uid: "integration-uid".into(), ..OwnerReference::default() }]),
+        annotations: Some(annotations.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()),
+        ..ObjectMeta::default()
+    }
+}
+
+/// Just applied, with Connectors that are ready; nothing exists yet.
+fn fresh() -> Seen {
+    Seen {
+        integration: Arc::new(object()),
+        source: Some(connector("shopify")),
+        destination: Some(connector("netsuite")),
+        compiled: Some(Arc::new(Compilation { plan: Some((plan(), "p1".into())), findings: Vec::new() })),
+        owned: BTreeMap::new(),
+        credentials: [Some(versions("s1")), Some(versions("d1"))],
+        deployment: None,
+        pods: Vec::new(),
+        report: None,
+        granted: Some(granted()),
+    }
+}
+
+fn report() -> WorkerReport {
+    let credential = |connector: &str, version: &str| CredentialReport {
+        connector: connector.into(),
+        loaded_version_id: version.into(),
+        used_version_id: version.into(),
+        accepted: Some(true),
+        rejected_version_id: None,
+    };
+    WorkerReport {
+        pod: POD.into(),
+        reported_at: time(NOW - 10),
+        started_at: time(NOW - 500),
+        plan_hash: Some("p1".into()),
+        shares_hash: Some(granted().published.hash),
+        store_id: Some("store-a".into()),
+        credentials: vec![credential("shopify", "s1"), credential("netsuite", "d1")],
+        flows: vec![FlowReport {
+            flow: "orders".into(),
+            delivered: 12,
+            last_sync_time: Some(time(NOW - 10)),
+            next_run_time: Some(time(NOW + 890)),
+            ..FlowReport::default()
+        }],
+        problems: Vec::new(),
+    }
+}
+
+fn reports(workers: Vec<WorkerReport>) -> Arc<SyncReport> {
+    let mut report = SyncReport::new(
+        "orders",
+        crosstie_crds::SyncReportSpec {
+            integration_ref: crosstie_crds::connector::LocalReference { name: "orders".into() },
+        },
+    );
+    report.status = Some(SyncReportStatus { workers });
+    Arc::new(report)
+}
+
+fn deployment(replicas: i32) -> Arc<Deployment> {
+    let object = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "orders-sync"},
+        "spec": {"replicas": replicas, "selector": {}, "template": {}},
+    });
+    Arc::new(serde_json::from_value(object).unwrap())
+}
+
+fn pod() -> Arc<Pod> {
+    let object = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": POD, "creationTimestamp": "1970-01-01T00:00:00Z"},
+        "status": {"phase": "Running", "conditions": [
+            {"type": "Ready", "status": "True", "lastTransitionTime": "1970-01-01T00:00:07Z"},
+        ]},
+    });
+    Arc::new(serde_json::from_value(object).unwrap())
+}
+
+/// Runs, and reports all that was published.
+fn running() -> Seen {
+    let shares = [(ANNOTATION_STORE_ID, "store-a")];
+    Seen {
+        owned: [
+            ((ObjectKind::VolumeClaim, "orders-state".to_owned()), mine(&shares)),
+            ((ObjectKind::ConfigMap, "orders-shares".to_owned()), mine(&shares)),
+            ((ObjectKind::ConfigMap, "orders-plan".to_owned()), mine(&[(ANNOTATION_PLAN_HASH, "p1")])),
+        ]
+        .into(),
+        deployment: Some(deployment(1)),
+        pods: vec![pod()],
+        report: Some(reports(vec![report()])),
+        ..fresh()
+    }
+}
+
+fn with_spec(seen: Seen, change: impl FnOnce(&mut Integration)) -> Seen {
+    let mut object = (*seen.integration).clone();
+    change(&mut object);
+    Seen { integration: Arc::new(object), ..seen }
+}
+
+fn want(seen: &Seen) -> Want {
+    integration(seen, &template(), now())
+}
+
+fn applied(want: &Want) -> Vec<(&'static str, &str)> {
+    let objects = want.steps.iter().filter_map(|step| match step {
+        Step::Apply(object) => Some((object.kind.as_str(), object.name.as_str())),
+        _ => None,
+    });
+    objects.collect()
+}
+
+fn find<'w>(want: &'w Want, kind: ObjectKind, name: &str) -> Option<&'w Object> {
+    want.steps.iter().find_map(|step| match step {
+        Step::Apply(object) if object.kind == kind && object.name == name => Some(object),
+        _ => None,
+    })
+}
+
+fn ready(want: &Want) -> (String, String) {
+    let status = want.status_after(None, now());
+    let ready = status.conditions.iter().find(|condition| condition.type_ == ConditionType::Ready.as_str()).unwrap();
+    (ready.reason.clone(), ready.message.clone())
+}
+
+fn lost(mut seen: Seen) -> Seen {
+    seen.owned.remove(&(ObjectKind::VolumeClaim, "orders-state".to_owned()));
+    seen
+}
+
+fn broken(seen: Seen) -> Seen {
+    let finding = Finding { reason: Reason::PlanInvalid, path: "spec.flows[orders]".into(), message: "m".into() };
+    let compiled = Some(Arc::new(Compilation { plan: None, findings: vec![finding] }));
+    Seen { compiled, granted: None, ..seen }
+}
+
+#[test]
+fn everything_is_made_in_an_order_in_which_each_finds_what_it_needs() {
+    let want = want(&fresh());
+    let expected = [
+        ("ServiceAccount", "orders-sync"),
+        ("Role", "orders-sync"),
+        ("RoleBinding", "orders-sync"),
+        ("SyncReport", "orders"),
+        ("NetworkPolicy", "orders-sync"),
+        ("PersistentVolumeClaim", "orders-state"),
+        ("ConfigMap", "orders-plan"),
+        ("ConfigMap", "orders-shares"),
+        ("Deployment", "orders-sync"),
+    ];
+    assert_eq!(applied(&want), expected);
+    assert_eq!(ready(&want).0, "Starting");
+}
+
+#[test]
+fn a_running_integration_flows_and_shows_its_figures() {
+    let want = want(&running());
+    assert_eq!(ready(&want).0, "Flowing");
+    let status = want.status_after(None, now());
+    assert_eq!(status.plan.unwrap().applied_hash.as_deref(), Some("p1"));
+    assert_eq!(status.flows[0].delivered, 12);
+    assert!(!want.steps.iter().any(|step| !matches!(step, Step::Apply(_))), "{:?}", want.steps);
+}
+
+#[test]
+fn looking_again_changes_nothing() {
+    let first = want(&running()).status_after(None, now());
+    let again = with_spec(running(), |object| object.status = Some(first.clone()));
+    let later = now() + SignedDuration::from_secs(600);
+    let second = integration(&again, &template(), later);
+    assert_eq!(second.status_after(None, later), first);
+    assert_eq!(second.steps, want(&running()).steps);
+}
+
+#[test]
+fn the_first_reported_store_is_remembered_in_both_places() {
+    let mut seen = running();
+    seen.owned.insert((ObjectKind::VolumeClaim, "orders-state".to_owned()), mine(&[]));
+    seen.owned.insert((ObjectKind::ConfigMap, "orders-shares".to_owned()), mine(&[]));
+    let want = want(&seen);
+    let claim = find(&want, ObjectKind::VolumeClaim, "orders-state").unwrap();
+    assert_eq!(claim.body["metadata"]["annotations"][ANNOTATION_STORE_ID], "store-a");
+    let shares = find(&want, ObjectKind::ConfigMap, "orders-shares").unwrap();
+    assert_eq!(shares.body["data"][objects::STORE_ID_FILE], "store-a");
+}
+
+#[test]
+fn suspending_stops_the_worker_and_keeps_the_rest() {
+    let want = want(&with_spec(running(), |object| object.spec.suspend = true));
+    assert_eq!(find(&want, ObjectKind::Deployment, "orders-sync").unwrap().body["spec"]["replicas"], 0);
+    assert!(find(&want, ObjectKind::VolumeClaim, "orders-state").is_some());
+    assert_eq!(ready(&want).0, "Suspended");
+}
+
+#[test]
+fn a_new_spec_that_does_not_compile_leaves_the_last_good_plan_running() {
+    let want = want(&broken(running()));
+    assert_eq!(want.steps, []);
+    let (reason, message) = ready(&want);
+    assert_eq!(reason, "PlanInvalid");
+    assert!(message.ends_with("the worker goes on with plan p1"), "{message}");
+    assert_eq!(want.status_after(None, now()).plan.unwrap().hash, "p1");
+}
+
+#[test]
+fn a_first_spec_that_does_not_compile_makes_nothing() {
+    let want = want(&broken(fresh()));
+    assert_eq!(want.steps, []);
+    assert_eq!(want.status_after(None, now()).plan, None);
+}
+
+#[test]
+fn suspending_works_also_with_a_spec_that_does_not_compile() {
+    let suspended = with_spec(broken(running()), |object| object.spec.suspend = true);
+    let stop = Step::Scale { deployment: "orders-sync".into(), replicas: 0 };
+    assert_eq!(want(&suspended).steps, [stop]);
+    let stopped = Seen { deployment: Some(deployment(0)), pods: Vec::new(), ..broken(running()) };
+    let start = Step::Scale { deployment: "orders-sync".into(), replicas: 1 };
+    assert_eq!(want(&stopped).steps, [start]);
+}
+
+#[test]
+fn a_connector_that_is_gone_is_told_and_the_worker_goes_on() {
+    let seen =
+        Seen { source: None, compiled: None, granted: None, credentials: [None, Some(versions("d1"))], ..running() };
+    let want = want(&seen);
+    assert_eq!(want.steps, []);
+    let (reason, message) = ready(&want);
+    assert_eq!(reason, "ConnectorNotFound");
+    assert!(message.contains("Connector shopify does not exist in namespace shop"), "{message}");
+}
+
+#[test]
+fn no_worker_is_made_before_credentials_are_there() {
+    let want = want(&Seen { credentials: [Some(versions("s1")), None], ..fresh() });
+    assert!(find(&want, ObjectKind::Deployment, "orders-sync").is_none());
+    assert!(find(&want, ObjectKind::ConfigMap, "orders-plan").is_some());
+    assert_eq!(ready(&want).0, "Starting");
+}
+
+#[test]
+fn a_connector_that_is_not_ready_lends_its_reason() {
+    let mut seen = fresh();
+    let status = Arc::make_mut(seen.source.as_mut().unwrap()).status.as_mut().unwrap();
+    (status.conditions[0].status, status.conditions[0].reason) = ("False".into(), "SecretMissing".into());
+    status.conditions[0].message = "secret shop/shopify does not exist".into();
+    let (reason, message) = ready(&want(&Seen { credentials: [None, Some(versions("d1"))], ..seen }));
+    assert_eq!(reason, "ConnectorNotReady");
+    assert_eq!(message, "Connector shopify is not ready, SecretMissing: secret shop/shopify does not exist");
+}
+
+#[test]
+fn a_lost_volume_stops_the_worker_and_is_not_made_anew() {
+    let want = want(&lost(running()));
+    assert!(find(&want, ObjectKind::VolumeClaim, "orders-state").is_none());
+    assert!(want.steps.contains(&Step::Scale { deployment: "orders-sync".into(), replicas: 0 }));
+    let (reason, message) = ready(&want);
+    assert_eq!(reason, "StateLost");
+    assert!(
+        message.ends_with("kubectl annotate integration orders --overwrite crosstie.dev/accept-state-loss=store-a"),
+        "{message}"
+    );
+    let shares = find(&want, ObjectKind::ConfigMap, "orders-shares").unwrap();
+    assert_eq!(shares.body["data"][objects::STORE_ID_FILE], "store-a", "what was lost must not be forgotten");
+}
+
+#[test]
+fn an_accepted_loss_begins_anew() {
+    let accept = |object: &mut Integration| {
+        let annotation = (ANNOTATION_ACCEPT_STATE_LOSS.to_owned(), "store-a".to_owned());
+        object.metadata.annotations = Some([annotation].into());
+    };
+    let seen = Seen { pods: Vec::new(), report: None, deployment: Some(deployment(0)), ..lost(running()) };
+    let want = want(&with_spec(seen, accept));
+    assert!(find(&want, ObjectKind::VolumeClaim, "orders-state").is_some());
+    let shares = find(&want, ObjectKind::ConfigMap, "orders-shares").unwrap();
+    assert_eq!(shares.body["data"].get(objects::STORE_ID_FILE), None);
+    assert_eq!(find(&want, ObjectKind::Deployment, "orders-sync").unwrap().body["spec"]["replicas"], 1);
+}
+
+#[test]
+fn a_retained_volume_is_adopted_with_its_store() {
+    let mut seen = fresh();
+    let claim = ObjectMeta { owner_references: None, ..mine(&[(ANNOTATION_STORE_ID, "store-z")]) };
+    seen.owned.insert((ObjectKind::VolumeClaim, "orders-state".to_owned()), claim);
+    let want = want(&seen);
+    let shares = find(&want, ObjectKind::ConfigMap, "orders-shares").unwrap();
+    assert_eq!(shares.body["data"][objects::STORE_ID_FILE], "store-z");
+    assert!(find(&want, ObjectKind::Deployment, "orders-sync").is_some());
+}
+
+#[test]
+fn a_pod_is_nudged_until_it_shows_what_was_published() {
+    let rotated = Seen { credentials: [Some(versions("s2")), Some(versions("d1"))], ..running() };
+    let want = want(&rotated);
+    let nudges: Vec<&Step> = want.steps.iter().filter(|step| matches!(step, Step::Nudge { .. })).collect();
+    assert_eq!(nudges.len(), 1, "{:?}", want.steps);
+    assert_eq!(want.look_again, now() + SignedDuration::from_secs(2));
+    assert_eq!(ready(&want).0, "Flowing", "a rotation costs nothing");
+}
+
+#[test]
+fn entries_of_pods_that_are_gone_are_removed_one_at_a_time() {
+    let gone = WorkerReport { pod: "orders-sync-0".into(), reported_at: time(NOW - 900), ..report() };
+    let seen = Seen { report: Some(reports(vec![gone.clone(), report()])), ..running() };
+    let forget = Step::Forget { report: "orders".into(), index: 0, pod: "orders-sync-0".into() };
+    assert!(want(&seen).steps.contains(&forget));
+    let only = Seen { report: Some(reports(vec![gone])), pods: Vec::new(), ..running() };
+    let want = want(&only);
+    assert!(!want.steps.iter().any(|step| matches!(step, Step::Forget { .. })), "the last figures are kept");
+    assert_eq!(want.status_after(None, now()).flows[0].delivered, 12);
+}
+
+#[test]
+fn what_is_no_longer_wanted_is_deleted_but_never_what_others_own() {
+    let mut seen = running();
+    seen.owned.insert((ObjectKind::NetworkPolicy, "orders-sync".to_owned()), mine(&[]));
+    seen.owned.insert((ObjectKind::ConfigMap, "orders-old".to_owned()), mine(&[]));
+    seen.owned.insert((ObjectKind::ConfigMap, "stranger".to_owned()), ObjectMeta::default());
+    let template = WorkerTemplate { network_policy: false, ..template() };
+    let want = integration(&seen, &template, now());
+    let deleted: Vec<&str> = want
+        .steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Delete { name, .. } => Some(name.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(deleted, ["orders-old", "orders-sync"]);
+}
+
+#[test]
+fn a_problem_of_the_worker_is_what_status_says() {
+    let problem = Problem {
+        reason: Reason::DestinationUnavailable,
+        flow: Some("orders".into()),
+        message: "POST answered 503".into(),
+        since: time(NOW - 60),
+    };
+    let seen = Seen { report: Some(reports(vec![WorkerReport { problems: vec![problem], ..report() }])), ..running() };
+    assert_eq!(ready(&want(&seen)), ("DestinationUnavailable".into(), "flow orders: POST answered 503".into()));
+}
+
+#[test]
+fn a_deployment_that_somebody_scaled_while_nobody_looked_is_scaled_back() {
+    let first = want(&running());
+    let applied = find(&first, ObjectKind::Deployment, "orders-sync").unwrap().hash.clone();
+    let mut scaled = deployment(0);
+    Arc::make_mut(&mut scaled).metadata.annotations = Some([(ANNOTATION_APPLIED_HASH.to_owned(), applied)].into());
+    let back = Step::Scale { deployment: "orders-sync".into(), replicas: 1 };
+    assert!(want(&Seen { deployment: Some(scaled), ..running() }).steps.contains(&back));
+}

@@ -1,0 +1,165 @@
+//! From start to stop: serve health, become the leader, run the controllers, hand over.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use http::{HeaderValue, header::USER_AGENT};
+use kube::{
+    Api, Client, Config,
+    runtime::events::{Recorder, Reporter},
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cache,
+    context::{Context, Shared},
+    controller,
+    leader::Election,
+    memory::Memory,
+    settings::Settings,
+    telemetry::{self, Metrics, Readiness},
+    vault::{SecretKey, aws::SecretsManager, secrets::Secrets, sweep::Sweep},
+};
+
+/// Since this minor version of Kubernetes 1, API servers stream initial lists unless they are told not to.
+const STREAMING_LISTS_SINCE: u32 = 34;
+
+/// Runs the operator until it is stopped or loses its lease.
+///
+/// # Errors
+/// When it cannot start, or lost its lease; starting it again is the cure.
+pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
+    let metrics = Metrics::default();
+    let readiness = Readiness::default();
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}: choose another --listen", settings.listen))?;
+    let serving = CancellationToken::new();
+    let server = tokio::spawn(telemetry::serve(listener, metrics.clone(), readiness.clone(), serving.clone()));
+    let client = connect().await?;
+    let version = client.apiserver_version().await.context("the Kubernetes API server does not answer")?;
+    tracing::info!(kubernetes = version.git_version, "started");
+    let identity = settings.replica();
+    let leases = Api::namespaced(client.clone(), &settings.operator_namespace);
+    let election = Election::new(leases, settings.lease_name.clone(), identity.clone());
+    // A replica that stands by is ready: it can take over.
+    readiness.set(true);
+    if election.win(&stop).await {
+        tracing::info!(identity, "this replica leads");
+        metrics.leading(true);
+        readiness.set(false);
+        let streaming =
+            version.minor.trim_end_matches('+').parse().is_ok_and(|minor: u32| minor >= STREAMING_LISTS_SINCE);
+        let outcome = lead(&settings, client, metrics, readiness, &election, streaming, &stop).await;
+        election.release().await;
+        outcome?;
+    }
+    serving.cancel();
+    server.await??;
+    Ok(())
+}
+
+async fn lead(
+    settings: &Settings,
+    client: Client,
+    metrics: Metrics,
+    readiness: Readiness,
+    election: &Election,
+    streaming: bool,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let (secrets, asked) = Secrets::new();
+    let shared = Arc::new(Shared {
+        client: client.clone(),
+        compile: settings.compile_settings(),
+        template: settings.worker_template(),
+        secret_names: settings.secret_names(),
+        secrets: Arc::new(secrets),
+        recorder: recorder(client, settings),
+        metrics,
+    });
+    let working = stop.child_token();
+    let mut tasks = tokio::task::JoinSet::new();
+    let mut scopes = Vec::new();
+    let names = scope_names(settings);
+    let unseen = Arc::new(AtomicUsize::new(names.len()));
+    for namespace in names {
+        let (cache, watches) = cache::start(&shared.client, namespace.as_deref(), streaming);
+        let cx = Arc::new(Context { shared: shared.clone(), cache, memory: Memory::default() });
+        let (unseen, readiness) = (unseen.clone(), readiness.clone());
+        let seen = move || {
+            if unseen.fetch_sub(1, Ordering::AcqRel) == 1 {
+                tracing::info!("the cluster has been seen");
+                readiness.set(true);
+            }
+        };
+        tasks.spawn(controller::run(cx.clone(), watches, settings.concurrency, seen, working.clone()));
+        scopes.push(cx);
+    }
+    let sweep = sweep(&shared, scopes.clone(), settings);
+    tasks.spawn({
+        let working = working.clone();
+        async move {
+            sweep.run(asked, working).await;
+            Ok(())
+        }
+    });
+    let kept = tokio::select! {
+        kept = election.hold(stop) => kept,
+        ended = tasks.join_next() => {
+            working.cancel();
+            ended.transpose()?.transpose()?;
+            stop.is_cancelled()
+        }
+    };
+    working.cancel();
+    if !kept {
+        // Without the lease another replica may be writing already: what is under way is cut off.
+        tasks.abort_all();
+        anyhow::bail!("this replica no longer leads: it ends, to be started again as one that stands by");
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended??;
+    }
+    Ok(())
+}
+
+async fn connect() -> anyhow::Result<Client> {
+    let mut config =
+        Config::infer().await.context("no way to a Kubernetes API server: run in a pod, or set KUBECONFIG")?;
+    let agent = concat!("crosstie-operator/", env!("CARGO_PKG_VERSION"));
+    config.headers.push((USER_AGENT, HeaderValue::from_static(agent)));
+    Client::try_from(config).context("the way to the Kubernetes API server cannot be used")
+}
+
+/// One scope for all namespaces, or one each.
+fn scope_names(settings: &Settings) -> Vec<Option<String>> {
+    let named: BTreeSet<&String> = settings.namespaces.iter().filter(|name| !name.is_empty()).collect();
+    if named.is_empty() { vec![None] } else { named.into_iter().cloned().map(Some).collect() }
+}
+
+fn recorder(client: Client, settings: &Settings) -> Recorder {
+    Recorder::new(client, Reporter { controller: "crosstie-operator".to_owned(), instance: Some(settings.replica()) })
+}
+
+fn sweep(
+    shared: &Shared,
+    scopes: Vec<Arc<Context>>,
+    settings: &Settings,
+) -> Sweep<SecretsManager, impl Fn() -> BTreeSet<SecretKey> + use<>, fn() -> f64> {
+    Sweep {
+        vault: Arc::new(SecretsManager::new(shared.metrics.clone())),
+        secrets: shared.secrets.clone(),
+        used: move || scopes.iter().flat_map(|cx| cx.used_secrets()).collect(),
+        interval: Duration::from_secs(settings.sweep_interval_seconds.into()),
+        jitter: rand::random,
+    }
+}

@@ -1,0 +1,199 @@
+//! The one place that writes status: once a look, also when applying failed, and only what changed. Conditions are written at once,
+//! figures at most once a minute.
+
+use crosstie_crds::{Connector, ConnectorStatus, Integration, IntegrationStatus, names::FIELD_MANAGER};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::NamespaceResourceScope;
+use kube::{
+    Api, Resource,
+    api::{Patch, PatchParams},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
+
+use crate::{
+    context::Context,
+    events,
+    memory::{Table, WrittenStatus, version},
+    trigger::Key,
+};
+
+/// How often figures are written at the most.
+const FIGURES: SignedDuration = SignedDuration::from_secs(60);
+
+/// What is to be done about a status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Nothing changed.
+    Nothing,
+    /// Only figures changed, and were written lately.
+    Later(Timestamp),
+    /// Write it.
+    Now,
+}
+
+/// A status whose figures can be told from the rest.
+pub trait Figures: Clone + PartialEq + Default {
+    /// The same without figures.
+    #[must_use]
+    fn without_figures(&self) -> Self;
+}
+
+impl Figures for IntegrationStatus {
+    fn without_figures(&self) -> Self {
+        Self { sync: None, flows: Vec::new(), ..self.clone() }
+    }
+}
+
+impl Figures for ConnectorStatus {
+    fn without_figures(&self) -> Self {
+        self.clone()
+    }
+}
+
+/// Tells whether a status is to be written.
+pub fn due<S: Figures>(before: Option<&S>, after: &S, figures_at: Option<Timestamp>, now: Timestamp) -> Due {
+    let nothing = S::default();
+    let before = before.unwrap_or(&nothing);
+    if before == after {
+        return Due::Nothing;
+    }
+    let next = figures_at.map(|at| at + FIGURES).filter(|next| *next > now);
+    match next {
+        Some(next) if before.without_figures() == after.without_figures() => Due::Later(next),
+        Some(_) | None => Due::Now,
+    }
+}
+
+/// Writes a Connector's status and tells people what is new. Returns when figures that were held back are due.
+///
+/// # Errors
+/// When the API server refuses the write or cannot be reached.
+pub async fn connector(
+    cx: &Context,
+    object: &Connector,
+    after: ConnectorStatus,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, kube::Error> {
+    let before = object.status.as_ref();
+    let notices = events::connector(before, &after);
+    let outcome = write(cx, object, before, after, &cx.memory.connectors, now).await?;
+    if outcome == Due::Now {
+        events::publish(cx, &object.object_ref(&()), notices).await;
+    }
+    Ok(later(outcome))
+}
+
+/// Writes an Integration's status and tells people what is new. Returns when figures that were held back are due.
+///
+/// # Errors
+/// When the API server refuses the write or cannot be reached.
+pub async fn integration(
+    cx: &Context,
+    object: &Integration,
+    after: IntegrationStatus,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, kube::Error> {
+    let before = object.status.as_ref();
+    let notices = events::integration(before, &after);
+    let outcome = write(cx, object, before, after, &cx.memory.integrations, now).await?;
+    if outcome == Due::Now {
+        events::publish(cx, &object.object_ref(&()), notices).await;
+    }
+    Ok(later(outcome))
+}
+
+fn later(due: Due) -> Option<Timestamp> {
+    match due {
+        Due::Later(at) => Some(at),
+        Due::Nothing | Due::Now => None,
+    }
+}
+
+async fn write<K, S>(
+    cx: &Context,
+    object: &K,
+    before: Option<&S>,
+    after: S,
+    memory: &Table<Key, WrittenStatus<S>>,
+    now: Timestamp,
+) -> Result<Due, kube::Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned,
+    S: Figures + Serialize,
+{
+    let meta = object.meta();
+    let key = Key::of(meta);
+    let figures_at = memory.get(&key).filter(|written| written.uid == meta.uid).map(|written| written.figures_at);
+    let due = due(before, &after, figures_at, now);
+    if due != Due::Now {
+        return Ok(due);
+    }
+    // The uid keeps an object's status from being written to the next one of the same name.
+    let body = json!({
+        "apiVersion": K::api_version(&()),
+        "kind": K::kind(&()),
+        "metadata": {"name": key.name, "uid": meta.uid},
+        "status": after,
+    });
+    let api: Api<K> = Api::namespaced(cx.shared.client.clone(), &key.namespace);
+    let outcome = api.patch_status(&key.name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(body)).await;
+    cx.shared.metrics.wrote("Status", outcome.is_ok());
+    let written = match outcome {
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Due::Nothing),
+        outcome => outcome?,
+    };
+    let entry =
+        WrittenStatus { uid: meta.uid.clone(), version: version(written.meta()), status: after, figures_at: now };
+    memory.lock().insert(key, entry);
+    Ok(Due::Now)
+}
+
+#[cfg(test)]
+mod tests {
+    use crosstie_crds::{
+        condition::{ConditionType, Reason},
+        integration::SyncStatus,
+    };
+
+    use super::*;
+    use crate::plan::conditions::{Draft, merge};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn status(queue_depth: i64, reason: Reason) -> IntegrationStatus {
+        IntegrationStatus {
+            observed_generation: Some(1),
+            conditions: merge(&[], &[Draft::yes(ConditionType::Ready, reason, "m")], Some(1), at(0)),
+            sync: Some(SyncStatus { queue_depth, ..SyncStatus::default() }),
+            ..IntegrationStatus::default()
+        }
+    }
+
+    #[test]
+    fn what_did_not_change_is_not_written() {
+        let before = status(1, Reason::Flowing);
+        assert_eq!(due(Some(&before), &before.clone(), None, at(0)), Due::Nothing);
+    }
+
+    #[test]
+    fn figures_are_written_once_a_minute() {
+        let (before, after) = (status(1, Reason::Flowing), status(2, Reason::Flowing));
+        assert_eq!(due(Some(&before), &after, Some(at(100)), at(130)), Due::Later(at(160)));
+        assert_eq!(due(Some(&before), &after, Some(at(100)), at(160)), Due::Now);
+        assert_eq!(due(Some(&before), &after, None, at(130)), Due::Now);
+    }
+
+    #[test]
+    fn a_condition_is_written_at_once() {
+        let (before, after) = (status(1, Reason::Flowing), status(2, Reason::Suspended));
+        assert_eq!(due(Some(&before), &after, Some(at(100)), at(101)), Due::Now);
+    }
+
+    #[test]
+    fn a_first_status_is_written() {
+        assert_eq!(due(None, &status(0, Reason::Flowing), None, at(0)), Due::Now);
+    }
+}

@@ -1,0 +1,117 @@
+//! The board: what the worker knows of itself at the moment, for the report, the health checks and whoever runs it. The supervisor writes it;
+//! everyone may read it.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use crosstie_connect::CredentialStore;
+use crosstie_crds::condition::Reason;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::{lane::Lane, store::SharedStore, trouble::StoreTrouble};
+
+/// How long the supervisor may be silent before the worker counts as stuck. Longer than calls under way are waited for.
+const LONGEST_SILENCE: Duration = Duration::from_secs(90);
+
+/// The board. Shared.
+#[derive(Debug)]
+pub struct Board {
+    started_at: Timestamp,
+    store_trouble: Arc<StoreTrouble>,
+    posted: Mutex<Posted>,
+}
+
+/// What the supervisor posted last.
+#[derive(Clone, Default)]
+pub struct Posted {
+    /// The store, once it is open.
+    pub store: Option<SharedStore>,
+    /// The crew at work.
+    pub crew: Option<CrewView>,
+    /// What keeps the worker from working as it should.
+    pub hindrances: Vec<Hindrance>,
+    /// When the supervisor last came by.
+    beat: Option<Instant>,
+}
+
+/// What is to be seen of a crew.
+#[derive(Clone)]
+pub struct CrewView {
+    /// Its lanes, in the plan's order.
+    pub lanes: Vec<Arc<Lane>>,
+    /// Hash of its plan.
+    pub plan_hash: String,
+    /// Hash of its shares.
+    pub shares_hash: String,
+    /// Its credentials by Connector.
+    pub credentials: Vec<(String, CredentialStore)>,
+}
+
+/// Something that keeps the worker from working as it should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hindrance {
+    /// The reason that conditions will show.
+    pub reason: Reason,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl std::fmt::Debug for Posted {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let plan_hash = self.crew.as_ref().map(|crew| &crew.plan_hash);
+        formatter.debug_struct("Posted").field("plan_hash", &plan_hash).field("hindrances", &self.hindrances).finish_non_exhaustive()
+    }
+}
+
+impl Board {
+    /// An empty board of a worker that starts now.
+    pub fn new(started_at: Timestamp, store_trouble: Arc<StoreTrouble>) -> Self {
+        Self { started_at, store_trouble, posted: Mutex::default() }
+    }
+
+    /// When the worker started.
+    pub fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+
+    /// What is wrong with the store.
+    pub fn store_trouble(&self) -> &Arc<StoreTrouble> {
+        &self.store_trouble
+    }
+
+    /// Posts what is the case now.
+    pub fn post(&self, store: Option<SharedStore>, crew: Option<CrewView>, hindrances: Vec<Hindrance>) {
+        *self.lock() = Posted { store, crew, hindrances, beat: Some(Instant::now()) };
+    }
+
+
+    /// What was posted last.
+    pub fn posted(&self) -> Posted {
+        self.lock().clone()
+    }
+
+    /// Whether the supervisor came by lately.
+    pub fn is_alive(&self) -> bool {
+        self.lock().beat.is_none_or(|beat| beat.elapsed() < LONGEST_SILENCE)
+    }
+
+    /// Why the worker is not ready, if it is not: it is when a crew is at work on a store that works.
+    pub fn unready(&self) -> Option<String> {
+        if let Some(trouble) = self.store_trouble.message() {
+            return Some(trouble);
+        }
+        let posted = self.lock();
+        match (&posted.crew, posted.hindrances.first()) {
+            (Some(_), _) => None,
+            (None, Some(hindrance)) => Some(hindrance.message.clone()),
+            (None, None) => Some("the worker is starting".to_owned()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Posted> {
+        self.posted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

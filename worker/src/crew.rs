@@ -1,0 +1,300 @@
+//! The crew: the loops of all flows of one plan, and what they share. It is hired for a plan and dismissed with it; shares and credentials
+//! change while it works.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use crosstie_connect::{BuildError, Clock, CredentialStore, LONGEST_CALL, Surroundings, VendorClient};
+use crosstie_engine::{
+    credentials::CredentialsDocument,
+    mapping::{Mapping, MappingProblem, MappingSource},
+    plan::{Allowance, Flow, Plan, System},
+    rate::Shares,
+};
+use tokio::{sync::Notify, task::JoinSet, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    delivery::{self, Terms},
+    gate::Gate,
+    intake,
+    lane::{Lane, LaneFacts},
+    metrics::Metrics,
+    slots::Slots,
+    store::{Opened, Scope, ScopeId, SharedStore, StoreError},
+    trouble::StoreTrouble,
+};
+
+/// Why a plan cannot be worked.
+#[derive(Debug, thiserror::Error)]
+pub enum HireError {
+    /// A flow's mapping does not compile.
+    #[error("the mapping of flow `{flow}` does not compile: {}", first(.problems))]
+    Mapping {
+        /// The flow.
+        flow: String,
+        /// What is wrong; at least one.
+        problems: Vec<MappingProblem>,
+    },
+    /// A system cannot be called.
+    #[error(transparent)]
+    System(#[from] BuildError),
+}
+
+fn first(problems: &[MappingProblem]) -> String {
+    problems.first().map(ToString::to_string).unwrap_or_default()
+}
+
+/// What a crew is given from outside.
+#[derive(Clone)]
+pub struct Outfit {
+    /// The store.
+    pub store: SharedStore,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// What clients are given.
+    pub surroundings: Surroundings,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// What is wrong with the store.
+    pub store_trouble: Arc<StoreTrouble>,
+}
+
+/// The mounted documents a crew works by.
+#[derive(Clone)]
+pub struct Papers {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// The shares.
+    pub shares: Arc<Shares>,
+    /// The source's credentials.
+    pub source: Arc<CredentialsDocument>,
+    /// The destination's credentials.
+    pub destination: Arc<CredentialsDocument>,
+}
+
+/// The loops of one plan.
+pub struct Crew {
+    papers: Papers,
+    plan_hash: String,
+    shares_hash: String,
+    lanes: Vec<Arc<Lane>>,
+    source: VendorClient,
+    destination: VendorClient,
+    slots: Arc<Slots>,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+/// A plan that can be worked: mappings compiled, clients made. Nothing runs yet, so that the crew before works on when this fails.
+pub struct Prepared {
+    papers: Papers,
+    mappings: Vec<Arc<Mapping>>,
+    source: VendorClient,
+    destination: VendorClient,
+}
+
+impl Prepared {
+    /// Compiles mappings and makes clients, or takes clients over from the crew before.
+    pub fn new(papers: Papers, outfit: &Outfit, before: Option<&Crew>) -> Result<Self, HireError> {
+        let mappings = papers.plan.flows.iter().map(compile).collect::<Result<_, _>>()?;
+        let (plan, shares) = (&papers.plan, &papers.shares);
+        let former = before.map(|crew| (&crew.papers.plan.source, &crew.source));
+        let source = client(&plan.source, &papers.source, shares.source, outfit, former)?;
+        let former = before.map(|crew| (&crew.papers.plan.destination, &crew.destination));
+        let destination = client(&plan.destination, &papers.destination, shares.destination, outfit, former)?;
+        Ok(Self { papers, mappings, source, destination })
+    }
+}
+
+impl Crew {
+    /// Hires a crew: opens scopes and starts the loops. What is wrong with the systems is taken over from the crew before, which must have been
+    /// dismissed, so that a changed plan does not make an outage look over.
+    pub async fn hire(prepared: Prepared, outfit: &Outfit, before: Option<&Self>) -> Result<Self, StoreError> {
+        let Prepared { papers, mappings, source, destination } = prepared;
+        let plan = Arc::clone(&papers.plan);
+        let opened = open_scopes(&plan, outfit).await?;
+        let scopes = plan.flows.iter().zip(&opened).map(|(flow, opened)| (flow.name.clone(), opened.id));
+        let scopes: Arc<BTreeMap<String, ScopeId>> = Arc::new(scopes.collect());
+        let mut crew = Self {
+            plan_hash: plan.hash(),
+            shares_hash: papers.shares.hash(),
+            slots: Slots::new(slots(papers.shares.destination)),
+            lanes: Vec::new(),
+            source,
+            destination,
+            stop: CancellationToken::new(),
+            tasks: JoinSet::new(),
+            papers,
+        };
+        for ((flow, mapping), opened) in plan.flows.iter().zip(mappings).zip(&opened) {
+            let lane = crew.lane(flow, mapping, opened.id, &scopes, outfit, before);
+            crew.lanes.push(lane);
+        }
+        for (lane, opened) in crew.lanes.iter().zip(opened) {
+            crew.tasks.spawn(intake::run(Arc::clone(lane), opened, crew.stop.clone()));
+            crew.tasks.spawn(delivery::run(Arc::clone(lane), crew.stop.clone()));
+        }
+        Ok(crew)
+    }
+
+    fn lane(
+        &self,
+        flow: &Flow,
+        mapping: Arc<Mapping>,
+        scope: ScopeId,
+        scopes: &Arc<BTreeMap<String, ScopeId>>,
+        outfit: &Outfit,
+        before: Option<&Self>,
+    ) -> Arc<Lane> {
+        let plan = &self.papers.plan;
+        let (source_gate, destination_gate) = self.gates(flow, before);
+        let terms = Terms {
+            retry: plan.retry,
+            on_unknown: flow.on_unknown_outcome,
+            longest_flight: LONGEST_CALL,
+            plan_hash: self.plan_hash.clone(),
+        };
+        Arc::new(Lane {
+            flow: flow.clone(),
+            source_name: plan.source.connector.clone(),
+            destination_name: plan.destination.connector.clone(),
+            scope,
+            scopes: Arc::clone(scopes),
+            mapping,
+            terms,
+            store: Arc::clone(&outfit.store),
+            source: self.source.clone(),
+            destination: Arc::new(self.destination.clone()),
+            source_gate,
+            destination_gate,
+            slots: Arc::clone(&self.slots),
+            clock: Arc::clone(&outfit.clock),
+            metrics: Arc::clone(&outfit.metrics),
+            store_trouble: Arc::clone(&outfit.store_trouble),
+            wake: Notify::new(),
+            facts: LaneFacts::default(),
+        })
+    }
+
+    /// Gates of a flow's reading and of its operation: those of a lane that was hired before it, or of the crew before, or new ones.
+    fn gates(&self, flow: &Flow, before: Option<&Self>) -> (Arc<Gate>, Arc<Gate>) {
+        let plan = &self.papers.plan;
+        let same_operation = |lane: &&Arc<Lane>| lane.flow.operation.name == flow.operation.name;
+        let former = before.filter(|crew| crew.papers.plan.destination == plan.destination);
+        let lane = self.lanes.iter().find(same_operation).or_else(|| former?.lanes.iter().find(same_operation));
+        let destination_gate = lane.map(|lane| Arc::clone(&lane.destination_gate)).unwrap_or_default();
+        let former = before.filter(|crew| crew.papers.plan.source == plan.source);
+        let lane = former.and_then(|crew| crew.lanes.iter().find(|lane| lane.flow.name == flow.name));
+        let source_gate: Arc<Gate> = lane.map(|lane| Arc::clone(&lane.source_gate)).unwrap_or_default();
+        // A loop that was stopped may have left a probe under way; and a changed plan may be what heals.
+        source_gate.reset();
+        destination_gate.reset();
+        (source_gate, destination_gate)
+    }
+
+    /// The lanes, in the plan's order.
+    pub fn lanes(&self) -> &[Arc<Lane>] {
+        &self.lanes
+    }
+
+    /// What it works by.
+    pub fn papers(&self) -> &Papers {
+        &self.papers
+    }
+
+    /// The plan's hash.
+    pub fn plan_hash(&self) -> &str {
+        &self.plan_hash
+    }
+
+    /// Hash of the shares in use.
+    pub fn shares_hash(&self) -> &str {
+        &self.shares_hash
+    }
+
+    /// Credentials of source and destination.
+    pub fn credentials(&self) -> Vec<(String, CredentialStore)> {
+        let plan = &self.papers.plan;
+        let both = [(&plan.source, &self.source), (&plan.destination, &self.destination)];
+        both.map(|(system, client)| (system.connector.clone(), client.credentials().clone())).into()
+    }
+
+    /// Takes on other shares and credentials, at once and without a stop.
+    pub fn take_on(&mut self, papers: Papers) {
+        if papers.shares != self.papers.shares {
+            self.source.set_share(papers.shares.source);
+            self.destination.set_share(papers.shares.destination);
+            self.slots.set_limit(slots(papers.shares.destination));
+            self.shares_hash = papers.shares.hash();
+        }
+        if papers.source != self.papers.source {
+            self.source.credentials().replace(&papers.source);
+            self.lanes.iter().for_each(|lane| lane.source_gate.reset());
+        }
+        if papers.destination != self.papers.destination {
+            self.destination.credentials().replace(&papers.destination);
+            self.lanes.iter().for_each(|lane| lane.destination_gate.reset());
+        }
+        self.papers = Papers { plan: Arc::clone(&self.papers.plan), ..papers };
+    }
+
+    /// Whether one of the loops ended, which none does by itself.
+    pub fn lost_a_loop(&mut self) -> bool {
+        self.tasks.try_join_next().is_some()
+    }
+
+    /// Stops the loops: nothing new is begun, calls under way may take so long to finish, and what is not finished then is given up. Its
+    /// outcome is resolved by the next crew.
+    pub async fn dismiss(&mut self, patience: Duration) {
+        self.stop.cancel();
+        let finished = async { while self.tasks.join_next().await.is_some() {} };
+        if timeout(patience, finished).await.is_err() {
+            tracing::warn!("calls under way did not finish in time and were given up; their outcome is resolved at the next start");
+            self.tasks.shutdown().await;
+        }
+    }
+}
+
+fn compile(flow: &Flow) -> Result<Arc<Mapping>, HireError> {
+    let source = MappingSource { when: flow.when.as_deref(), map: &flow.map };
+    let compiled = Mapping::compile(&source);
+    compiled.map(Arc::new).map_err(|problems| HireError::Mapping { flow: flow.name.clone(), problems })
+}
+
+/// The client of a system: the one before, if the system is the same; with the same credentials, if the Connector is.
+fn client(
+    system: &System,
+    document: &CredentialsDocument,
+    share: Allowance,
+    outfit: &Outfit,
+    before: Option<(&System, &VendorClient)>,
+) -> Result<VendorClient, BuildError> {
+    let credentials = match before {
+        Some((former, client)) if former.connector == system.connector => {
+            client.credentials().replace(document);
+            client.credentials().clone()
+        }
+        Some(_) | None => CredentialStore::new(document),
+    };
+    if let Some((former, client)) = before
+        && former == system
+    {
+        client.set_share(share);
+        return Ok(client.clone());
+    }
+    VendorClient::surrounded(system, credentials, share, &outfit.surroundings)
+}
+
+async fn open_scopes(plan: &Plan, outfit: &Outfit) -> Result<Vec<Opened>, StoreError> {
+    let mut opened = Vec::with_capacity(plan.flows.len());
+    for flow in &plan.flows {
+        let (source, destination) = (plan.source.connector.clone(), plan.destination.connector.clone());
+        let scope = Scope { flow: flow.name.clone(), source, destination };
+        opened.push(outfit.store_trouble.changed(outfit.store.open_scope(scope, outfit.clock.now()).await)?);
+    }
+    Ok(opened)
+}
+
+fn slots(share: Allowance) -> usize {
+    usize::try_from(share.concurrency).unwrap_or(usize::MAX).min(1024)
+}

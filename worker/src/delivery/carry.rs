@@ -1,0 +1,248 @@
+//! Carrying one claimed record through: asks `decide` for each step, makes the call, and stores what became of it. Every way out either stores
+//! something or leaves the record as it was found.
+
+use crosstie_connect::{CallFailure, LookedUp, Written};
+use crosstie_engine::{circuit::Admission, plan::LookUp};
+
+use super::{
+    decide::{Change, Judge, Mapped, Next, Resolved, Weather, would_blame},
+    evaluate::evaluate,
+};
+use crate::{
+    lane::Lane,
+    metrics::Outcome,
+    store::{Claimed, NewIntent, OpenIntent, Postponement, Settled, StoreError},
+};
+
+/// Carries a record as far as it comes now. `probe` says that it was let through an open circuit as the only one.
+pub async fn carry(lane: &Lane, claimed: Claimed, probe: bool) {
+    let mut carrier = Carrier { lane, claimed, probe };
+    // A store that is closed ends the process's work; the record is found again as it was stored last.
+    let _closed = carrier.run().await;
+}
+
+struct Carrier<'a> {
+    lane: &'a Lane,
+    claimed: Claimed,
+    probe: bool,
+}
+
+impl Carrier<'_> {
+    async fn run(&mut self) -> Result<(), StoreError> {
+        loop {
+            let change = match self.judge().next(&self.claimed) {
+                Next::Evaluate => match self.evaluate().await? {
+                    Some(change) => Some(change),
+                    None => self.send().await,
+                },
+                Next::Send => self.send().await,
+                Next::LookUp => self.look_up().await?,
+                Next::Wait(until) => Some(self.judge().waits(&self.claimed, until)),
+                Next::Hold => Some(self.judge().held(&self.claimed)),
+                Next::GiveUp => Some(self.judge().given_up(&self.claimed)),
+            };
+            if let Some(change) = change {
+                return self.store(change).await;
+            }
+        }
+    }
+
+    fn judge(&self) -> Judge<'_> {
+        Judge { terms: &self.lane.terms, now: self.lane.now(), chance: rand::random() }
+    }
+
+    /// Compares and maps. None when there is an intent to send now.
+    async fn evaluate(&mut self) -> Result<Option<Change>, StoreError> {
+        if let Some(change) = self.judge().compared(&self.claimed) {
+            return Ok(Some(change));
+        }
+        let lane = self.lane;
+        let body = lane.store_trouble.looked(evaluate(lane, &self.claimed).await)?;
+        lane.facts.mapped(body.as_ref().err().map(ToString::to_string));
+        match self.judge().mapped(&self.claimed, body) {
+            Mapped::Done(change) => Ok(Some(change)),
+            Mapped::Write(body, body_hash) => {
+                let intent = NewIntent {
+                    record: self.claimed.id,
+                    scope: self.claimed.scope,
+                    flow: lane.flow.name.clone(),
+                    key: self.claimed.key.clone(),
+                    operation: lane.flow.operation.clone(),
+                    body,
+                    body_hash,
+                    now: lane.now(),
+                };
+                self.claimed.intent = Some(lane.store_trouble.changed(lane.store.open_intent(intent).await)?);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Sends the open intent. None when there is nothing left to send.
+    async fn send(&mut self) -> Option<Change> {
+        let lane = self.lane;
+        let open = self.claimed.intent.as_ref()?;
+        if let Some(change) = self.held_back() {
+            return Some(change);
+        }
+        let key = open.operation.outcome.idempotency.as_ref().map(|_| open.intent.idempotency_key.as_str());
+        let written = lane.destination.write(&open.operation, &open.body, key).await;
+        let weather = match &written {
+            Written::Applied { .. } | Written::Refused { .. } => {
+                lane.destination_gate.well();
+                self.probe = false;
+                Weather::default()
+            }
+            Written::NotSent { failure } | Written::Unknown { failure } => {
+                let failure: &CallFailure = failure;
+                lane.metrics.call_failed(&lane.flow.name, failure.kind);
+                tracing::debug!(flow = lane.flow.name, kind = failure.kind.as_str(), detail = failure.detail, "a write failed");
+                self.unwell(failure).await
+            }
+        };
+        let open = self.claimed.intent.as_ref()?;
+        Some(self.judge().sent(&self.claimed, open, &written, weather))
+    }
+
+    /// Between claim and call the circuit may have opened; the record is then let wait where it is.
+    fn held_back(&self) -> Option<Change> {
+        if self.probe || !self.lane.destination_gate.is_open() {
+            return None;
+        }
+        let now = self.lane.now();
+        let until = match self.lane.destination_gate.admit(now) {
+            Admission::Pass => return None,
+            Admission::Probe => {
+                // Probes are let through by whoever hands records out, so that each is another key.
+                self.lane.destination_gate.undecided(now);
+                now
+            }
+            Admission::Wait(_) => now,
+        };
+        Some(self.judge().waits(&self.claimed, until))
+    }
+
+    /// Counts a failed send, unless it is the record's own fault.
+    async fn unwell(&mut self, failure: &CallFailure) -> Weather {
+        let gate = &self.lane.destination_gate;
+        let before = gate.tally();
+        if would_blame(&self.claimed, failure, before) {
+            return Weather { before, after: before, open: gate.is_open() };
+        }
+        self.system_unwell(failure).await
+    }
+
+    /// Counts a failure of the system. When that opens the circuit, records that wait for the system's sake become due: from then on the
+    /// circuit decides.
+    async fn system_unwell(&mut self, failure: &CallFailure) -> Weather {
+        let lane = self.lane;
+        self.probe = false;
+        let (weather, opened) = lane.destination_gate.unwell(failure, lane.now());
+        if opened {
+            tracing::warn!(
+                flow = lane.flow.name,
+                operation = lane.flow.operation.name,
+                kind = failure.kind.as_str(),
+                detail = failure.detail,
+                "the destination is not well: records wait in order"
+            );
+            let hastened = lane.store.hasten(lane.scope, lane.now()).await;
+            // Without it those records wait for their own time instead of the circuit's.
+            let _later = lane.store_trouble.changed(hastened);
+        }
+        weather
+    }
+
+    /// Looks the open intent up. None when it was not applied and is closed.
+    async fn look_up(&mut self) -> Result<Option<Change>, StoreError> {
+        let lane = self.lane;
+        let Some((open, lookup)) = self.wanted() else { return Ok(Some(self.judge().held(&self.claimed))) };
+        if let Some(change) = self.held_back() {
+            return Ok(Some(change));
+        }
+        let found: LookedUp = match lane.destination.look_up(&open.operation, &lookup, &open.body).await {
+            Ok(found) => found,
+            Err(failure) => {
+                lane.metrics.call_failed(&lane.flow.name, failure.kind);
+                self.system_unwell(&failure).await;
+                return Ok(Some(self.judge().not_looked_up(&self.claimed, &failure)));
+            }
+        };
+        lane.metrics.resolved(&lane.flow.name);
+        match self.judge().looked_up(&self.claimed, &open, &found) {
+            Resolved::Done(change) => Ok(Some(change)),
+            Resolved::NotApplied => {
+                lane.store_trouble.changed(lane.store.close_intent(open.intent.sequence).await)?;
+                self.claimed.intent = None;
+                Ok(None)
+            }
+        }
+    }
+
+    fn wanted(&self) -> Option<(OpenIntent, LookUp)> {
+        let open = self.claimed.intent.clone()?;
+        let lookup = open.operation.outcome.lookup.clone()?;
+        Some((open, lookup))
+    }
+
+    /// Stores what became of the record, however long that takes: what a vendor has confirmed must not be forgotten while the process lives.
+    async fn store(&self, change: Change) -> Result<(), StoreError> {
+        let (lane, store) = (self.lane, &self.lane.store);
+        let flow = &lane.flow.name;
+        match change {
+            Change::Settle(settlement) => {
+                lane.store_trouble.insist(|| store.settle(settlement.clone())).await?;
+                lane.metrics.handled(flow, outcome(&settlement.how));
+            }
+            Change::Postpone(postponement) => {
+                lane.store_trouble.insist(|| store.postpone(postponement.clone())).await?;
+                say_retry(flow, &postponement);
+            }
+            Change::Bury(burial) => {
+                lane.store_trouble.insist(|| store.bury(burial.clone())).await?;
+                tracing::warn!(
+                    flow,
+                    cause = burial.failures.cause,
+                    status = burial.failures.status,
+                    attempts = burial.failures.attempts,
+                    "a record went to the dead letters"
+                );
+                lane.metrics.handled(flow, Outcome::Buried);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Carrier<'_> {
+    fn drop(&mut self) {
+        // Also when the task is given up in the middle: a probe nobody answers for would keep the circuit waiting for ever.
+        if self.probe {
+            self.lane.destination_gate.undecided(self.lane.now());
+        }
+    }
+}
+
+/// Says that a record failed by its own fault and is tried again; that it waits for the system's sake is said when the circuit opens.
+fn say_retry(flow: &str, postponement: &Postponement) {
+    let failures = &postponement.failures;
+    if !postponement.by_system && failures.attempts > 0 {
+        tracing::warn!(
+            flow,
+            cause = failures.cause,
+            status = failures.status,
+            attempts = failures.attempts,
+            again_at = %postponement.due,
+            "a record failed and is tried again"
+        );
+    }
+}
+
+fn outcome(how: &Settled) -> Outcome {
+    match how {
+        Settled::Delivered { .. } => Outcome::Delivered,
+        Settled::Unchanged { .. } => Outcome::Unchanged,
+        Settled::LeftOut => Outcome::LeftOut,
+        Settled::Superseded => Outcome::Superseded,
+    }
+}

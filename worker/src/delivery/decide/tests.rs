@@ -1,0 +1,282 @@
+//! Each decision by itself, on claimed records made by hand.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crosstie_connect::{FailureKind, RecordFault};
+use crosstie_engine::{
+    delivery::{Intent, LedgerEntry, Seen},
+    plan::{Idempotency, LookUp, Method, Operation},
+    retry::Tally,
+    template::Template,
+    version::Version,
+};
+use serde_json::json;
+
+use super::*;
+use crate::store::{ClaimGuard, ScopeId};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn terms() -> Terms {
+    let retry = RetryPolicy { retries: 3, initial_seconds: 120, factor: 2, max_seconds: 3600 };
+    Terms { retry, on_unknown: OnUnknownOutcome::Hold, longest_flight: Duration::from_secs(30), plan_hash: "plan".into() }
+}
+
+fn judge(terms: &Terms, second: i64) -> Judge<'_> {
+    Judge { terms, now: at(second), chance: 0.0 }
+}
+
+fn outcome(key: bool, look_up: bool) -> Outcome {
+    let idempotency = key.then(|| Idempotency { header: "Idempotency-Key".into(), window_seconds: 600 });
+    let lookup = look_up.then(|| LookUp {
+        path: Template::parse("/x/{body.id}").unwrap(),
+        query: BTreeMap::new(),
+        key: "/id".into(),
+        key_field: "id".into(),
+        settle_seconds: 5,
+    });
+    Outcome { idempotency, lookup }
+}
+
+fn open(outcome: Outcome, in_doubt_since: Option<Timestamp>) -> OpenIntent {
+    let operation = Operation {
+        name: "upsert".into(),
+        method: Method::Put,
+        path: Template::parse("/x").unwrap(),
+        query: BTreeMap::new(),
+        headers: BTreeMap::new(),
+        identifier: Some(Identifier::Pointer("/number".into())),
+        outcome,
+    };
+    let intent = Intent { sequence: 1, idempotency_key: "k".into(), stored_at: at(0), in_doubt_since };
+    OpenIntent { intent, operation, body: json!({"id": "a"}), body_hash: "h".into(), refused: false }
+}
+
+fn claimed(intent: Option<OpenIntent>) -> Claimed {
+    let record = json!({"id": "a", "v": 5});
+    Claimed {
+        id: 1,
+        scope: ScopeId(1),
+        key: "a".into(),
+        seen: Seen::of(Version::Counter(5), &record),
+        record,
+        failures: Failures::default(),
+        ledger: None,
+        intent,
+        guard: ClaimGuard::claim(&Arc::default(), 1).unwrap(),
+    }
+}
+
+fn failed(mut claimed: Claimed, attempts: u32, unjudged: u32, tally: Option<Tally>) -> Claimed {
+    claimed.failures = Failures { attempts, unjudged, tally, ..Failures::default() };
+    claimed
+}
+
+fn failure(kind: FailureKind) -> CallFailure {
+    let failure = CallFailure::new(kind, "the system failed");
+    if kind == FailureKind::ServerError { failure.answered(503, Some("r-1".into())) } else { failure }
+}
+
+fn refusal() -> Written {
+    let fault = RecordFault {
+        status: Some(422),
+        request_id: Some("r-2".into()),
+        detail: "refused".into(),
+        excerpt: "no such item".into(),
+        code: None,
+    };
+    Written::Refused { fault }
+}
+
+/// Others passed between the last attempt and now.
+const OTHERS_PASSED: Weather =
+    Weather { before: Tally { well: 50, unwell: 1 }, after: Tally { well: 50, unwell: 2 }, open: false };
+
+fn postponement(change: Change) -> Postponement {
+    match change {
+        Change::Postpone(postponement) => postponement,
+        Change::Settle(_) | Change::Bury(_) => panic!("{change:?}"),
+    }
+}
+
+#[test]
+fn a_record_is_not_sent_before_its_retry_is_due_but_looked_up_as_soon_as_that_is_believed() {
+    let terms = terms();
+    let mut waiting = claimed(None);
+    waiting.failures.retry_at = Some(at(100));
+    assert_eq!(judge(&terms, 99).next(&waiting), Next::Wait(at(100)));
+    assert_eq!(judge(&terms, 100).next(&waiting), Next::Evaluate);
+    waiting.intent = Some(open(outcome(false, true), Some(at(10))));
+    assert_eq!(judge(&terms, 14).next(&waiting), Next::Wait(at(15)));
+    assert_eq!(judge(&terms, 15).next(&waiting), Next::LookUp);
+    waiting.intent = Some(open(outcome(true, true), Some(at(10))));
+    assert_eq!(judge(&terms, 15).next(&waiting), Next::Wait(at(100)), "a resend is a send");
+}
+
+#[test]
+fn an_intent_in_doubt_whose_resend_was_refused_is_never_sent_again() {
+    let terms = terms();
+    let refused = |outcome| claimed(Some(OpenIntent { refused: true, ..open(outcome, Some(at(10))) }));
+    assert_eq!(judge(&terms, 20).next(&refused(outcome(true, true))), Next::LookUp);
+    assert_eq!(judge(&terms, 20).next(&refused(outcome(true, false))), Next::Hold);
+    let resend = Terms { on_unknown: OnUnknownOutcome::Resend, ..terms };
+    assert_eq!(judge(&resend, 20).next(&refused(outcome(false, false))), Next::GiveUp);
+}
+
+#[test]
+fn a_refusal_closes_an_intent_that_was_not_in_doubt_and_leaves_one_that_was() {
+    let terms = terms();
+    let sure = open(outcome(false, true), None);
+    let change = judge(&terms, 1).sent(&claimed(Some(sure.clone())), &sure, &refusal(), Weather::default());
+    let postponed = postponement(change);
+    assert_eq!((postponed.intent, postponed.due, postponed.failures.attempts), (IntentChange::Close, at(121), 1));
+    assert_eq!(postponed.failures.excerpt.as_deref(), Some("no such item"));
+    let doubtful = open(outcome(false, true), Some(at(0)));
+    let change = judge(&terms, 1).sent(&claimed(Some(doubtful.clone())), &doubtful, &refusal(), Weather::default());
+    let postponed = postponement(change);
+    assert_eq!((postponed.intent, postponed.due), (IntentChange::Refused, at(1)), "the look-up does not wait for the retry");
+    assert_eq!(postponed.failures.retry_at, Some(at(121)));
+}
+
+#[test]
+fn a_record_is_buried_after_its_last_retry() {
+    let terms = terms();
+    let open = open(outcome(false, false), None);
+    let third = failed(claimed(Some(open.clone())), 2, 0, None);
+    assert!(matches!(judge(&terms, 1).sent(&third, &open, &refusal(), Weather::default()), Change::Postpone(_)));
+    let fourth = failed(claimed(Some(open.clone())), 3, 0, None);
+    let Change::Bury(burial) = judge(&terms, 1).sent(&fourth, &open, &refusal(), Weather::default()) else { panic!("not buried") };
+    assert_eq!((burial.failures.attempts, burial.failures.status, burial.plan_hash.as_str()), (4, Some(422), "plan"));
+}
+
+#[test]
+fn a_poisoned_record_is_sent_as_often_as_a_refused_one() {
+    let terms = terms();
+    let open = open(outcome(false, false), None);
+    let mut claimed = claimed(Some(open.clone()));
+    let mut waits = Vec::new();
+    let written = || Written::NotSent { failure: failure(FailureKind::ServerError) };
+    let buried = loop {
+        let now = waits.iter().sum::<i64>();
+        match judge(&terms, now).sent(&claimed, &open, &written(), OTHERS_PASSED) {
+            Change::Postpone(postponed) => {
+                waits.push(postponed.due.duration_since(at(now)).as_secs());
+                claimed.failures = Failures { tally: Some(Tally::default()), ..postponed.failures };
+            }
+            Change::Bury(burial) => break burial,
+            Change::Settle(_) => panic!("settled"),
+        }
+    };
+    assert_eq!(waits, [120, 240, 480], "three retries, with growing waits");
+    assert_eq!(buried.failures.attempts, 4);
+}
+
+#[test]
+fn an_outage_counts_no_attempt_and_leaves_the_waiting_to_the_circuit() {
+    let terms = terms();
+    let open = open(outcome(false, false), None);
+    let claimed = failed(claimed(Some(open.clone())), 0, 7, Some(Tally { well: 50, unwell: 1 }));
+    let outage = Weather { before: Tally { well: 50, unwell: 9 }, after: Tally { well: 50, unwell: 10 }, open: true };
+    let written = Written::NotSent { failure: failure(FailureKind::ServerError) };
+    let postponed = postponement(judge(&terms, 1).sent(&claimed, &open, &written, outage));
+    assert_eq!((postponed.due, postponed.failures.attempts, postponed.failures.unjudged), (at(1), 0, 8));
+    assert_eq!((postponed.by_system, postponed.intent), (false, IntentChange::Keep));
+    let first = Weather { open: false, ..outage };
+    let postponed = postponement(judge(&terms, 1).sent(&claimed, &open, &written, first));
+    assert_eq!((postponed.due, postponed.by_system), (at(121), true), "until an outage is recognised it waits by the policy");
+}
+
+#[test]
+fn a_vendors_wait_is_never_cut_short() {
+    let terms = terms();
+    let open = open(outcome(false, false), None);
+    let limited = CallFailure::new(FailureKind::RateLimited, "slow").answered(429, None).after(Some(Duration::from_secs(500)));
+    let blamed = failed(claimed(Some(open.clone())), 1, 1, Some(Tally::default()));
+    let postponed = postponement(judge(&terms, 0).sent(&blamed, &open, &Written::NotSent { failure: limited }, OTHERS_PASSED));
+    assert_eq!((postponed.due, postponed.failures.attempts), (at(500), 2));
+}
+
+#[test]
+fn a_write_of_unknown_outcome_is_in_doubt_from_the_moment_it_was_given_up() {
+    let terms = terms();
+    let open = open(outcome(false, true), None);
+    let written = Written::Unknown { failure: failure(FailureKind::TimedOut) };
+    let postponed = postponement(judge(&terms, 40).sent(&claimed(Some(open.clone())), &open, &written, OTHERS_PASSED));
+    assert_eq!((postponed.intent, postponed.due), (IntentChange::Doubt(at(40)), at(45)));
+    assert_eq!(postponed.failures.attempts, 0, "no answer is never the record's fault");
+}
+
+#[test]
+fn a_poisoned_record_in_doubt_is_looked_up_before_it_is_buried() {
+    let terms = terms();
+    let open = open(outcome(true, true), None);
+    let last = failed(claimed(Some(open.clone())), 3, 0, Some(Tally::default()));
+    let written = Written::Unknown { failure: failure(FailureKind::ServerError) };
+    let postponed = postponement(judge(&terms, 1).sent(&last, &open, &written, OTHERS_PASSED));
+    assert_eq!((postponed.intent, postponed.failures.attempts, postponed.due), (IntentChange::Doubt(at(1)), 4, at(6)));
+    let mut doubtful = open;
+    doubtful.intent.in_doubt_since = Some(at(1));
+    let mut again = failed(claimed(Some(doubtful.clone())), 4, 0, None);
+    assert_eq!(judge(&terms, 6).next(&again), Next::LookUp, "not sent again, although its key is still remembered");
+    assert!(matches!(judge(&terms, 6).looked_up(&again, &doubtful, &LookedUp::Absent), Resolved::NotApplied));
+    again.intent = None;
+    assert_eq!(judge(&terms, 6).next(&again), Next::GiveUp);
+}
+
+#[test]
+fn a_look_up_that_finds_our_record_settles_it_and_another_ones_is_never_written_over() {
+    let terms = terms();
+    let open = open(outcome(false, true), Some(at(0)));
+    let claimed = claimed(Some(open.clone()));
+    let ours = LookedUp::Present { body: json!({"id": "a", "number": 17}) };
+    let Resolved::Done(Change::Settle(settled)) = judge(&terms, 9).looked_up(&claimed, &open, &ours) else { panic!("not settled") };
+    assert_eq!(settled.how, Settled::Delivered { body_hash: "h".into(), identifier: Some("17".into()) });
+    let stale = LookedUp::Present { body: json!({"id": "b"}) };
+    assert!(matches!(judge(&terms, 9).looked_up(&claimed, &open, &stale), Resolved::NotApplied));
+    for unclear in [LookedUp::Several, LookedUp::Stranger { found: Some("x".into()) }] {
+        let Resolved::Done(change) = judge(&terms, 9).looked_up(&claimed, &open, &unclear) else { panic!("sent again") };
+        let postponed = postponement(change);
+        assert_eq!((postponed.intent, postponed.failures.attempts), (IntentChange::Keep, 1));
+    }
+}
+
+#[test]
+fn what_is_older_is_dropped_and_what_cannot_be_compared_is_a_fault() {
+    let terms = terms();
+    let entry = |version| LedgerEntry { version, source_hash: "s".into(), body_hash: None };
+    let mut claimed = claimed(None);
+    assert!(judge(&terms, 1).compared(&claimed).is_none());
+    claimed.ledger = Some(entry(Version::Counter(6)));
+    let Some(Change::Settle(settled)) = judge(&terms, 1).compared(&claimed) else { panic!("not settled") };
+    assert_eq!(settled.how, Settled::Superseded);
+    claimed.ledger = Some(entry(Version::Time(at(0))));
+    assert!(matches!(judge(&terms, 1).compared(&claimed), Some(Change::Postpone(_))));
+}
+
+#[test]
+fn a_body_that_is_there_already_is_not_written_and_one_that_was_left_out_is() {
+    let terms = terms();
+    let body = json!({"id": "a"});
+    let mut claimed = claimed(None);
+    let entry = |body_hash| LedgerEntry { version: Version::Counter(1), source_hash: "s".into(), body_hash };
+    claimed.ledger = Some(entry(Some(canonical::hash(&body))));
+    let Mapped::Done(Change::Settle(settled)) = judge(&terms, 1).mapped(&claimed, Ok(Some(body.clone()))) else { panic!("written") };
+    assert_eq!(settled.how, Settled::Unchanged { body_hash: canonical::hash(&body) });
+    claimed.ledger = Some(entry(None));
+    assert!(matches!(judge(&terms, 1).mapped(&claimed, Ok(Some(body))), Mapped::Write(..)));
+    let Mapped::Done(Change::Settle(settled)) = judge(&terms, 1).mapped(&claimed, Ok(None)) else { panic!("not settled") };
+    assert_eq!(settled.how, Settled::LeftOut);
+}
+
+#[test]
+fn request_ids_are_bounded_and_the_newest_are_kept() {
+    let terms = terms();
+    let open = open(outcome(false, false), None);
+    let mut claimed = claimed(Some(open.clone()));
+    claimed.failures.request_ids = (0..Failures::MOST_REQUEST_IDS).map(|number| number.to_string()).collect();
+    let postponed = postponement(judge(&terms, 1).sent(&claimed, &open, &refusal(), Weather::default()));
+    assert_eq!(postponed.failures.request_ids.len(), Failures::MOST_REQUEST_IDS);
+    assert_eq!(postponed.failures.request_ids.last().map(String::as_str), Some("r-2"));
+}

@@ -1,0 +1,139 @@
+//! Handing records out: one loop a flow, which claims some records ahead and carries each as soon as a slot is free and the circuit lets it
+//! pass; while the circuit only lets a probe pass, one at a time.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use crosstie_engine::circuit::Admission;
+use jiff::Timestamp;
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::carry::carry;
+use crate::{
+    lane::Lane,
+    slots::Slot,
+    store::Claimed,
+    trouble,
+    waiting::{capped, until},
+};
+
+/// Most records claimed ahead by one flow; bounds what is in memory.
+const MOST_AHEAD: usize = 16;
+
+/// Delivers a flow's records until it is told to stop, then lets those under way finish.
+pub async fn run(lane: Arc<Lane>, stop: CancellationToken) {
+    let mut desk = Desk { lane, ahead: VecDeque::new(), under_way: JoinSet::new() };
+    while !stop.is_cancelled() {
+        let lane = Arc::clone(&desk.lane);
+        let slot = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            slot = lane.slots.take() => slot,
+        };
+        let pause = desk.hand_out(slot).await;
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            Some(ended) = desk.under_way.join_next() => note(&lane, &ended),
+            () = wait(&lane, pause) => {}
+        }
+    }
+    // Claims of records that were not begun end here.
+    desk.ahead.clear();
+    while let Some(ended) = desk.under_way.join_next().await {
+        note(&desk.lane, &ended);
+    }
+}
+
+struct Desk {
+    lane: Arc<Lane>,
+    /// Claimed and not begun.
+    ahead: VecDeque<Claimed>,
+    under_way: JoinSet<()>,
+}
+
+/// Why nothing more is handed out at the moment.
+enum Pause {
+    /// Nothing is; go on.
+    No,
+    /// The circuit is open: until a time, or until the probe under way says something.
+    Circuit(Option<Timestamp>),
+    /// Nothing is due before a time, or before something new comes.
+    Idle(Option<Timestamp>),
+    /// The store failed.
+    Store,
+}
+
+impl Desk {
+    /// Begins one record, if one may be begun.
+    async fn hand_out(&mut self, slot: Slot) -> Pause {
+        let now = self.lane.now();
+        let (probe, most) = match self.lane.destination_gate.admit(now) {
+            Admission::Pass => (false, MOST_AHEAD),
+            Admission::Probe => (true, 1),
+            Admission::Wait(time) => return Pause::Circuit(time),
+        };
+        let pause = self.claim_ahead(most, now).await;
+        let Some(record) = self.ahead.pop_front() else {
+            if probe {
+                self.lane.destination_gate.undecided(now);
+            }
+            return pause;
+        };
+        let lane = Arc::clone(&self.lane);
+        self.under_way.spawn(async move {
+            carry(&lane, record, probe).await;
+            drop(slot);
+        });
+        Pause::No
+    }
+
+    /// Claims records when none is left. Says what to wait for when there are none.
+    async fn claim_ahead(&mut self, most: usize, now: Timestamp) -> Pause {
+        if !self.ahead.is_empty() {
+            return Pause::No;
+        }
+        match self.lane.store_trouble.looked(self.lane.store.claim(self.lane.scope, most, now).await) {
+            Err(_) => Pause::Store,
+            Ok(claim) => {
+                self.ahead.extend(claim.records);
+                Pause::Idle(claim.next_due)
+            }
+        }
+    }
+}
+
+async fn wait(lane: &Lane, pause: Pause) {
+    match pause {
+        Pause::No => {}
+        Pause::Circuit(time) => {
+            let changed = lane.destination_gate.changed();
+            // The cap stands in for a change that came between asking and listening.
+            let longest = time.map_or(Duration::from_millis(250), |time| until(time, lane.now()));
+            tokio::select! {
+                () = sleep(capped(longest)) => {}
+                () = changed => {}
+            }
+        }
+        Pause::Idle(due) => {
+            let longest = due.map_or(Duration::MAX, |due| until(due, lane.now()));
+            tokio::select! {
+                () = sleep(capped(longest)) => {}
+                () = lane.wake.notified() => {}
+            }
+        }
+        Pause::Store => sleep(trouble::PAUSE).await,
+    }
+}
+
+fn note(lane: &Lane, ended: &Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        // The record is still in the queue, and its intent, if there is one, is resolved when it is handed out again.
+        tracing::error!(flow = lane.flow.name, "carrying a record broke off inside Crosstie; it is tried again");
+    }
+}

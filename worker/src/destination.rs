@@ -1,0 +1,36 @@
+//! The destination as delivery sees it: writes and look-ups. In production it is a vendor's client; the protocol's tests put one in its place
+//! that fails in every way there is.
+
+use crosstie_connect::{CallFailure, LookedUp, VendorClient, Written};
+use crosstie_engine::plan::{LookUp, Operation};
+use futures::future::BoxFuture;
+use serde_json::Value;
+
+/// Where records are written.
+pub trait Destination: Send + Sync {
+    /// Writes a record.
+    fn write<'a>(&'a self, operation: &'a Operation, body: &'a Value, idempotency_key: Option<&'a str>) -> BoxFuture<'a, Written>;
+
+    /// Looks up whether a record is there.
+    fn look_up<'a>(
+        &'a self,
+        operation: &'a Operation,
+        lookup: &'a LookUp,
+        body: &'a Value,
+    ) -> BoxFuture<'a, Result<LookedUp, CallFailure>>;
+}
+
+impl Destination for VendorClient {
+    fn write<'a>(&'a self, operation: &'a Operation, body: &'a Value, idempotency_key: Option<&'a str>) -> BoxFuture<'a, Written> {
+        Box::pin(self.write(operation, body, idempotency_key))
+    }
+
+    fn look_up<'a>(
+        &'a self,
+        operation: &'a Operation,
+        lookup: &'a LookUp,
+        body: &'a Value,
+    ) -> BoxFuture<'a, Result<LookedUp, CallFailure>> {
+        Box::pin(self.look_up(operation, lookup, body))
+    }
+}

@@ -1,0 +1,212 @@
+//! Intake: reads a flow's stream window by window and page by page, and puts what is new into the store together with how far it came. How
+//! windows move is the engine's; what a page's records are is in `records` (pure).
+
+mod records;
+
+use std::{sync::Arc, time::Duration};
+
+use crosstie_connect::{CallFailure, FailureKind, Page};
+use crosstie_engine::{
+    circuit::Admission,
+    schedule,
+    window::{PageSeen, PollState, Turn},
+};
+use jiff::Timestamp;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use self::records::incoming;
+use crate::{
+    lane::Lane,
+    store::{Incoming, Opened, StoreError, TakenPage},
+    trouble,
+    waiting::{capped, until},
+};
+
+/// Records waiting in a flow's queue beyond which nothing more is read.
+const MOST_WAITING: u64 = 20_000;
+/// How often a full queue is looked at.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Longest wait before a window is begun again whose pages keep being forgotten by the vendor.
+const LONGEST_RESTART: Duration = Duration::from_secs(60);
+
+/// Reads a flow's stream at its times until it is told to stop. A page under way is given up; the next start reads it again.
+pub async fn run(lane: Arc<Lane>, opened: Opened, stop: CancellationToken) {
+    let mut reader = Reader { lane: &lane, poll: opened.poll, last_run: opened.last_run, depth: 0, restarts: 0 };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = reader.run() => {}
+    }
+}
+
+struct Reader<'a> {
+    lane: &'a Lane,
+    poll: PollState,
+    last_run: Option<Timestamp>,
+    depth: u64,
+    /// How often the vendor forgot a page of the open window.
+    restarts: u32,
+}
+
+/// What reading a page came to nothing for.
+enum Obstacle {
+    Call(CallFailure),
+    Store,
+}
+
+impl From<CallFailure> for Obstacle {
+    fn from(failure: CallFailure) -> Self {
+        Self::Call(failure)
+    }
+}
+
+impl From<StoreError> for Obstacle {
+    fn from(_: StoreError) -> Self {
+        // Noted where it happened.
+        Self::Store
+    }
+}
+
+impl Reader<'_> {
+    async fn run(&mut self) {
+        loop {
+            // A window that a stop left open is read on at once.
+            let mut run = self.last_run.filter(|_| self.poll.open.is_some());
+            while run.is_none() {
+                run = self.wait_for_trigger().await;
+            }
+            let run = run.unwrap_or_else(|| self.lane.now());
+            self.last_run = Some(run);
+            self.lane.metrics.polled(&self.lane.flow.name);
+            while !self.advance(run).await {}
+        }
+    }
+
+    /// Waits for the flow's next time; gives it when it is there, and nothing when the clock has to be looked at again.
+    async fn wait_for_trigger(&self) -> Option<Timestamp> {
+        let now = self.lane.now();
+        let next = schedule::next(&self.lane.flow.triggers, self.last_run, now);
+        self.lane.facts.set_next_run(next);
+        if next <= now {
+            return Some(now);
+        }
+        sleep(capped(until(next, now))).await;
+        None
+    }
+
+    /// Reads one page, or waits out what is in the way. Says whether the window is read to its end.
+    async fn advance(&mut self, run: Timestamp) -> bool {
+        self.wait_for_room().await;
+        let gate = &self.lane.source_gate;
+        match gate.admit(self.lane.now()) {
+            Admission::Pass | Admission::Probe => {}
+            Admission::Wait(time) => {
+                let changed = gate.changed();
+                let longest = time.map_or(LOOK_AGAIN, |time| until(time, self.lane.now()));
+                tokio::select! {
+                    () = sleep(capped(longest)) => {}
+                    () = changed => {}
+                }
+                return false;
+            }
+        }
+        match self.read(run).await {
+            Ok(finished) => finished,
+            Err(Obstacle::Store) => {
+                gate.undecided(self.lane.now());
+                sleep(trouble::PAUSE).await;
+                false
+            }
+            Err(Obstacle::Call(failure)) if failure.kind == FailureKind::PageExpired => {
+                self.restart(&failure).await;
+                false
+            }
+            Err(Obstacle::Call(failure)) => {
+                self.failed(&failure).await;
+                false
+            }
+        }
+    }
+
+    async fn wait_for_room(&mut self) {
+        while self.depth > MOST_WAITING {
+            sleep(LOOK_AGAIN).await;
+            let depth = self.lane.store.queue_depth(self.lane.scope).await;
+            self.depth = self.lane.store_trouble.looked(depth).unwrap_or(self.depth);
+        }
+    }
+
+    /// Reads a page and takes it. Says whether the window is read to its end.
+    async fn read(&mut self, run: Timestamp) -> Result<bool, Obstacle> {
+        let (lane, stream) = (self.lane, &self.lane.flow.stream);
+        let poll = if self.poll.open.is_some() {
+            self.poll.clone()
+        } else {
+            let source_now = lane.source.source_time(stream).await?;
+            self.poll.opened(stream, lane.flow.start_from, source_now)
+        };
+        let Some(window) = &poll.open else {
+            lane.source_gate.well();
+            return Ok(self.take(Vec::new(), poll, run).await?);
+        };
+        let bounds = stream.cursor.as_ref().map(|_| &window.bounds);
+        let Page { records, next, .. } = lane.source.read_page(stream, bounds, &window.next).await?;
+        lane.source_gate.well();
+        lane.metrics.read(&lane.flow.name, records.len() as u64);
+        let (keys, incoming): (Vec<String>, Vec<Incoming>) =
+            records.into_iter().map(|record| incoming(&record, stream)).unzip();
+        match poll.turned(stream, &PageSeen { keys: &keys, next }) {
+            Turn::Take(poll) => Ok(self.take(incoming, poll, run).await?),
+            Turn::StepBack(poll) => {
+                tracing::info!(flow = lane.flow.name, "records moved between pages: reading goes on from an earlier page");
+                self.poll = poll;
+                Ok(false)
+            }
+        }
+    }
+
+    async fn take(&mut self, records: Vec<Incoming>, poll: PollState, run: Timestamp) -> Result<bool, StoreError> {
+        let (lane, now) = (self.lane, self.lane.now());
+        let finished = poll.open.is_none();
+        let synced = finished.then_some(now);
+        let page = TakenPage { scope: lane.scope, records, poll: poll.clone(), run, synced, now };
+        let taken = lane.store_trouble.changed(lane.store.take_page(page).await)?;
+        self.poll = poll;
+        self.depth = taken.depth;
+        if finished {
+            self.restarts = 0;
+        }
+        if taken.kept > 0 {
+            lane.wake.notify_one();
+        }
+        if taken.buried > 0 {
+            tracing::warn!(flow = lane.flow.name, records = taken.buried, "records without key or version went to the dead letters");
+        }
+        lane.metrics.taken(&lane.flow.name, taken);
+        Ok(finished)
+    }
+
+    async fn failed(&self, failure: &CallFailure) {
+        let lane = self.lane;
+        lane.metrics.call_failed(&lane.flow.name, failure.kind);
+        let (weather, opened) = lane.source_gate.unwell(failure, lane.now());
+        if opened {
+            let (kind, detail) = (failure.kind.as_str(), &failure.detail);
+            tracing::warn!(flow = lane.flow.name, kind, detail, "the source cannot be read: it is tried again");
+        }
+        if !weather.open {
+            sleep(trouble::PAUSE).await;
+        }
+    }
+
+    /// The vendor forgot the page: the window starts again, after a wait that grows with each time.
+    async fn restart(&mut self, failure: &CallFailure) {
+        let lane = self.lane;
+        tracing::info!(flow = lane.flow.name, detail = failure.detail, "the window starts again from its first page");
+        lane.source_gate.undecided(lane.now());
+        let wait = Duration::from_secs(2_u64.saturating_pow(self.restarts)) / 2;
+        self.restarts = self.restarts.saturating_add(1);
+        self.poll = self.poll.restarted();
+        sleep(wait.min(LONGEST_RESTART)).await;
+    }
+}

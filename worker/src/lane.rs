@@ -1,0 +1,136 @@
+//! A lane: everything one flow needs while it runs under one plan. Made when a plan is taken on, dropped with it; the state itself is in the
+//! store.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crosstie_connect::{Clock, VendorClient};
+use crosstie_engine::{mapping::Mapping, plan::Flow};
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use crate::{
+    delivery::Terms,
+    destination::Destination,
+    gate::Gate,
+    metrics::Metrics,
+    slots::Slots,
+    store::{ScopeId, SharedStore},
+    trouble::StoreTrouble,
+};
+
+/// How many of the last mappings are remembered.
+const MAPPINGS_REMEMBERED: usize = 20;
+/// From how many on they say something.
+const FEWEST_MAPPINGS: usize = 3;
+
+/// One flow while it runs.
+pub struct Lane {
+    /// The flow, as the plan has it.
+    pub flow: Flow,
+    /// Name of the source's Connector.
+    pub source_name: String,
+    /// Name of the destination's Connector.
+    pub destination_name: String,
+    /// Where its state belongs.
+    pub scope: ScopeId,
+    /// Scopes of all flows by name, for cross-references.
+    pub scopes: Arc<BTreeMap<String, ScopeId>>,
+    /// Its mapping.
+    pub mapping: Arc<Mapping>,
+    /// What the plan says about failures.
+    pub terms: Terms,
+    /// The store.
+    pub store: SharedStore,
+    /// Reads from it.
+    pub source: VendorClient,
+    /// Writes to it.
+    pub destination: Arc<dyn Destination>,
+    /// Before its reading.
+    pub source_gate: Arc<Gate>,
+    /// Before its operation; shared with other flows of the same operation.
+    pub destination_gate: Arc<Gate>,
+    /// How many records may be on their way; shared with the other flows.
+    pub slots: Arc<Slots>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// What is wrong with the store.
+    pub store_trouble: Arc<StoreTrouble>,
+    /// Wakes delivery when there is something new.
+    pub wake: Notify,
+    /// What can be asked about it from outside.
+    pub facts: LaneFacts,
+}
+
+/// What a lane knows about itself, for reports.
+#[derive(Debug, Default)]
+pub struct LaneFacts {
+    next_run: Mutex<Option<Timestamp>>,
+    mappings: Mutex<VecDeque<Option<String>>>,
+}
+
+impl Lane {
+    /// The present.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+impl LaneFacts {
+    /// When the flow is read next.
+    pub fn next_run(&self) -> Option<Timestamp> {
+        *self.next_run.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets when the flow is read next.
+    pub fn set_next_run(&self, time: Timestamp) {
+        *self.next_run.lock().unwrap_or_else(PoisonError::into_inner) = Some(time);
+    }
+
+    /// A record was mapped, or failed to be: why.
+    pub fn mapped(&self, failure: Option<String>) {
+        let mut mappings = self.mappings.lock().unwrap_or_else(PoisonError::into_inner);
+        mappings.push_back(failure);
+        if mappings.len() > MAPPINGS_REMEMBERED {
+            mappings.pop_front();
+        }
+    }
+
+    /// Why the mapping fails, if it failed for most of the last records.
+    pub fn mapping_failure(&self) -> Option<String> {
+        let mappings = self.mappings.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = mappings.iter().flatten().count();
+        if mappings.len() < FEWEST_MAPPINGS || failed * 2 <= mappings.len() {
+            return None;
+        }
+        mappings.iter().flatten().next_back().cloned()
+    }
+}
+
+#[cfg(test)]
+pub mod testing;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mapping_fails_when_most_of_the_last_records_failed() {
+        let facts = LaneFacts::default();
+        facts.mapped(Some("early".into()));
+        facts.mapped(Some("late".into()));
+        assert_eq!(facts.mapping_failure(), None, "two records say nothing yet");
+        facts.mapped(None);
+        assert_eq!(facts.mapping_failure().as_deref(), Some("late"));
+        facts.mapped(None);
+        assert_eq!(facts.mapping_failure(), None, "half is not most");
+        for _ in 0..MAPPINGS_REMEMBERED {
+            facts.mapped(Some("again".into()));
+        }
+        assert_eq!(facts.mapping_failure().as_deref(), Some("again"));
+    }
+}

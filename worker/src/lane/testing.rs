@@ -1,0 +1,110 @@
+//! Lanes for tests of what runs in them.
+
+use std::collections::BTreeMap;
+
+use crosstie_connect::CredentialStore;
+use crosstie_engine::{
+    credentials::{CredentialVersion, CredentialsDocument},
+    mapping::MappingSource,
+    plan::{
+        Allowance, Authentication, Egress, LookUp, Method, OnUnknownOutcome, Operation, Outcome, Pagination, RetryPolicy, StartFrom, Stream,
+        System, Trigger,
+    },
+    template::Template,
+};
+
+use super::*;
+
+fn template(text: &str) -> Template {
+    Template::parse(text).unwrap()
+}
+
+/// A look-up that is believed after so many seconds.
+pub fn look_up(settle_seconds: u32) -> LookUp {
+    LookUp { path: template("/orders"), query: BTreeMap::new(), key: "/id".into(), key_field: "id".into(), settle_seconds }
+}
+
+/// A lane that maps these fields and writes to this destination. Its source answers nothing.
+pub fn lane<'a>(
+    store: SharedStore,
+    scope: ScopeId,
+    destination: Arc<dyn Destination>,
+    clock: Arc<dyn Clock>,
+    fields: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Lane {
+    let map: BTreeMap<String, String> = fields.map(|(field, expression)| (field.to_owned(), expression.to_owned())).collect();
+    let mapping = Mapping::compile(&MappingSource { when: None, map: &map }).unwrap();
+    let allowance = Allowance { requests: 1, per_seconds: 1, concurrency: 1 };
+    Lane {
+        flow: flow(map),
+        source_name: "shop".into(),
+        destination_name: "books".into(),
+        scope,
+        scopes: Arc::new([("orders".to_owned(), scope)].into()),
+        mapping: Arc::new(mapping),
+        terms: Terms {
+            retry: RetryPolicy { retries: 2, initial_seconds: 10, factor: 2, max_seconds: 60 },
+            on_unknown: OnUnknownOutcome::Hold,
+            longest_flight: std::time::Duration::from_secs(30),
+            plan_hash: "plan".into(),
+        },
+        store,
+        source: source(allowance),
+        destination,
+        source_gate: Arc::default(),
+        destination_gate: Arc::default(),
+        slots: Slots::new(1),
+        clock,
+        metrics: Arc::default(),
+        store_trouble: Arc::default(),
+        wake: Notify::new(),
+        facts: LaneFacts::default(),
+    }
+}
+
+fn flow(map: BTreeMap<String, String>) -> Flow {
+    Flow {
+        name: "orders".into(),
+        triggers: vec![Trigger::EverySeconds(1)],
+        start_from: StartFrom::Beginning,
+        stream: Stream {
+            name: "orders".into(),
+            path: "/orders".into(),
+            query: BTreeMap::new(),
+            records: String::new(),
+            key: "/id".into(),
+            version: "/version".into(),
+            cursor: None,
+            pagination: Pagination::None,
+        },
+        when: None,
+        map,
+        operation: Operation {
+            name: "upsert".into(),
+            method: Method::Put,
+            path: template("/orders"),
+            query: BTreeMap::new(),
+            headers: BTreeMap::new(),
+            identifier: None,
+            outcome: Outcome::default(),
+        },
+        on_unknown_outcome: OnUnknownOutcome::Hold,
+    }
+}
+
+fn source(allowance: Allowance) -> VendorClient {
+    let system = System {
+        connector: "shop".into(),
+        base_url: "http://127.0.0.1:1".parse().unwrap(),
+        api_version: None,
+        authentication: Authentication::Bearer { token: template("{token}") },
+        egress: Egress::default(),
+        allowance,
+        served_version_header: None,
+        request_id_header: None,
+        credential_rejection_statuses: Vec::new(),
+    };
+    let current = CredentialVersion { version_id: "v1".into(), values: BTreeMap::new() };
+    let document = CredentialsDocument { connector: "shop".into(), current, previous: None };
+    VendorClient::new(&system, CredentialStore::new(&document), allowance).unwrap()
+}

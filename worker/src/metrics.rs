@@ -1,0 +1,233 @@
+//! What the worker counts for Prometheus. Labels are names and kinds, never keys or values of records.
+
+use std::sync::atomic::AtomicU64;
+
+use crosstie_connect::{CallRecord, FailureKind, Observer};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+
+use crate::store::{Figures, Taken};
+
+/// Upper bounds of the duration histogram's buckets, in seconds.
+const DURATIONS: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Written.
+    Delivered,
+    /// Needed no write.
+    Unchanged,
+    /// Left out by `when`.
+    LeftOut,
+    /// A newer state was settled before.
+    Superseded,
+    /// Went to the dead letters.
+    Buried,
+}
+
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Unchanged => "unchanged",
+            Self::LeftOut => "left_out",
+            Self::Superseded => "superseded",
+            Self::Buried => "dead_letter",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FlowLabel {
+    flow: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    flow: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailureLabels {
+    flow: String,
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    purpose: &'static str,
+    name: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DurationLabels {
+    purpose: &'static str,
+    name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CredentialLabels {
+    connector: String,
+    version: String,
+}
+
+type Amount = Gauge<i64>;
+type Count = Counter<u64, AtomicU64>;
+
+/// The worker's metrics.
+pub struct Metrics {
+    registry: Registry,
+    polls: Family<FlowLabel, Count>,
+    read: Family<FlowLabel, Count>,
+    known: Family<FlowLabel, Count>,
+    handled: Family<OutcomeLabels, Count>,
+    failures: Family<FailureLabels, Count>,
+    resolutions: Family<FlowLabel, Count>,
+    queue_depth: Family<FlowLabel, Amount>,
+    dead_letters: Family<FlowLabel, Amount>,
+    held: Family<FlowLabel, Amount>,
+    calls: Family<CallLabels, Count>,
+    durations: Family<DurationLabels, Histogram, fn() -> Histogram>,
+    credentials: Family<CredentialLabels, Amount>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("crosstie_worker"),
+            polls: Family::default(),
+            read: Family::default(),
+            known: Family::default(),
+            handled: Family::default(),
+            failures: Family::default(),
+            resolutions: Family::default(),
+            queue_depth: Family::default(),
+            dead_letters: Family::default(),
+            held: Family::default(),
+            calls: Family::default(),
+            durations: Family::new_with_constructor(|| Histogram::new(DURATIONS)),
+            credentials: Family::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("polls", "Windows that were begun to be read", self.polls.clone());
+        registry.register("records_read", "Records that the source showed", self.read.clone());
+        registry.register("records_known", "Records read that were known already", self.known.clone());
+        registry.register("records_handled", "Records that left the queue, by what became of them", self.handled.clone());
+        registry.register("call_failures", "Calls that came to nothing by the system's fault, by kind", self.failures.clone());
+        registry.register("look_ups", "Writes of unknown outcome that were looked up", self.resolutions.clone());
+        registry.register("queue_depth", "Records waiting to be delivered", self.queue_depth.clone());
+        registry.register("dead_letters", "Records in the dead letters", self.dead_letters.clone());
+        registry.register("held", "Records whose write has an unknown outcome", self.held.clone());
+        registry.register("calls", "Requests that went out, by status; 0 is no answer", self.calls.clone());
+        registry.register("call_duration_seconds", "From sending a request to the end of its answer", self.durations.clone());
+        registry.register("credential_version", "1 for the version of credentials in use", self.credentials.clone());
+    }
+
+    /// The metrics in the `OpenMetrics` text format.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _written = text::encode(&mut text, &self.registry);
+        text
+    }
+
+    /// A window was begun to be read.
+    pub fn polled(&self, flow: &str) {
+        self.polls.get_or_create(&FlowLabel { flow: flow.into() }).inc();
+    }
+
+    /// So many records were read.
+    pub fn read(&self, flow: &str, records: u64) {
+        self.read.get_or_create(&FlowLabel { flow: flow.into() }).inc_by(records);
+    }
+
+    /// A page was taken.
+    pub fn taken(&self, flow: &str, taken: Taken) {
+        self.known.get_or_create(&FlowLabel { flow: flow.into() }).inc_by(taken.known);
+        if taken.buried > 0 {
+            self.handled_many(flow, Outcome::Buried, taken.buried);
+        }
+    }
+
+    /// A record left the queue.
+    pub fn handled(&self, flow: &str, outcome: Outcome) {
+        self.handled_many(flow, outcome, 1);
+    }
+
+    fn handled_many(&self, flow: &str, outcome: Outcome, records: u64) {
+        self.handled.get_or_create(&OutcomeLabels { flow: flow.into(), outcome: outcome.as_str() }).inc_by(records);
+    }
+
+    /// A call came to nothing by the system's fault.
+    pub fn call_failed(&self, flow: &str, kind: FailureKind) {
+        self.failures.get_or_create(&FailureLabels { flow: flow.into(), kind: kind.as_str() }).inc();
+    }
+
+    /// A write of unknown outcome was looked up.
+    pub fn resolved(&self, flow: &str) {
+        self.resolutions.get_or_create(&FlowLabel { flow: flow.into() }).inc();
+    }
+
+    /// Takes a flow's figures on.
+    pub fn set_figures(&self, flow: &str, figures: &Figures) {
+        let label = FlowLabel { flow: flow.into() };
+        let amount = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.queue_depth.get_or_create(&label).set(amount(figures.queue_depth));
+        self.dead_letters.get_or_create(&label).set(amount(figures.dead_letters));
+        self.held.get_or_create(&label).set(amount(figures.held));
+    }
+
+    /// Takes on which versions of credentials are in use: (Connector, version id).
+    pub fn set_credentials<'a>(&self, versions: impl Iterator<Item = (&'a str, &'a str)>) {
+        self.credentials.clear();
+        for (connector, version) in versions {
+            self.credentials.get_or_create(&CredentialLabels { connector: connector.into(), version: version.into() }).set(1);
+        }
+    }
+}
+
+impl Observer for Metrics {
+    fn called(&self, record: &CallRecord<'_>) {
+        let (purpose, name) = (record.purpose.as_str(), record.name.to_owned());
+        self.durations.get_or_create(&DurationLabels { purpose, name: name.clone() }).observe(record.duration.as_secs_f64());
+        self.calls.get_or_create(&CallLabels { purpose, name, status: record.status.unwrap_or(0) }).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_is_shown() {
+        let metrics = Metrics::default();
+        metrics.polled("orders");
+        metrics.handled("orders", Outcome::Delivered);
+        metrics.set_figures("orders", &Figures { queue_depth: 7, ..Figures::default() });
+        metrics.set_credentials([("shop", "v1")].into_iter());
+        metrics.set_credentials([("shop", "v2")].into_iter());
+        let text = metrics.encode();
+        for line in [
+            r#"crosstie_worker_polls_total{flow="orders"} 1"#,
+            r#"crosstie_worker_records_handled_total{flow="orders",outcome="delivered"} 1"#,
+            r#"crosstie_worker_queue_depth{flow="orders"} 7"#,
+            r#"crosstie_worker_credential_version{connector="shop",version="v2"} 1"#,
+        ] {
+            assert!(text.contains(line), "{line}\nis not in\n{text}");
+        }
+        assert!(!text.contains("v1"), "a version that is no longer in use is no longer shown");
+    }
+}

@@ -1,0 +1,126 @@
+//! The command line of `crosstie-worker`. Every flag can also be set by an environment variable, which is how the operator sets them.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use anyhow::{Context, bail};
+use clap::{Parser, ValueEnum};
+use crosstie_connect::Surroundings;
+use crosstie_crds::names;
+
+use crate::{report::ReportTarget, worker::Settings};
+
+/// Moves the records of one Integration from its source to its destination.
+///
+/// The worker reads a plan, shares of rate allowances and credentials from mounted files, which may come late and change at any time, and keeps
+/// cursors, queue and ledger in a state folder of its own. It can be killed at any moment without losing or repeating a record.
+#[derive(Debug, Parser)]
+#[command(name = "crosstie-worker", version)]
+pub struct Options {
+    /// Folder with plan/, shares/ and credentials/
+    #[arg(long, env = names::ENV_FILES, value_name = "FOLDER", default_value = names::FILES_FOLDER)]
+    pub files: PathBuf,
+
+    /// Folder for cursors, queue and ledger, on a local disk; one worker at a time
+    #[arg(long, env = "CROSSTIE_STATE", value_name = "FOLDER", default_value = names::STATE_FOLDER)]
+    pub state: PathBuf,
+
+    /// Name of this pod in reports
+    #[arg(long, env = "CROSSTIE_POD", value_name = "NAME", default_value = "local")]
+    pub pod: String,
+
+    /// Namespace of the Integration
+    #[arg(long, env = "CROSSTIE_NAMESPACE", value_name = "NAME")]
+    pub namespace: Option<String>,
+
+    /// Name of the Integration whose report is written
+    #[arg(long, env = "CROSSTIE_INTEGRATION", value_name = "NAME")]
+    pub integration: Option<String>,
+
+    /// Write no report: for running without Kubernetes
+    #[arg(long)]
+    pub no_report: bool,
+
+    /// Address for /livez, /readyz and /metrics
+    #[arg(long, env = "CROSSTIE_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
+    pub listen: SocketAddr,
+
+    /// Form of the log lines
+    #[arg(long, env = "CROSSTIE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
+    pub log_format: LogFormat,
+
+    /// What is logged, such as `info` or `crosstie_connect=debug,info`
+    #[arg(long, env = "CROSSTIE_LOG_FILTER", value_name = "FILTER", default_value = "info")]
+    pub log_filter: String,
+}
+
+/// Form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line, for machines
+    Json,
+    /// Text, for people
+    Text,
+}
+
+impl Options {
+    /// The settings these options ask for.
+    ///
+    /// # Errors
+    /// When reports are to be written and it is not said for which Integration.
+    pub fn settings(self) -> anyhow::Result<Settings> {
+        let report = match (self.no_report, self.namespace, self.integration) {
+            (true, ..) => None,
+            (false, Some(namespace), Some(integration)) => Some(ReportTarget { namespace, integration }),
+            (false, ..) => bail!("name the Integration with --namespace and --integration, or pass --no-report to run without Kubernetes"),
+        };
+        Ok(Settings {
+            files: self.files,
+            state: self.state,
+            pod: self.pod,
+            listen: Some(self.listen),
+            report,
+            surroundings: Surroundings::default(),
+        })
+    }
+
+    /// Starts logging to the standard error.
+    ///
+    /// # Errors
+    /// When the filter is none.
+    pub fn start_logging(&self) -> anyhow::Result<()> {
+        let filter = tracing_subscriber::EnvFilter::try_new(&self.log_filter)
+            .with_context(|| format!("`{}` is no log filter; write one such as `info`", self.log_filter))?;
+        let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        let started = match self.log_format {
+            LogFormat::Json => lines.json().flatten_event(true).try_init(),
+            LogFormat::Text => lines.try_init(),
+        };
+        started.map_err(|error| anyhow::anyhow!("logging cannot be started: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> anyhow::Result<Settings> {
+        let arguments = std::iter::once("crosstie-worker").chain(arguments.iter().copied());
+        Options::try_parse_from(arguments)?.settings()
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn reports_need_an_integration_or_are_switched_off() {
+        let error = parse(&[]).err().expect("refused");
+        assert!(error.to_string().contains("--no-report"), "{error}");
+        assert_eq!(parse(&["--no-report"]).unwrap().report, None);
+        let target = ReportTarget { namespace: "shop".into(), integration: "orders".into() };
+        assert_eq!(parse(&["--namespace", "shop", "--integration", "orders"]).unwrap().report, Some(target));
+    }
+}

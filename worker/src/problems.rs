@@ -1,0 +1,241 @@
+//! What is wrong at the moment, in the words that conditions show: derived from facts each time, never kept. Pure. Messages hold no record's
+//! values and no response bodies.
+
+use std::time::Duration;
+
+use crosstie_connect::{CredentialReport, FailureKind};
+use crosstie_crds::condition::Reason;
+use jiff::Timestamp;
+
+use crate::{board::Hindrance, gate::Trouble};
+
+/// How long a system may fail, with its circuit still closed, before that counts as wrong.
+const GRACE: Duration = Duration::from_secs(10);
+/// Longest message, in characters.
+const LONGEST_MESSAGE: usize = 512;
+/// Most problems.
+const MOST_PROBLEMS: usize = 16;
+
+/// Reasons in the order of importance; others come last.
+const IMPORTANCE: [Reason; 13] = [
+    Reason::StateLost,
+    Reason::StoreFailed,
+    Reason::PlanInvalid,
+    Reason::CredentialsRejected,
+    Reason::SecretMalformed,
+    Reason::EgressRefused,
+    Reason::DestinationUnavailable,
+    Reason::SourceUnavailable,
+    Reason::Throttled,
+    Reason::OutcomeUnknown,
+    Reason::MappingFailing,
+    Reason::RotationRejected,
+    Reason::Starting,
+];
+
+/// The facts.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// What the supervisor posted.
+    pub hindrances: Vec<Hindrance>,
+    /// What is wrong with the store.
+    pub store_trouble: Option<String>,
+    /// What is known of each Connector's credentials.
+    pub credentials: Vec<(String, CredentialReport)>,
+    /// What is known of each flow.
+    pub flows: Vec<FlowFacts>,
+}
+
+/// What is known of one flow.
+#[derive(Clone, Debug, Default)]
+pub struct FlowFacts {
+    /// Its name.
+    pub flow: String,
+    /// Name of the source's Connector.
+    pub source: String,
+    /// Name of the destination's Connector.
+    pub destination: String,
+    /// Name of the stream.
+    pub stream: String,
+    /// Name of the operation.
+    pub operation: String,
+    /// What is wrong with reading.
+    pub source_trouble: Option<Trouble>,
+    /// What is wrong with writing.
+    pub destination_trouble: Option<Trouble>,
+    /// Why mapping fails for most records.
+    pub mapping_failure: Option<String>,
+    /// Records held.
+    pub held: u64,
+}
+
+/// A problem as it is now, without since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Present {
+    /// The reason.
+    pub reason: Reason,
+    /// The flow; none for all.
+    pub flow: Option<String>,
+    /// What failed, on what, and what to do.
+    pub message: String,
+}
+
+impl Present {
+    fn new(reason: Reason, flow: Option<&str>, message: &str) -> Self {
+        let message = match message.char_indices().nth(LONGEST_MESSAGE - 1) {
+            Some((end, _)) => format!("{}…", &message[..end]),
+            None => message.to_owned(),
+        };
+        Self { reason, flow: flow.map(ToOwned::to_owned), message }
+    }
+}
+
+/// Everything that is wrong, most important first.
+pub fn derive(facts: &Facts, now: Timestamp) -> Vec<Present> {
+    let mut problems: Vec<Present> =
+        facts.hindrances.iter().map(|hindrance| Present::new(hindrance.reason, None, &hindrance.message)).collect();
+    problems.extend(facts.store_trouble.iter().map(|trouble| Present::new(Reason::StoreFailed, None, trouble)));
+    problems.extend(facts.credentials.iter().filter_map(|(connector, report)| rotation(connector, report)));
+    for flow in &facts.flows {
+        problems.extend(of_flow(flow, now));
+    }
+    let rank = |problem: &Present| IMPORTANCE.iter().position(|reason| *reason == problem.reason).unwrap_or(IMPORTANCE.len());
+    problems.sort_by_key(rank);
+    problems.truncate(MOST_PROBLEMS);
+    problems
+}
+
+fn rotation(connector: &str, report: &CredentialReport) -> Option<Present> {
+    let rejected = report.rejected_version_id.as_deref()?;
+    let used = report.used_version_id.as_deref().filter(|used| *used != rejected)?;
+    if report.accepted != Some(true) {
+        return None;
+    }
+    let message = format!(
+        "Connector `{connector}`: the vendor refuses the current credentials (version {rejected}), while the previous ones (version {used}) \
+         still work and are in use: activate the new credentials at the vendor, or rotate again"
+    );
+    Some(Present::new(Reason::RotationRejected, None, &message))
+}
+
+fn of_flow(flow: &FlowFacts, now: Timestamp) -> Vec<Present> {
+    let name = Some(flow.flow.as_str());
+    let mut problems = Vec::new();
+    if let Some(trouble) = flow.source_trouble.as_ref().filter(|trouble| shows(trouble, now)) {
+        let what = format!("reading `{}` from Connector `{}` fails", flow.stream, flow.source);
+        problems.push(of_system(Reason::SourceUnavailable, name, &what, trouble));
+    }
+    if let Some(trouble) = flow.destination_trouble.as_ref().filter(|trouble| shows(trouble, now)) {
+        let what = format!("calling `{}` of Connector `{}` fails, and records wait in order", flow.operation, flow.destination);
+        problems.push(of_system(Reason::DestinationUnavailable, name, &what, trouble));
+    }
+    if let Some(failure) = &flow.mapping_failure {
+        let message = format!("the mapping fails on most records: {failure}");
+        problems.push(Present::new(Reason::MappingFailing, name, &message));
+    }
+    if flow.held > 0 {
+        let message = format!(
+            "{} writes by `{}` of Connector `{}` have an unknown outcome and are held, because the operation declares no idempotency key or \
+             look-up that could still tell: check them at the destination, then set `onUnknownOutcome: Resend`, or declare a look-up",
+            flow.held, flow.operation, flow.destination
+        );
+        problems.push(Present::new(Reason::OutcomeUnknown, name, &message));
+    }
+    problems
+}
+
+fn shows(trouble: &Trouble, now: Timestamp) -> bool {
+    trouble.open || Duration::try_from(now.duration_since(trouble.since)).is_ok_and(|lasts| lasts >= GRACE)
+}
+
+fn of_system(unavailable: Reason, flow: Option<&str>, what: &str, trouble: &Trouble) -> Present {
+    let reason = match trouble.kind {
+        FailureKind::RateLimited => Reason::Throttled,
+        FailureKind::CredentialsRejected => Reason::CredentialsRejected,
+        FailureKind::EgressRefused => Reason::EgressRefused,
+        FailureKind::Unreachable
+        | FailureKind::TimedOut
+        | FailureKind::ServerError
+        | FailureKind::Refused
+        | FailureKind::PageExpired
+        | FailureKind::Malformed
+        | FailureKind::BodyTooLarge => unavailable,
+    };
+    Present::new(reason, flow, &format!("{what}: {}", trouble.detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn trouble(kind: FailureKind, open: bool) -> Option<Trouble> {
+        Some(Trouble { kind, detail: "`books` answered 503".into(), since: at(0), open })
+    }
+
+    fn reasons(facts: &Facts, second: i64) -> Vec<Reason> {
+        derive(facts, at(second)).into_iter().map(|problem| problem.reason).collect()
+    }
+
+    fn flow() -> FlowFacts {
+        FlowFacts { flow: "orders".into(), operation: "upsert".into(), ..FlowFacts::default() }
+    }
+
+    #[test]
+    fn a_failure_shows_at_once_when_the_circuit_is_open_and_after_a_while_when_it_is_not() {
+        let facts = |open| Facts {
+            flows: vec![FlowFacts { destination_trouble: trouble(FailureKind::ServerError, open), ..flow() }],
+            ..Facts::default()
+        };
+        assert_eq!(reasons(&facts(true), 0), [Reason::DestinationUnavailable]);
+        assert_eq!(reasons(&facts(false), 9), []);
+        assert_eq!(reasons(&facts(false), 10), [Reason::DestinationUnavailable]);
+    }
+
+    #[test]
+    fn each_kind_of_failure_has_its_own_reason() {
+        let reason = |kind| {
+            let flow = FlowFacts { source_trouble: trouble(kind, true), ..flow() };
+            reasons(&Facts { flows: vec![flow], ..Facts::default() }, 0)
+        };
+        assert_eq!(reason(FailureKind::TimedOut), [Reason::SourceUnavailable]);
+        assert_eq!(reason(FailureKind::RateLimited), [Reason::Throttled]);
+        assert_eq!(reason(FailureKind::CredentialsRejected), [Reason::CredentialsRejected]);
+        assert_eq!(reason(FailureKind::EgressRefused), [Reason::EgressRefused]);
+    }
+
+    #[test]
+    fn the_most_important_comes_first_and_there_are_never_too_many() {
+        let flows = (0..40).map(|_| FlowFacts { held: 1, destination_trouble: trouble(FailureKind::TimedOut, true), ..flow() });
+        let lost = Hindrance { reason: Reason::StateLost, message: "gone".into() };
+        let facts = Facts { hindrances: vec![lost], store_trouble: Some("full".into()), flows: flows.collect(), ..Facts::default() };
+        let reasons = reasons(&facts, 0);
+        assert_eq!(reasons.len(), MOST_PROBLEMS);
+        assert_eq!(reasons[..3], [Reason::StateLost, Reason::StoreFailed, Reason::DestinationUnavailable]);
+    }
+
+    #[test]
+    fn a_rotation_is_rejected_only_while_the_version_before_works() {
+        let report = |used: &str, accepted| CredentialReport {
+            loaded_version_id: "v2".into(),
+            used_version_id: Some(used.into()),
+            accepted,
+            rejected_version_id: Some("v2".into()),
+        };
+        let facts = |report| Facts { credentials: vec![("shop".into(), report)], ..Facts::default() };
+        let problems = derive(&facts(report("v1", Some(true))), at(0));
+        assert_eq!(problems[0].reason, Reason::RotationRejected);
+        assert!(problems[0].message.contains("v1") && problems[0].message.contains("v2"));
+        assert_eq!(reasons(&facts(report("v1", Some(false))), 0), []);
+        assert_eq!(reasons(&facts(report("v2", Some(true))), 0), []);
+    }
+
+    #[test]
+    fn a_long_message_is_cut_to_its_bound() {
+        let facts = Facts { store_trouble: Some("ü".repeat(2000)), ..Facts::default() };
+        assert_eq!(derive(&facts, at(0))[0].message.chars().count(), LONGEST_MESSAGE);
+    }
+}

@@ -1,0 +1,166 @@
+//! Putting a report together from facts and figures. Pure but for the memory of since when each problem has been there.
+
+use std::collections::BTreeMap;
+
+use crosstie_connect::CredentialReport as Credentials;
+use crosstie_crds::{
+    condition::Reason,
+    sync_report::{CredentialReport, FlowReport, Problem, WorkerReport},
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::{problems::Present, store::Figures};
+
+/// Longest version id or hash, in characters.
+const LONGEST_ID: usize = 128;
+
+/// Who reports.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Name of the pod.
+    pub pod: String,
+    /// When the worker started.
+    pub started_at: Timestamp,
+}
+
+/// What is reported of one flow.
+#[derive(Clone, Debug)]
+pub struct FlowState {
+    /// Its name.
+    pub flow: String,
+    /// Its figures.
+    pub figures: Figures,
+    /// When it is read next.
+    pub next_run: Option<Timestamp>,
+}
+
+/// What is reported of the worker.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// Hash of the plan at work.
+    pub plan_hash: Option<String>,
+    /// Hash of the shares in use.
+    pub shares_hash: Option<String>,
+    /// Id of the open store.
+    pub store_id: Option<String>,
+    /// What is known of each Connector's credentials.
+    pub credentials: Vec<(String, Credentials)>,
+    /// The flows.
+    pub flows: Vec<FlowState>,
+}
+
+/// Remembers since when each problem has been there.
+#[derive(Clone, Debug, Default)]
+pub struct Memory(BTreeMap<(Reason, Option<String>), Timestamp>);
+
+impl Memory {
+    /// The problems with the times they appeared; those that are gone are forgotten.
+    pub fn dated(&mut self, problems: Vec<Present>, now: Timestamp) -> Vec<Problem> {
+        let dated: Vec<((Reason, Option<String>), Problem)> = problems
+            .into_iter()
+            .map(|Present { reason, flow, message }| {
+                let key = (reason, flow.clone());
+                let since = self.0.get(&key).copied().unwrap_or(now);
+                (key, Problem { reason, flow, message, since: Time(since) })
+            })
+            .collect();
+        self.0 = dated.iter().map(|(key, problem)| (key.clone(), problem.since.0)).collect();
+        dated.into_iter().map(|(_, problem)| problem).collect()
+    }
+}
+
+/// The report.
+pub fn compose(identity: &Identity, state: State, problems: Vec<Problem>, now: Timestamp) -> WorkerReport {
+    WorkerReport {
+        pod: identity.pod.clone(),
+        reported_at: Time(now),
+        started_at: Time(identity.started_at),
+        plan_hash: state.plan_hash,
+        shares_hash: state.shares_hash,
+        store_id: state.store_id,
+        credentials: credentials(state.credentials),
+        flows: state.flows.into_iter().map(flow).collect(),
+        problems,
+    }
+}
+
+fn flow(state: FlowState) -> FlowReport {
+    let amount = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let FlowState { flow, figures, next_run } = state;
+    FlowReport {
+        flow,
+        delivered: amount(figures.delivered),
+        unchanged: amount(figures.unchanged),
+        queue_depth: amount(figures.queue_depth),
+        dead_letters: amount(figures.dead_letters),
+        held: amount(figures.held),
+        succeeded_24h: amount(figures.delivered_day),
+        failed_24h: amount(figures.buried_day),
+        last_sync_time: figures.last_sync.map(Time),
+        next_run_time: next_run.map(Time),
+        cursor: figures.cursor.map(Time),
+    }
+}
+
+/// One entry a Connector: source and destination may be the same.
+fn credentials(known: Vec<(String, Credentials)>) -> Vec<CredentialReport> {
+    let mut reports: Vec<CredentialReport> = Vec::new();
+    for (connector, known) in known {
+        if reports.iter().any(|report| report.connector == connector) {
+            continue;
+        }
+        let loaded_version_id = short(known.loaded_version_id);
+        reports.push(CredentialReport {
+            connector,
+            // Before the first answer requests are made with what was loaded; `accepted` says that nothing is known of it yet.
+            used_version_id: known.used_version_id.map_or_else(|| loaded_version_id.clone(), short),
+            loaded_version_id,
+            accepted: known.accepted,
+            rejected_version_id: known.rejected_version_id.map(short),
+        });
+    }
+    reports
+}
+
+fn short(mut id: String) -> String {
+    if let Some((end, _)) = id.char_indices().nth(LONGEST_ID) {
+        id.truncate(end);
+    }
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn present(reason: Reason) -> Present {
+        Present { reason, flow: None, message: "something".into() }
+    }
+
+    #[test]
+    fn a_problem_dates_from_when_it_appeared_and_anew_when_it_comes_back() {
+        let mut memory = Memory::default();
+        let since = |problems: Vec<Problem>| problems.into_iter().map(|problem| problem.since.0).collect::<Vec<_>>();
+        assert_eq!(since(memory.dated(vec![present(Reason::Throttled)], at(1))), [at(1)]);
+        let both = vec![present(Reason::StoreFailed), present(Reason::Throttled)];
+        assert_eq!(since(memory.dated(both, at(2))), [at(2), at(1)]);
+        assert_eq!(since(memory.dated(Vec::new(), at(3))), []);
+        assert_eq!(since(memory.dated(vec![present(Reason::Throttled)], at(4))), [at(4)]);
+    }
+
+    #[test]
+    fn a_connector_that_is_source_and_destination_is_reported_once() {
+        let known = Credentials { loaded_version_id: "v".repeat(300), used_version_id: None, accepted: None, rejected_version_id: None };
+        let state = State { credentials: vec![("shop".into(), known.clone()), ("shop".into(), known)], ..State::default() };
+        let identity = Identity { pod: "pod".into(), started_at: at(0) };
+        let report = compose(&identity, state, Vec::new(), at(1));
+        assert_eq!(report.credentials.len(), 1);
+        assert_eq!(report.credentials[0].loaded_version_id.len(), LONGEST_ID);
+        assert_eq!(report.credentials[0].used_version_id, report.credentials[0].loaded_version_id);
+    }
+}

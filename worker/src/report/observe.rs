@@ -1,0 +1,109 @@
+//! Looking at board, gates, credentials and store, and making a report of what is there.
+
+use std::sync::Arc;
+
+use crosstie_connect::Clock;
+use crosstie_crds::sync_report::WorkerReport;
+use tokio::sync::Mutex;
+
+use super::compose::{FlowState, Identity, Memory, State, compose};
+use crate::{
+    board::{Board, CrewView, Posted},
+    lane::Lane,
+    metrics::Metrics,
+    problems::{self, Facts, FlowFacts},
+    store::{Figures, ScopeId},
+};
+
+/// Makes reports.
+pub struct Reporter {
+    board: Arc<Board>,
+    metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+    identity: Identity,
+    memory: Mutex<Memory>,
+}
+
+impl Reporter {
+    /// Makes reports of what a board shows, in the name of a pod.
+    pub fn new(board: Arc<Board>, metrics: Arc<Metrics>, clock: Arc<dyn Clock>, pod: String) -> Self {
+        let identity = Identity { pod, started_at: board.started_at() };
+        Self { board, metrics, clock, identity, memory: Mutex::default() }
+    }
+
+    /// What is the case now.
+    pub async fn report(&self) -> WorkerReport {
+        let posted = self.board.posted();
+        let now = self.clock.now();
+        let figures = self.figures(&posted).await;
+        let facts = self.facts(&posted, &figures);
+        let problems = self.memory.lock().await.dated(problems::derive(&facts, now), now);
+        let state = state(&posted, facts, figures);
+        compose(&self.identity, state, problems, now)
+    }
+
+    /// Figures of the crew's lanes; empty ones when the store does not answer.
+    async fn figures(&self, posted: &Posted) -> Vec<Figures> {
+        let lanes = lanes(posted);
+        let scopes: Vec<ScopeId> = lanes.iter().map(|lane| lane.scope).collect();
+        let answer = match &posted.store {
+            Some(store) if !scopes.is_empty() => self.board.store_trouble().looked(store.figures(scopes, self.clock.now()).await).ok(),
+            Some(_) | None => None,
+        };
+        let figures = answer.unwrap_or_else(|| vec![Figures::default(); lanes.len()]);
+        for (lane, figures) in lanes.iter().zip(&figures) {
+            self.metrics.set_figures(&lane.flow.name, figures);
+        }
+        figures
+    }
+
+    fn facts(&self, posted: &Posted, figures: &[Figures]) -> Facts {
+        let known = posted.crew.iter().flat_map(|crew| &crew.credentials);
+        let credentials: Vec<_> = known.map(|(connector, store)| (connector.clone(), store.report())).collect();
+        let in_use = credentials.iter().map(|(connector, report)| {
+            (connector.as_str(), report.used_version_id.as_deref().unwrap_or(&report.loaded_version_id))
+        });
+        self.metrics.set_credentials(in_use);
+        Facts {
+            hindrances: posted.hindrances.clone(),
+            store_trouble: self.board.store_trouble().message(),
+            credentials,
+            flows: lanes(posted).iter().zip(figures).map(|(lane, figures)| flow_facts(lane, figures)).collect(),
+        }
+    }
+}
+
+fn lanes(posted: &Posted) -> &[Arc<Lane>] {
+    posted.crew.as_ref().map_or(&[], |crew| &crew.lanes)
+}
+
+fn flow_facts(lane: &Lane, figures: &Figures) -> FlowFacts {
+    FlowFacts {
+        flow: lane.flow.name.clone(),
+        source: lane.source_name.clone(),
+        destination: lane.destination_name.clone(),
+        stream: lane.flow.stream.name.clone(),
+        operation: lane.flow.operation.name.clone(),
+        source_trouble: lane.source_gate.trouble(),
+        destination_trouble: lane.destination_gate.trouble(),
+        mapping_failure: lane.facts.mapping_failure(),
+        held: figures.held,
+    }
+}
+
+fn state(posted: &Posted, facts: Facts, figures: Vec<Figures>) -> State {
+    let hashes = posted.crew.as_ref().map(|CrewView { plan_hash, shares_hash, .. }| (plan_hash.clone(), shares_hash.clone()));
+    let (plan_hash, shares_hash) = hashes.unzip();
+    let flow = |(lane, figures): (&Arc<Lane>, Figures)| FlowState {
+        flow: lane.flow.name.clone(),
+        figures,
+        next_run: lane.facts.next_run(),
+    };
+    State {
+        plan_hash,
+        shares_hash,
+        store_id: posted.store.as_ref().map(|store| store.id().to_owned()),
+        credentials: facts.credentials,
+        flows: lanes(posted).iter().zip(figures).map(flow).collect(),
+    }
+}

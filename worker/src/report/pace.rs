@@ -1,0 +1,176 @@
+//! When a report is written: at once when something turned, seldom when only figures moved, and now and then to show that the worker lives. A
+//! report that says nothing new is not written. Pure.
+
+use std::time::Duration;
+
+use crosstie_crds::{
+    condition::Reason,
+    sync_report::{CredentialReport, WorkerReport},
+};
+use jiff::Timestamp;
+
+/// Least time between two writes.
+const LEAST: Duration = Duration::from_secs(1);
+/// Least time between two writes when only figures moved.
+const FIGURES: Duration = Duration::from_secs(15);
+/// Time after which a report is written although nothing moved.
+const HEARTBEAT: Duration = Duration::from_secs(60);
+
+/// Remembers what was written last.
+#[derive(Debug, Default)]
+pub struct Pace {
+    written: Option<Written>,
+}
+
+#[derive(Debug)]
+struct Written {
+    at: Timestamp,
+    turns: Turns,
+    figures: Vec<[i64; 7]>,
+}
+
+/// What makes a report urgent when it changes.
+#[derive(Clone, Debug, PartialEq)]
+struct Turns {
+    hashes: [Option<String>; 3],
+    credentials: Vec<CredentialReport>,
+    problems: Vec<(Reason, Option<String>)>,
+    /// Flows, and whether each was ever read to its end.
+    synced: Vec<(String, bool)>,
+}
+
+impl Turns {
+    fn of(report: &WorkerReport) -> Self {
+        // The order of problems says nothing new.
+        let mut problems: Vec<_> = report.problems.iter().map(|problem| (problem.reason, problem.flow.clone())).collect();
+        problems.sort();
+        Self {
+            hashes: [report.plan_hash.clone(), report.shares_hash.clone(), report.store_id.clone()],
+            credentials: report.credentials.clone(),
+            problems,
+            synced: report.flows.iter().map(|flow| (flow.flow.clone(), flow.last_sync_time.is_some())).collect(),
+        }
+    }
+}
+
+impl Pace {
+    /// Whether the report is to be written now.
+    pub fn is_due(&self, report: &WorkerReport, now: Timestamp) -> bool {
+        let Some(written) = &self.written else { return true };
+        // A clock that was set back makes this negative; the report is then written.
+        let Ok(since) = Duration::try_from(now.duration_since(written.at)) else { return true };
+        match since {
+            since if since < LEAST => false,
+            since if since >= HEARTBEAT => true,
+            since => written.turns != Turns::of(report) || (since >= FIGURES && written.figures != figures(report)),
+        }
+    }
+
+    /// Remembers that the report was written.
+    pub fn written(&mut self, report: &WorkerReport, now: Timestamp) {
+        self.written = Some(Written { at: now, turns: Turns::of(report), figures: figures(report) });
+    }
+}
+
+/// Figures, to two digits. Times are left out: they move with every poll, and the heartbeat carries them soon enough.
+fn figures(report: &WorkerReport) -> Vec<[i64; 7]> {
+    let of_flow = |flow: &crosstie_crds::sync_report::FlowReport| {
+        [flow.delivered, flow.unchanged, flow.queue_depth, flow.dead_letters, flow.held, flow.succeeded_24h, flow.failed_24h]
+            .map(two_digits)
+    };
+    report.flows.iter().map(of_flow).collect()
+}
+
+fn two_digits(number: i64) -> i64 {
+    let mut unit = 1;
+    while number / unit >= 100 {
+        unit *= 10;
+    }
+    number / unit * unit
+}
+
+#[cfg(test)]
+mod tests {
+    use crosstie_crds::sync_report::{FlowReport, Problem};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn report(delivered: i64) -> WorkerReport {
+        WorkerReport {
+            pod: "pod".into(),
+            reported_at: Time(at(0)),
+            started_at: Time(at(0)),
+            plan_hash: None,
+            shares_hash: None,
+            store_id: None,
+            credentials: Vec::new(),
+            flows: vec![FlowReport { flow: "orders".into(), delivered, ..FlowReport::default() }],
+            problems: Vec::new(),
+        }
+    }
+
+    fn pace(delivered: i64) -> Pace {
+        let mut pace = Pace::default();
+        assert!(pace.is_due(&report(delivered), at(0)), "the first is always written");
+        pace.written(&report(delivered), at(0));
+        pace
+    }
+
+    #[test]
+    fn nothing_new_is_written_once_a_minute_only() {
+        let pace = pace(5);
+        let mut polled = report(5);
+        polled.flows[0].next_run_time = Some(Time(at(59)));
+        assert!((1..60).all(|second| !pace.is_due(&polled, at(second))));
+        assert!(pace.is_due(&polled, at(60)));
+    }
+
+    #[test]
+    fn figures_are_written_after_fifteen_seconds_and_only_when_they_moved_visibly() {
+        let pace = pace(1230);
+        assert!(!pace.is_due(&report(1299), at(59)));
+        assert!(!pace.is_due(&report(1300), at(14)));
+        assert!(pace.is_due(&report(1300), at(15)));
+    }
+
+    #[test]
+    fn a_turn_is_written_at_once_but_never_twice_a_second() {
+        let pace = pace(5);
+        let turns: [fn(&mut WorkerReport); 4] = [
+            |report| report.plan_hash = Some("h".into()),
+            |report| report.shares_hash = Some("h".into()),
+            |report| report.flows[0].last_sync_time = Some(Time(at(1))),
+            |report| {
+                let problem = Problem { reason: Reason::Throttled, flow: None, message: "slow".into(), since: Time(at(0)) };
+                report.problems.push(problem);
+            },
+        ];
+        for turn in turns {
+            let mut turned = report(5);
+            turn(&mut turned);
+            assert!(!pace.is_due(&turned, Timestamp::from_millisecond(999).unwrap()));
+            assert!(pace.is_due(&turned, at(1)));
+        }
+    }
+
+    #[test]
+    fn another_wording_of_the_same_problem_is_no_turn() {
+        let with = |message: &str| {
+            let problem = Problem { reason: Reason::Throttled, flow: None, message: message.into(), since: Time(at(0)) };
+            WorkerReport { problems: vec![problem], ..report(5) }
+        };
+        let mut pace = Pace::default();
+        pace.written(&with("wait 4 s"), at(0));
+        assert!(!pace.is_due(&with("wait 8 s"), at(30)));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_does_not_silence_the_worker() {
+        assert!(pace(5).is_due(&report(5), at(-1000)));
+    }
+}

@@ -1,0 +1,192 @@
+//! Intake, claims, intents and settlements, with and without crashes between them.
+
+use super::*;
+use crate::store::{Failures, IntentChange};
+
+fn keys(claimed: &[Claimed]) -> Vec<&str> {
+    claimed.iter().map(|claimed| claimed.key.as_str()).collect()
+}
+
+fn postponement(claimed: &Claimed, due: Timestamp, intent: IntentChange) -> Postponement {
+    Postponement { record: claimed.id, due, failures: Failures::default(), by_system: false, intent }
+}
+
+#[tokio::test]
+async fn a_page_and_the_state_of_reading_are_taken_together_or_not_at_all() {
+    let bench = Bench::new().await;
+    let poll = PollState { begins: None, cursor: Some(at(50)), open: None };
+    bench.take_with(&[("a", 1, "x"), ("b", 1, "x")], poll.clone(), at(1)).await.unwrap();
+    let bench = bench.crash(at(2)).await;
+    let opened = bench.store.open_scope(names(), at(0)).await.unwrap();
+    assert_eq!((opened.poll, opened.last_run, opened.last_sync), (poll, Some(at(1)), Some(at(1))));
+    assert_eq!(bench.store.queue_depth(bench.scope).await.unwrap(), 2);
+    let nowhere = TakenPage {
+        scope: ScopeId(99),
+        records: vec![incoming("c", 1, "x")],
+        poll: PollState::default(),
+        run: at(3),
+        synced: None,
+        now: at(3),
+    };
+    assert!(bench.store.take_page(nowhere).await.is_err());
+    assert_eq!(bench.store.queue_depth(bench.scope).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn what_is_known_already_is_dropped_and_what_is_not_is_kept() {
+    let bench = Bench::new().await;
+    let first = bench.take(&[("a", 1, "x"), ("a", 1, "x"), ("a", 2, "y")], at(1)).await;
+    assert_eq!((first.kept, first.known, first.depth), (2, 1, 2));
+    let claimed = bench.claim_one(at(1)).await;
+    bench.settle(&claimed, delivered("h1"), at(2)).await;
+    drop(claimed);
+    let claimed = bench.claim_one(at(2)).await;
+    bench.settle(&claimed, delivered("h2"), at(3)).await;
+    drop(claimed);
+    let again = bench.take(&[("a", 2, "y"), ("a", 1, "x")], at(4)).await;
+    assert_eq!((again.kept, again.known), (1, 1), "the ledger's state is dropped, an older one is kept and superseded later");
+}
+
+#[tokio::test]
+async fn a_key_is_handed_out_once_at_a_time_and_in_order() {
+    let bench = Bench::new().await;
+    bench.take(&[("a", 1, "x"), ("b", 1, "x"), ("a", 2, "y")], at(1)).await;
+    let mut first = bench.claim(10, at(1)).await;
+    assert_eq!(keys(&first), ["a", "b"]);
+    assert!(bench.claim(10, at(1)).await.is_empty(), "both keys are claimed");
+    let head = first.remove(0);
+    assert_eq!(head.seen.version, Version::Counter(1));
+    bench.settle(&head, delivered("h"), at(2)).await;
+    drop(head);
+    let next = bench.claim(10, at(2)).await;
+    assert_eq!(keys(&next), ["a"]);
+    assert_eq!(next[0].seen.version, Version::Counter(2));
+    assert_eq!(next[0].ledger.as_ref().unwrap().version, Version::Counter(1));
+}
+
+#[tokio::test]
+async fn a_record_that_is_retried_blocks_its_own_key_only() {
+    let bench = Bench::new().await;
+    bench.take(&[("a", 1, "x"), ("a", 2, "y"), ("b", 1, "x")], at(1)).await;
+    let head = bench.claim_one(at(1)).await;
+    bench.store.postpone(postponement(&head, at(100), IntentChange::Keep)).await.unwrap();
+    drop(head);
+    let claim = bench.store.claim(bench.scope, 10, at(2)).await.unwrap();
+    assert_eq!(keys(&claim.records), ["b"]);
+    assert_eq!(claim.next_due, Some(at(100)));
+    let later = bench.claim(10, at(100)).await;
+    assert_eq!((later[0].key.as_str(), &later[0].seen.version), ("a", &Version::Counter(1)));
+}
+
+#[tokio::test]
+async fn a_claim_ends_with_its_guard_and_with_the_process() {
+    let bench = Bench::new().await;
+    bench.take(&[("a", 1, "x")], at(1)).await;
+    drop(bench.claim_one(at(1)).await);
+    let claimed = bench.claim_one(at(1)).await;
+    let bench = bench.crash(at(2)).await;
+    assert_eq!(bench.claim_one(at(2)).await.id, claimed.id);
+}
+
+#[tokio::test]
+async fn an_intent_survives_a_crash_and_is_in_doubt_since_the_restart() {
+    let bench = Bench::new().await;
+    bench.take(&[("a", 1, "x")], at(1)).await;
+    let claimed = bench.claim_one(at(1)).await;
+    let stored = bench.store.open_intent(bench.new_intent(&claimed, at(2))).await.unwrap();
+    assert_eq!(stored.intent.in_doubt_since, None);
+    bench.store.postpone(postponement(&claimed, at(5000), IntentChange::Keep)).await.unwrap();
+    let bench = bench.crash(at(60)).await;
+    let found = bench.claim_one(at(60)).await.intent.unwrap();
+    assert_eq!(found.intent.in_doubt_since, Some(at(60)));
+    assert_eq!((found.intent.idempotency_key, found.body, found.operation), (stored.intent.idempotency_key, stored.body, stored.operation));
+    let bench = bench.crash(at(30)).await;
+    let kept = bench.claim_one(at(60)).await.intent.unwrap();
+    assert_eq!(kept.intent.in_doubt_since, Some(at(60)), "a clock that was set back does not shorten the doubt");
+}
+
+#[tokio::test]
+async fn record_ledger_and_intent_are_settled_together() {
+    let bench = Bench::new().await;
+    bench.take(&[("a", 1, "x")], at(1)).await;
+    let claimed = bench.claim_one(at(1)).await;
+    bench.store.open_intent(bench.new_intent(&claimed, at(2))).await.unwrap();
+    bench.settle(&claimed, delivered("h"), at(3)).await;
+    let bench = bench.crash(at(4)).await;
+    assert!(bench.claim(1, at(4)).await.is_empty());
+    let figures = bench.figures(at(4)).await;
+    assert_eq!((figures.delivered, figures.queue_depth, figures.delivered_day), (1, 0, 1));
+    let identifier = bench.store.identifier(bench.scope, "a".into()).await.unwrap();
+    assert_eq!(identifier.as_deref(), Some("over-there"));
+    bench.take(&[("a", 2, "y")], at(5)).await;
+    let claimed = bench.claim_one(at(5)).await;
+    assert_eq!(claimed.ledger.as_ref().unwrap().body_hash.as_deref(), Some("h"));
+    assert!(claimed.intent.is_none());
+    bench.settle(&claimed, Settled::Unchanged { body_hash: "h".into() }, at(6)).await;
+    let identifier = bench.store.identifier(bench.scope, "a".into()).await.unwrap();
+    assert_eq!(identifier.as_deref(), Some("over-there"), "a state that needed no write keeps the identifier");
+}
+
+#[tokio::test]
+async fn a_second_intent_for_the_same_record_is_refused_and_sequences_are_never_used_twice() {
+    let bench = Bench::new().await;
+    bench.take(&[("a", 1, "x")], at(1)).await;
+    let claimed = bench.claim_one(at(1)).await;
+    let first = bench.store.open_intent(bench.new_intent(&claimed, at(2))).await.unwrap();
+    assert!(bench.store.open_intent(bench.new_intent(&claimed, at(2))).await.is_err());
+    bench.store.close_intent(first.intent.sequence).await.unwrap();
+    drop(claimed);
+    let bench = bench.crash(at(3)).await;
+    let claimed = bench.claim_one(at(3)).await;
+    let second = bench.store.open_intent(bench.new_intent(&claimed, at(4))).await.unwrap();
+    assert!(second.intent.sequence > first.intent.sequence);
+    assert_ne!(second.intent.idempotency_key, first.intent.idempotency_key);
+}
+
+#[tokio::test]
+async fn what_becomes_of_an_intent_is_stored_with_the_waiting_record() {
+    let bench = Bench::new().await;
+    bench.take(&[("a", 1, "x")], at(1)).await;
+    let claimed = bench.claim_one(at(1)).await;
+    bench.store.open_intent(bench.new_intent(&claimed, at(2))).await.unwrap();
+    drop(claimed);
+    let steps = [IntentChange::Doubt(at(3)), IntentChange::Refused, IntentChange::Hold];
+    for (change, held) in steps.into_iter().zip([0, 0, 1]) {
+        let claimed = bench.claim_one(at(4)).await;
+        bench.store.postpone(postponement(&claimed, at(4), change)).await.unwrap();
+        assert_eq!(bench.figures(at(4)).await.held, held);
+    }
+    let later = postponement(&bench.claim_one(at(4)).await, at(500), IntentChange::Hold);
+    bench.store.postpone(later).await.unwrap();
+    bench.store.open_scope(names(), at(4)).await.unwrap();
+    let claimed = bench.claim(1, at(4)).await.pop().expect("what is held is due when the scope is opened");
+    let intent = claimed.intent.as_ref().unwrap();
+    assert_eq!((intent.intent.in_doubt_since, intent.refused), (Some(at(3)), true));
+    bench.store.postpone(postponement(&claimed, at(4), IntentChange::Close)).await.unwrap();
+    drop(claimed);
+    assert!(bench.claim_one(at(4)).await.intent.is_none());
+}
+
+#[tokio::test]
+async fn only_records_that_wait_for_the_system_are_hastened() {
+    let bench = Bench::new().await;
+    bench.take(&[("a", 1, "x"), ("b", 1, "x")], at(1)).await;
+    for claimed in bench.claim(2, at(1)).await {
+        let by_system = claimed.key == "a";
+        let postponement = Postponement { by_system, ..postponement(&claimed, at(500), IntentChange::Keep) };
+        bench.store.postpone(postponement).await.unwrap();
+    }
+    bench.store.hasten(bench.scope, at(10)).await.unwrap();
+    assert_eq!(keys(&bench.claim(5, at(10)).await), ["a"]);
+}
+
+#[tokio::test]
+async fn scopes_do_not_see_each_other() {
+    let bench = Bench::new().await;
+    bench.take(&[("a", 1, "x")], at(1)).await;
+    let other = Scope { destination: "warehouse".into(), ..names() };
+    let other = bench.store.open_scope(other, at(0)).await.unwrap();
+    assert_ne!(other.id, bench.scope);
+    assert!(bench.store.claim(other.id, 5, at(2)).await.unwrap().records.is_empty());
+    assert_eq!(bench.store.open_scope(names(), at(0)).await.unwrap().id, bench.scope);
+}

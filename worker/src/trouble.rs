@@ -1,0 +1,110 @@
+//! What is wrong with the store at the moment, shared by everyone who uses it; and how a change that has to be stored is insisted on.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::sleep;
+
+use crate::store::{Answer, StoreError};
+
+/// How long is waited before a store that failed is asked again.
+pub const PAUSE: Duration = Duration::from_secs(1);
+
+/// The last failures of the store, each until the same kind of use succeeds again: a full disk can still be read.
+#[derive(Debug, Default)]
+pub struct StoreTrouble(Mutex<Failed>);
+
+#[derive(Debug, Default)]
+struct Failed {
+    change: Option<String>,
+    look: Option<String>,
+}
+
+impl StoreTrouble {
+    /// What is wrong, in words.
+    pub fn message(&self) -> Option<String> {
+        let failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.change.clone().or_else(|| failed.look.clone())
+    }
+
+    /// Takes note of what the store answered to a change, and passes it on.
+    pub fn changed<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        note(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).change, answer)
+    }
+
+    /// Takes note of what the store answered to a look, and passes it on.
+    pub fn looked<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        note(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).look, answer)
+    }
+
+    /// Asks until the store has done it; only a store that is closed ends this. For changes that must not be lost while the process lives.
+    pub async fn insist<'a, T>(&self, ask: impl Fn() -> Answer<'a, T>) -> Result<T, StoreError> {
+        loop {
+            match self.changed(ask().await) {
+                Err(StoreError::Closed) => return Err(StoreError::Closed),
+                Err(_) => sleep(PAUSE).await,
+                Ok(done) => return Ok(done),
+            }
+        }
+    }
+}
+
+fn note<T>(message: &mut Option<String>, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+    match &answer {
+        Ok(_) => {
+            if message.take().is_some() {
+                tracing::info!("the store works again");
+            }
+        }
+        // Closing is part of a stop, and an undone change was not the one that failed.
+        Err(StoreError::Closed | StoreError::Undone) => {}
+        Err(error) => {
+            let source = std::error::Error::source(error).map(tracing::field::display);
+            tracing::error!(%error, source, "the store failed");
+            *message = Some(error.to_string());
+        }
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_is_asked_for_until_it_is_done_and_the_trouble_is_known_meanwhile() {
+        let trouble = StoreTrouble::default();
+        let asked = AtomicU32::new(0);
+        let done = trouble.insist(|| {
+            let number = asked.fetch_add(1, Ordering::SeqCst);
+            assert_eq!(trouble.message().is_some(), number > 0);
+            let answer = if number < 3 { Err(StoreError::Unreadable { what: "scope" }) } else { Ok(number) };
+            Box::pin(async move { answer })
+        });
+        assert!(matches!(done.await, Ok(3)));
+        assert_eq!(trouble.message(), None);
+    }
+
+    #[tokio::test]
+    async fn a_closed_store_ends_the_asking() {
+        let trouble = StoreTrouble::default();
+        let ended = trouble.insist(|| Box::pin(async { Err::<(), _>(StoreError::Closed) })).await;
+        assert!(matches!(ended, Err(StoreError::Closed)));
+        assert_eq!(trouble.message(), None);
+    }
+
+    #[test]
+    fn a_look_that_succeeds_does_not_hide_that_changes_fail() {
+        let trouble = StoreTrouble::default();
+        let failed = || Err::<(), _>(StoreError::Unreadable { what: "scope" });
+        assert!(trouble.changed(failed()).is_err());
+        assert!(trouble.looked(Ok(())).is_ok());
+        assert!(trouble.message().is_some());
+        assert!(trouble.changed(Ok(())).is_ok());
+        assert_eq!(trouble.message(), None);
+    }
+}

@@ -1,0 +1,169 @@
+//! A worker as a whole: started from settings, asked how it is, and stopped. It runs the same in a pod, from the command line and in a test.
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
+
+use crosstie_connect::{Clock, Surroundings};
+use crosstie_crds::sync_report::WorkerReport;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    admin::{self, Admin},
+    board::Board,
+    files::Files,
+    metrics::Metrics,
+    report::{ReportTarget, Reporter, publish},
+    store::{DeadLetter, SharedStore, StoreError},
+    supervisor::Supervisor,
+    trouble::StoreTrouble,
+};
+
+/// How a worker is to run.
+#[derive(Clone)]
+pub struct Settings {
+    /// Folder with `plan/plan.json`, `shares/shares.json` and `credentials/{source,destination}/credentials.json`. They may come later and
+    /// change at any time.
+    pub files: PathBuf,
+    /// Folder of the store; made if it is not there.
+    pub state: PathBuf,
+    /// Name of the pod, or of whatever stands in for one, in reports.
+    pub pod: String,
+    /// Where probes and metrics are served, if anywhere. Port 0 takes a free one.
+    pub listen: Option<SocketAddr>,
+    /// Where reports are written, if anywhere.
+    pub report: Option<ReportTarget>,
+    /// Clock, name resolution, trust and patience. Its observer is replaced by the worker's own metrics.
+    pub surroundings: Surroundings,
+}
+
+/// Why a worker cannot start. Everything that can heal by itself, such as missing files or a locked store, is no reason.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address for probes and metrics cannot be used.
+    #[error("probes and metrics cannot be served at {address}: choose another address with --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A running worker. Dropping it stops it without waiting; whatever was under way is resolved by the next start.
+pub struct Worker {
+    clock: Arc<dyn Clock>,
+    board: Arc<Board>,
+    metrics: Arc<Metrics>,
+    reporter: Arc<Reporter>,
+    address: Option<SocketAddr>,
+    stop: CancellationToken,
+    outer_stop: CancellationToken,
+    supervisor: JoinHandle<()>,
+    others: Vec<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// Starts a worker. Needs a multi-threaded tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let Settings { files, state, pod, listen, report, mut surroundings } = settings;
+        // Only the first provider counts, and whoever uses the library may have chosen one.
+        let _chosen = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let clock: Arc<dyn Clock> = Arc::clone(&surroundings.clock);
+        let metrics = Arc::new(Metrics::default());
+        surroundings.observer = Arc::<Metrics>::clone(&metrics);
+        let board = Arc::new(Board::new(clock.now(), Arc::<StoreTrouble>::default()));
+        let reporter = Arc::new(Reporter::new(Arc::clone(&board), Arc::clone(&metrics), Arc::clone(&clock), pod));
+        let (stop, outer_stop) = (CancellationToken::new(), CancellationToken::new());
+        let mut others = Vec::new();
+        let mut address = None;
+        if let Some(listen) = listen {
+            let admin = Admin { board: Arc::clone(&board), metrics: Arc::clone(&metrics), reporter: Arc::clone(&reporter) };
+            let served = admin::serve(admin, listen, outer_stop.clone()).await;
+            let (at, task) = served.map_err(|source| StartError::Listen { address: listen, source })?;
+            address = Some(at);
+            others.push(task);
+        }
+        if let Some(target) = report {
+            others.push(tokio::spawn(publish(target, Arc::clone(&reporter), Arc::clone(&clock), outer_stop.clone())));
+        }
+        let files = Files::new(&files);
+        let supervisor = Supervisor::new(files, state, Arc::clone(&board), Arc::clone(&clock), surroundings, Arc::clone(&metrics));
+        let supervisor = tokio::spawn(supervisor.run(stop.clone()));
+        Ok(Self { clock, board, metrics, reporter, address, stop, outer_stop, supervisor, others })
+    }
+
+    /// Where probes and metrics are served.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// What the worker would report now.
+    pub async fn report(&self) -> WorkerReport {
+        self.reporter.report().await
+    }
+
+    /// Why it is not ready, if it is not.
+    pub fn unready(&self) -> Option<String> {
+        self.board.unready()
+    }
+
+    /// Dead letters with an id above `after`, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`], also while the store is not open.
+    pub async fn dead_letters(&self, after: i64, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        self.store()?.dead_letters(after, limit).await
+    }
+
+    /// Puts dead letters at the end of their keys' queues. They pass the ledger like anything else. Says how many of the ids there were.
+    ///
+    /// # Errors
+    /// [`StoreError`], also while the store is not open.
+    pub async fn replay(&self, ids: Vec<i64>) -> Result<u64, StoreError> {
+        let replayed = self.store()?.replay(ids, self.clock.now()).await?;
+        for lane in self.board.posted().crew.iter().flat_map(|crew| &crew.lanes) {
+            lane.wake.notify_one();
+        }
+        Ok(replayed)
+    }
+
+    /// Removes dead letters for good. Says how many of the ids there were.
+    ///
+    /// # Errors
+    /// [`StoreError`], also while the store is not open.
+    pub async fn discard(&self, ids: Vec<i64>) -> Result<u64, StoreError> {
+        self.store()?.discard(ids).await
+    }
+
+    fn store(&self) -> Result<SharedStore, StoreError> {
+        self.board.posted().store.ok_or(StoreError::Closed)
+    }
+
+    /// The metrics in the `OpenMetrics` text format, as they were last refreshed.
+    pub fn metrics(&self) -> String {
+        self.metrics.encode()
+    }
+
+    /// Stops: nothing new is begun, calls under way finish or are given up after half a minute, the store is closed. Probes and reports go on
+    /// until then.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        // A supervisor that broke off has nothing left to wait for.
+        let _ended = (&mut self.supervisor).await;
+        self.outer_stop.cancel();
+        for task in std::mem::take(&mut self.others) {
+            let _ended = task.await;
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.outer_stop.cancel();
+    }
+}
