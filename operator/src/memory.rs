@@ -2,7 +2,7 @@
 //! would be computed from one's own past and an object be written twice. All of it can be lost at any time.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     hash::Hash,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -78,6 +78,9 @@ pub struct Compiled {
     pub compilation: std::sync::Arc<Compilation>,
 }
 
+/// By pod: when its newest report was written by its own clock, and when it came in by ours.
+pub type Heard = BTreeMap<String, (Timestamp, Option<Timestamp>)>;
+
 /// Everything that is remembered, for one scope.
 #[derive(Debug, Default)]
 pub struct Memory {
@@ -91,6 +94,8 @@ pub struct Memory {
     pub shares: Table<Key, Published>,
     /// Compiled specs.
     pub compiled: Table<Key, Compiled>,
+    /// The newest report of each pod, and when it came in unless it was there before.
+    pub heard: Table<Key, Heard>,
     /// Failures in a row, by controller and object.
     pub failures: Table<(&'static str, Key), u32>,
 }
@@ -100,6 +105,7 @@ impl Memory {
     pub fn forget_integration(&self, key: &Key) {
         self.integrations.lock().remove(key);
         self.compiled.lock().remove(key);
+        self.heard.lock().remove(key);
         self.failures.lock().remove(&("integration", key.clone()));
         let own = [&key.name, &crosstie_crds::names::worker(&key.name), &crosstie_crds::names::plan(&key.name)]
             .map(|name| key.sibling(name));

@@ -14,6 +14,7 @@ use crosstie_engine::{
     credentials::CredentialVersion,
     plan::System,
 };
+use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::{PersistentVolumeClaim, Secret},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -177,6 +178,7 @@ pub async fn integration(cx: &Context, object: &Arc<Integration>) -> Result<inte
             });
         Some(grant(cx, &key, &source?, &destination?))
     });
+    let report = Cache::get(&cx.cache.reports, &key);
     Ok(integration::Seen {
         source,
         destination,
@@ -185,10 +187,31 @@ pub async fn integration(cx: &Context, object: &Arc<Integration>) -> Result<inte
         credentials,
         deployment: Cache::get(&cx.cache.deployments, &key.sibling(&names::worker(&key.name))),
         pods: cx.cache.pods_of(&key),
-        report: Cache::get(&cx.cache.reports, &key),
+        heard: heard(cx, &key, report.as_deref()),
+        report,
         granted,
         integration: object,
     })
+}
+
+/// Notes when reports come in. Clocks of workers may be wrong, so a report that changes counts from now.
+fn heard(cx: &Context, key: &Key, report: Option<&SyncReport>) -> BTreeMap<String, Timestamp> {
+    let mut all = cx.memory.heard.lock();
+    let first_look = !all.contains_key(key);
+    let before = all.remove(key).unwrap_or_default();
+    let now = entries(report).map(|entry| {
+        let written = entry.reported_at.0;
+        let came_in = match before.get(&entry.pod) {
+            Some((known, came_in)) if *known == written => *came_in,
+            None if first_look => None,
+            Some(_) | None => Some(cx.now()),
+        };
+        (entry.pod.clone(), (written, came_in))
+    });
+    let now: memory::Heard = now.collect();
+    let heard = now.iter().filter_map(|(pod, (_, came_in))| Some((pod.clone(), (*came_in)?))).collect();
+    all.insert(key.clone(), now);
+    heard
 }
 
 /// A claim that the cache does not show may only be new. Believing that it is gone would declare a loss, or make an empty volume over
@@ -241,23 +264,28 @@ fn compilation(
 
 /// Splits the accounts. Deciding and remembering the decision happen under one lock, so that two Integrations never take the same room.
 fn grant(cx: &Context, key: &Key, source: &shares::End, destination: &shares::End) -> Granted {
-    let mut published = cx.memory.shares.lock();
     let users = cx.cache.integrations_in(&key.namespace);
-    let exists = |other: &Key| users.iter().any(|user| Key::of(&user.metadata) == *other);
+    let mut everybody: BTreeMap<Key, Vec<String>> =
+        users.iter().map(|user| (Key::of(&user.metadata), accounts(cx, user))).collect();
+    let mut published = cx.memory.shares.lock();
     // Those who left are remembered until their pods are gone.
-    published
-        .retain(|other, _| other.namespace != key.namespace || exists(other) || !cx.cache.pods_of(other).is_empty());
-    let gone = published.keys().filter(|other| other.namespace == key.namespace && !exists(other)).cloned();
-    let everybody: Vec<(Key, Vec<String>)> = users
-        .iter()
-        .map(|user| (Key::of(&user.metadata), accounts(cx, user)))
-        .chain(gone.map(|other| (other, Vec::new())))
-        .collect();
+    published.retain(|other, _| {
+        other.namespace != key.namespace || everybody.contains_key(other) || !cx.cache.pods_of(other).is_empty()
+    });
+    for other in published.keys().filter(|other| other.namespace == key.namespace) {
+        everybody.entry(other.clone()).or_default();
+    }
     let known = |other: &Key| published.get(other).cloned().or_else(|| published_before(cx, other));
+    let concerns_us = |account: &str| account == source.account || account == destination.account;
     let peers: Vec<Peer> = everybody
         .into_iter()
         .filter(|(other, _)| other != key)
-        .map(|(other, accounts)| peer(cx, &other, accounts, known(&other)))
+        .map(|(other, accounts)| (known(&other), other, accounts))
+        .filter(|(known, _, accounts)| {
+            accounts.iter().any(|account| concerns_us(account))
+                || known.iter().flat_map(Published::parts).any(|part| concerns_us(&part.account))
+        })
+        .map(|(known, other, accounts)| peer(cx, &other, accounts, known))
         .collect();
     let granted = shares::grant(source, destination, known(key).as_ref(), &peers);
     published.insert(key.clone(), granted.published.clone());

@@ -118,10 +118,16 @@ pub fn deployment(object: &Deployment) -> Touch {
     Touch { fingerprint: fingerprint(&(&meta.uid, wish(meta), &object.status)), targets: owners(meta) }
 }
 
-/// A pod matters by what it goes through.
+/// A pod matters by what it goes through, also to the Connectors, which count workers.
 pub fn pod(object: &Pod) -> Touch {
     let meta = &object.metadata;
-    Touch { fingerprint: fingerprint(&(&meta.uid, &meta.deletion_timestamp, &object.status)), targets: owners(meta) }
+    let mut targets = owners(meta);
+    for target in targets.clone() {
+        if let Target::Integration(key) = target {
+            targets.push(Target::EndsOf(key));
+        }
+    }
+    Touch { fingerprint: fingerprint(&(&meta.uid, &meta.deletion_timestamp, &object.status)), targets }
 }
 
 /// Any owned object matters whenever it is written, by whomever.

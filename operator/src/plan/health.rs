@@ -12,7 +12,7 @@ use super::{
     diagnosis::{Trouble, Worker},
 };
 
-/// How long a ready worker may be silent before its first report, and a report may be overdue.
+/// How long a ready worker may be silent before its first report, and between two: workers report at least once a minute.
 const SILENCE: SignedDuration = SignedDuration::from_secs(90);
 
 /// Everything that health is derived from.
@@ -36,6 +36,8 @@ pub struct Facts {
     pub pods_left: bool,
     /// What the live worker reports.
     pub report: Option<WorkerReport>,
+    /// When that report came in, by the operator's clock; `None` when it was there before the operator.
+    pub heard: Option<Timestamp>,
     /// The newest report, whether its worker lives or not.
     pub last_report: Option<WorkerReport>,
 }
@@ -121,7 +123,7 @@ fn worker(facts: &Facts, now: Timestamp) -> Verdict {
 }
 
 fn reported(facts: &Facts, report: &WorkerReport, now: Timestamp) -> Verdict {
-    let deadline = overdue_at(report);
+    let deadline = overdue_at(facts, report);
     if deadline <= now {
         let message = format!("worker pod {0} has stopped reporting: see kubectl logs {0}", report.pod);
         return Verdict::bad(Reason::ReportStale, message);
@@ -139,11 +141,10 @@ fn reported(facts: &Facts, report: &WorkerReport, now: Timestamp) -> Verdict {
     verdict.until(Some(deadline))
 }
 
-/// When a report is overdue. A worker reports what changed, so silence is expected until a flow is due to be read.
-pub fn overdue_at(report: &WorkerReport) -> Timestamp {
-    let next = report.flows.iter().filter_map(|flow| flow.next_run_time.as_ref()).min();
-    let expected = next.map_or(report.reported_at.0, |next| next.0.max(report.reported_at.0));
-    expected.checked_add(SILENCE).unwrap_or(Timestamp::MAX)
+/// When a report is overdue. It counts from when it came in, by the operator's clock; a report that was there before the operator
+/// counts from when it was written, by the worker's.
+fn overdue_at(facts: &Facts, report: &WorkerReport) -> Timestamp {
+    facts.heard.unwrap_or(report.reported_at.0).checked_add(SILENCE).unwrap_or(Timestamp::MAX)
 }
 
 fn unread<'a>(facts: &'a Facts, report: &WorkerReport) -> Option<&'a str> {
@@ -260,7 +261,7 @@ fn synced(facts: &Facts, now: Timestamp) -> Draft {
     let Some(report) = &facts.report else {
         return Draft::unknown(kind, Reason::Starting, "the worker has not reported yet");
     };
-    if overdue_at(report) <= now {
+    if overdue_at(facts, report) <= now {
         return Draft::unknown(kind, Reason::ReportStale, "the worker has stopped reporting");
     }
     let problem =

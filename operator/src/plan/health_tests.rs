@@ -89,9 +89,7 @@ fn facts_for(reason: Reason) -> Option<Facts> {
         Reason::WorkerCrashLooping | Reason::ImageUnavailable | Reason::WorkerUnavailable => with_trouble(reason),
         Reason::ReportStale => {
             let mut facts = flowing();
-            let report = facts.report.as_mut().unwrap();
-            report.reported_at = Time(at(NOW - 91));
-            report.flows[0].next_run_time = Some(Time(at(NOW - 91)));
+            facts.report.as_mut().unwrap().reported_at = Time(at(NOW - 91));
             facts
         }
         Reason::SecretMissing
@@ -237,13 +235,19 @@ fn a_worker_is_given_time_for_its_first_report() {
 }
 
 #[test]
-fn silence_is_expected_until_a_flow_is_due() {
-    let mut facts = flowing();
-    facts.report.as_mut().unwrap().reported_at = Time(at(NOW - 800));
-    let quiet = verdict(&facts, now());
-    assert_eq!((quiet.reason, quiet.until), (Reason::Flowing, Some(at(NOW + 890 + 90))));
-    facts.report.as_mut().unwrap().flows[0].next_run_time = None;
-    assert_eq!(verdict(&facts, now()).reason, Reason::ReportStale);
+fn a_worker_that_stops_reporting_is_noticed() {
+    let quiet = verdict(&flowing(), now());
+    assert_eq!((quiet.reason, quiet.until), (Reason::Flowing, Some(at(NOW - 10 + 90))));
+    assert_eq!(verdict(&flowing(), at(NOW + 80)).reason, Reason::ReportStale);
+}
+
+#[test]
+fn a_worker_with_a_wrong_clock_is_not_called_silent() {
+    let mut facts = Facts { heard: Some(at(NOW - 5)), ..flowing() };
+    facts.report.as_mut().unwrap().reported_at = Time(at(NOW - 4000));
+    assert_eq!(verdict(&facts, now()).reason, Reason::Flowing);
+    facts.report.as_mut().unwrap().reported_at = Time(at(NOW + 4000));
+    assert_eq!(verdict(&facts, at(NOW + 85)).reason, Reason::ReportStale);
 }
 
 #[test]

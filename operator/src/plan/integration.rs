@@ -72,6 +72,8 @@ pub struct Seen {
     pub pods: Vec<Arc<Pod>>,
     /// What workers report.
     pub report: Option<Arc<SyncReport>>,
+    /// When the newest report of each pod came in, by the operator's clock; pods whose report was there before the operator are absent.
+    pub heard: BTreeMap<String, Timestamp>,
     /// Shares of the rate allowances; `None` when the spec does not compile.
     pub granted: Option<Granted>,
 }
@@ -332,6 +334,7 @@ impl<'a> Planner<'a> {
             worker: self.worker.clone(),
             pods_left: self.seen.pods.iter().any(|pod| diagnosis::is_running(pod)),
             report: self.report().cloned(),
+            heard: self.report().and_then(|report| self.seen.heard.get(&report.pod).copied()),
             last_report: self.last_report().cloned(),
         }
     }

@@ -106,6 +106,7 @@ fn fresh() -> Seen {
         deployment: None,
         pods: Vec::new(),
         report: None,
+        heard: BTreeMap::new(),
         granted: Some(granted()),
     }
 }
@@ -258,7 +259,7 @@ fn a_running_integration_flows_and_shows_its_figures() {
 fn looking_again_changes_nothing() {
     let first = want(&running()).status_after(None, now());
     let again = with_spec(running(), |object| object.status = Some(first.clone()));
-    let later = now() + SignedDuration::from_secs(600);
+    let later = now() + SignedDuration::from_secs(60);
     let second = integration(&again, &template(), later);
     assert_eq!(second.status_after(None, later), first);
     assert_eq!(second.steps, want(&running()).steps);

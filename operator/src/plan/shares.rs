@@ -43,7 +43,8 @@ impl Published {
         serde_json::from_str(annotation).ok()
     }
 
-    fn parts(&self) -> [&Part; 2] {
+    /// Both parts, the source's first.
+    pub fn parts(&self) -> [&Part; 2] {
         [&self.source, &self.destination]
     }
 }

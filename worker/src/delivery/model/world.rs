@@ -29,7 +29,7 @@ use crate::{
 
 /// Seconds for which the destination remembers a key.
 const WINDOW: i64 = 600;
-/// Seconds after which a look-up is believed; later than any late commit.
+/// Seconds after which a look-up is believed; more than any write is late.
 const SETTLE: u32 = 5;
 
 /// By which means an outcome can be known, and whether two states of a record ever map to the same body.
@@ -87,8 +87,8 @@ struct Books {
 struct Pages {
     /// What is there, by key.
     booked: BTreeMap<String, Value>,
-    /// Writes still to come: when, and what.
-    late: Vec<(i64, Value)>,
+    /// Writes still on their way: when they come, what, and under which key.
+    late: Vec<(i64, Value, Option<String>)>,
     /// Keys received, and when.
     keys: BTreeMap<String, i64>,
     /// Key and version of each state applied.
@@ -113,30 +113,31 @@ impl Books {
         *self.hands.0.lock().unwrap()
     }
 
-    /// Receives a write; whether it is one the destination has not seen under that key.
-    fn receive(&self, body: &Value, key: Option<&str>, after: Option<i64>) {
+    /// Receives a write. One whose key is remembered is answered like the first one and changes nothing.
+    fn receive(&self, body: &Value, key: Option<&str>) {
         let now = self.now();
         let mut pages = self.pages.lock().unwrap();
         if let Some(key) = key {
-            let known = pages.keys.get(key).is_some_and(|at| now < at + WINDOW);
-            pages.keys.entry(key.to_owned()).or_insert(now);
-            if known {
+            if pages.keys.get(key).is_some_and(|at| now < at + WINDOW) {
                 return;
             }
+            pages.keys.insert(key.to_owned(), now);
         }
-        match after {
-            Some(after) => pages.late.push((now + after, body.clone())),
-            None => pages.apply(body, self.means.versioned),
-        }
+        pages.apply(body, self.means.versioned);
     }
 
-    fn commit_late(&self) {
+    fn receive_late(&self, body: &Value, key: Option<&str>, after: i64) {
+        let at = self.now() + after;
+        self.pages.lock().unwrap().late.push((at, body.clone(), key.map(ToOwned::to_owned)));
+    }
+
+    fn catch_up(&self) {
         let now = self.now();
-        let mut pages = self.pages.lock().unwrap();
-        let (due, late): (Vec<_>, Vec<_>) = std::mem::take(&mut pages.late).into_iter().partition(|(at, _)| *at <= now);
-        pages.late = late;
-        for (_, body) in due {
-            pages.apply(&body, self.means.versioned);
+        let late = std::mem::take(&mut self.pages.lock().unwrap().late);
+        let (due, late): (Vec<_>, Vec<_>) = late.into_iter().partition(|(at, ..)| *at <= now);
+        self.pages.lock().unwrap().late = late;
+        for (_, body, key) in due {
+            self.receive(&body, key.as_deref());
         }
     }
 }
@@ -150,8 +151,8 @@ impl Destination for Books {
         Box::pin(async move {
             let fate = *self.fate.lock().unwrap();
             match fate {
-                Fate::Applied | Fate::AppliedSilently | Fate::KilledAfter => self.receive(body, key, None),
-                Fate::AppliedLate(after) | Fate::KilledWhile(after) => self.receive(body, key, Some(after)),
+                Fate::Applied | Fate::AppliedSilently | Fate::KilledAfter => self.receive(body, key),
+                Fate::AppliedLate(after) | Fate::KilledWhile(after) => self.receive_late(body, key, after),
                 Fate::Lost | Fate::NeverLeft | Fate::Refused | Fate::KilledBefore => {}
             }
             match fate {
@@ -231,10 +232,10 @@ impl World {
     }
 
     pub fn pass(&self, seconds: i64) {
-        // Second by second, so that late commits come at their time.
+        // Second by second, so that late writes come at their time.
         for _ in 0..seconds {
             *self.hands.0.lock().unwrap() += 1;
-            self.books.commit_late();
+            self.books.catch_up();
         }
     }
 
@@ -243,11 +244,13 @@ impl World {
         *self.books.fate.lock().unwrap() = fate;
         let claim = self.store.claim(self.scope, 1, self.hands.now()).await.unwrap();
         let Some(claimed) = claim.records.into_iter().next() else { return self };
-        let lane = self.lane();
-        let carried = Box::pin(carry(&lane, claimed, false));
-        let killed = tokio::select! {
-            () = carried => false,
-            () = self.books.hangs.notified() => true,
+        // A process that dies takes the record and all that holds the store with it.
+        let killed = {
+            let lane = self.lane();
+            tokio::select! {
+                () = carry(&lane, claimed, false) => false,
+                () = self.books.hangs.notified() => true,
+            }
         };
         if killed { self.crash().await } else { self }
     }
