@@ -20,10 +20,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let settings = Settings::default();
     let mut problems = 0;
     for ((_, name), connector) in &manifests.connectors {
-        problems += say("connector", name, findings(&compile::connector(connector, &settings).findings));
+        problems += say("connector", name, &findings(&compile::connector(connector, &settings).findings));
     }
     for ((namespace, name), integration) in &manifests.integrations {
-        problems += say("integration", name, of_integration(&manifests, namespace, integration, &settings));
+        problems += say("integration", name, &of_integration(&manifests, namespace, integration, &settings));
     }
     Ok(if problems == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -67,11 +67,11 @@ pub(crate) fn endpoints<'a>(
 }
 
 /// Prints what there is to say of an object and gives how much.
-fn say(kind: &str, name: &str, problems: Vec<String>) -> usize {
+fn say(kind: &str, name: &str, problems: &[String]) -> usize {
     if problems.is_empty() {
         println!("{kind}/{name}: ok");
     }
-    for problem in &problems {
+    for problem in problems {
         println!("{kind}/{name}: {problem}");
     }
     problems.len()

@@ -1,5 +1,7 @@
 //! The command line as a person meets it: what it prints and how it exits.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use std::{
     io::Write as _,
     path::PathBuf,

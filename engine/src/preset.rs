@@ -172,7 +172,7 @@ mod tests {
         }
     }
 
-    fn shopify(spec: serde_json::Value) -> Merged {
+    fn shopify(spec: &serde_json::Value) -> Merged {
         let mut whole = serde_json::json!({"baseURL": "https://x", "credentials": {}});
         whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
         merge(&serde_json::from_value(whole).unwrap(), find("Shopify"))
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn what_the_spec_sets_wins_member_by_member() {
-        let merged = shopify(serde_json::json!({
+        let merged = shopify(&serde_json::json!({
             "rateLimit": {"concurrency": 8},
             "streams": [{"name": "orders", "query": {"limit": "50"}}, {"name": "extra", "path": "/x"}],
         }));
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_union_of_the_spec_replaces_the_presets_whole() {
-        let merged = shopify(serde_json::json!({"auth": {"bearer": {"token": "{t}"}}}));
+        let merged = shopify(&serde_json::json!({"auth": {"bearer": {"token": "{t}"}}}));
         let auth = merged.auth.unwrap();
         assert!(auth.header.is_none() && auth.bearer.is_some());
     }

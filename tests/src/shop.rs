@@ -50,19 +50,19 @@ impl Shop {
         Ok(Self { world, namespace: name.to_owned(), shopify, netsuite })
     }
 
-    /// Adds orders to the shop, one second apart, the last one a minute ago.
+    /// Adds orders to the shop, all changed within the last minute: a flow that runs already looks back no further than its lookback.
     ///
     /// # Errors
     /// When the simulator refuses.
     pub async fn add_orders(&self, first_id: u64, count: u64) -> Result<()> {
-        let span = i64::try_from(count)? + 60;
-        let start_time = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(span);
+        let step_millis = u32::try_from(50_000 / count.max(1))?.min(1000);
+        let start_time = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(60);
         let request = SeedRequest {
             resource: "orders".into(),
             count,
             start_id: first_id,
             start_time,
-            step_millis: 1000,
+            step_millis,
             seed: first_id,
         };
         self.shopify.seed(&request).await.map(drop).context("cannot add orders")

@@ -29,7 +29,11 @@ pub struct Admin {
 }
 
 /// Serves until it is told to stop. Says at which address.
-pub async fn serve(admin: Admin, listen: SocketAddr, stop: CancellationToken) -> io::Result<(SocketAddr, JoinHandle<()>)> {
+pub async fn serve(
+    admin: Admin,
+    listen: SocketAddr,
+    stop: CancellationToken,
+) -> io::Result<(SocketAddr, JoinHandle<()>)> {
     let listener = TcpListener::bind(listen).await?;
     let address = listener.local_addr()?;
     let router = Router::new()
@@ -47,7 +51,11 @@ pub async fn serve(admin: Admin, listen: SocketAddr, stop: CancellationToken) ->
 }
 
 async fn livez(State(admin): State<Admin>) -> impl IntoResponse {
-    if admin.board.is_alive() { (StatusCode::OK, "ok\n") } else { (StatusCode::INTERNAL_SERVER_ERROR, "the supervisor is stuck\n") }
+    if admin.board.is_alive() {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::INTERNAL_SERVER_ERROR, "the supervisor is stuck\n")
+    }
 }
 
 async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {

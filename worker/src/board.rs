@@ -62,7 +62,11 @@ pub struct Hindrance {
 impl std::fmt::Debug for Posted {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let plan_hash = self.crew.as_ref().map(|crew| &crew.plan_hash);
-        formatter.debug_struct("Posted").field("plan_hash", &plan_hash).field("hindrances", &self.hindrances).finish_non_exhaustive()
+        formatter
+            .debug_struct("Posted")
+            .field("plan_hash", &plan_hash)
+            .field("hindrances", &self.hindrances)
+            .finish_non_exhaustive()
     }
 }
 
@@ -86,7 +90,6 @@ impl Board {
     pub fn post(&self, store: Option<SharedStore>, crew: Option<CrewView>, hindrances: Vec<Hindrance>) {
         *self.lock() = Posted { store, crew, hindrances, beat: Some(Instant::now()) };
     }
-
 
     /// What was posted last.
     pub fn posted(&self) -> Posted {

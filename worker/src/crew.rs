@@ -249,7 +249,9 @@ impl Crew {
         self.stop.cancel();
         let finished = async { while self.tasks.join_next().await.is_some() {} };
         if timeout(patience, finished).await.is_err() {
-            tracing::warn!("calls under way did not finish in time and were given up; their outcome is resolved at the next start");
+            tracing::warn!(
+                "calls under way did not finish in time and were given up; their outcome is resolved at the next start"
+            );
             self.tasks.shutdown().await;
         }
     }

@@ -9,7 +9,12 @@ use serde_json::Value;
 /// Where records are written.
 pub trait Destination: Send + Sync {
     /// Writes a record.
-    fn write<'a>(&'a self, operation: &'a Operation, body: &'a Value, idempotency_key: Option<&'a str>) -> BoxFuture<'a, Written>;
+    fn write<'a>(
+        &'a self,
+        operation: &'a Operation,
+        body: &'a Value,
+        idempotency_key: Option<&'a str>,
+    ) -> BoxFuture<'a, Written>;
 
     /// Looks up whether a record is there.
     fn look_up<'a>(
@@ -21,7 +26,12 @@ pub trait Destination: Send + Sync {
 }
 
 impl Destination for VendorClient {
-    fn write<'a>(&'a self, operation: &'a Operation, body: &'a Value, idempotency_key: Option<&'a str>) -> BoxFuture<'a, Written> {
+    fn write<'a>(
+        &'a self,
+        operation: &'a Operation,
+        body: &'a Value,
+        idempotency_key: Option<&'a str>,
+    ) -> BoxFuture<'a, Written> {
         Box::pin(self.write(operation, body, idempotency_key))
     }
 

@@ -113,7 +113,9 @@ impl Paths {
     fn read(&self) -> Mounted {
         let plan = read(&self.plan, |bytes| Plan::parse(bytes).map_err(|error| error.to_string()));
         let shares = read(&self.shares, |bytes| {
-            json(bytes).ok_or_else(|| "the shares are not readable: they are written by the operator; leave them to it".to_owned())
+            json(bytes).ok_or_else(|| {
+                "the shares are not readable: they are written by the operator; leave them to it".to_owned()
+            })
         });
         let expected_store = fs::read_to_string(&self.store_id).ok().map(|text| text.trim().to_owned());
         Mounted {
@@ -143,7 +145,9 @@ fn read<T>(path: &Path, parse: impl FnOnce(&[u8]) -> Result<T, String>) -> Found
 /// Reads credentials. What is wrong with them is not said in detail: JSON errors quote what they stumble over.
 fn credentials(path: &Path) -> Found<CredentialsDocument> {
     read(path, |bytes| {
-        json(bytes).ok_or_else(|| format!("{} is no credentials document: it is written by the operator; leave it to it", path.display()))
+        json(bytes).ok_or_else(|| {
+            format!("{} is no credentials document: it is written by the operator; leave it to it", path.display())
+        })
     })
 }
 
@@ -196,10 +200,16 @@ mod tests {
     fn what_is_wrong_with_credentials_is_said_without_them() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("credentials/source/credentials.json");
-        write(&path, r#"{"connector": "shop", "current": {"versionId": "v1", "values": {"token": 17, "other": "hush"}}}"#);
+        write(
+            &path,
+            r#"{"connector": "shop", "current": {"versionId": "v1", "values": {"token": 17, "other": "hush"}}}"#,
+        );
         let mounted = Files::new(folder.path()).changed().unwrap();
         let problem = mounted.source.problem().unwrap();
-        assert!(problem.contains("credentials.json") && !problem.contains("17") && !problem.contains("hush"), "{problem}");
+        assert!(
+            problem.contains("credentials.json") && !problem.contains("17") && !problem.contains("hush"),
+            "{problem}"
+        );
     }
 
     #[test]

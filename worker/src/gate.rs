@@ -168,7 +168,10 @@ mod tests {
     #[test]
     fn a_probe_that_says_nothing_lets_another_one_pass() {
         let gate = Gate::default();
-        gate.unwell(&CallFailure::new(FailureKind::RateLimited, "slow down").after(Some(Duration::from_secs(5))), at(0));
+        gate.unwell(
+            &CallFailure::new(FailureKind::RateLimited, "slow down").after(Some(Duration::from_secs(5))),
+            at(0),
+        );
         assert_eq!(gate.admit(at(5)), Admission::Probe);
         assert_eq!(gate.admit(at(5)), Admission::Wait(None));
         gate.undecided(at(5));

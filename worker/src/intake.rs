@@ -28,7 +28,7 @@ const MOST_WAITING: u64 = 20_000;
 /// How often a full queue is looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Longest wait before a window is begun again whose pages keep being forgotten by the vendor.
-const LONGEST_RESTART: Duration = Duration::from_secs(60);
+const LONGEST_RESTART: Duration = Duration::from_mins(1);
 
 /// Reads a flow's stream at its times until it is told to stop. A page under way is given up; the next start reads it again.
 pub async fn run(lane: Arc<Lane>, opened: Opened, stop: CancellationToken) {
@@ -158,7 +158,10 @@ impl Reader<'_> {
         match poll.turned(stream, &PageSeen { keys: &keys, next }) {
             Turn::Take(poll) => Ok(self.take(incoming, poll, run).await?),
             Turn::StepBack(poll) => {
-                tracing::info!(flow = lane.flow.name, "records moved between pages: reading goes on from an earlier page");
+                tracing::info!(
+                    flow = lane.flow.name,
+                    "records moved between pages: reading goes on from an earlier page"
+                );
                 self.poll = poll;
                 Ok(false)
             }
@@ -180,7 +183,11 @@ impl Reader<'_> {
             lane.wake.notify_one();
         }
         if taken.buried > 0 {
-            tracing::warn!(flow = lane.flow.name, records = taken.buried, "records without key or version went to the dead letters");
+            tracing::warn!(
+                flow = lane.flow.name,
+                records = taken.buried,
+                "records without key or version went to the dead letters"
+            );
         }
         lane.metrics.taken(&lane.flow.name, taken);
         Ok(finished)

@@ -9,7 +9,8 @@ fn main() -> anyhow::Result<()> {
     options.start_logging()?;
     let settings = options.settings()?;
     // Two threads are enough for what is mostly waiting, and keep the memory small.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(8).enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(8).enable_all().build()?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;

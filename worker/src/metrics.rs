@@ -125,14 +125,26 @@ impl Metrics {
         registry.register("polls", "Windows that were begun to be read", self.polls.clone());
         registry.register("records_read", "Records that the source showed", self.read.clone());
         registry.register("records_known", "Records read that were known already", self.known.clone());
-        registry.register("records_handled", "Records that left the queue, by what became of them", self.handled.clone());
-        registry.register("call_failures", "Calls that came to nothing by the system's fault, by kind", self.failures.clone());
+        registry.register(
+            "records_handled",
+            "Records that left the queue, by what became of them",
+            self.handled.clone(),
+        );
+        registry.register(
+            "call_failures",
+            "Calls that came to nothing by the system's fault, by kind",
+            self.failures.clone(),
+        );
         registry.register("look_ups", "Writes of unknown outcome that were looked up", self.resolutions.clone());
         registry.register("queue_depth", "Records waiting to be delivered", self.queue_depth.clone());
         registry.register("dead_letters", "Records in the dead letters", self.dead_letters.clone());
         registry.register("held", "Records whose write has an unknown outcome", self.held.clone());
         registry.register("calls", "Requests that went out, by status; 0 is no answer", self.calls.clone());
-        registry.register("call_duration_seconds", "From sending a request to the end of its answer", self.durations.clone());
+        registry.register(
+            "call_duration_seconds",
+            "From sending a request to the end of its answer",
+            self.durations.clone(),
+        );
         registry.register("credential_version", "1 for the version of credentials in use", self.credentials.clone());
     }
 
@@ -194,7 +206,9 @@ impl Metrics {
     pub fn set_credentials<'a>(&self, versions: impl Iterator<Item = (&'a str, &'a str)>) {
         self.credentials.clear();
         for (connector, version) in versions {
-            self.credentials.get_or_create(&CredentialLabels { connector: connector.into(), version: version.into() }).set(1);
+            self.credentials
+                .get_or_create(&CredentialLabels { connector: connector.into(), version: version.into() })
+                .set(1);
         }
     }
 }
@@ -202,7 +216,9 @@ impl Metrics {
 impl Observer for Metrics {
     fn called(&self, record: &CallRecord<'_>) {
         let (purpose, name) = (record.purpose.as_str(), record.name.to_owned());
-        self.durations.get_or_create(&DurationLabels { purpose, name: name.clone() }).observe(record.duration.as_secs_f64());
+        self.durations
+            .get_or_create(&DurationLabels { purpose, name: name.clone() })
+            .observe(record.duration.as_secs_f64());
         self.calls.get_or_create(&CallLabels { purpose, name, status: record.status.unwrap_or(0) }).inc();
     }
 }

@@ -71,7 +71,9 @@ impl Options {
         let report = match (self.no_report, self.namespace, self.integration) {
             (true, ..) => None,
             (false, Some(namespace), Some(integration)) => Some(ReportTarget { namespace, integration }),
-            (false, ..) => bail!("name the Integration with --namespace and --integration, or pass --no-report to run without Kubernetes"),
+            (false, ..) => bail!(
+                "name the Integration with --namespace and --integration, or pass --no-report to run without Kubernetes"
+            ),
         };
         Ok(Settings {
             files: self.files,

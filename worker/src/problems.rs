@@ -99,7 +99,8 @@ pub fn derive(facts: &Facts, now: Timestamp) -> Vec<Present> {
     for flow in &facts.flows {
         problems.extend(of_flow(flow, now));
     }
-    let rank = |problem: &Present| IMPORTANCE.iter().position(|reason| *reason == problem.reason).unwrap_or(IMPORTANCE.len());
+    let rank =
+        |problem: &Present| IMPORTANCE.iter().position(|reason| *reason == problem.reason).unwrap_or(IMPORTANCE.len());
     problems.sort_by_key(rank);
     problems.truncate(MOST_PROBLEMS);
     problems
@@ -126,7 +127,10 @@ fn of_flow(flow: &FlowFacts, now: Timestamp) -> Vec<Present> {
         problems.push(of_system(Reason::SourceUnavailable, name, &what, trouble));
     }
     if let Some(trouble) = flow.destination_trouble.as_ref().filter(|trouble| shows(trouble, now)) {
-        let what = format!("calling `{}` of Connector `{}` fails, and records wait in order", flow.operation, flow.destination);
+        let what = format!(
+            "calling `{}` of Connector `{}` fails, and records wait in order",
+            flow.operation, flow.destination
+        );
         problems.push(of_system(Reason::DestinationUnavailable, name, &what, trouble));
     }
     if let Some(failure) = &flow.mapping_failure {
@@ -172,6 +176,7 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "the facts hold an option")]
     fn trouble(kind: FailureKind, open: bool) -> Option<Trouble> {
         Some(Trouble { kind, detail: "`books` answered 503".into(), since: at(0), open })
     }
@@ -209,9 +214,15 @@ mod tests {
 
     #[test]
     fn the_most_important_comes_first_and_there_are_never_too_many() {
-        let flows = (0..40).map(|_| FlowFacts { held: 1, destination_trouble: trouble(FailureKind::TimedOut, true), ..flow() });
+        let flows =
+            (0..40).map(|_| FlowFacts { held: 1, destination_trouble: trouble(FailureKind::TimedOut, true), ..flow() });
         let lost = Hindrance { reason: Reason::StateLost, message: "gone".into() };
-        let facts = Facts { hindrances: vec![lost], store_trouble: Some("full".into()), flows: flows.collect(), ..Facts::default() };
+        let facts = Facts {
+            hindrances: vec![lost],
+            store_trouble: Some("full".into()),
+            flows: flows.collect(),
+            ..Facts::default()
+        };
         let reasons = reasons(&facts, 0);
         assert_eq!(reasons.len(), MOST_PROBLEMS);
         assert_eq!(reasons[..3], [Reason::StateLost, Reason::StoreFailed, Reason::DestinationUnavailable]);

@@ -16,8 +16,8 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 pub use change::{
-    Burial, Claim, ClaimGuard, Claimed, DeadLetter, Failures, Figures, Incoming, IntentChange, Tidied, NewIntent, OpenIntent, Opened,
-    Postponement, Scope, ScopeId, Settled, Settlement, Taken, TakenPage,
+    Burial, Claim, ClaimGuard, Claimed, DeadLetter, Failures, Figures, Incoming, IntentChange, NewIntent, OpenIntent,
+    Opened, Postponement, Scope, ScopeId, Settled, Settlement, Taken, TakenPage, Tidied,
 };
 pub use error::StoreError;
 

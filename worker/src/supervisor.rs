@@ -23,7 +23,7 @@ const ROUND: Duration = Duration::from_millis(250);
 /// How long is waited before a store that could not be opened is tried again.
 const OPEN_AGAIN: Duration = Duration::from_secs(1);
 /// How often the store is tidied.
-const TIDY: Duration = Duration::from_secs(600);
+const TIDY: Duration = Duration::from_mins(10);
 /// How long calls under way may take to finish when a crew is dismissed.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -231,7 +231,10 @@ impl Supervisor {
             && let Ok(tidied) = self.board.store_trouble().changed(store.tidy(self.clock.now()).await)
             && tidied.dead_letters_removed > 0
         {
-            tracing::warn!(removed = tidied.dead_letters_removed, "dead letters were removed: they were too old, or too many");
+            tracing::warn!(
+                removed = tidied.dead_letters_removed,
+                "dead letters were removed: they were too old, or too many"
+            );
         }
     }
 }
@@ -253,7 +256,8 @@ fn state_lost(mounted: &Mounted, store: &SharedStore) -> Option<Hindrance> {
 
 /// What is there and cannot be used.
 fn unusable(mounted: &Mounted) -> Vec<Hindrance> {
-    let plan = mounted.plan.problem().or(mounted.shares.problem()).map(|problem| hindrance(Reason::PlanInvalid, problem));
+    let plan =
+        mounted.plan.problem().or(mounted.shares.problem()).map(|problem| hindrance(Reason::PlanInvalid, problem));
     let secrets = [&mounted.source, &mounted.destination].into_iter().filter_map(Found::problem);
     plan.into_iter().chain(secrets.map(|problem| hindrance(Reason::SecretMalformed, problem))).collect()
 }

@@ -81,7 +81,8 @@ impl Worker {
         let mut others = Vec::new();
         let mut address = None;
         if let Some(listen) = listen {
-            let admin = Admin { board: Arc::clone(&board), metrics: Arc::clone(&metrics), reporter: Arc::clone(&reporter) };
+            let admin =
+                Admin { board: Arc::clone(&board), metrics: Arc::clone(&metrics), reporter: Arc::clone(&reporter) };
             let served = admin::serve(admin, listen, outer_stop.clone()).await;
             let (at, task) = served.map_err(|source| StartError::Listen { address: listen, source })?;
             address = Some(at);
@@ -91,7 +92,8 @@ impl Worker {
             others.push(tokio::spawn(publish(target, Arc::clone(&reporter), Arc::clone(&clock), outer_stop.clone())));
         }
         let files = Files::new(&files);
-        let supervisor = Supervisor::new(files, state, Arc::clone(&board), Arc::clone(&clock), surroundings, Arc::clone(&metrics));
+        let supervisor =
+            Supervisor::new(files, state, Arc::clone(&board), Arc::clone(&clock), surroundings, Arc::clone(&metrics));
         let supervisor = tokio::spawn(supervisor.run(stop.clone()));
         Ok(Self { clock, board, metrics, reporter, address, stop, outer_stop, supervisor, others })
     }

@@ -1,5 +1,7 @@
 //! Records and systems that fail: whom that is blamed on, what waits, what is set aside, what is held.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod common;
 
 use std::time::Duration;
@@ -44,7 +46,11 @@ async fn a_refused_order_goes_to_the_dead_letters_after_its_retries_and_the_othe
 async fn an_order_that_makes_the_destination_fail_is_set_aside_when_others_pass_meanwhile() {
     let bench = Bench::new().await;
     bench.seed(1).await;
-    bench.books.add_fault(&FaultRule::new(status(500)).body_contains(r#""externalId":"1""#).method("PUT")).await.unwrap();
+    bench
+        .books
+        .add_fault(&FaultRule::new(status(500)).body_contains(r#""externalId":"1""#).method("PUT"))
+        .await
+        .unwrap();
     let worker = bench.start().await;
     let mut next = 1000;
     until("it is set aside", || {
@@ -68,14 +74,18 @@ async fn an_outage_floods_no_dead_letters_and_everything_arrives_once_it_is_over
     bench.seed(100).await;
     bench.books.add_fault(&FaultRule::new(status(503))).await.unwrap();
     let worker = bench.start().await;
-    let report = until_report(&worker, "the outage is said", |report| names(report, Reason::DestinationUnavailable)).await;
+    let report =
+        until_report(&worker, "the outage is said", |report| names(report, Reason::DestinationUnavailable)).await;
     assert!(report.problems[0].message.contains("upsertSalesOrder") && !report.problems[0].message.contains("jane"));
     tokio::time::sleep(Duration::from_secs(4)).await;
     let asked = bench.books.stats().await.unwrap().total_requests;
     assert!(asked < 20, "{asked} requests during an outage");
     bench.books.clear_faults().await.unwrap();
     bench.until_booked(100).await;
-    let report = until_report(&worker, "the problem is gone", |report| report.problems.is_empty() && report.flows[0].queue_depth == 0).await;
+    let report = until_report(&worker, "the problem is gone", |report| {
+        report.problems.is_empty() && report.flows[0].queue_depth == 0
+    })
+    .await;
     assert_eq!((report.flows[0].dead_letters, report.flows[0].delivered), (0, 100));
     assert_eq!(bench.books.stats().await.unwrap().writes.applied, 100);
     worker.stop().await;
@@ -120,7 +130,12 @@ async fn writes_that_were_applied_without_an_answer_are_looked_up_and_not_sent_a
     until_report(&worker, "all are settled", |report| report.flows[0].queue_depth == 0).await;
     let totals = bench.books.stats().await.unwrap();
     assert!(totals.faults.values().sum::<u64>() > 0, "some were struck: {:?}", totals.faults);
-    assert_eq!((totals.writes.applied, totals.writes.keys_with_more_than_one_write.count), (40, 0), "{:?}", totals.faults);
+    assert_eq!(
+        (totals.writes.applied, totals.writes.keys_with_more_than_one_write.count),
+        (40, 0),
+        "{:?}",
+        totals.faults
+    );
     worker.stop().await;
 }
 
@@ -161,7 +176,11 @@ async fn a_vendor_that_asks_to_wait_is_waited_for() {
     let log = bench.books.log(0).await.unwrap().entries;
     let refused = log.iter().rfind(|entry| entry.status == 429).unwrap().time;
     let earliest = log.iter().filter(|entry| entry.status < 300).map(|entry| entry.time).min().unwrap();
-    assert!(earliest.duration_since(refused).as_millis() > 1500, "asked again after {:?}", earliest.duration_since(refused));
+    assert!(
+        earliest.duration_since(refused).as_millis() > 1500,
+        "asked again after {:?}",
+        earliest.duration_since(refused)
+    );
     let report = until_report(&worker, "the problem is gone", |report| report.problems.is_empty()).await;
     assert_eq!((report.flows[0].dead_letters, report.flows[0].delivered), (0, 10));
     worker.stop().await;
@@ -193,7 +212,9 @@ async fn a_full_rotation_costs_no_record_and_a_bad_one_is_said() {
     bench.until_booked(20).await;
     let used = |version: &'static str| {
         move |report: &crosstie_crds::sync_report::WorkerReport| {
-            report.credentials.iter().any(|entry| entry.connector == "books" && entry.used_version_id == version && entry.accepted == Some(true))
+            report.credentials.iter().any(|entry| {
+                entry.connector == "books" && entry.used_version_id == version && entry.accepted == Some(true)
+            })
         }
     };
     bench.write_credentials("destination", "books", ("v2", "books-2"), Some(("v1", "books-1")));
@@ -232,7 +253,8 @@ async fn another_store_than_the_expected_one_stops_everything() {
     bench.write("shares/store-id", &report.store_id.unwrap());
     bench.until_booked(1).await;
     bench.write("shares/store-id", "11111111-2222-3333-4444-555555555555");
-    until_report(&worker, "it stopped again", |report| names(report, Reason::StateLost) && report.plan_hash.is_none()).await;
+    until_report(&worker, "it stopped again", |report| names(report, Reason::StateLost) && report.plan_hash.is_none())
+        .await;
     worker.stop().await;
 }
 

@@ -1,5 +1,7 @@
 //! The worker's process is killed at moments nobody chose, and each record still arrives exactly once.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod common;
 
 use std::{
@@ -48,7 +50,8 @@ impl Drop for Process {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_is_killed_twenty_times_delivers_each_record_exactly_once() {
-    let seed = std::env::var("CROSSTIE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random::<u64>);
+    let seed =
+        std::env::var("CROSSTIE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random::<u64>);
     println!("kill moments come from CROSSTIE_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let mut bench = Bench::new().await;
@@ -76,7 +79,7 @@ async fn a_process_that_is_killed_twenty_times_delivers_each_record_exactly_once
         println!("kill {number}: {} booked, {} requests under way", stats.writes.applied, stats.in_flight);
     }
     let _last = Process::start(&bench);
-    let deadline = Instant::now() + Duration::from_secs(300);
+    let deadline = Instant::now() + Duration::from_mins(5);
     until_all_booked(&bench, deadline).await;
     let totals = bench.books.stats().await.unwrap().writes;
     println!("requests under way at kills: {in_flight}; totals: {totals:?}");

@@ -128,12 +128,17 @@ fn failing(name: &str, container: &ContainerStatus) -> Option<Trouble> {
                 container.image
             ),
         )),
-        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
+        // Says which file or key is missing, in the same words each time.
+        "CreateContainerConfigError" => {
             let detail = waiting.and_then(|waiting| waiting.message.as_deref()).unwrap_or("no further message");
-            Some(Trouble::new(
-                Reason::WorkerUnavailable,
-                format!("worker pod {name} cannot be started ({reason}): {detail}"),
-            ))
+            let message = format!("worker pod {name} cannot be configured: {detail}");
+            Some(Trouble::new(Reason::WorkerUnavailable, message))
+        }
+        // Its words hold the id of each attempt, so they are left to `describe`.
+        "CreateContainerError" | "RunContainerError" => {
+            let message =
+                format!("worker pod {name} cannot be started ({reason}): kubectl describe pod {name} says why");
+            Some(Trouble::new(Reason::WorkerUnavailable, message))
         }
         _ => crashing(name, container, reason),
     }

@@ -116,3 +116,16 @@ fn a_quota_that_forbids_pods_is_told() {
     let trouble = worker(Some(&deployment), [], at(5)).trouble.unwrap();
     assert!(trouble.message.contains("exceeded quota"), "{}", trouble.message);
 }
+
+#[test]
+fn a_container_that_cannot_be_made_is_told_without_what_changes_with_each_attempt() {
+    let waiting = |reason: &str, message: &str| {
+        let state = json!({"waiting": {"reason": reason, "message": message}});
+        seen(&container(&state, &json!({}), 0), 5).trouble.unwrap()
+    };
+    let missing = waiting("CreateContainerConfigError", "secret \"x\" not found");
+    assert!(missing.message.contains("secret \"x\" not found"), "{}", missing.message);
+    let first = waiting("RunContainerError", "failed to start containerd task \"a1\"");
+    assert_eq!(first, waiting("RunContainerError", "failed to start containerd task \"b2\""));
+    assert_eq!(first.reason, Reason::WorkerUnavailable);
+}

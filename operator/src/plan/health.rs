@@ -287,8 +287,10 @@ fn dead_letters(facts: &Facts) -> Draft {
     if flows.is_empty() {
         return Draft::yes(kind, Reason::NoDeadLetters, "no record waits in the dead letters");
     }
-    let message =
-        format!("records of flow {} wait in the dead letters: look at them and replay them", flows.join(", "));
+    let message = format!(
+        "records of flow {} wait in the dead letters: the worker's log says why; one that changes at the source is tried again",
+        flows.join(", ")
+    );
     Draft::no(kind, Reason::DeadLetters, message)
 }
 

@@ -96,7 +96,12 @@ impl Carrier<'_> {
             Written::NotSent { failure } | Written::Unknown { failure } => {
                 let failure: &CallFailure = failure;
                 lane.metrics.call_failed(&lane.flow.name, failure.kind);
-                tracing::debug!(flow = lane.flow.name, kind = failure.kind.as_str(), detail = failure.detail, "a write failed");
+                tracing::debug!(
+                    flow = lane.flow.name,
+                    kind = failure.kind.as_str(),
+                    detail = failure.detail,
+                    "a write failed"
+                );
                 self.unwell(failure).await
             }
         };

@@ -24,7 +24,7 @@ use crate::store::{Burial, Claimed, Failures, IntentChange, OpenIntent, Postpone
 pub use failing::{Weather, would_blame};
 
 /// How long a held record is left alone before it is asked again whether something can tell by now.
-const HELD_FOR: Duration = Duration::from_secs(60);
+const HELD_FOR: Duration = Duration::from_mins(1);
 
 /// What a flow's plan says about failures.
 #[derive(Clone, Debug)]
@@ -89,6 +89,7 @@ pub enum Mapped {
 
 /// What a look-up means.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and never kept")]
 pub enum Resolved {
     /// The intent was not applied: close it and decide anew.
     NotApplied,
@@ -166,9 +167,10 @@ impl Judge<'_> {
     /// Decides by what a send came to. `weather` matters for the system's failures only.
     pub fn sent(&self, claimed: &Claimed, open: &OpenIntent, written: &Written, weather: Weather) -> Change {
         match written {
-            Written::Applied { identifier, request_id: _ } => {
-                self.settled(claimed, Settled::Delivered { body_hash: open.body_hash.clone(), identifier: identifier.clone() })
-            }
+            Written::Applied { identifier, request_id: _ } => self.settled(
+                claimed,
+                Settled::Delivered { body_hash: open.body_hash.clone(), identifier: identifier.clone() },
+            ),
             // The refusal says nothing of the send in doubt: the intent stays, to be looked up.
             Written::Refused { fault } if open.intent.in_doubt_since.is_some() => self.refused_in_doubt(claimed, fault),
             Written::Refused { fault } => self.refused(claimed, fault),
@@ -204,6 +206,7 @@ impl Judge<'_> {
     }
 
     /// The record waits, unchanged.
+    #[expect(clippy::unused_self, reason = "one of the judge's answers, like the others")]
     pub fn waits(&self, claimed: &Claimed, until: Timestamp) -> Change {
         postponed(claimed, until, claimed.failures.clone(), IntentChange::Keep)
     }

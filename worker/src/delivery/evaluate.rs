@@ -33,7 +33,10 @@ pub async fn evaluate(lane: &Lane, claimed: &Claimed) -> Result<Result<Option<Va
             (result, references.known, references.missing.into_inner().unwrap_or_else(PoisonError::into_inner))
         });
         let Ok((result, known_still, missing)) = evaluated.await else {
-            return Ok(Err(stopped("evaluating it broke off inside Crosstie", "report this as a defect, with the mapping")));
+            return Ok(Err(stopped(
+                "evaluating it broke off inside Crosstie",
+                "report this as a defect, with the mapping",
+            )));
         };
         known = known_still;
         if missing.is_empty() {

@@ -49,7 +49,11 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn means() -> impl Strategy<Value = Means> {
-    (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(key, look_up, versioned)| Means { key, look_up, versioned })
+    (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(key, look_up, versioned)| Means {
+        key,
+        look_up,
+        versioned,
+    })
 }
 
 async fn run(means: Means, steps: Vec<Step>) {
@@ -68,7 +72,7 @@ async fn run(means: Means, steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_is_lost_and_nothing_is_applied_twice_whatever_fails(means in means(), steps in prop::collection::vec(step(), 1..60)) {

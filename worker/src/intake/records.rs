@@ -31,9 +31,11 @@ fn key(record: &Value, pointer: &str) -> Result<String, String> {
     match record.pointer(pointer) {
         Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
         Some(Value::Number(number)) => Ok(number.to_string()),
-        Some(Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) | None => Err(format!(
-            "the record has no text or number at `{pointer}`: point the stream's `key` at what identifies every record"
-        )),
+        Some(Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) | None => {
+            Err(format!(
+                "the record has no text or number at `{pointer}`: point the stream's `key` at what identifies every record"
+            ))
+        }
     }
 }
 
@@ -71,7 +73,9 @@ mod tests {
 
     #[test]
     fn a_record_without_a_key_is_set_aside_and_known_by_its_content() {
-        for record in [json!({"version": 3}), json!({"id": null, "version": 3}), json!({"id": "", "version": 3}), json!([])] {
+        for record in
+            [json!({"version": 3}), json!({"id": null, "version": 3}), json!({"id": "", "version": 3}), json!([])]
+        {
             let (order, incoming) = take(&record);
             let Incoming::Faulty { key, hash, cause, .. } = incoming else { panic!("{record} was taken") };
             assert_eq!((key.as_str(), &hash), ("", &order));

@@ -1,14 +1,14 @@
 //! Lanes for tests of what runs in them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use crosstie_connect::CredentialStore;
 use crosstie_engine::{
     credentials::{CredentialVersion, CredentialsDocument},
     mapping::MappingSource,
     plan::{
-        Allowance, Authentication, Egress, LookUp, Method, OnUnknownOutcome, Operation, Outcome, Pagination, RetryPolicy, StartFrom, Stream,
-        System, Trigger,
+        Allowance, Authentication, Egress, LookUp, Method, OnUnknownOutcome, Operation, Outcome, Pagination,
+        RetryPolicy, StartFrom, Stream, System, Trigger,
     },
     template::Template,
 };
@@ -21,27 +21,38 @@ fn template(text: &str) -> Template {
 
 /// A look-up that is believed after so many seconds.
 pub fn look_up(settle_seconds: u32) -> LookUp {
-    LookUp { path: template("/orders"), query: BTreeMap::new(), key: "/id".into(), key_field: "id".into(), settle_seconds }
+    LookUp {
+        path: template("/orders"),
+        query: BTreeMap::new(),
+        key: "/id".into(),
+        key_field: "id".into(),
+        settle_seconds,
+    }
 }
 
-/// A lane that maps these fields and writes to this destination. Its source answers nothing.
-pub fn lane<'a>(
+/// A mapping of these fields.
+pub fn mapping(fields: &[(&str, &str)]) -> Arc<Mapping> {
+    let map = fields.iter().map(|(field, expression)| ((*field).to_owned(), (*expression).to_owned())).collect();
+    Arc::new(Mapping::compile(&MappingSource { when: None, map: &map }).unwrap())
+}
+
+/// A lane that writes to this destination. Its source answers nothing.
+pub fn lane(
     store: SharedStore,
     scope: ScopeId,
     destination: Arc<dyn Destination>,
     clock: Arc<dyn Clock>,
-    fields: impl Iterator<Item = (&'a str, &'a str)>,
+    mapping: Arc<Mapping>,
 ) -> Lane {
-    let map: BTreeMap<String, String> = fields.map(|(field, expression)| (field.to_owned(), expression.to_owned())).collect();
-    let mapping = Mapping::compile(&MappingSource { when: None, map: &map }).unwrap();
-    let allowance = Allowance { requests: 1, per_seconds: 1, concurrency: 1 };
+    // Making a client reads the machine's certificates, which takes longer than everything else in a test.
+    static SOURCE: LazyLock<VendorClient> = LazyLock::new(source);
     Lane {
-        flow: flow(map),
+        flow: flow(),
         source_name: "shop".into(),
         destination_name: "books".into(),
         scope,
         scopes: Arc::new([("orders".to_owned(), scope)].into()),
-        mapping: Arc::new(mapping),
+        mapping,
         terms: Terms {
             retry: RetryPolicy { retries: 2, initial_seconds: 10, factor: 2, max_seconds: 60 },
             on_unknown: OnUnknownOutcome::Hold,
@@ -49,7 +60,7 @@ pub fn lane<'a>(
             plan_hash: "plan".into(),
         },
         store,
-        source: source(allowance),
+        source: SOURCE.clone(),
         destination,
         source_gate: Arc::default(),
         destination_gate: Arc::default(),
@@ -62,7 +73,7 @@ pub fn lane<'a>(
     }
 }
 
-fn flow(map: BTreeMap<String, String>) -> Flow {
+fn flow() -> Flow {
     Flow {
         name: "orders".into(),
         triggers: vec![Trigger::EverySeconds(1)],
@@ -78,7 +89,7 @@ fn flow(map: BTreeMap<String, String>) -> Flow {
             pagination: Pagination::None,
         },
         when: None,
-        map,
+        map: BTreeMap::new(),
         operation: Operation {
             name: "upsert".into(),
             method: Method::Put,
@@ -92,7 +103,8 @@ fn flow(map: BTreeMap<String, String>) -> Flow {
     }
 }
 
-fn source(allowance: Allowance) -> VendorClient {
+fn source() -> VendorClient {
+    let allowance = Allowance { requests: 1, per_seconds: 1, concurrency: 1 };
     let system = System {
         connector: "shop".into(),
         base_url: "http://127.0.0.1:1".parse().unwrap(),

@@ -155,8 +155,14 @@ mod tests {
 
     #[test]
     fn a_connector_that_is_source_and_destination_is_reported_once() {
-        let known = Credentials { loaded_version_id: "v".repeat(300), used_version_id: None, accepted: None, rejected_version_id: None };
-        let state = State { credentials: vec![("shop".into(), known.clone()), ("shop".into(), known)], ..State::default() };
+        let known = Credentials {
+            loaded_version_id: "v".repeat(300),
+            used_version_id: None,
+            accepted: None,
+            rejected_version_id: None,
+        };
+        let state =
+            State { credentials: vec![("shop".into(), known.clone()), ("shop".into(), known)], ..State::default() };
         let identity = Identity { pod: "pod".into(), started_at: at(0) };
         let report = compose(&identity, state, Vec::new(), at(1));
         assert_eq!(report.credentials.len(), 1);

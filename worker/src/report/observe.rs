@@ -47,7 +47,9 @@ impl Reporter {
         let lanes = lanes(posted);
         let scopes: Vec<ScopeId> = lanes.iter().map(|lane| lane.scope).collect();
         let answer = match &posted.store {
-            Some(store) if !scopes.is_empty() => self.board.store_trouble().looked(store.figures(scopes, self.clock.now()).await).ok(),
+            Some(store) if !scopes.is_empty() => {
+                self.board.store_trouble().looked(store.figures(scopes, self.clock.now()).await).ok()
+            }
             Some(_) | None => None,
         };
         let figures = answer.unwrap_or_else(|| vec![Figures::default(); lanes.len()]);
@@ -92,7 +94,8 @@ fn flow_facts(lane: &Lane, figures: &Figures) -> FlowFacts {
 }
 
 fn state(posted: &Posted, facts: Facts, figures: Vec<Figures>) -> State {
-    let hashes = posted.crew.as_ref().map(|CrewView { plan_hash, shares_hash, .. }| (plan_hash.clone(), shares_hash.clone()));
+    let hashes =
+        posted.crew.as_ref().map(|CrewView { plan_hash, shares_hash, .. }| (plan_hash.clone(), shares_hash.clone()));
     let (plan_hash, shares_hash) = hashes.unzip();
     let flow = |(lane, figures): (&Arc<Lane>, Figures)| FlowState {
         flow: lane.flow.name.clone(),

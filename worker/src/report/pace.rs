@@ -14,7 +14,7 @@ const LEAST: Duration = Duration::from_secs(1);
 /// Least time between two writes when only figures moved.
 const FIGURES: Duration = Duration::from_secs(15);
 /// Time after which a report is written although nothing moved.
-const HEARTBEAT: Duration = Duration::from_secs(60);
+const HEARTBEAT: Duration = Duration::from_mins(1);
 
 /// Remembers what was written last.
 #[derive(Debug, Default)]
@@ -42,7 +42,8 @@ struct Turns {
 impl Turns {
     fn of(report: &WorkerReport) -> Self {
         // The order of problems says nothing new.
-        let mut problems: Vec<_> = report.problems.iter().map(|problem| (problem.reason, problem.flow.clone())).collect();
+        let mut problems: Vec<_> =
+            report.problems.iter().map(|problem| (problem.reason, problem.flow.clone())).collect();
         problems.sort();
         Self {
             hashes: [report.plan_hash.clone(), report.shares_hash.clone(), report.store_id.clone()],
@@ -75,8 +76,16 @@ impl Pace {
 /// Figures, to two digits. Times are left out: they move with every poll, and the heartbeat carries them soon enough.
 fn figures(report: &WorkerReport) -> Vec<[i64; 7]> {
     let of_flow = |flow: &crosstie_crds::sync_report::FlowReport| {
-        [flow.delivered, flow.unchanged, flow.queue_depth, flow.dead_letters, flow.held, flow.succeeded_24h, flow.failed_24h]
-            .map(two_digits)
+        [
+            flow.delivered,
+            flow.unchanged,
+            flow.queue_depth,
+            flow.dead_letters,
+            flow.held,
+            flow.succeeded_24h,
+            flow.failed_24h,
+        ]
+        .map(two_digits)
     };
     report.flows.iter().map(of_flow).collect()
 }
@@ -146,7 +155,8 @@ mod tests {
             |report| report.shares_hash = Some("h".into()),
             |report| report.flows[0].last_sync_time = Some(Time(at(1))),
             |report| {
-                let problem = Problem { reason: Reason::Throttled, flow: None, message: "slow".into(), since: Time(at(0)) };
+                let problem =
+                    Problem { reason: Reason::Throttled, flow: None, message: "slow".into(), since: Time(at(0)) };
                 report.problems.push(problem);
             },
         ];
@@ -161,7 +171,8 @@ mod tests {
     #[test]
     fn another_wording_of_the_same_problem_is_no_turn() {
         let with = |message: &str| {
-            let problem = Problem { reason: Reason::Throttled, flow: None, message: message.into(), since: Time(at(0)) };
+            let problem =
+                Problem { reason: Reason::Throttled, flow: None, message: message.into(), since: Time(at(0)) };
             WorkerReport { problems: vec![problem], ..report(5) }
         };
         let mut pace = Pace::default();

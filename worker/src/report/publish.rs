@@ -56,7 +56,9 @@ struct Publisher {
 enum PublishError {
     #[error("there is no way to the Kubernetes API: run in a pod with a service account, or pass --no-report")]
     NoCluster(#[source] kube::Error),
-    #[error("the SyncReport `{name}` was not written: check the worker's Role and that the Integration exists; it is tried again")]
+    #[error(
+        "the SyncReport `{name}` was not written: check the worker's Role and that the Integration exists; it is tried again"
+    )]
     Refused {
         name: String,
         #[source]
@@ -99,7 +101,8 @@ impl Publisher {
         let name = self.target.integration.clone();
         let params = PatchParams::apply(&manager(&report.pod)).force();
         let patch = Patch::Apply(document(&name, report));
-        let written = timeout(LONGEST_WRITE, api.patch_status(&name, &params, &patch)).await.map_err(|_| PublishError::Late)?;
+        let written =
+            timeout(LONGEST_WRITE, api.patch_status(&name, &params, &patch)).await.map_err(|_| PublishError::Late)?;
         written.map(|_| ()).map_err(|source| PublishError::Refused { name, source })
     }
 

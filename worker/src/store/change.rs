@@ -201,6 +201,7 @@ impl std::fmt::Debug for Failures {
 mod tally {
     use super::{Deserialize, Serialize, Tally};
 
+    #[expect(clippy::ref_option, reason = "what serde hands over")]
     pub fn serialize<S: serde::Serializer>(tally: &Option<Tally>, serializer: S) -> Result<S::Ok, S::Error> {
         tally.map(|tally| (tally.well, tally.unwell)).serialize(serializer)
     }
@@ -364,7 +365,12 @@ pub struct DeadLetter {
 impl std::fmt::Debug for DeadLetter {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Payload and excerpt are personal data, and Debug output ends up in logs.
-        formatter.debug_struct("DeadLetter").field("id", &self.id).field("scope", &self.scope).field("cause", &self.cause).finish_non_exhaustive()
+        formatter
+            .debug_struct("DeadLetter")
+            .field("id", &self.id)
+            .field("scope", &self.scope)
+            .field("cause", &self.cause)
+            .finish_non_exhaustive()
     }
 }
 

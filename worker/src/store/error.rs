@@ -29,7 +29,9 @@ pub enum StoreError {
         kind: &'static str,
     },
     /// Written by a version that is too new.
-    #[error("the state was written by a newer version (schema {found}, this worker knows {known}): run that version again")]
+    #[error(
+        "the state was written by a newer version (schema {found}, this worker knows {known}): run that version again"
+    )]
     NewerSchema {
         /// Version found.
         found: i64,
@@ -37,10 +39,14 @@ pub enum StoreError {
         known: i64,
     },
     /// No database, or a damaged one.
-    #[error("the state is damaged: restore the volume from a backup, or remove it and accept that cursors and ledger start anew")]
+    #[error(
+        "the state is damaged: restore the volume from a backup, or remove it and accept that cursors and ledger start anew"
+    )]
     Corrupt(#[source] Arc<rusqlite::Error>),
     /// Something in it cannot be read back.
-    #[error("the state holds a {what} that cannot be read: it was changed by hand or by another version; restore the volume from a backup")]
+    #[error(
+        "the state holds a {what} that cannot be read: it was changed by hand or by another version; restore the volume from a backup"
+    )]
     Unreadable {
         /// What.
         what: &'static str,

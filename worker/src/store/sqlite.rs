@@ -22,8 +22,8 @@ use self::{
     writer::{Session, Writer},
 };
 use super::{
-    Answer, Burial, Claim, DeadLetter, Figures, NewIntent, OpenIntent, Opened, Postponement, Scope, ScopeId, Settlement, Store,
-    StoreError, Taken, TakenPage, Tidied,
+    Answer, Burial, Claim, DeadLetter, Figures, NewIntent, OpenIntent, Opened, Postponement, Scope, ScopeId,
+    Settlement, Store, StoreError, Taken, TakenPage, Tidied,
 };
 
 /// Name of the database below the state folder.

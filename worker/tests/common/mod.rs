@@ -9,8 +9,8 @@ use crosstie_connect::{Surroundings, Timeouts};
 use crosstie_crds::{condition::Reason, sync_report::WorkerReport};
 use crosstie_engine::{
     plan::{
-        Allowance, Authentication, Cursor, Egress, Flow, Identifier, LookUp, Method, ObjectName, OnUnknownOutcome, Operation, Outcome,
-        Pagination, Plan, RetryPolicy, StartFrom, Stream, System, Trigger,
+        Allowance, Authentication, Cursor, Egress, Flow, Identifier, LookUp, Method, ObjectName, OnUnknownOutcome,
+        Operation, Outcome, Pagination, Plan, RetryPolicy, StartFrom, Stream, System, Trigger,
     },
     rate::Shares,
     template::Template,
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// How long anything may take before a test gives up.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 /// What both systems allow: plenty, so that tests are not about waiting.
 pub const PLENTY: Allowance = Allowance { requests: 10_000, per_seconds: 1, concurrency: 4 };
 
@@ -107,13 +107,15 @@ impl Bench {
     /// Puts so many orders into the shop, all in the past.
     pub async fn seed(&self, count: u64) {
         let start_time = "2026-01-01T00:00:00Z".parse().unwrap();
-        let request = SeedRequest { resource: "orders".into(), count, start_id: 1, start_time, step_millis: 1000, seed: 7 };
+        let request =
+            SeedRequest { resource: "orders".into(), count, start_id: 1, start_time, step_millis: 1000, seed: 7 };
         assert_eq!(self.shop.seed(&request).await.unwrap(), count);
     }
 
     /// Puts one order into the shop.
     pub async fn order(&self, id: u64, note: &str) {
-        let order = json!({"id": id, "name": format!("#{id}"), "note": note, "total_price": "10.00", "cancelled_at": null});
+        let order =
+            json!({"id": id, "name": format!("#{id}"), "note": note, "total_price": "10.00", "cancelled_at": null});
         self.shop.put_record("orders", &id.to_string(), &order).await.unwrap();
     }
 
@@ -130,7 +132,10 @@ impl Bench {
 
     /// Waits until so many different orders are booked.
     pub async fn until_booked(&self, count: u64) {
-        until(&format!("{count} orders are booked"), || async { self.books.stats().await.unwrap().writes.distinct >= count }).await;
+        until(&format!("{count} orders are booked"), || async {
+            self.books.stats().await.unwrap().writes.distinct >= count
+        })
+        .await;
     }
 }
 
@@ -210,7 +215,9 @@ pub fn stream() -> Stream {
     Stream {
         name: "orders".into(),
         path: "/admin/api/2026-07/orders.json".into(),
-        query: [("status", "any"), ("order", "updated_at asc"), ("limit", "250")].map(|(a, b)| (a.to_owned(), b.to_owned())).into(),
+        query: [("status", "any"), ("order", "updated_at asc"), ("limit", "250")]
+            .map(|(a, b)| (a.to_owned(), b.to_owned()))
+            .into(),
         records: "/orders".into(),
         key: "/id".into(),
         version: "/updated_at".into(),

@@ -180,6 +180,11 @@ impl From<&RecordFault> for Fault {
 
 impl From<&CallFailure> for Fault {
     fn from(failure: &CallFailure) -> Self {
-        Self { cause: failure.detail.clone(), status: failure.status, request_id: failure.request_id.clone(), excerpt: None }
+        Self {
+            cause: failure.detail.clone(),
+            status: failure.status,
+            request_id: failure.request_id.clone(),
+            excerpt: None,
+        }
     }
 }

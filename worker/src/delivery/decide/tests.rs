@@ -21,7 +21,12 @@ fn at(second: i64) -> Timestamp {
 
 fn terms() -> Terms {
     let retry = RetryPolicy { retries: 3, initial_seconds: 120, factor: 2, max_seconds: 3600 };
-    Terms { retry, on_unknown: OnUnknownOutcome::Hold, longest_flight: Duration::from_secs(30), plan_hash: "plan".into() }
+    Terms {
+        retry,
+        on_unknown: OnUnknownOutcome::Hold,
+        longest_flight: Duration::from_secs(30),
+        plan_hash: "plan".into(),
+    }
 }
 
 fn judge(terms: &Terms, second: i64) -> Judge<'_> {
@@ -136,7 +141,11 @@ fn a_refusal_closes_an_intent_that_was_not_in_doubt_and_leaves_one_that_was() {
     let doubtful = open(outcome(false, true), Some(at(0)));
     let change = judge(&terms, 1).sent(&claimed(Some(doubtful.clone())), &doubtful, &refusal(), Weather::default());
     let postponed = postponement(change);
-    assert_eq!((postponed.intent, postponed.due), (IntentChange::Refused, at(1)), "the look-up does not wait for the retry");
+    assert_eq!(
+        (postponed.intent, postponed.due),
+        (IntentChange::Refused, at(1)),
+        "the look-up does not wait for the retry"
+    );
     assert_eq!(postponed.failures.retry_at, Some(at(121)));
 }
 
@@ -147,7 +156,9 @@ fn a_record_is_buried_after_its_last_retry() {
     let third = failed(claimed(Some(open.clone())), 2, 0, None);
     assert!(matches!(judge(&terms, 1).sent(&third, &open, &refusal(), Weather::default()), Change::Postpone(_)));
     let fourth = failed(claimed(Some(open.clone())), 3, 0, None);
-    let Change::Bury(burial) = judge(&terms, 1).sent(&fourth, &open, &refusal(), Weather::default()) else { panic!("not buried") };
+    let Change::Bury(burial) = judge(&terms, 1).sent(&fourth, &open, &refusal(), Weather::default()) else {
+        panic!("not buried")
+    };
     assert_eq!((burial.failures.attempts, burial.failures.status, burial.plan_hash.as_str()), (4, Some(422), "plan"));
 }
 
@@ -185,16 +196,22 @@ fn an_outage_counts_no_attempt_and_leaves_the_waiting_to_the_circuit() {
     assert_eq!((postponed.by_system, postponed.intent), (false, IntentChange::Keep));
     let first = Weather { open: false, ..outage };
     let postponed = postponement(judge(&terms, 1).sent(&claimed, &open, &written, first));
-    assert_eq!((postponed.due, postponed.by_system), (at(121), true), "until an outage is recognised it waits by the policy");
+    assert_eq!(
+        (postponed.due, postponed.by_system),
+        (at(121), true),
+        "until an outage is recognised it waits by the policy"
+    );
 }
 
 #[test]
 fn a_vendors_wait_is_never_cut_short() {
     let terms = terms();
     let open = open(outcome(false, false), None);
-    let limited = CallFailure::new(FailureKind::RateLimited, "slow").answered(429, None).after(Some(Duration::from_secs(500)));
+    let limited =
+        CallFailure::new(FailureKind::RateLimited, "slow").answered(429, None).after(Some(Duration::from_secs(500)));
     let blamed = failed(claimed(Some(open.clone())), 1, 1, Some(Tally::default()));
-    let postponed = postponement(judge(&terms, 0).sent(&blamed, &open, &Written::NotSent { failure: limited }, OTHERS_PASSED));
+    let postponed =
+        postponement(judge(&terms, 0).sent(&blamed, &open, &Written::NotSent { failure: limited }, OTHERS_PASSED));
     assert_eq!((postponed.due, postponed.failures.attempts), (at(500), 2));
 }
 
@@ -231,12 +248,16 @@ fn a_look_up_that_finds_our_record_settles_it_and_another_ones_is_never_written_
     let open = open(outcome(false, true), Some(at(0)));
     let claimed = claimed(Some(open.clone()));
     let ours = LookedUp::Present { body: json!({"id": "a", "number": 17}) };
-    let Resolved::Done(Change::Settle(settled)) = judge(&terms, 9).looked_up(&claimed, &open, &ours) else { panic!("not settled") };
+    let Resolved::Done(Change::Settle(settled)) = judge(&terms, 9).looked_up(&claimed, &open, &ours) else {
+        panic!("not settled")
+    };
     assert_eq!(settled.how, Settled::Delivered { body_hash: "h".into(), identifier: Some("17".into()) });
     let stale = LookedUp::Present { body: json!({"id": "b"}) };
     assert!(matches!(judge(&terms, 9).looked_up(&claimed, &open, &stale), Resolved::NotApplied));
     for unclear in [LookedUp::Several, LookedUp::Stranger { found: Some("x".into()) }] {
-        let Resolved::Done(change) = judge(&terms, 9).looked_up(&claimed, &open, &unclear) else { panic!("sent again") };
+        let Resolved::Done(change) = judge(&terms, 9).looked_up(&claimed, &open, &unclear) else {
+            panic!("sent again")
+        };
         let postponed = postponement(change);
         assert_eq!((postponed.intent, postponed.failures.attempts), (IntentChange::Keep, 1));
     }
@@ -262,11 +283,15 @@ fn a_body_that_is_there_already_is_not_written_and_one_that_was_left_out_is() {
     let mut claimed = claimed(None);
     let entry = |body_hash| LedgerEntry { version: Version::Counter(1), source_hash: "s".into(), body_hash };
     claimed.ledger = Some(entry(Some(canonical::hash(&body))));
-    let Mapped::Done(Change::Settle(settled)) = judge(&terms, 1).mapped(&claimed, Ok(Some(body.clone()))) else { panic!("written") };
+    let Mapped::Done(Change::Settle(settled)) = judge(&terms, 1).mapped(&claimed, Ok(Some(body.clone()))) else {
+        panic!("written")
+    };
     assert_eq!(settled.how, Settled::Unchanged { body_hash: canonical::hash(&body) });
     claimed.ledger = Some(entry(None));
     assert!(matches!(judge(&terms, 1).mapped(&claimed, Ok(Some(body))), Mapped::Write(..)));
-    let Mapped::Done(Change::Settle(settled)) = judge(&terms, 1).mapped(&claimed, Ok(None)) else { panic!("not settled") };
+    let Mapped::Done(Change::Settle(settled)) = judge(&terms, 1).mapped(&claimed, Ok(None)) else {
+        panic!("not settled")
+    };
     assert_eq!(settled.how, Settled::LeftOut);
 }
 

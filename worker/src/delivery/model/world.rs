@@ -9,6 +9,7 @@ use std::{
 use crosstie_connect::{CallFailure, Clock, FailureKind, LookedUp, RecordFault, Written};
 use crosstie_engine::{
     delivery::Seen,
+    mapping::Mapping,
     plan::{Idempotency, LookUp, Operation},
     version::Version,
     window::PollState,
@@ -102,7 +103,10 @@ impl Pages {
             let version = body["version"].as_i64().unwrap();
             assert!(self.applied.insert((key.clone(), version)), "state {version} of {key} was applied twice");
             let before = self.booked.get(&key).and_then(|booked| booked["version"].as_i64());
-            assert!(before.is_none_or(|before| before < version), "state {version} of {key} was applied over {before:?}");
+            assert!(
+                before.is_none_or(|before| before < version),
+                "state {version} of {key} was applied over {before:?}"
+            );
         }
         self.booked.insert(key, body.clone());
     }
@@ -170,7 +174,12 @@ impl Destination for Books {
         })
     }
 
-    fn look_up<'a>(&'a self, _: &'a Operation, _: &'a LookUp, body: &'a Value) -> BoxFuture<'a, Result<LookedUp, CallFailure>> {
+    fn look_up<'a>(
+        &'a self,
+        _: &'a Operation,
+        _: &'a LookUp,
+        body: &'a Value,
+    ) -> BoxFuture<'a, Result<LookedUp, CallFailure>> {
         Box::pin(async move {
             let pages = self.pages.lock().unwrap();
             let found = pages.booked.get(body["id"].as_str().unwrap()).cloned();
@@ -189,6 +198,7 @@ pub struct World {
     means: Means,
     hands: Arc<Hands>,
     books: Arc<Books>,
+    mapping: Arc<Mapping>,
     /// Version and content by key.
     source: BTreeMap<u8, (i64, u8)>,
     store: SharedStore,
@@ -207,8 +217,10 @@ impl World {
             pages: Mutex::default(),
             hangs: Notify::new(),
         };
+        let fields = [("id", "record.id"), ("content", "record.content"), ("version", "record.version")];
+        let mapping = testing::mapping(if means.versioned { &fields } else { &fields[..2] });
         let (store, scope) = open(&folder, &hands).await;
-        Self { folder, means, hands, books: Arc::new(books), source: BTreeMap::new(), store, scope }
+        Self { folder, means, hands, books: Arc::new(books), mapping, source: BTreeMap::new(), store, scope }
     }
 
     pub fn change(&mut self, key: u8, content: u8) {
@@ -226,8 +238,14 @@ impl World {
                 payload: record.to_string(),
             }
         });
-        let page =
-            TakenPage { scope: self.scope, records: records.collect(), poll: PollState::default(), run: now, synced: None, now };
+        let page = TakenPage {
+            scope: self.scope,
+            records: records.collect(),
+            poll: PollState::default(),
+            run: now,
+            synced: None,
+            now,
+        };
         self.store.take_page(page).await.unwrap();
     }
 
@@ -256,10 +274,10 @@ impl World {
     }
 
     pub async fn crash(self) -> Self {
-        let Self { folder, means, hands, books, source, store, scope: _ } = self;
+        let Self { folder, means, hands, books, mapping, source, store, scope: _ } = self;
         drop(store);
         let (store, scope) = open(&folder, &hands).await;
-        Self { folder, means, hands, books, source, store, scope }
+        Self { folder, means, hands, books, mapping, source, store, scope }
     }
 
     pub async fn replay(&self) {
@@ -272,15 +290,23 @@ impl World {
         self.replay().await;
         self.poll().await;
         for _ in 0..200 {
+            let figures = self.store.figures(vec![self.scope], self.hands.now()).await.unwrap().remove(0);
+            if figures.held > 0 && figures.held == figures.queue_depth {
+                assert!(!self.means.look_up, "what can be looked up is never held");
+                return;
+            }
+            if figures.queue_depth == 0 {
+                break;
+            }
             self.pass(61);
             self = self.carry(Fate::Applied).await;
         }
-        let held = self.store.figures(vec![self.scope], self.hands.now()).await.unwrap()[0].held;
-        if held > 0 {
-            assert!(!self.means.look_up, "what can be looked up is never held");
+        let depth = self.store.queue_depth(self.scope).await.unwrap();
+        if depth > 0 {
+            let held = self.store.figures(vec![self.scope], self.hands.now()).await.unwrap()[0].held;
+            assert!(held > 0 && !self.means.look_up, "something never arrived");
             return;
         }
-        assert_eq!(self.store.queue_depth(self.scope).await.unwrap(), 0, "something never arrived");
         let pages = self.books.pages.lock().unwrap();
         for (key, (_, content)) in &self.source {
             let booked = pages.booked.get(&key.to_string()).map(|booked| booked["content"].clone());
@@ -289,15 +315,8 @@ impl World {
     }
 
     fn lane(&self) -> Lane {
-        let version = self.means.versioned.then_some(("version", "record.version"));
-        let fields = [("id", "record.id"), ("content", "record.content")].into_iter().chain(version);
-        let mut lane = testing::lane(
-            Arc::clone(&self.store),
-            self.scope,
-            Arc::<Books>::clone(&self.books),
-            Arc::<Hands>::clone(&self.hands),
-            fields,
-        );
+        let (books, hands) = (Arc::<Books>::clone(&self.books), Arc::<Hands>::clone(&self.hands));
+        let mut lane = testing::lane(Arc::clone(&self.store), self.scope, books, hands, Arc::clone(&self.mapping));
         let outcome = &mut lane.flow.operation.outcome;
         let window_seconds = u32::try_from(WINDOW).unwrap();
         outcome.idempotency = self.means.key.then(|| Idempotency { header: "Idempotency-Key".into(), window_seconds });

@@ -27,7 +27,8 @@ pub fn figures(session: &Session, scopes: &[ScopeId], now: Timestamp) -> Result<
 }
 
 fn figures_of(session: &Session, scope: ScopeId, now: Timestamp) -> Result<Figures, StoreError> {
-    let counted = |sql: &str| Ok::<u64, StoreError>(count(first(session, sql, [scope.0], |row| row.get(0))?.unwrap_or(0)));
+    let counted =
+        |sql: &str| Ok::<u64, StoreError>(count(first(session, sql, [scope.0], |row| row.get(0))?.unwrap_or(0)));
     let total = |name: &str| {
         let sql = "SELECT count FROM total WHERE scope = ?1 AND name = ?2";
         Ok::<u64, StoreError>(count(first(session, sql, (scope.0, name), |row| row.get(0))?.unwrap_or(0)))
@@ -91,7 +92,9 @@ pub fn replay(session: &mut Session, ids: &[i64], now: Timestamp) -> Result<u64,
     let mut replayed = 0;
     for id in ids {
         let sql = "SELECT scope, key FROM dead_letter WHERE id = ?1 AND version IS NOT NULL";
-        let Some((scope, key)) = first(session, sql, [id], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))? else {
+        let Some((scope, key)) =
+            first(session, sql, [id], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?
+        else {
             continue;
         };
         let insert = "INSERT INTO queue (scope, key, version, source_hash, payload, enqueued_at) \

@@ -10,8 +10,8 @@ use super::{
     writer::Session,
 };
 use crate::store::{
-    Burial, Claim, ClaimGuard, Claimed, Failures, IntentChange, NewIntent, OpenIntent, Postponement, ScopeId, Settled, Settlement,
-    StoreError,
+    Burial, Claim, ClaimGuard, Claimed, Failures, IntentChange, NewIntent, OpenIntent, Postponement, ScopeId, Settled,
+    Settlement, StoreError,
 };
 
 struct Due {
@@ -43,7 +43,8 @@ pub fn claim(session: &Session, scope: ScopeId, limit: usize, now: Timestamp) ->
         let Some(guard) = ClaimGuard::claim(&session.claims, row.get(0)?) else { continue };
         claim.records.push(claimed(session, scope, Due::read(row)?, guard)?);
     }
-    let next = first(session, "SELECT min(due) FROM queue WHERE scope = ?1 AND due > ?2", (scope.0, now), |row| row.get(0))?;
+    let next =
+        first(session, "SELECT min(due) FROM queue WHERE scope = ?1 AND due > ?2", (scope.0, now), |row| row.get(0))?;
     claim.next_due = optional_time(next.flatten())?;
     Ok(claim)
 }
@@ -71,7 +72,8 @@ fn open_intent_of(session: &Session, record: i64) -> Result<Option<OpenIntent>, 
         let write: (String, String, String, bool) = (row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?);
         Ok((intent, write))
     })?;
-    let Some(((sequence, idempotency_key, stored_at, in_doubt_since), (operation, body, body_hash, refused))) = row else {
+    let Some(((sequence, idempotency_key, stored_at, in_doubt_since), (operation, body, body_hash, refused))) = row
+    else {
         return Ok(None);
     };
     let (stored_at, in_doubt_since) = (time(stored_at)?, optional_time(in_doubt_since)?);
@@ -131,7 +133,8 @@ pub fn settle(session: &mut Session, done: &Settlement) -> Result<(), StoreError
 /// Removes the key's dead letters that the settled state has overtaken: what they hold would never be written any more.
 fn forget_outdated(session: &Session, done: &Settlement) -> Result<(), StoreError> {
     let sql = "SELECT id, version FROM dead_letter WHERE scope = ?1 AND key = ?2 AND version IS NOT NULL";
-    let letters = all(session, sql, (done.scope.0, &done.key), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+    let letters =
+        all(session, sql, (done.scope.0, &done.key), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
     for (id, text) in letters {
         if version(&text)?.compare(&done.seen.version).is_some_and(std::cmp::Ordering::is_le) {
             execute(session, "DELETE FROM dead_letter WHERE id = ?1", [id])?;

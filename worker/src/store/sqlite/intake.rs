@@ -16,11 +16,13 @@ use crate::store::{Incoming, Opened, Scope, ScopeId, StoreError, Taken, TakenPag
 /// See [`Store::open_scope`](crate::store::Store::open_scope).
 pub fn open_scope(session: &mut Session, scope: &Scope, now: Timestamp) -> Result<Opened, StoreError> {
     let names = (&scope.flow, &scope.source, &scope.destination);
-    let poll = serde_json::to_string(&PollState::default()).map_err(|_| StoreError::Unreadable { what: "state of reading" })?;
+    let poll = serde_json::to_string(&PollState::default())
+        .map_err(|_| StoreError::Unreadable { what: "state of reading" })?;
     let insert = "INSERT INTO scope (flow, source, destination, poll) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
     execute(session, insert, (names.0, names.1, names.2, poll))?;
     let select = "SELECT id, poll, last_run, last_sync FROM scope WHERE flow = ?1 AND source = ?2 AND destination = ?3";
-    let row = first(session, select, names, |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?)))?;
+    let row =
+        first(session, select, names, |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?)))?;
     let (id, poll, last_run, last_sync) = row.ok_or(StoreError::Unreadable { what: "scope" })?;
     let held = "UPDATE queue SET due = ?2 WHERE id IN (SELECT record FROM intent WHERE scope = ?1 AND held = 1)";
     execute(session, held, (id, now.as_microsecond()))?;
@@ -90,7 +92,9 @@ fn known(session: &Session, scope: ScopeId, key: &str, state: &Seen) -> Result<K
     // A key can have several dead letters; the one that matters is the one that equals this state.
     let dead = "SELECT version, source_hash FROM dead_letter \
                 WHERE scope = ?1 AND key = ?2 AND version = ?3 AND source_hash = ?4 LIMIT 1";
-    let dead = first(session, dead, (scope.0, key, state.version.to_string(), &state.hash), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let dead = first(session, dead, (scope.0, key, state.version.to_string(), &state.hash), |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
     Ok(Known {
         waiting: waiting.map(seen).transpose()?,
         dead: dead.map(seen).transpose()?,

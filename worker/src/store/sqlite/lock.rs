@@ -41,7 +41,8 @@ impl FolderLock {
     pub fn take(folder: &Path) -> Result<Self, StoreError> {
         let unusable = |source: io::Error| StoreError::Folder { path: folder.to_owned(), source: Arc::new(source) };
         fs::create_dir_all(folder).map_err(unusable)?;
-        let file = File::options().create(true).truncate(false).write(true).open(folder.join(LOCK_FILE)).map_err(unusable)?;
+        let file =
+            File::options().create(true).truncate(false).write(true).open(folder.join(LOCK_FILE)).map_err(unusable)?;
         let found = rustix::fs::fstatfs(&file).map_err(|error| unusable(error.into()))?;
         if let Some(kind) = network_kind(&found) {
             return Err(StoreError::NetworkFileSystem { path: folder.to_owned(), kind });
@@ -54,6 +55,7 @@ impl FolderLock {
     }
 }
 
+#[expect(clippy::cast_sign_loss, reason = "bits of a magic number, not a quantity")]
 fn network_kind(found: &rustix::fs::StatFs) -> Option<&'static str> {
     // The field's type differs between platforms, and some extend the sign of a 32-bit number.
     let number = found.f_type as u64 & 0xFFFF_FFFF;

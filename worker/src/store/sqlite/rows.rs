@@ -76,7 +76,8 @@ pub fn count(number: i64) -> u64 {
 pub fn ledger(session: &Session, scope: ScopeId, key: &str) -> Result<Option<LedgerEntry>, StoreError> {
     let sql = "SELECT version, source_hash, body_hash FROM ledger WHERE scope = ?1 AND key = ?2";
     let row = first(session, sql, (scope.0, key), |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?)))?;
-    row.map(|(text, source_hash, body_hash)| Ok(LedgerEntry { version: version(&text)?, source_hash, body_hash })).transpose()
+    row.map(|(text, source_hash, body_hash)| Ok(LedgerEntry { version: version(&text)?, source_hash, body_hash }))
+        .transpose()
 }
 
 /// Makes the head of a key's queue due.

@@ -55,7 +55,8 @@ fn migrate(connection: &mut Connection, steps: &[&str]) -> Result<(), StoreError
 }
 
 fn store_id(connection: &Connection, fresh_id: Uuid) -> Result<String, StoreError> {
-    let read = || connection.query_row("SELECT value FROM meta WHERE name = 'store_id'", [], |row| row.get(0)).optional();
+    let read =
+        || connection.query_row("SELECT value FROM meta WHERE name = 'store_id'", [], |row| row.get(0)).optional();
     if let Some(id) = read()? {
         return Ok(id);
     }
@@ -70,7 +71,8 @@ fn recover(connection: &mut Connection, now: Timestamp) -> Result<(), StoreError
     let transaction = connection.transaction()?;
     transaction.execute("UPDATE intent SET in_doubt_since = max(coalesce(in_doubt_since, ?1), ?1)", [now])?;
     transaction.execute("UPDATE queue SET due = ?1 WHERE id IN (SELECT record FROM intent)", [now])?;
-    transaction.execute("UPDATE queue SET failures = json_set(failures, '$.tally', NULL) WHERE failures IS NOT NULL", [])?;
+    transaction
+        .execute("UPDATE queue SET failures = json_set(failures, '$.tally', NULL) WHERE failures IS NOT NULL", [])?;
     transaction.commit()?;
     Ok(())
 }
@@ -88,13 +90,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.db");
         let (connection, id) = open_with(&path, STEPS).unwrap();
-        connection.execute("INSERT INTO scope (flow, source, destination, poll) VALUES ('f', 's', 'd', '{}')", []).unwrap();
+        connection
+            .execute("INSERT INTO scope (flow, source, destination, poll) VALUES ('f', 's', 'd', '{}')", [])
+            .unwrap();
         drop(connection);
         let steps = [STEPS[0], "ALTER TABLE scope ADD COLUMN environment TEXT NOT NULL DEFAULT 'Production'"];
         let (connection, again) = open_with(&path, &steps).unwrap();
         assert_eq!(id, again);
-        let found: (String, String) =
-            connection.query_row("SELECT flow, environment FROM scope", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        let found: (String, String) = connection
+            .query_row("SELECT flow, environment FROM scope", [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap();
         assert_eq!(found, ("f".to_owned(), "Production".to_owned()));
         assert_eq!(connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).unwrap(), 2);
     }
@@ -108,7 +113,9 @@ mod tests {
         assert!(open_with(&path, &broken).is_err());
         let (connection, _) = open_with(&path, STEPS).unwrap();
         assert_eq!(connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).unwrap(), 1);
-        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'more'", [], |row| row.get(0)).unwrap();
+        let tables: i64 = connection
+            .query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'more'", [], |row| row.get(0))
+            .unwrap();
         assert_eq!(tables, 0);
     }
 

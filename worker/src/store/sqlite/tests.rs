@@ -66,7 +66,12 @@ impl Bench {
         self.take_with(records, PollState::default(), now).await.unwrap()
     }
 
-    pub async fn take_with(&self, records: &[(&str, i64, &str)], poll: PollState, now: Timestamp) -> Result<Taken, StoreError> {
+    pub async fn take_with(
+        &self,
+        records: &[(&str, i64, &str)],
+        poll: PollState,
+        now: Timestamp,
+    ) -> Result<Taken, StoreError> {
         let records = records.iter().map(|(key, version, content)| incoming(key, *version, content)).collect();
         self.store.take_page(TakenPage { scope: self.scope, records, poll, run: now, synced: Some(now), now }).await
     }
@@ -104,7 +109,11 @@ impl Bench {
 
 pub fn incoming(key: &str, version: i64, content: &str) -> Incoming {
     let record = json!({"id": key, "version": version, "content": content});
-    Incoming::Record { key: key.into(), seen: Seen::of(Version::Counter(version), &record), payload: record.to_string() }
+    Incoming::Record {
+        key: key.into(),
+        seen: Seen::of(Version::Counter(version), &record),
+        payload: record.to_string(),
+    }
 }
 
 pub fn operation() -> Operation {

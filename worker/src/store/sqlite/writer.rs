@@ -137,7 +137,8 @@ fn commit(session: &mut Session, changes: Vec<Change>) {
         return;
     }
     let begun = session.connection.execute_batch("BEGIN IMMEDIATE").map_err(StoreError::from);
-    let finishes: Vec<Finish> = changes.into_iter().map(|change| change(begun.clone().map(|()| &mut *session))).collect();
+    let finishes: Vec<Finish> =
+        changes.into_iter().map(|change| change(begun.clone().map(|()| &mut *session))).collect();
     let committed = match begun {
         Ok(()) if session.connection.is_autocommit() => Err(StoreError::Undone),
         Ok(()) => session.connection.execute_batch("COMMIT").map_err(StoreError::from),

@@ -28,7 +28,10 @@ async fn a_dead_letter_keeps_what_a_person_needs_and_lets_the_key_go_on() {
     let [letter] = letters.as_slice() else { panic!("{letters:?}") };
     assert_eq!((letter.scope.clone(), letter.key.as_str(), letter.version), (names(), "a", Some(Version::Counter(1))));
     assert_eq!((letter.cause.as_str(), letter.status, letter.attempts), ("refused", Some(422), 4));
-    assert_eq!((letter.excerpt.as_deref(), letter.request_ids.as_slice()), (Some("no such item"), &["r-1".to_owned()][..]));
+    assert_eq!(
+        (letter.excerpt.as_deref(), letter.request_ids.as_slice()),
+        (Some("no such item"), &["r-1".to_owned()][..])
+    );
     assert_eq!((letter.first_failed_at, letter.last_failed_at, letter.plan_hash.as_str()), (at(1), at(2), "plan"));
     assert!(letter.payload.contains(r#""content":"x""#));
     assert_eq!(bench.claim_one(at(3)).await.seen.version, Version::Counter(2));
@@ -55,7 +58,8 @@ async fn a_newer_state_that_is_delivered_removes_the_dead_letters_it_overtook() 
     bench.take(&[("a", 2, "y")], at(3)).await;
     let claimed = bench.claim_one(at(3)).await;
     bench.settle(&claimed, delivered("h"), at(4)).await;
-    let keys: Vec<String> = bench.store.dead_letters(0, 10).await.unwrap().into_iter().map(|letter| letter.key).collect();
+    let keys: Vec<String> =
+        bench.store.dead_letters(0, 10).await.unwrap().into_iter().map(|letter| letter.key).collect();
     assert_eq!(keys, ["b"]);
 }
 
@@ -81,8 +85,16 @@ async fn a_replayed_letter_joins_the_end_of_its_keys_queue() {
 #[tokio::test]
 async fn a_record_without_key_or_version_is_set_aside_once_and_cannot_be_replayed() {
     let bench = Bench::new().await;
-    let faulty = || Incoming::Faulty { key: String::new(), hash: "h".into(), payload: "{}".into(), cause: "no key".into() };
-    let page = |now| TakenPage { scope: bench.scope, records: vec![faulty()], poll: PollState::default(), run: now, synced: None, now };
+    let faulty =
+        || Incoming::Faulty { key: String::new(), hash: "h".into(), payload: "{}".into(), cause: "no key".into() };
+    let page = |now| TakenPage {
+        scope: bench.scope,
+        records: vec![faulty()],
+        poll: PollState::default(),
+        run: now,
+        synced: None,
+        now,
+    };
     assert_eq!(bench.store.take_page(page(at(1))).await.unwrap().buried, 1);
     assert_eq!(bench.store.take_page(page(at(2))).await.unwrap(), Taken { known: 1, ..Taken::default() });
     let letter = bench.store.dead_letters(0, 10).await.unwrap().remove(0);
@@ -100,7 +112,11 @@ async fn dead_letters_and_hourly_counts_age_and_the_ledger_does_not() {
     bench.settle(&claimed, delivered("h"), at(2)).await;
     let day = 24 * 3600;
     let figures = bench.figures(at(25 * 3600)).await;
-    assert_eq!((figures.delivered_day, figures.buried_day, figures.delivered), (0, 0, 1), "a day later only totals are left");
+    assert_eq!(
+        (figures.delivered_day, figures.buried_day, figures.delivered),
+        (0, 0, 1),
+        "a day later only totals are left"
+    );
     assert_eq!(bench.store.tidy(at(29 * day)).await.unwrap(), Tidied { dead_letters_removed: 0, counts_removed: 2 });
     assert_eq!(bench.store.tidy(at(31 * day)).await.unwrap(), Tidied { dead_letters_removed: 1, counts_removed: 0 });
     let taken = bench.take(&[("b", 1, "x")], at(400 * day)).await;

@@ -44,7 +44,11 @@ async fn what_is_known_already_is_dropped_and_what_is_not_is_kept() {
     bench.settle(&claimed, delivered("h2"), at(3)).await;
     drop(claimed);
     let again = bench.take(&[("a", 2, "y"), ("a", 1, "x")], at(4)).await;
-    assert_eq!((again.kept, again.known), (1, 1), "the ledger's state is dropped, an older one is kept and superseded later");
+    assert_eq!(
+        (again.kept, again.known),
+        (1, 1),
+        "the ledger's state is dropped, an older one is kept and superseded later"
+    );
 }
 
 #[tokio::test]
@@ -99,7 +103,10 @@ async fn an_intent_survives_a_crash_and_is_in_doubt_since_the_restart() {
     let bench = bench.crash(at(60)).await;
     let found = bench.claim_one(at(60)).await.intent.unwrap();
     assert_eq!(found.intent.in_doubt_since, Some(at(60)));
-    assert_eq!((found.intent.idempotency_key, found.body, found.operation), (stored.intent.idempotency_key, stored.body, stored.operation));
+    assert_eq!(
+        (found.intent.idempotency_key, found.body, found.operation),
+        (stored.intent.idempotency_key, stored.body, stored.operation)
+    );
     let bench = bench.crash(at(30)).await;
     let kept = bench.claim_one(at(60)).await.intent.unwrap();
     assert_eq!(kept.intent.in_doubt_since, Some(at(60)), "a clock that was set back does not shorten the doubt");

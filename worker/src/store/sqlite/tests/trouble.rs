@@ -8,9 +8,15 @@ use super::*;
 async fn a_full_disk_is_said_and_nothing_acknowledged_is_lost() {
     let bench = Bench::new().await;
     bench.take(&[("a", 1, "x")], at(1)).await;
-    let limit = |pages: i64| move |session: &mut Session| Ok(session.connection.pragma_update(None, "max_page_count", pages)?);
-    let pages: i64 =
-        bench.store.writer.look(|session| Ok(session.connection.pragma_query_value(None, "page_count", |row| row.get(0))?)).await.unwrap();
+    let limit = |pages: i64| {
+        move |session: &mut Session| Ok(session.connection.pragma_update(None, "max_page_count", pages)?)
+    };
+    let pages: i64 = bench
+        .store
+        .writer
+        .look(|session| Ok(session.connection.pragma_query_value(None, "page_count", |row| row.get(0))?))
+        .await
+        .unwrap();
     bench.store.writer.look(limit(pages)).await.unwrap();
     let large = "x".repeat(100_000);
     let error = bench.take_with(&[("b", 1, &large)], PollState::default(), at(2)).await.unwrap_err();
