@@ -17,7 +17,7 @@ use k8s_openapi::{
     NamespaceResourceScope,
     api::{
         apps::v1::Deployment,
-        core::v1::{Pod, Secret},
+        core::v1::{Pod, PodTemplateSpec, Secret},
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -96,7 +96,7 @@ pub fn start(client: &Client, namespace: Option<&str>, streaming: bool) -> (Cach
         connectors: watch!(None, |_| {}, trigger::connector),
         integrations: watch!(None, |_| {}, trigger::integration),
         reports: watch!(Some(&managed), |_| {}, trigger::report),
-        deployments: watch!(Some(&managed), |_| {}, trigger::deployment),
+        deployments: watch!(Some(&managed), slim_deployment, trigger::deployment),
         pods: watch!(Some(&managed), slim_pod, trigger::pod),
         credentials: watch!(Some(&format!("{LABEL_CREDENTIALS}=true")), |_| {}, trigger::credentials),
         owned,
@@ -195,6 +195,10 @@ fn slim_meta(meta: &mut ObjectMeta) {
     if let Some(annotations) = &mut meta.annotations {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
     }
+}
+
+fn slim_deployment(deployment: &mut Deployment) {
+    deployment.spec.template = PodTemplateSpec::default();
 }
 
 fn slim_pod(pod: &mut Pod) {

@@ -59,8 +59,9 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
         let streaming =
             version.minor.trim_end_matches('+').parse().is_ok_and(|minor: u32| minor >= STREAMING_LISTS_SINCE);
         let outcome = lead(&settings, client, metrics, readiness, &election, streaming, &stop).await;
-        election.release().await;
+        // After a failure the process ends first: what it may still be writing must not overlap with the next leader's work.
         outcome?;
+        election.release().await;
     }
     serving.cancel();
     server.await??;
@@ -94,13 +95,7 @@ async fn lead(
     for namespace in names {
         let (cache, watches) = cache::start(&shared.client, namespace.as_deref(), streaming);
         let cx = Arc::new(Context { shared: shared.clone(), cache, memory: Memory::default() });
-        let (unseen, readiness) = (unseen.clone(), readiness.clone());
-        let seen = move || {
-            if unseen.fetch_sub(1, Ordering::AcqRel) == 1 {
-                tracing::info!("the cluster has been seen");
-                readiness.set(true);
-            }
-        };
+        let seen = count_down(unseen.clone(), readiness.clone());
         tasks.spawn(controller::run(cx.clone(), watches, settings.concurrency, seen, working.clone()));
         scopes.push(cx);
     }
@@ -130,6 +125,16 @@ async fn lead(
         ended??;
     }
     Ok(())
+}
+
+/// Tells that one scope has been seen; the last one makes the operator ready.
+fn count_down(unseen: Arc<AtomicUsize>, readiness: Readiness) -> impl FnOnce() {
+    move || {
+        if unseen.fetch_sub(1, Ordering::AcqRel) == 1 {
+            tracing::info!("the cluster has been seen");
+            readiness.set(true);
+        }
+    }
 }
 
 async fn connect() -> anyhow::Result<Client> {

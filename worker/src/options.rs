@@ -1,6 +1,6 @@
 //! The command line of `crosstie-worker`. Every flag can also be set by an environment variable, which is how the operator sets them.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{io::IsTerminal, net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
@@ -92,7 +92,8 @@ impl Options {
     pub fn start_logging(&self) -> anyhow::Result<()> {
         let filter = tracing_subscriber::EnvFilter::try_new(&self.log_filter)
             .with_context(|| format!("`{}` is no log filter; write one such as `info`", self.log_filter))?;
-        let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        let colours = std::io::stderr().is_terminal();
+        let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
         let started = match self.log_format {
             LogFormat::Json => lines.json().flatten_event(true).try_init(),
             LogFormat::Text => lines.try_init(),

@@ -4,9 +4,11 @@
 //! The promises every implementation keeps:
 //! - an answer to a change comes after the change is durable, and a change is made whole or not at all;
 //! - records of one key are handed out one at a time and in the order they came;
-//! - a claim ends when its guard is dropped, or with the process.
+//! - a claim ends when its guard is dropped, or with the process; a send that was begun under it and not accounted for leaves its intent in
+//!   doubt.
 
 mod change;
+mod claim;
 mod error;
 pub mod sqlite;
 
@@ -16,9 +18,10 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 pub use change::{
-    Burial, Claim, ClaimGuard, Claimed, DeadLetter, Failures, Figures, Incoming, IntentChange, NewIntent, OpenIntent,
-    Opened, Postponement, Scope, ScopeId, Settled, Settlement, Taken, TakenPage, Tidied,
+    Burial, DeadLetter, Figures, Incoming, IntentChange, NewIntent, Opened, Postponement, Scope, ScopeId, Settled,
+    Settlement, Taken, TakenPage, Tidied,
 };
+pub use claim::{Claim, ClaimGuard, Claimed, Claims, Failures, OpenIntent};
 pub use error::StoreError;
 
 /// What a store answers, sooner or later.

@@ -67,6 +67,7 @@ pub fn connector(seen: &Seen, now: Timestamp) -> Want {
             version_id: document.current.version_id.clone(),
             previous_version_id: document.previous.as_ref().map(|previous| previous.version_id.clone()),
             seen_at: Some(same.and_then(|same| same.seen_at).unwrap_or_else(|| whole_seconds(now))),
+            keys: objects::key_names(document),
         }
     });
     let steps = decision.publish.iter().zip(&publishing).map(|(document, versions)| {

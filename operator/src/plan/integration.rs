@@ -185,18 +185,27 @@ impl<'a> Planner<'a> {
         Some((plan, hash))
     }
 
+    /// The plan, unless credentials were handed out that lack what it needs: then the last good one goes on until they come.
+    fn publishable(&self) -> Option<(&'a Plan, &'a str)> {
+        self.plan().filter(|(plan, _)| {
+            let systems = [&plan.source, &plan.destination];
+            let mut ends = systems.iter().zip(&self.seen.credentials);
+            ends.all(|(system, held)| held.as_ref().is_none_or(|held| held.hold(&system.authentication.keys())))
+        })
+    }
+
     /// Hash of the plan that workers are to run: the new one, or the last good one.
     fn published(&self) -> Option<String> {
         let last_good = || {
             let meta = self.owned(ObjectKind::ConfigMap, &names::plan(&self.owner.name))?;
             annotation(meta, ANNOTATION_PLAN_HASH).map(str::to_owned)
         };
-        self.plan().map(|(_, hash)| hash.to_owned()).or_else(last_good)
+        self.publishable().map(|(_, hash)| hash.to_owned()).or_else(last_good)
     }
 
     /// What is owned, in an order in which each finds what it needs.
     fn objects(&self) -> Vec<Step> {
-        let (Some((plan, hash)), Some(granted)) = (self.plan(), &self.seen.granted) else {
+        let (Some((plan, hash)), Some(granted)) = (self.publishable(), &self.seen.granted) else {
             return self.scale().into_iter().collect();
         };
         let owner = &self.owner;
@@ -304,7 +313,7 @@ impl<'a> Planner<'a> {
 
     /// What this Integration owns and no longer wants. Nothing goes while the spec does not compile: the last good plan runs on.
     fn prune(&self, steps: &[Step]) -> Vec<Step> {
-        if self.plan().is_none() {
+        if self.publishable().is_none() {
             return Vec::new();
         }
         let wanted = |kind: ObjectKind, name: &str| {

@@ -1,195 +1,14 @@
 //! Integrations through their life: what is done, what is left alone, what status says.
 
-use crosstie_crds::{
-    condition::ConditionType,
-    sync_report::{CredentialReport, FlowReport, Problem, SyncReportStatus},
-};
-use crosstie_engine::plan::Allowance;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+use crosstie_crds::{condition::ConditionType, sync_report::Problem};
 use serde_json::json;
 
 use super::*;
-use crate::plan::{objects::Object, shares};
+use crate::plan::objects::Object;
 
-const NOW: i64 = 10_000;
-const POD: &str = "orders-sync-1";
-
-fn now() -> Timestamp {
-    Timestamp::from_second(NOW).unwrap()
-}
-
-fn time(second: i64) -> Time {
-    Time(Timestamp::from_second(second).unwrap())
-}
-
-fn template() -> WorkerTemplate {
-    WorkerTemplate {
-        image: "w:1".into(),
-        pull_policy: "IfNotPresent",
-        pull_secrets: Vec::new(),
-        log_format: "json",
-        network_policy: true,
-    }
-}
-
-fn object() -> Integration {
-    serde_json::from_str(include_str!("../../tests/integration.json")).unwrap()
-}
-
-fn connector(name: &str) -> Arc<Connector> {
-    let ready = json!({
-        "type": "Ready", "status": "True", "reason": "Available", "message": "", "lastTransitionTime": "1970-01-01T00:00:00Z",
-    });
-    let object = serde_json::from_value(json!({
-        "apiVersion": "crosstie.dev/v1alpha1",
-        "kind": "Connector",
-        "metadata": {"name": name, "namespace": "shop", "uid": name, "generation": 1},
-        "spec": {"preset": "X", "baseURL": "https://a.example.com", "credentials": {}},
-        "status": {"observedGeneration": 1, "conditions": [ready]},
-    }));
-    Arc::new(object.unwrap())
-}
-
-fn plan() -> Plan {
-    let system = |connector: &str| {
-        json!({
-            "connector": connector,
-            "baseUrl": "https://a.example.com/",
-            "apiVersion": null,
-            "authentication": {"bearer": {"token": "{token}"}},
-            "egress": {"allowHosts": [], "allowCidrs": []},
-            "allowance": {"requests": 40, "perSeconds": 20, "concurrency": 8},
-            "servedVersionHeader": null,
-            "requestIdHeader": null,
-        })
-    };
-    serde_json::from_value(json!({
-        "formatVersion": 1,
-        "integration": {"namespace": "shop", "name": "orders"},
-        "source": system("shopify"),
-        "destination": system("netsuite"),
-        "flows": [],
-        "retry": {"retries": 3, "initialSeconds": 120, "factor": 2, "maxSeconds": 3600},
-    }))
-    .unwrap()
-}
-
-fn granted() -> Granted {
-    let end = |account: &str| shares::End {
-        account: account.into(),
-        whole: Allowance { requests: 40, per_seconds: 20, concurrency: 8 },
-    };
-    shares::grant(&end("connector/shopify"), &end("connector/netsuite"), None, &[])
-}
-
-fn versions(id: &str) -> CredentialVersions {
-    CredentialVersions { version_id: id.into(), previous_version_id: None, seen_at: None }
-}
-
-fn mine(annotations: &[(&str, &str)]) -> ObjectMeta {
-    ObjectMeta {
-        owner_references: Some(vec![OwnerReference { uid: "integration-uid".into(), ..OwnerReference::default() }]),
-        annotations: Some(annotations.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()),
-        ..ObjectMeta::default()
-    }
-}
-
-/// Just applied, with Connectors that are ready; nothing exists yet.
-fn fresh() -> Seen {
-    Seen {
-        integration: Arc::new(object()),
-        source: Some(connector("shopify")),
-        destination: Some(connector("netsuite")),
-        compiled: Some(Arc::new(Compilation { plan: Some((plan(), "p1".into())), findings: Vec::new() })),
-        owned: BTreeMap::new(),
-        credentials: [Some(versions("s1")), Some(versions("d1"))],
-        deployment: None,
-        pods: Vec::new(),
-        report: None,
-        heard: BTreeMap::new(),
-        granted: Some(granted()),
-    }
-}
-
-fn report() -> WorkerReport {
-    let credential = |connector: &str, version: &str| CredentialReport {
-        connector: connector.into(),
-        loaded_version_id: version.into(),
-        used_version_id: version.into(),
-        accepted: Some(true),
-        rejected_version_id: None,
-    };
-    WorkerReport {
-        pod: POD.into(),
-        reported_at: time(NOW - 10),
-        started_at: time(NOW - 500),
-        plan_hash: Some("p1".into()),
-        shares_hash: Some(granted().published.hash),
-        store_id: Some("store-a".into()),
-        credentials: vec![credential("shopify", "s1"), credential("netsuite", "d1")],
-        flows: vec![FlowReport {
-            flow: "orders".into(),
-            delivered: 12,
-            last_sync_time: Some(time(NOW - 10)),
-            next_run_time: Some(time(NOW + 890)),
-            ..FlowReport::default()
-        }],
-        problems: Vec::new(),
-    }
-}
-
-fn reports(workers: Vec<WorkerReport>) -> Arc<SyncReport> {
-    let mut report = SyncReport::new(
-        "orders",
-        crosstie_crds::SyncReportSpec {
-            integration_ref: crosstie_crds::connector::LocalReference { name: "orders".into() },
-        },
-    );
-    report.status = Some(SyncReportStatus { workers });
-    Arc::new(report)
-}
-
-fn deployment(replicas: i32) -> Arc<Deployment> {
-    let object = json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "orders-sync"},
-        "spec": {"replicas": replicas, "selector": {}, "template": {}},
-    });
-    Arc::new(serde_json::from_value(object).unwrap())
-}
-
-fn pod() -> Arc<Pod> {
-    let object = json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": POD, "creationTimestamp": "1970-01-01T00:00:00Z"},
-        "status": {"phase": "Running", "conditions": [
-            {"type": "Ready", "status": "True", "lastTransitionTime": "1970-01-01T00:00:07Z"},
-        ]},
-    });
-    Arc::new(serde_json::from_value(object).unwrap())
-}
-
-/// Runs, and reports all that was published.
-fn running() -> Seen {
-    let shares = [(ANNOTATION_STORE_ID, "store-a")];
-    Seen {
-        owned: [
-            ((ObjectKind::VolumeClaim, "orders-state".to_owned()), mine(&shares)),
-            ((ObjectKind::ConfigMap, "orders-shares".to_owned()), mine(&shares)),
-            ((ObjectKind::ConfigMap, "orders-plan".to_owned()), mine(&[(ANNOTATION_PLAN_HASH, "p1")])),
-        ]
-        .into(),
-        deployment: Some(deployment(1)),
-        pods: vec![pod()],
-        report: Some(reports(vec![report()])),
-        ..fresh()
-    }
-}
-
-fn with_spec(seen: Seen, change: impl FnOnce(&mut Integration)) -> Seen {
-    let mut object = (*seen.integration).clone();
-    change(&mut object);
-    Seen { integration: Arc::new(object), ..seen }
-}
+#[path = "integration_fixtures.rs"]
+mod fixtures;
+use fixtures::*;
 
 fn want(seen: &Seen) -> Want {
     integration(seen, &template(), now())
@@ -443,4 +262,22 @@ fn a_deployment_that_somebody_scaled_while_nobody_looked_is_scaled_back() {
     Arc::make_mut(&mut scaled).metadata.annotations = Some([(ANNOTATION_APPLIED_HASH.to_owned(), applied)].into());
     let back = Step::Scale { deployment: "orders-sync".into(), replicas: 1 };
     assert!(want(&Seen { deployment: Some(scaled), ..running() }).steps.contains(&back));
+}
+
+#[test]
+fn a_plan_that_needs_other_keys_waits_for_credentials_that_hold_them() {
+    let mut plan = plan();
+    plan.source.authentication =
+        serde_json::from_value(json!({"basic": {"username": "{email}", "password": "{token}"}})).unwrap();
+    let compiled = Some(Arc::new(Compilation { plan: Some((plan, "p2".into())), findings: Vec::new() }));
+    let seen = Seen { compiled, ..running() };
+    let before = want(&seen);
+    assert_eq!(before.steps, []);
+    assert_eq!(before.status_after(None, now()).plan.unwrap().hash, "p1");
+    assert_eq!(ready(&before).0, "Starting");
+    let keys = vec!["email".into(), "token".into()];
+    let held = CredentialVersions { keys, ..versions("s2") };
+    let after = want(&Seen { credentials: [Some(held), Some(versions("d1"))], ..seen });
+    let published = find(&after, ObjectKind::ConfigMap, "orders-plan").unwrap();
+    assert_eq!(published.body["metadata"]["annotations"][ANNOTATION_PLAN_HASH], "p2");
 }

@@ -54,9 +54,17 @@ pub fn state(state: &State, integration: &str) -> Option<Trouble> {
 /// What the Connectors' own status says against using them.
 pub fn connectors(seen: &Seen) -> Option<Trouble> {
     let ends = [&seen.source, &seen.destination];
-    let mut troubles =
-        ends.iter().zip(&seen.credentials).filter_map(|(end, stored)| connector(end.as_deref()?, stored.is_some()));
-    troubles.next()
+    let mut ends = ends.iter().zip(&seen.credentials).zip(needed_keys(seen));
+    ends.find_map(|((end, stored), keys)| {
+        connector(end.as_deref()?, stored.as_ref().is_some_and(|stored| stored.hold(&keys)))
+    })
+}
+
+/// Keys of the credentials that the plan names at each end.
+fn needed_keys(seen: &Seen) -> [Vec<&str>; 2] {
+    let plan = seen.compiled.as_ref().and_then(|compiled| compiled.plan.as_ref());
+    plan.map(|(plan, _)| [plan.source.authentication.keys(), plan.destination.authentication.keys()])
+        .unwrap_or_default()
 }
 
 fn connector(connector: &Connector, has_credentials: bool) -> Option<Trouble> {

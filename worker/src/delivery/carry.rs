@@ -86,6 +86,7 @@ impl Carrier<'_> {
             return Some(change);
         }
         let key = open.operation.outcome.idempotency.as_ref().map(|_| open.intent.idempotency_key.as_str());
+        self.claimed.guard.sending();
         let written = lane.destination.write(&open.operation, &open.body, key).await;
         let weather = match &written {
             Written::Applied { .. } | Written::Refused { .. } => {
@@ -215,6 +216,7 @@ impl Carrier<'_> {
                 lane.metrics.handled(flow, Outcome::Buried);
             }
         }
+        self.claimed.guard.stored();
         Ok(())
     }
 }

@@ -13,8 +13,10 @@ enum Step {
     Change(u8, u8),
     /// The source is read; everything it shows comes in, also what is known.
     Poll,
-    /// One record is handed out and carried; the destination treats each call so.
+    /// One record is handed out and carried; the destination treats each call so. A fate that kills, kills the process.
     Carry(Fate),
+    /// The same, but a fate that kills only ends the carrying: the process lives on.
+    Abandon(Fate),
     /// Time passes, in seconds.
     Pass(i64),
     /// The process dies and starts again.
@@ -42,6 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0_u8..2, 0_u8..2).prop_map(|(key, content)| Step::Change(key, content)),
         4 => Just(Step::Poll),
         10 => fate().prop_map(Step::Carry),
+        3 => fate().prop_map(Step::Abandon),
         4 => prop_oneof![Just(1_i64), Just(6), Just(70), Just(400), Just(700)].prop_map(Step::Pass),
         1 => Just(Step::Crash),
         1 => Just(Step::Replay),
@@ -62,7 +65,14 @@ async fn run(means: Means, steps: Vec<Step>) {
         match step {
             Step::Change(key, content) => world.change(key, content),
             Step::Poll => world.poll().await,
-            Step::Carry(fate) => world = world.carry(fate).await,
+            Step::Carry(fate) => {
+                if world.carry(fate).await {
+                    world = world.crash().await;
+                }
+            }
+            Step::Abandon(fate) => {
+                world.carry(fate).await;
+            }
             Step::Pass(seconds) => world.pass(seconds),
             Step::Crash => world = world.crash().await,
             Step::Replay => world.replay().await,

@@ -136,7 +136,79 @@ fn manager(pod: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use axum::{Json, Router, extract::Request, http::StatusCode, response::IntoResponse};
+    use crosstie_connect::SystemClock;
+    use serde_json::Value;
+
     use super::*;
+    use crate::{board::Board, metrics::Metrics};
+
+    /// A request as an API server got it: method, path with query, content type, body.
+    type Got = (String, String, String, Value);
+
+    /// An API server that answers every request with a status and what it was sent.
+    async fn api_server(status: StatusCode) -> (Client, Arc<Mutex<Vec<Got>>>) {
+        let got: Arc<Mutex<Vec<Got>>> = Arc::default();
+        let seen = Arc::clone(&got);
+        let answer = move |request: Request| {
+            let seen = Arc::clone(&seen);
+            async move {
+                let (head, body) = request.into_parts();
+                let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+                let body: Value = serde_json::from_slice(&body).unwrap();
+                let kind = head.headers["content-type"].to_str().unwrap().to_owned();
+                seen.lock().unwrap().push((head.method.to_string(), head.uri.to_string(), kind, body.clone()));
+                let mut object = body;
+                object["spec"] = json!({"integrationRef": {"name": "orders"}});
+                (status, Json(object)).into_response()
+            }
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+        let _chosen = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        (Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap(), got)
+    }
+
+    fn publisher(client: Client) -> Publisher {
+        let board = Arc::new(Board::new(SystemClock.now(), Arc::default()));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let metrics = Arc::new(Metrics::default());
+        let reporter = Arc::new(Reporter::new(board, metrics, Arc::clone(&clock), "orders-sync-1".into()));
+        let target = ReportTarget { namespace: "shop".into(), integration: "orders".into() };
+        let api = Some(Api::namespaced(client, "shop"));
+        Publisher { target, reporter, clock, api, pace: Pace::default(), failing: false }
+    }
+
+    #[tokio::test]
+    async fn a_pod_applies_its_own_entry_to_the_status_and_nothing_else() {
+        let (client, got) = api_server(StatusCode::OK).await;
+        let publisher = &mut publisher(client);
+        let report = publisher.reporter.report().await;
+        publisher.write(&report).await.unwrap();
+        let (method, uri, kind, body) = got.lock().unwrap().remove(0);
+        assert_eq!((method.as_str(), kind.as_str()), ("PATCH", "application/apply-patch+yaml"));
+        let (path, query) = uri.split_once('?').unwrap();
+        assert_eq!(path, "/apis/crosstie.dev/v1alpha1/namespaces/shop/syncreports/orders/status");
+        assert!(
+            query.contains("fieldManager=crosstie-worker-orders-sync-1") && query.contains("force=true"),
+            "{query}"
+        );
+        let entries = body["status"]["workers"].as_array().unwrap();
+        assert_eq!((entries.len(), &entries[0]["pod"]), (1, &json!("orders-sync-1")));
+        assert!(body.get("spec").is_none() && body["metadata"] == json!({"name": "orders"}), "{body}");
+    }
+
+    #[tokio::test]
+    async fn a_refused_report_is_an_error_that_names_it() {
+        let (client, _) = api_server(StatusCode::FORBIDDEN).await;
+        let publisher = &mut publisher(client);
+        let report = publisher.reporter.report().await;
+        let error = publisher.write(&report).await.unwrap_err();
+        assert!(matches!(error, PublishError::Refused { .. }) && error.to_string().contains("`orders`"), "{error:?}");
+    }
 
     #[test]
     fn a_field_manager_is_never_too_long_and_keeps_what_tells_pods_apart() {

@@ -10,7 +10,7 @@ mod volume_claim;
 
 pub use access::{role, role_binding, service_account, sync_report};
 pub use config_maps::{plan, shares};
-pub use credentials::{CredentialVersions, credentials};
+pub use credentials::{CredentialVersions, credentials, key_names};
 pub use deployment::{WorkerTemplate, deployment};
 pub use network_policy::network_policy;
 pub use volume_claim::volume_claim;
@@ -47,6 +47,8 @@ pub const ANNOTATION_VERSION_ID: &str = "crosstie.dev/version-id";
 pub const ANNOTATION_PREVIOUS_VERSION_ID: &str = "crosstie.dev/previous-version-id";
 /// Annotation on a credentials Secret: when the operator first saw the current version.
 pub const ANNOTATION_SEEN_AT: &str = "crosstie.dev/seen-at";
+/// Annotation on a credentials Secret: names of the keys that both versions hold, separated by commas.
+pub const ANNOTATION_KEYS: &str = "crosstie.dev/keys";
 /// Annotation on an Integration, written by a person: the store id whose loss is accepted.
 pub const ANNOTATION_ACCEPT_STATE_LOSS: &str = "crosstie.dev/accept-state-loss";
 /// Key in the shares ConfigMap, and file name below `shares/`: the store id the worker must find on its volume.

@@ -13,7 +13,7 @@ use crosstie_engine::{
 use serde_json::json;
 
 use super::*;
-use crate::store::{ClaimGuard, ScopeId};
+use crate::store::{Claims, ScopeId};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -70,7 +70,7 @@ fn claimed(intent: Option<OpenIntent>) -> Claimed {
         failures: Failures::default(),
         ledger: None,
         intent,
-        guard: ClaimGuard::claim(&Arc::default(), 1).unwrap(),
+        guard: Arc::<Claims>::default().claim(1).unwrap(),
     }
 }
 

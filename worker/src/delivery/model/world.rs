@@ -257,20 +257,16 @@ impl World {
         }
     }
 
-    /// Hands one record out and carries it; a fate that kills ends in a crash.
-    pub async fn carry(self, fate: Fate) -> Self {
+    /// Hands one record out and carries it. Says whether that was ended in the middle of a call.
+    pub async fn carry(&self, fate: Fate) -> bool {
         *self.books.fate.lock().unwrap() = fate;
         let claim = self.store.claim(self.scope, 1, self.hands.now()).await.unwrap();
-        let Some(claimed) = claim.records.into_iter().next() else { return self };
-        // A process that dies takes the record and all that holds the store with it.
-        let killed = {
-            let lane = self.lane();
-            tokio::select! {
-                () = carry(&lane, claimed, false) => false,
-                () = self.books.hangs.notified() => true,
-            }
-        };
-        if killed { self.crash().await } else { self }
+        let Some(claimed) = claim.records.into_iter().next() else { return false };
+        let lane = self.lane();
+        tokio::select! {
+            () = carry(&lane, claimed, false) => false,
+            () = self.books.hangs.notified() => true,
+        }
     }
 
     pub async fn crash(self) -> Self {
@@ -286,7 +282,7 @@ impl World {
     }
 
     /// Nothing fails any more: everything the source shows arrives, and nothing is left over.
-    pub async fn heal(mut self) {
+    pub async fn heal(self) {
         self.replay().await;
         self.poll().await;
         for _ in 0..200 {
@@ -299,7 +295,7 @@ impl World {
                 break;
             }
             self.pass(61);
-            self = self.carry(Fate::Applied).await;
+            self.carry(Fate::Applied).await;
         }
         let depth = self.store.queue_depth(self.scope).await.unwrap();
         if depth > 0 {

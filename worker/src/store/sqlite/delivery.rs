@@ -40,13 +40,23 @@ pub fn claim(session: &Session, scope: ScopeId, limit: usize, now: Timestamp) ->
     let mut rows = statement.query((scope.0, now))?;
     while claim.records.len() < limit {
         let Some(row) = rows.next()? else { break };
-        let Some(guard) = ClaimGuard::claim(&session.claims, row.get(0)?) else { continue };
-        claim.records.push(claimed(session, scope, Due::read(row)?, guard)?);
+        let Some(guard) = session.claims.claim(row.get(0)?) else { continue };
+        let due = Due::read(row)?;
+        if session.claims.was_abandoned(due.id) {
+            doubt(session, due.id, now)?;
+        }
+        claim.records.push(claimed(session, scope, due, guard)?);
     }
     let next =
         first(session, "SELECT min(due) FROM queue WHERE scope = ?1 AND due > ?2", (scope.0, now), |row| row.get(0))?;
     claim.next_due = optional_time(next.flatten())?;
     Ok(claim)
+}
+
+/// A send whose outcome nobody stored: its intent is in doubt from now on. Durable by itself, because claiming runs in no transaction.
+fn doubt(session: &Session, record: i64, now: i64) -> Result<(), StoreError> {
+    let sql = "UPDATE intent SET in_doubt_since = max(coalesce(in_doubt_since, ?2), ?2) WHERE record = ?1";
+    execute(session, sql, (record, now)).map(|_| ())
 }
 
 fn claimed(session: &Session, scope: ScopeId, due: Due, guard: ClaimGuard) -> Result<Claimed, StoreError> {

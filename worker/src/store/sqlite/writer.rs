@@ -1,17 +1,13 @@
 //! The thread that owns the database. Everything asked of the store becomes a job; changes that wait at the same moment share one
 //! transaction, so that one sync makes many of them durable, and each gets its answer after the commit.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex},
-    thread,
-};
+use std::{sync::Arc, thread};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::lock::FolderLock;
-use crate::store::StoreError;
+use crate::store::{Claims, StoreError};
 
 /// Most changes in one transaction.
 const MOST_IN_A_BATCH: usize = 256;
@@ -25,7 +21,7 @@ pub struct Session {
     /// The store's id.
     pub store_id: String,
     /// Numbers of the claimed records. Claims are the process's own: the folder's lock keeps others out.
-    pub claims: Arc<Mutex<HashSet<i64>>>,
+    pub claims: Arc<Claims>,
     /// Transactions committed so far.
     pub commits: u64,
 }

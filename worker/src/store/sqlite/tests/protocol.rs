@@ -113,6 +113,26 @@ async fn an_intent_survives_a_crash_and_is_in_doubt_since_the_restart() {
 }
 
 #[tokio::test]
+async fn a_send_that_was_begun_and_given_up_is_in_doubt_and_one_that_was_not_begun_is_not() {
+    let bench = Bench::new().await;
+    bench.take(&[("a", 1, "x")], at(1)).await;
+    let claimed = bench.claim_one(at(1)).await;
+    bench.store.open_intent(bench.new_intent(&claimed, at(2))).await.unwrap();
+    drop(claimed);
+    let claimed = bench.claim_one(at(3)).await;
+    assert_eq!(claimed.intent.as_ref().unwrap().intent.in_doubt_since, None);
+    claimed.guard.sending();
+    drop(claimed);
+    let claimed = bench.claim_one(at(4)).await;
+    assert_eq!(claimed.intent.as_ref().unwrap().intent.in_doubt_since, Some(at(4)));
+    bench.store.postpone(postponement(&claimed, at(5), IntentChange::Keep)).await.unwrap();
+    claimed.guard.stored();
+    drop(claimed);
+    let again = bench.claim_one(at(9)).await.intent.unwrap();
+    assert_eq!(again.intent.in_doubt_since, Some(at(4)), "the doubt is stored, and is not renewed");
+}
+
+#[tokio::test]
 async fn record_ledger_and_intent_are_settled_together() {
     let bench = Bench::new().await;
     bench.take(&[("a", 1, "x")], at(1)).await;
