@@ -102,6 +102,7 @@ story: programs ## One story: make story NAME=orders_to_the_ledger
 .PHONY: setup
 setup: ## Installs what is needed (as root on Debian), or says precisely what is missing
 	@tests/setup
+	@tests/one-clone
 
 .PHONY: images
 images: programs ## Builds both images as tar files and prints their folder
