@@ -156,7 +156,9 @@ mod tests {
             query: BTreeMap::new(),
             records: "/data".into(),
             key: "/id".into(),
-            version: "/updated_at".into(),
+            version: Some("/updated_at".into()),
+            deleted: None,
+            one: None,
             cursor: None,
             pagination: pagination.clone(),
         };

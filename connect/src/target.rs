@@ -164,7 +164,9 @@ mod tests {
             query: [("status".to_owned(), "any".to_owned())].into(),
             records: "/orders".into(),
             key: "/id".into(),
-            version: "/updated_at".into(),
+            version: Some("/updated_at".into()),
+            deleted: None,
+            one: None,
             cursor: Some(Cursor {
                 field: "/updated_at".into(),
                 param: "min".into(),

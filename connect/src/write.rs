@@ -48,10 +48,11 @@ pub fn call(base: &Url, operation: &Operation, body: &Value, idempotency_key: Op
             Method::Post => http::Method::POST,
             Method::Put => http::Method::PUT,
             Method::Patch => http::Method::PATCH,
+            Method::Delete => http::Method::DELETE,
         },
         url,
         headers,
-        body: Some(Bytes::from(body.to_string())),
+        body: (operation.method != Method::Delete).then(|| Bytes::from(body.to_string())),
         reading: Reading::Whole,
         credential_version: None,
     })
@@ -168,6 +169,7 @@ mod tests {
                 idempotency: Some(Idempotency { header: "Idempotency-Key".into(), window_seconds: 60 }),
                 lookup: None,
             },
+            batch: None,
         }
     }
 

@@ -10,7 +10,7 @@ use crosstie_crds::{
     integration::{Backoff, DeletionPolicy},
 };
 
-use crate::plan::{self, FORMAT_VERSION, LARGEST_PLAN_BYTES, ObjectName, Plan, RetryPolicy, System};
+use crate::plan::{self, Environment, FORMAT_VERSION, LARGEST_PLAN_BYTES, ObjectName, Plan, RetryPolicy, System};
 
 /// What of the operator's configuration goes into plans.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -98,17 +98,19 @@ pub fn integration(
         .iter()
         .filter_map(|flow| flow::resolve(flow, &source, &destination, &mut findings))
         .collect();
-    let plan = Plan {
+    let mut plan = Plan {
         format_version: FORMAT_VERSION,
         integration: ObjectName {
             namespace: integration.metadata.namespace.clone().unwrap_or_default(),
             name: integration.metadata.name.clone().unwrap_or_default(),
         },
+        environment: Environment::Production,
         source: source.system,
         destination: destination.system,
         flows,
         retry: retry_policy(integration),
     };
+    plan.format_version = plan.format();
     let size = plan.to_json().len();
     if size > LARGEST_PLAN_BYTES {
         let message = format!(

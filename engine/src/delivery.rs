@@ -155,11 +155,12 @@ pub fn step(
 }
 
 /// Whether a record that a settled look-up found shows that the intent was applied. Finding it proves a create; an update is proved only by
-/// the fields we wrote being there.
+/// the fields we wrote being there; a delete is proved by finding nothing.
 pub fn shows_applied(method: Method, body: &Value, found: &Value) -> bool {
     match method {
         Method::Post => true,
         Method::Put | Method::Patch => carries(found, body),
+        Method::Delete => false,
     }
 }
 

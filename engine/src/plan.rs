@@ -1,16 +1,24 @@
 //! The plan: everything a worker needs to know of an Integration, fully resolved. It is the seam between operator and worker, and
 //! travels as JSON in a ConfigMap. Types and their format live here; how one is made lives in `compile`.
 
-use std::collections::BTreeMap;
+mod flow;
+mod operation;
+mod stream;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::{canonical, template::Template};
 
-/// Format this version writes. A worker reads this one and its neighbours: see [`Plan::parse`].
-pub const FORMAT_VERSION: u32 = 1;
+pub use flow::{DependsOn, Flow, OnUnknownOutcome, OnWhenFalse, StartFrom, Trigger};
+pub use operation::{Batch, BatchResults, IDENTIFIER, Idempotency, Identifier, LookUp, Method, Operation, Outcome};
+pub use stream::{Cursor, Pagination, ReadOne, Stream};
+
+/// Newest format this version writes and reads. A plan is written in the oldest format that says all it has to say: see [`Plan::format`].
+pub const FORMAT_VERSION: u32 = 2;
+
+/// Oldest format this version reads.
+pub const OLDEST_FORMAT_VERSION: u32 = 1;
 
 /// Largest plan, in bytes of JSON: a ConfigMap holds 1 MiB, and names and metadata need room.
 pub const LARGEST_PLAN_BYTES: usize = 1_000_000;
@@ -19,10 +27,13 @@ pub const LARGEST_PLAN_BYTES: usize = 1_000_000;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
-    /// Format of this document; see [`FORMAT_VERSION`].
+    /// Format of this document; see [`Plan::format`].
     pub format_version: u32,
     /// Namespace and name of the Integration.
     pub integration: ObjectName,
+    /// Which of the vendors' environments it works in. State of one is nothing to the other.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub environment: Environment,
     /// System that records are read from.
     pub source: System,
     /// System that records are written to.
@@ -40,6 +51,16 @@ pub struct ObjectName {
     pub namespace: String,
     /// Its name there.
     pub name: String,
+}
+
+/// Which of the vendors' environments a plan works in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum Environment {
+    /// The real one.
+    #[default]
+    Production,
+    /// The one to try things in.
+    Sandbox,
 }
 
 /// One end: a Connector over its preset, resolved.
@@ -125,204 +146,6 @@ pub struct Allowance {
     pub concurrency: u32,
 }
 
-/// One kind of record on its way.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Flow {
-    /// Name, unique in the plan.
-    pub name: String,
-    /// What makes it read; at least one.
-    pub triggers: Vec<Trigger>,
-    /// Where its very first window begins.
-    pub start_from: StartFrom,
-    /// What it reads.
-    pub stream: Stream,
-    /// CEL over `record`: whether a record takes part.
-    pub when: Option<String>,
-    /// Destination field to CEL over `record`.
-    pub map: BTreeMap<String, String>,
-    /// What it calls.
-    pub operation: Operation,
-    /// What to do when a write's outcome stays unknown and nothing can tell.
-    pub on_unknown_outcome: OnUnknownOutcome,
-}
-
-/// What makes a flow read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Trigger {
-    /// Every so many seconds.
-    EverySeconds(u32),
-    /// At the times of a cron expression of five fields, in UTC.
-    Cron(String),
-}
-
-/// Where a flow's very first window begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum StartFrom {
-    /// The source's present.
-    Now,
-    /// Everything there is.
-    Beginning,
-    /// A time.
-    Time(Timestamp),
-}
-
-/// One list of records that is read. Pointers are JSON pointers (RFC 6901).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Stream {
-    /// Its name.
-    pub name: String,
-    /// Path below the base URL, version filled in.
-    pub path: String,
-    /// Query parameters of a first page, version filled in.
-    pub query: BTreeMap<String, String>,
-    /// Pointer to the list of records in the response; empty for the whole.
-    pub records: String,
-    /// Pointer to a record's key.
-    pub key: String,
-    /// Pointer to a record's version.
-    pub version: String,
-    /// How to ask only for what changed. Without one, every read reads everything.
-    pub cursor: Option<Cursor>,
-    /// How to get the next page.
-    pub pagination: Pagination,
-}
-
-/// How to ask only for what changed within a window of time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Cursor {
-    /// Pointer, within a record, to the time it last changed.
-    pub field: String,
-    /// Query parameter for the lower bound.
-    pub param: String,
-    /// Query parameter for the upper bound, if the vendor has one.
-    pub until_param: Option<String>,
-    /// How far a window reaches back before the last one's end, in seconds.
-    pub lookback_seconds: u32,
-}
-
-/// How to get the next page.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Pagination {
-    /// There is one page only.
-    None,
-    /// `Link` header with `rel="next"` (RFC 8288).
-    LinkHeader,
-    /// A cursor in the body goes into a query parameter.
-    Cursor {
-        /// Pointer to the cursor.
-        pointer: String,
-        /// The parameter.
-        param: String,
-    },
-    /// Positions counted in records; a page overlaps the one before by one record.
-    Offset {
-        /// Parameter of the position.
-        param: String,
-        /// Parameter of the page's size.
-        limit_param: String,
-        /// Records a page; at least 2.
-        limit: u32,
-    },
-    /// A URL in the body.
-    NextUrl {
-        /// Pointer to the URL.
-        pointer: String,
-    },
-}
-
-/// One kind of write. Paths and queries are templates over `body.FIELD`; the version is filled in.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Operation {
-    /// Its name.
-    pub name: String,
-    /// HTTP method, upper case.
-    pub method: Method,
-    /// Path below the base URL.
-    pub path: Template,
-    /// Query parameters.
-    pub query: BTreeMap<String, Template>,
-    /// Request headers beside authentication.
-    pub headers: BTreeMap<String, String>,
-    /// Where the response holds the record's identifier.
-    pub identifier: Option<Identifier>,
-    /// How it is known whether a call took effect.
-    pub outcome: Outcome,
-}
-
-/// HTTP method of a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Method {
-    /// RFC 9110.
-    Post,
-    /// RFC 9110.
-    Put,
-    /// RFC 5789.
-    Patch,
-}
-
-/// Where a response holds a record's identifier.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Identifier {
-    /// A pointer into the body.
-    Pointer(String),
-    /// A header whose last path segment it is.
-    Header(String),
-}
-
-/// How it is known whether a call took effect. Both, either or neither.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Default)]
-#[serde(rename_all = "camelCase")]
-pub struct Outcome {
-    /// A header that makes resending safe for a while.
-    pub idempotency: Option<Idempotency>,
-    /// A way to read the record back.
-    pub lookup: Option<LookUp>,
-}
-
-/// A header that makes resending safe for a while.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Idempotency {
-    /// Name of the header.
-    pub header: String,
-    /// How long the vendor remembers a key, in seconds.
-    pub window_seconds: u32,
-}
-
-/// A way to read a record back.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct LookUp {
-    /// Path below the base URL of a GET request; 404 means absent.
-    pub path: Template,
-    /// Query parameters of that request.
-    pub query: BTreeMap<String, Template>,
-    /// Pointer, in the response, to what must equal the body's `key_field`.
-    pub key: String,
-    /// Top-level field of the body that identifies the record.
-    pub key_field: String,
-    /// Seconds after a call could last have left before a look-up is believed.
-    pub settle_seconds: u32,
-}
-
-/// What to do when a write's outcome stays unknown and nothing can tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum OnUnknownOutcome {
-    /// Keep the record back and say so.
-    Hold,
-    /// Send again; it may be applied twice.
-    Resend,
-}
-
 /// What happens to a record that fails by its own fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -347,7 +170,8 @@ pub enum PlanError {
     Malformed(#[source] serde_json::Error),
     /// Another format.
     #[error(
-        "the plan has format {found}, this worker reads format {FORMAT_VERSION}: bring operator and worker to neighbouring versions"
+        "the plan has format {found}, this worker reads formats {OLDEST_FORMAT_VERSION} to {FORMAT_VERSION}: bring operator and worker to \
+         neighbouring versions"
     )]
     Format {
         /// The document's format.
@@ -367,10 +191,18 @@ impl Plan {
             format_version: u32,
         }
         let head: Head = serde_json::from_slice(json).map_err(PlanError::Malformed)?;
-        if head.format_version != FORMAT_VERSION {
+        if !(OLDEST_FORMAT_VERSION..=FORMAT_VERSION).contains(&head.format_version) {
             return Err(PlanError::Format { found: head.format_version });
         }
         serde_json::from_slice(json).map_err(PlanError::Malformed)
+    }
+
+    /// The oldest format that says all this plan has to say. A worker that knows only an older one would get it wrong (write what was
+    /// deleted, write before the parent, mix environments up), so it has to refuse the plan; what it would only do more slowly, such as
+    /// writing without batches, it may take on.
+    pub fn format(&self) -> u32 {
+        let second = self.environment != Environment::Production || self.flows.iter().any(Flow::needs_second_format);
+        if second { 2 } else { 1 }
     }
 
     /// The plan as JSON with sorted members, the form that is published.
@@ -383,3 +215,10 @@ impl Plan {
         canonical::short_hash(self)
     }
 }
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -80,7 +80,9 @@ pub fn stream(pagination: Pagination) -> Stream {
         query: BTreeMap::new(),
         records: "/orders".into(),
         key: "/id".into(),
-        version: "/updated_at".into(),
+        version: Some("/updated_at".into()),
+        deleted: None,
+        one: None,
         cursor: Some(Cursor {
             field: "/updated_at".into(),
             param: "updated_at_min".into(),
@@ -103,6 +105,7 @@ pub fn operation() -> Operation {
             idempotency: Some(Idempotency { header: "Idempotency-Key".into(), window_seconds: 60 }),
             lookup: Some(lookup()),
         },
+        batch: None,
     }
 }
 

@@ -157,7 +157,9 @@ impl Resolved {
             query: query?.into_iter().map(|(name, value)| (name, value.to_string())).collect(),
             records: stream.records.clone().unwrap_or_default(),
             key: key?,
-            version: version?,
+            version: Some(version?),
+            deleted: None,
+            one: None,
             cursor: stream.cursor.as_ref().map(|cursor| Cursor {
                 field: cursor.field.clone(),
                 param: cursor.param.clone(),
@@ -201,6 +203,7 @@ impl Resolved {
                 pointer.or_else(|| identifier.header.clone().map(Identifier::Header))
             }),
             outcome: outcome?,
+            batch: None,
         })
     }
 

@@ -5,7 +5,7 @@ use crosstie_crds::integration::{Flow as SpecFlow, OnUnknownOutcome as SpecOnUnk
 use super::{Findings, connector::Resolved};
 use crate::{
     mapping::{Mapping, MappingSource},
-    plan::{Flow, OnUnknownOutcome, Operation, StartFrom, Trigger},
+    plan::{Flow, OnUnknownOutcome, OnWhenFalse, Operation, StartFrom, Trigger},
     schedule,
     template::Template,
 };
@@ -57,8 +57,13 @@ pub(crate) fn resolve(
         start_from: start_from?,
         stream: stream?,
         when,
+        on_when_false: OnWhenFalse::Ignore,
         map,
+        lookups: Vec::new(),
+        depends_on: None,
         operation: operation?,
+        delete_operation: None,
+        batch_size: 1,
         on_unknown_outcome: match flow.on_unknown_outcome.unwrap_or_default() {
             SpecOnUnknownOutcome::Hold => OnUnknownOutcome::Hold,
             SpecOnUnknownOutcome::Resend => OnUnknownOutcome::Resend,

@@ -10,21 +10,26 @@ use crate::store::Incoming;
 pub fn incoming(record: &Value, stream: &Stream) -> (String, Incoming) {
     let payload = record.to_string();
     let key = key(record, &stream.key);
-    let version = Version::of(record, &stream.version);
-    match (key, version) {
+    match (key, version(record, stream)) {
         (Ok(key), Ok(version)) => {
             let seen = Seen::of(version, record);
             (key.clone(), Incoming::Record { key, seen, payload })
         }
         (Ok(key), Err(error)) => {
             let hash = canonical::hash(record);
-            (key.clone(), Incoming::Faulty { key, hash, payload, cause: error.to_string() })
+            (key.clone(), Incoming::Faulty { key, hash, payload, cause: error })
         }
         (Err(cause), _) => {
             let hash = canonical::hash(record);
             (hash.clone(), Incoming::Faulty { key: String::new(), hash, payload, cause })
         }
     }
+}
+
+fn version(record: &Value, stream: &Stream) -> Result<Version, String> {
+    let without = "the stream has no `version`: point it at a time or a counter that every record has";
+    let pointer = stream.version.as_deref().ok_or_else(|| without.to_owned())?;
+    Version::of(record, pointer).map_err(|error| error.to_string())
 }
 
 fn key(record: &Value, pointer: &str) -> Result<String, String> {
@@ -55,7 +60,9 @@ mod tests {
             query: BTreeMap::new(),
             records: String::new(),
             key: "/id".into(),
-            version: "/version".into(),
+            version: Some("/version".into()),
+            deleted: None,
+            one: None,
             cursor: None,
             pagination: Pagination::None,
         };

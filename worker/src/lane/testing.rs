@@ -7,8 +7,8 @@ use crosstie_engine::{
     credentials::{CredentialVersion, CredentialsDocument},
     mapping::MappingSource,
     plan::{
-        Allowance, Authentication, Egress, LookUp, Method, OnUnknownOutcome, Operation, Outcome, Pagination,
-        RetryPolicy, StartFrom, Stream, System, Trigger,
+        Allowance, Authentication, Egress, LookUp, Method, OnUnknownOutcome, OnWhenFalse, Operation, Outcome,
+        Pagination, RetryPolicy, StartFrom, Stream, System, Trigger,
     },
     template::Template,
 };
@@ -84,12 +84,17 @@ fn flow() -> Flow {
             query: BTreeMap::new(),
             records: String::new(),
             key: "/id".into(),
-            version: "/version".into(),
+            version: Some("/version".into()),
+            deleted: None,
+            one: None,
             cursor: None,
             pagination: Pagination::None,
         },
         when: None,
+        on_when_false: OnWhenFalse::Ignore,
         map: BTreeMap::new(),
+        lookups: Vec::new(),
+        depends_on: None,
         operation: Operation {
             name: "upsert".into(),
             method: Method::Put,
@@ -98,7 +103,10 @@ fn flow() -> Flow {
             headers: BTreeMap::new(),
             identifier: None,
             outcome: Outcome::default(),
+            batch: None,
         },
+        delete_operation: None,
+        batch_size: 1,
         on_unknown_outcome: OnUnknownOutcome::Hold,
     }
 }

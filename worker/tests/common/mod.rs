@@ -9,8 +9,9 @@ use crosstie_connect::{Surroundings, Timeouts};
 use crosstie_crds::{condition::Reason, sync_report::WorkerReport};
 use crosstie_engine::{
     plan::{
-        Allowance, Authentication, Cursor, Egress, Flow, Identifier, LookUp, Method, ObjectName, OnUnknownOutcome,
-        Operation, Outcome, Pagination, Plan, RetryPolicy, StartFrom, Stream, System, Trigger,
+        Allowance, Authentication, Cursor, Egress, Environment, Flow, Identifier, LookUp, Method, ObjectName,
+        OnUnknownOutcome, OnWhenFalse, Operation, Outcome, Pagination, Plan, RetryPolicy, StartFrom, Stream, System,
+        Trigger,
     },
     rate::Shares,
     template::Template,
@@ -185,6 +186,7 @@ pub fn plan(shop: &Client, books: &Client) -> Plan {
     Plan {
         format_version: crosstie_engine::plan::FORMAT_VERSION,
         integration: ObjectName { namespace: "default".into(), name: "orders".into() },
+        environment: Environment::Production,
         source: system("shop", shop, header),
         destination: system("books", books, bearer),
         flows: vec![flow("orders")],
@@ -205,8 +207,13 @@ pub fn flow(name: &str) -> Flow {
         start_from: StartFrom::Beginning,
         stream: stream(),
         when: Some("record.?cancelled_at.orValue(null) == null".into()),
+        on_when_false: OnWhenFalse::Ignore,
         map: map.map(|(field, expression)| (field.to_owned(), expression.to_owned())).into(),
+        lookups: Vec::new(),
+        depends_on: None,
         operation: operation(),
+        delete_operation: None,
+        batch_size: 1,
         on_unknown_outcome: OnUnknownOutcome::Hold,
     }
 }
@@ -220,7 +227,9 @@ pub fn stream() -> Stream {
             .into(),
         records: "/orders".into(),
         key: "/id".into(),
-        version: "/updated_at".into(),
+        version: Some("/updated_at".into()),
+        deleted: None,
+        one: None,
         cursor: Some(Cursor {
             field: "/updated_at".into(),
             param: "updated_at_min".into(),
@@ -248,6 +257,7 @@ pub fn operation() -> Operation {
         headers: BTreeMap::new(),
         identifier: Some(Identifier::Header("Location".into())),
         outcome: Outcome { idempotency: None, lookup: Some(lookup) },
+        batch: None,
     }
 }
 

@@ -125,6 +125,7 @@ pub fn operation() -> Operation {
         headers: std::collections::BTreeMap::new(),
         identifier: None,
         outcome: Outcome::default(),
+        batch: None,
     }
 }
 

@@ -1,0 +1,136 @@
+//! What is written: single records and batches of them, and how the outcome of a call is known. Pointers are JSON pointers (RFC 6901).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::template::Template;
+
+/// Name, in an operation's templates, of what the vendor called the record.
+pub const IDENTIFIER: &str = "identifier";
+
+/// One kind of write. Paths and queries are templates over `body.FIELD`, a field of the mapped body, and `identifier`, what the vendor
+/// called the record when it was written before; the version is filled in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Operation {
+    /// Its name.
+    pub name: String,
+    /// HTTP method, upper case.
+    pub method: Method,
+    /// Path below the base URL.
+    pub path: Template,
+    /// Query parameters.
+    pub query: BTreeMap<String, Template>,
+    /// Request headers beside authentication.
+    pub headers: BTreeMap<String, String>,
+    /// Where the response holds the record's identifier.
+    pub identifier: Option<Identifier>,
+    /// How it is known whether a call took effect.
+    pub outcome: Outcome,
+    /// How several records are written by one call, where the vendor takes that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Batch>,
+}
+
+/// How several records are written by one call. The operation's headers and its idempotency header go with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Batch {
+    /// Records that one call takes, at most; at least 2.
+    pub max_records: u32,
+    /// HTTP method; not DELETE, because the records are the request's body.
+    pub method: Method,
+    /// Path below the base URL.
+    pub path: String,
+    /// Query parameters.
+    pub query: BTreeMap<String, String>,
+    /// Pointer to where the list of bodies goes in the request; empty when the request is the list.
+    pub records: String,
+    /// Other members of the request's top level, the same in every call, for example `allOrNone: false`.
+    pub fields: BTreeMap<String, Value>,
+    /// Where the response says what came of each record. Without it a 2xx means that all were applied.
+    pub results: Option<BatchResults>,
+}
+
+/// Where the response to a batch says what came of each record. The results stand in the order of the request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchResults {
+    /// Pointer to the list of results; empty for the whole response.
+    pub records: String,
+    /// Pointer, within a result, to what says that it was applied: `true`, or a status from 200 to 299.
+    pub succeeded: String,
+    /// Pointer, within a result, to the identifier the vendor gave the record.
+    pub identifier: Option<String>,
+    /// Pointer, within a result, to what was wrong.
+    pub error: Option<String>,
+}
+
+/// HTTP method of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// RFC 9110.
+    Post,
+    /// RFC 9110.
+    Put,
+    /// RFC 5789.
+    Patch,
+    /// RFC 9110. Sent without a body.
+    Delete,
+}
+
+/// Where a response holds a record's identifier.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Identifier {
+    /// A pointer into the body.
+    Pointer(String),
+    /// A header whose last path segment it is.
+    Header(String),
+}
+
+/// How it is known whether a call took effect. Both, either or neither.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Outcome {
+    /// A header that makes resending safe for a while.
+    pub idempotency: Option<Idempotency>,
+    /// A way to read the record back.
+    pub lookup: Option<LookUp>,
+}
+
+/// A header that makes resending safe for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Idempotency {
+    /// Name of the header.
+    pub header: String,
+    /// How long the vendor remembers a key, in seconds.
+    pub window_seconds: u32,
+}
+
+/// A way to read a record back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LookUp {
+    /// Path below the base URL of a GET request; 404 means absent.
+    pub path: Template,
+    /// Query parameters of that request.
+    pub query: BTreeMap<String, Template>,
+    /// Pointer, in the response, to what must equal the body's `key_field`.
+    pub key: String,
+    /// Top-level field of the body that identifies the record.
+    pub key_field: String,
+    /// Seconds after a call could last have left before a look-up is believed.
+    pub settle_seconds: u32,
+}
+
+impl Operation {
+    /// The names that its path and query want filled.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.path.names().chain(self.query.values().flat_map(Template::names))
+    }
+}

@@ -1,0 +1,83 @@
+//! Plans of both formats, and which of them a plan needs.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn first_format() -> Value {
+    let system = json!({
+        "connector": "shop", "baseUrl": "https://a.example.com/", "apiVersion": null,
+        "authentication": {"bearer": {"token": "{token}"}},
+        "egress": {"allowHosts": [], "allowCidrs": []},
+        "allowance": {"requests": 40, "perSeconds": 20, "concurrency": 8},
+        "servedVersionHeader": null, "requestIdHeader": null, "credentialRejectionStatuses": [],
+    });
+    let flow = json!({
+        "name": "orders", "triggers": [{"everySeconds": 60}], "startFrom": "now", "when": null, "map": {},
+        "stream": {
+            "name": "orders", "path": "/orders", "query": {}, "records": "", "key": "/id", "version": "/v",
+            "cursor": null, "pagination": "none",
+        },
+        "operation": {
+            "name": "upsert", "method": "PUT", "path": "/orders/{body.id}", "query": {}, "headers": {},
+            "identifier": null, "outcome": {"idempotency": null, "lookup": null},
+        },
+        "onUnknownOutcome": "Hold",
+    });
+    json!({
+        "formatVersion": 1, "integration": {"namespace": "shop", "name": "orders"},
+        "source": system, "destination": system, "flows": [flow],
+        "retry": {"retries": 3, "initialSeconds": 120, "factor": 2, "maxSeconds": 3600},
+    })
+}
+
+fn plan() -> Plan {
+    Plan::parse(first_format().to_string().as_bytes()).unwrap()
+}
+
+#[test]
+fn a_plan_of_the_first_format_is_read_and_written_as_it_was() {
+    let plan = plan();
+    let flow = &plan.flows[0];
+    assert_eq!(
+        (plan.environment, flow.on_when_false, flow.batch_size),
+        (Environment::Production, OnWhenFalse::Ignore, 1)
+    );
+    assert_eq!(serde_json::from_str::<Value>(&plan.to_json()).unwrap(), first_format());
+    assert_eq!(plan.format(), 1);
+}
+
+#[test]
+fn a_plan_needs_the_second_format_for_what_a_worker_of_the_first_would_get_wrong() {
+    let changes: [fn(&mut Plan); 9] = [
+        |plan| plan.environment = Environment::Sandbox,
+        |plan| plan.flows[0].on_when_false = OnWhenFalse::Update,
+        |plan| plan.flows[0].delete_operation = Some(plan.flows[0].operation.clone()),
+        |plan| plan.flows[0].depends_on = Some(DependsOn { flow: "customers".into(), key: "record.customer".into() }),
+        |plan| plan.flows[0].lookups = vec![plan.flows[0].stream.clone()],
+        |plan| plan.flows[0].stream.version = None,
+        |plan| plan.flows[0].stream.deleted = Some("/deleted".into()),
+        |plan| plan.flows[0].operation.method = Method::Delete,
+        |plan| plan.flows[0].operation.path = Template::parse("/orders/{identifier}").unwrap(),
+    ];
+    for (index, change) in changes.into_iter().enumerate() {
+        let mut plan = plan();
+        change(&mut plan);
+        assert_eq!(plan.format(), 2, "change {index}");
+        plan.format_version = 2;
+        assert_eq!(Plan::parse(plan.to_json().as_bytes()).unwrap(), plan, "change {index}");
+    }
+    let mut batches = plan();
+    batches.flows[0].batch_size = 50;
+    assert_eq!(batches.format(), 1, "a worker without batches writes the same, only more slowly");
+}
+
+#[test]
+fn a_plan_of_another_format_is_refused_by_its_number() {
+    for found in [0, FORMAT_VERSION + 1] {
+        let mut document = first_format();
+        document["formatVersion"] = json!(found);
+        let error = Plan::parse(document.to_string().as_bytes()).unwrap_err();
+        assert!(matches!(error, PlanError::Format { found: number } if number == found), "{error}");
+    }
+}
