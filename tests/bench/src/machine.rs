@@ -23,6 +23,13 @@ struct Machine {
     file_system: String,
 }
 
+impl Note<'_> {
+    /// Type of the file system that holds the state.
+    pub fn file_system(&self) -> &str {
+        &self.machine.file_system
+    }
+}
+
 /// Notes the machine and the file system that holds `state`, which has to exist.
 pub fn note<'a>(bench: &'a str, state: &Path) -> Note<'a> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
