@@ -97,6 +97,10 @@ e2e: programs ## Stories, faults and disruptions, on a real Kubernetes
 story: programs ## One story: make story NAME=orders_to_the_ledger
 	@tests/on-cluster full story $(NAME)
 
+.PHONY: bench
+bench: setup ## Measures what the worker costs: one JSON line a figure; BENCH=worker chooses
+	@tests/bench/run $(BENCH)
+
 ## ---- helpers ----------------------------------------------------------------------------------------------------------
 
 .PHONY: setup

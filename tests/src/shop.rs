@@ -64,6 +64,7 @@ impl Shop {
             start_time,
             step_millis,
             seed: first_id,
+            lines: None,
         };
         self.shopify.seed(&request).await.map(drop).context("cannot add orders")
     }

@@ -81,8 +81,15 @@ impl Demo {
     async fn add_orders(&self, first_id: usize, count: usize) -> Result<()> {
         let start_time = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(i64::try_from(count)? + 30);
         let (start_id, count) = (u64::try_from(first_id)?, u64::try_from(count)?);
-        let request =
-            SeedRequest { resource: "orders".into(), count, start_id, start_time, step_millis: 1000, seed: start_id };
+        let request = SeedRequest {
+            resource: "orders".into(),
+            count,
+            start_id,
+            start_time,
+            step_millis: 1000,
+            seed: start_id,
+            lines: None,
+        };
         self.shopify.seed(&request).await.map(drop).context("cannot add orders to the shop")
     }
 

@@ -108,8 +108,15 @@ impl Bench {
     /// Puts so many orders into the shop, all in the past.
     pub async fn seed(&self, count: u64) {
         let start_time = "2026-01-01T00:00:00Z".parse().unwrap();
-        let request =
-            SeedRequest { resource: "orders".into(), count, start_id: 1, start_time, step_millis: 1000, seed: 7 };
+        let request = SeedRequest {
+            resource: "orders".into(),
+            count,
+            start_id: 1,
+            start_time,
+            step_millis: 1000,
+            seed: 7,
+            lines: None,
+        };
         assert_eq!(self.shop.seed(&request).await.unwrap(), count);
     }
 

@@ -11,7 +11,7 @@ use crate::dispatch::App;
 use crate::instance::Instance;
 use crate::merge::merge;
 use crate::store::{Collection, Layout, Record, RecordId};
-use crate::wire::{MAX_SEED, RecordsPage, SeedRequest, Seeded};
+use crate::wire::{MAX_SEED, MAX_SEEDED_LINES, RecordsPage, SeedRequest, Seeded};
 
 const SEED_CHUNK: u64 = 1_000;
 
@@ -19,6 +19,9 @@ pub(super) async fn seed(State(app): State<App>, Path((vendor, name)): Target, b
     let request: SeedRequest = parse(&body)?;
     if request.count > MAX_SEED {
         return Err(bad(format!("count is at most {MAX_SEED}")));
+    }
+    if request.lines.is_some_and(|lines| lines > MAX_SEEDED_LINES) {
+        return Err(bad(format!("lines is at most {MAX_SEEDED_LINES}")));
     }
     let instance = find(&app, &vendor, &name)?;
     let filled = tokio::task::spawn_blocking(move || fill(&instance, &request)).await;

@@ -108,7 +108,7 @@ fn order(request: &SeedRequest, settings: &Settings, id: u64, at: Timestamp) -> 
     let updated = shop_time(at.checked_sub(step).unwrap_or(at), settings);
     let buyer = FIRST_CUSTOMER + 1 + choices.below(CUSTOMERS);
     let customer = (choices.below(NO_CUSTOMER_EVERY) != 0).then(|| customer_of_order(buyer, &created));
-    let (lines, subtotal) = lines(&mut choices, id);
+    let (lines, subtotal) = lines(&mut choices, request, id);
     let discount = if choices.below(5) == 0 { subtotal / 10 } else { 0 };
     let tax = (subtotal - discount) * 8_875 / 100_000;
     let total = subtotal - discount + tax;
@@ -166,10 +166,11 @@ fn address(choices: &mut Stream, buyer: u64) -> Value {
     })
 }
 
-/// One to three lines, and what they cost together in cents.
-fn lines(choices: &mut Stream, order: u64) -> (Vec<Value>, u64) {
+/// One to three lines, or as many as the request says, and what they cost together in cents.
+fn lines(choices: &mut Stream, request: &SeedRequest, order: u64) -> (Vec<Value>, u64) {
     let mut subtotal = 0;
-    let count = 1 + choices.below(3);
+    let drawn = 1 + choices.below(3);
+    let count = request.lines.unwrap_or(drawn);
     let lines = (0..count).map(|line| {
         let (title, price) = choices.pick(&PRODUCTS);
         let quantity = 1 + choices.below(3);

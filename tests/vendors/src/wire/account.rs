@@ -9,6 +9,9 @@ use serde_json::Value;
 /// The most records one seed request may ask for.
 pub const MAX_SEED: u64 = 1_000_000;
 
+/// The most lines a seeded order may have.
+pub const MAX_SEEDED_LINES: u64 = 100;
+
 /// Everything that accepts requests as one vendor account: `PUT …/tokens`. Replaces what was there.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -64,6 +67,9 @@ pub struct SeedRequest {
     /// Chooses among the possible contents.
     #[serde(default)]
     pub seed: u64,
+    /// Lines of each order, at most [`MAX_SEEDED_LINES`]; absent, one to three.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<u64>,
 }
 
 fn one() -> u64 {

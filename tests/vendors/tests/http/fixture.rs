@@ -101,6 +101,7 @@ impl Fixture {
             start_time: "2026-07-01T00:00:00Z".parse().unwrap(),
             step_millis: 1_000,
             seed: 1,
+            lines: None,
         };
         assert_eq!(self.control.seed(&request).await.unwrap(), count);
     }

@@ -1,0 +1,143 @@
+//! Those who do the job, each as a process of its own, and what a run of one measures.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use clap::ValueEnum;
+use crosstie_bench::usage;
+use jiff::Timestamp;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use serde_json::Value;
+use tokio::time::sleep;
+
+use crate::{
+    job::{Job, TOKEN},
+    outcome::Outcome,
+    simulator::Simulator,
+};
+
+/// How long after the last write has arrived the process may still work on it.
+const AFTERMATH: Duration = Duration::from_millis(300);
+
+/// Who does the job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Contestant {
+    /// The worker's binary with its store.
+    Worker,
+    /// A loop that reads, maps and writes, and keeps nothing.
+    RawLoop,
+}
+
+/// The programs that take part.
+#[derive(Debug)]
+pub struct Programs {
+    worker: PathBuf,
+    raw_loop: PathBuf,
+    simulator: PathBuf,
+}
+
+impl Programs {
+    /// The worker as it is given, and the others from the folder of this program.
+    ///
+    /// # Errors
+    /// When one is missing.
+    pub fn beside_this_one(worker: PathBuf) -> Result<Self> {
+        let this = env::current_exe()?;
+        let folder = this.parent().context("this program lies in no folder")?;
+        let programs = Self { worker, raw_loop: folder.join("raw-loop"), simulator: folder.join("crosstie-vendors") };
+        for program in [&programs.worker, &programs.raw_loop, &programs.simulator] {
+            ensure!(program.is_file(), "{} is missing: run `make bench`", program.display());
+        }
+        Ok(programs)
+    }
+}
+
+impl Contestant {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Worker => "worker",
+            Self::RawLoop => "raw-loop",
+        }
+    }
+
+    /// Does the job once, from a fresh simulator and with a fresh store below `state`. Gives a sample of what was written, too.
+    ///
+    /// # Errors
+    /// When anything fails, also when a record was not written exactly once.
+    pub async fn run(self, programs: &Programs, job: &Job, state: &Path) -> Result<(Outcome, Vec<Value>)> {
+        let simulator = Simulator::start(&programs.simulator, job).await?;
+        let folder = tempfile::Builder::new().prefix("crosstie-bench-").tempdir_in(state)?;
+        let mut command = self.command(programs, job, &simulator, folder.path())?;
+        let before = simulator.processor_seconds()?;
+        let started = Timestamp::now();
+        let mut process = Running(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?);
+        let first = simulator.first_write().await?;
+        let last = simulator.last_write(job.records).await?;
+        sleep(AFTERMATH).await;
+        let simulator_seconds = simulator.processor_seconds()? - before;
+        let memory_mib = usage::peak_memory_mib(process.0.id())?;
+        let processor_seconds = process.end()?;
+        simulator.each_once(job.records).await?;
+        let sample = simulator.sample().await?;
+        simulator.stop().await?;
+        let outcome = Outcome {
+            #[expect(clippy::cast_precision_loss, reason = "a count far below 2^52")]
+            records: job.records as f64,
+            seconds: last.duration_since(first).as_secs_f64(),
+            processor_seconds,
+            memory_mib,
+            first_record_seconds: first.duration_since(started).as_secs_f64(),
+            simulator_seconds,
+        };
+        Ok((outcome, sample))
+    }
+
+    fn command(self, programs: &Programs, job: &Job, simulator: &Simulator, folder: &Path) -> Result<Command> {
+        let (shop, books) = (simulator.shop.base_url(), simulator.books.base_url());
+        Ok(match self {
+            Self::Worker => {
+                let files = folder.join("files");
+                job.mount(&files, &shop, &books)?;
+                let mut command = Command::new(&programs.worker);
+                command.args(["--no-report", "--listen", "127.0.0.1:0", "--log-filter", "warn"]);
+                command.arg("--files").arg(files).arg("--state").arg(folder.join("state"));
+                command
+            }
+            Self::RawLoop => {
+                let mut command = Command::new(&programs.raw_loop);
+                command.args(["--source", &shop, "--destination", &books, "--token", TOKEN]);
+                command.args(["--in-flight", &job.in_flight.to_string()]);
+                command
+            }
+        })
+    }
+}
+
+/// A process that is ended when it is dropped.
+struct Running(Child);
+
+impl Running {
+    /// Ends it with SIGTERM, and gives its processor seconds: what a process has used is known until it is waited for.
+    fn end(&mut self) -> Result<f64> {
+        let id = Pid::from_child(&self.0);
+        kill_process(id, Signal::TERM)?;
+        waitid(WaitId::Pid(id), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
+        let seconds = usage::processor_seconds(self.0.id())?;
+        self.0.wait()?;
+        Ok(seconds)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Only after a failure is it still there.
+        let _gone = self.0.kill();
+        let _gone = self.0.wait();
+    }
+}
