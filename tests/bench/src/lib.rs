@@ -3,4 +3,5 @@
 
 pub mod figure;
 pub mod machine;
+pub mod operator;
 pub mod usage;

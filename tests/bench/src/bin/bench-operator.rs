@@ -1,0 +1,189 @@
+//! `bench-operator`: what the operator costs with many Connectors and suspended Integrations, on etcd and an API server alone. Run it through
+//! `make bench BENCH=operator`.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Parser;
+use crosstie_bench::{
+    figure::{self, Bench},
+    machine,
+    operator::{
+        api::{self, Api},
+        audit::Mark,
+        aws::SecretsManager,
+        objects,
+        progress::Progress,
+    },
+    usage,
+};
+use futures::{TryStreamExt as _, stream};
+use serde_json::{Value, json};
+use tokio::{
+    process::{Child, Command},
+    time::{Instant, sleep},
+};
+
+const BENCH: Bench = Bench("operator");
+/// Objects that are created at the same moment.
+const CREATES_AT_ONCE: usize = 4;
+/// How long everything may take to become ready before the benchmark gives up.
+const PATIENCE: Duration = Duration::from_mins(5);
+/// What follows the last status by itself, such as Events, is over after this time.
+const SETTLE: Duration = Duration::from_secs(10);
+
+#[derive(Parser)]
+struct Options {
+    /// The operator's program, a release build
+    #[arg(long)]
+    operator: PathBuf,
+    /// The API server's audit log
+    #[arg(long)]
+    audit: PathBuf,
+    /// The kubeconfig file of the API server
+    #[arg(long, env = "KUBECONFIG")]
+    kubeconfig: PathBuf,
+    /// How many Connectors, and how many Integrations
+    #[arg(long, env = "CROSSTIE_BENCH_OBJECTS", default_value_t = 1000)]
+    objects: usize,
+    /// How long the idle operator is watched, in seconds
+    #[arg(long, env = "CROSSTIE_BENCH_IDLE_SECONDS", default_value_t = 120)]
+    idle_seconds: u64,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let options = Options::parse();
+    let api = Api::new(&options.kubeconfig)?;
+    let vault = SecretsManager::default();
+    let address = vault.serve().await?;
+    figure::line(&machine::note("operator", options.audit.parent().unwrap_or(Path::new("/"))))?;
+    prepare(&api).await?;
+    let mark = Mark::now(&options.audit)?;
+    let mut operator = start(&options, &format!("http://{address}"))?;
+    let process = operator.id().context("the operator has ended")?;
+    leading(&options.audit, &mark, &mut operator).await?;
+
+    let progress = Arc::new(Progress::default());
+    for path in [api::CONNECTORS, api::INTEGRATIONS] {
+        let (api, progress) = (api.clone(), progress.clone());
+        tokio::spawn(async move {
+            if let Err(error) = api.watch(path, |object| progress.seen(object)).await {
+                eprintln!("{error:#}");
+            }
+        });
+    }
+    let started = Instant::now();
+    create(&api, &progress, options.objects).await?;
+    eprintln!("created {} objects in {:.1?}", 2 * options.objects, started.elapsed());
+    progress.all_ready(2 * options.objects, PATIENCE).await?;
+    eprintln!("everything is ready {:.1?} after the first create", started.elapsed());
+    sleep(SETTLE).await;
+    report_work(&progress, process, &mark, &vault)?;
+
+    let (quiet, before) = (Mark::now(&options.audit)?, usage::processor_seconds(process)?);
+    eprintln!("watching the idle operator for {} s", options.idle_seconds);
+    sleep(Duration::from_secs(options.idle_seconds)).await;
+    report_idle(&quiet, before, process)?;
+    ensure!(operator.try_wait()?.is_none(), "the operator has ended by itself");
+    Ok(())
+}
+
+/// Definitions and namespaces.
+async fn prepare(api: &Api) -> Result<()> {
+    for definition in objects::definitions()? {
+        api.create(api::DEFINITIONS, &definition).await?;
+    }
+    for name in [objects::NAMESPACE, "crosstie-system"] {
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        api.create(api::NAMESPACES, &namespace).await?;
+    }
+    let end = Instant::now() + Duration::from_mins(1);
+    for path in [api::CONNECTORS, api::INTEGRATIONS] {
+        while let Err(error) = api.get(path).await {
+            ensure!(Instant::now() < end, "the definitions are not established: {error:#}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+    Ok(())
+}
+
+fn start(options: &Options, aws: &str) -> Result<Child> {
+    let mut command = Command::new(&options.operator);
+    command
+        .args(["--worker-image", "crosstie/worker:bench", "--listen", "127.0.0.1:0", "--identity", "bench"])
+        .env("KUBECONFIG", &options.kubeconfig)
+        .env("AWS_ENDPOINT_URL", aws)
+        .env("AWS_REGION", "eu-west-1")
+        .env("AWS_ACCESS_KEY_ID", "bench")
+        .env("AWS_SECRET_ACCESS_KEY", "bench")
+        .stdin(Stdio::null())
+        // Standard output is for figures.
+        .stdout(log(options)?)
+        .kill_on_drop(true);
+    command.spawn().with_context(|| format!("cannot start {}", options.operator.display()))
+}
+
+/// The operator's log, beside the API server's.
+fn log(options: &Options) -> Result<std::fs::File> {
+    let path = options.audit.with_file_name("operator.log");
+    std::fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Waits until the operator holds its Lease.
+async fn leading(audit: &Path, mark: &Mark, operator: &mut Child) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !mark.writes()?.contains_key("leases") {
+        ensure!(operator.try_wait()?.is_none(), "the operator has ended; its log is beside {}", audit.display());
+        ensure!(Instant::now() < end, "the operator does not take its Lease; its log is beside {}", audit.display());
+        sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+async fn create(api: &Api, progress: &Progress, count: usize) -> Result<()> {
+    let connectors = (0..count).map(|number| Ok((api::CONNECTORS, objects::connector(number)?)));
+    let integrations = (0..count).map(|number| Ok((api::INTEGRATIONS, objects::integration(number, count)?)));
+    let all = connectors.chain(integrations).collect::<Result<Vec<(&str, Value)>>>()?;
+    stream::iter(all.into_iter().map(Ok))
+        .map_ok(|(path, object)| async move {
+            progress.creating(&object);
+            api.create(path, &object).await
+        })
+        .try_buffer_unordered(CREATES_AT_ONCE)
+        .try_for_each(|()| std::future::ready(Ok(())))
+        .await
+}
+
+fn report_work(progress: &Progress, process: u32, mark: &Mark, vault: &SecretsManager) -> Result<()> {
+    let outcome = progress.outcome();
+    BENCH.figure("all_reconciled_after_last_create", outcome.reconciled_after.as_secs_f64(), "s")?;
+    BENCH.figure("status_after_create_p50", outcome.percentile(50).as_secs_f64(), "s")?;
+    BENCH.figure("status_after_create_p95", outcome.percentile(95).as_secs_f64(), "s")?;
+    BENCH.figure("peak_memory", usage::peak_memory_mib(process)?, "MiB")?;
+    BENCH.figure("processor_time", usage::processor_seconds(process)?, "s")?;
+    let calls = vault.calls();
+    eprintln!("calls to AWS: {calls:?}");
+    BENCH.figure("aws_calls", f64::from(calls.values().sum::<u32>()), "1")?;
+    let writes = mark.writes()?;
+    eprintln!("writes to the API server: {writes:?}");
+    Ok(BENCH.figure("mutating_requests", f64::from(without_lease(&writes)), "1")?)
+}
+
+fn report_idle(quiet: &Mark, before: f64, process: u32) -> Result<()> {
+    let writes = quiet.writes()?;
+    ensure!(writes.contains_key("leases"), "the audit log shows no renewal of the Lease: the operator was not there");
+    eprintln!("writes to the API server while idle: {writes:?}");
+    BENCH.figure("idle_mutating_requests", f64::from(without_lease(&writes)), "1")?;
+    BENCH.figure("idle_processor_time", usage::processor_seconds(process)? - before, "s")?;
+    Ok(BENCH.figure("idle_peak_memory", usage::peak_memory_mib(process)?, "MiB")?)
+}
+
+fn without_lease(writes: &std::collections::BTreeMap<String, u32>) -> u32 {
+    writes.iter().filter(|(resource, _)| *resource != "leases").map(|(_, count)| count).sum()
+}
