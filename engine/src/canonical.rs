@@ -8,20 +8,18 @@ use sha2::{Digest, Sha256};
 /// The value as JSON with sorted members. A value that cannot be JSON (a map with keys that are not strings) becomes `null`; the
 /// types of this project never are.
 pub fn json<T: Serialize>(value: &T) -> String {
-    let value = serde_json::to_value(value).unwrap_or(Value::Null);
-    let mut out = String::new();
-    write(&value, &mut out);
-    out
+    let bytes = bytes(&serde_json::to_value(value).unwrap_or(Value::Null));
+    String::from_utf8(bytes).unwrap_or_default()
 }
 
 /// SHA-256 of [`json`], as 64 hexadecimal digits.
-pub fn hash<T: Serialize>(value: &T) -> String {
-    hex(&Sha256::digest(json(value)))
+pub fn hash(value: &Value) -> String {
+    hex(&Sha256::digest(bytes(value)))
 }
 
-/// The first 16 hexadecimal digits of [`hash`]: enough to tell versions of one object apart, short enough to read.
+/// The first 16 hexadecimal digits of the SHA-256 of [`json`]: enough to tell versions of one object apart, short enough to read.
 pub fn short_hash<T: Serialize>(value: &T) -> String {
-    hash(value).chars().take(16).collect()
+    hex(&Sha256::digest(json(value))[..8])
 }
 
 /// SHA-256 over parts, each preceded by its length so that no two lists of parts run together; 64 hexadecimal digits.
@@ -34,34 +32,59 @@ pub fn hash_parts(parts: &[&[u8]]) -> String {
     hex(&digest.finalize())
 }
 
-fn write(value: &Value, out: &mut String) {
+/// Bytes that most records fit in.
+const USUAL_BYTES: usize = 2048;
+
+fn bytes(value: &Value) -> Vec<u8> {
+    let mut out = Vec::with_capacity(USUAL_BYTES);
+    write(value, &mut out);
+    out
+}
+
+fn write(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Object(members) => {
-            let mut names: Vec<&String> = members.keys().collect();
-            names.sort_unstable();
-            out.push('{');
-            for (index, name) in names.into_iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                out.push_str(&Value::String(name.clone()).to_string());
-                out.push(':');
-                write(&members[name], out);
+            out.push(b'{');
+            // Bodies are sorted already, and so are many records.
+            if members.keys().is_sorted() {
+                write_members(members.iter(), out);
+            } else {
+                let mut sorted: Vec<(&String, &Value)> = members.iter().collect();
+                sorted.sort_unstable_by_key(|(name, _)| *name);
+                write_members(sorted.into_iter(), out);
             }
-            out.push('}');
+            out.push(b'}');
         }
         Value::Array(items) => {
-            out.push('[');
+            out.push(b'[');
             for (index, item) in items.iter().enumerate() {
                 if index > 0 {
-                    out.push(',');
+                    out.push(b',');
                 }
                 write(item, out);
             }
-            out.push(']');
+            out.push(b']');
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => out.push_str(&value.to_string()),
+        Value::String(text) => write_plain(text, out),
+        Value::Null | Value::Bool(_) | Value::Number(_) => write_plain(value, out),
     }
+}
+
+fn write_members<'a>(members: impl Iterator<Item = (&'a String, &'a Value)>, out: &mut Vec<u8>) {
+    for (index, (name, value)) in members.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_plain(name, out);
+        out.push(b':');
+        write(value, out);
+    }
+}
+
+/// A value without members, as JSON has it.
+fn write_plain<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
+    // Writing a text or a number into memory cannot fail.
+    let _never = serde_json::to_writer(out, value);
 }
 
 /// Bytes as lower-case hexadecimal digits.
@@ -88,6 +111,14 @@ mod tests {
             hash(&json!({"a": "ü", "b": [1, {"c": 3, "d": 2}]}))
         );
         assert_eq!(json(&json!({"b": 1, "a": null})), r#"{"a":null,"b":1}"#);
+    }
+
+    #[test]
+    fn hashes_never_change_from_version_to_version() {
+        let value = json!({"b": [1, -2.5, 1e300, true], "a": {"z": "\u{1}\"\\/ü", "y": null}, "": {}});
+        assert_eq!(json(&value), r#"{"":{},"a":{"y":null,"z":"\u0001\"\\/ü"},"b":[1,-2.5,1e+300,true]}"#);
+        assert_eq!(hash(&value), hex(&Sha256::digest(json(&value))));
+        assert!(hash(&value).starts_with(&short_hash(&value)));
     }
 
     #[test]

@@ -34,6 +34,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use crate::{
+    context::ends,
     plan::objects::ObjectKind,
     trigger::{self, Key, Target, Touch, Tracker},
 };
@@ -268,6 +269,14 @@ impl Cache {
     /// Pods of an Integration's workers.
     pub fn pods_of(&self, integration: &Key) -> Vec<Arc<Pod>> {
         self.pods.state_filter(|pod| belongs_to(&pod.metadata, integration))
+    }
+
+    /// Integrations that use one of these Connectors of a namespace.
+    pub fn users_of(&self, namespace: &str, connectors: &BTreeSet<String>) -> Vec<Arc<Integration>> {
+        self.integrations.state_filter(|object| {
+            object.metadata.namespace.as_deref() == Some(namespace)
+                && ends(object).iter().any(|&name| connectors.contains(name))
+        })
     }
 
     /// Integrations of a namespace.

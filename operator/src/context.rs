@@ -5,10 +5,11 @@ use std::{collections::BTreeSet, sync::Arc};
 use crosstie_crds::{Connector, Integration};
 use crosstie_engine::compile;
 use jiff::Timestamp;
-use kube::{Client, runtime::events::Recorder};
+use kube::Client;
 
 use crate::{
     cache::Cache,
+    events::Recorder,
     memory::Memory,
     plan::objects::WorkerTemplate,
     telemetry::Metrics,
@@ -101,23 +102,26 @@ impl Context {
         named.collect()
     }
 
+    /// Integrations that use a Connector, or another one of its rate group: those share what is allowed.
     fn users_of(&self, connector: &Key) -> BTreeSet<Key> {
-        let group = Cache::get(&self.cache.connectors, connector).map(|connector| compile::rate_group(&connector));
         let mut names = BTreeSet::from([connector.name.clone()]);
+        let group =
+            Cache::get(&self.cache.connectors, connector).and_then(|connector| named_group(&connector).cloned());
         if let Some(group) = group {
             let members = self
                 .cache
                 .connectors
-                .state_filter(|other| in_namespace(other, &connector.namespace) && compile::rate_group(other) == group);
+                .state_filter(|other| named_group(other) == Some(&group) && in_namespace(other, &connector.namespace));
             names.extend(members.iter().filter_map(|member| member.metadata.name.clone()));
         }
-        let users = self.cache.integrations_in(&connector.namespace);
-        users
-            .iter()
-            .filter(|integration| ends(integration).iter().any(|&name| names.contains(name)))
-            .map(|integration| Key::of(&integration.metadata))
-            .collect()
+        let users = self.cache.users_of(&connector.namespace, &names);
+        users.iter().map(|integration| Key::of(&integration.metadata)).collect()
     }
+}
+
+/// The rate group a Connector names; without one it is alone in its own.
+fn named_group(connector: &Connector) -> Option<&String> {
+    connector.spec.rate_limit.as_ref()?.group.as_ref()
 }
 
 /// Names of an Integration's Connectors, source first.

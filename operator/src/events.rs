@@ -1,11 +1,17 @@
 //! Kubernetes Events: what a person would want to be told, found by comparing two statuses. No change, no Event.
 
 use crosstie_crds::{ConnectorStatus, IntegrationStatus, condition::Reason};
-use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition};
-use kube::runtime::events::{Event, EventType};
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::{core::v1::ObjectReference, events::v1::Event},
+    apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, ObjectMeta},
+};
+use kube::{Api, Client, api::PostParams};
 
 use crate::context::Context;
 
+/// Who publishes.
+const CONTROLLER: &str = "crosstie-operator";
 /// The longest note the API takes.
 const LONGEST_NOTE: usize = 1000;
 
@@ -80,20 +86,48 @@ fn refused(before: &[Condition], after: &[Condition]) -> Option<Notice> {
     (!known).then_some(Notice { warning: true, reason: new.reason, action: "Rotate", note: new.message })
 }
 
+/// Writes Events. Kube's own recorder keeps every Event for minutes to count repeats; ours follow changes of status, and are not kept.
+pub struct Recorder {
+    client: Client,
+    instance: String,
+}
+
+impl Recorder {
+    /// One that writes in the name of this replica.
+    pub fn new(client: Client, instance: String) -> Self {
+        Self { client, instance }
+    }
+
+    async fn publish(&self, notice: &Notice, about: &ObjectReference, now: Timestamp) -> Result<(), kube::Error> {
+        let namespace = about.namespace.as_deref().unwrap_or("default");
+        let event = event(notice, about, &self.instance, now);
+        Api::namespaced(self.client.clone(), namespace).create(&PostParams::default(), &event).await.map(drop)
+    }
+}
+
+fn event(notice: &Notice, about: &ObjectReference, instance: &str, now: Timestamp) -> Event {
+    let name = format!("{}.{:x}", about.name.as_deref().unwrap_or(CONTROLLER), now.as_nanosecond());
+    Event {
+        metadata: ObjectMeta { name: Some(name), namespace: about.namespace.clone(), ..ObjectMeta::default() },
+        event_time: Some(MicroTime(now)),
+        regarding: Some(about.clone()),
+        type_: Some(if notice.warning { "Warning" } else { "Normal" }.to_owned()),
+        reason: Some(notice.reason.clone()),
+        action: Some(notice.action.to_owned()),
+        note: Some(notice.note.chars().take(LONGEST_NOTE).collect()),
+        reporting_controller: Some(CONTROLLER.to_owned()),
+        reporting_instance: Some(instance.to_owned()),
+        ..Event::default()
+    }
+}
+
 /// Publishes notices. An Event that cannot be published is logged: it repeats what status says.
 pub async fn publish(cx: &Context, about: &ObjectReference, notices: Vec<Notice>) {
     for notice in notices {
-        let event = Event {
-            type_: if notice.warning { EventType::Warning } else { EventType::Normal },
-            reason: notice.reason,
-            note: Some(notice.note.chars().take(LONGEST_NOTE).collect()),
-            action: notice.action.to_owned(),
-            secondary: None,
-        };
-        let outcome = cx.shared.recorder.publish(&event, about).await;
+        let outcome = cx.shared.recorder.publish(&notice, about, cx.now()).await;
         cx.shared.metrics.wrote("Event", outcome.is_ok());
         if let Err(error) = outcome {
-            tracing::warn!(error = %error, reason = event.reason, "an Event could not be published");
+            tracing::warn!(error = %error, reason = notice.reason, "an Event could not be published");
         }
     }
 }
@@ -101,7 +135,6 @@ pub async fn publish(cx: &Context, about: &ObjectReference, notices: Vec<Notice>
 #[cfg(test)]
 mod tests {
     use crosstie_crds::{condition::ConditionType, connector::CredentialStatus, integration::PlanStatus};
-    use jiff::Timestamp;
 
     use super::*;
     use crate::plan::conditions::{Draft, merge};

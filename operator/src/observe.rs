@@ -1,7 +1,10 @@
 //! What is read before planning: from the cache, and from the API server itself where acting on a stale cache could not be undone.
 //! A bad spec is data here, not an error.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crosstie_crds::{
     Connector, Integration, SyncReport,
@@ -40,12 +43,7 @@ use crate::{
 /// Observes a Connector.
 pub fn connector(cx: &Context, object: &Arc<Connector>) -> connector::Seen {
     let key = Key::of(&object.metadata);
-    let users: Vec<Arc<Integration>> = cx
-        .cache
-        .integrations_in(&key.namespace)
-        .into_iter()
-        .filter(|integration| ends(integration).contains(&key.name.as_str()))
-        .collect();
+    let users = cx.cache.users_of(&key.namespace, &BTreeSet::from([key.name.clone()]));
     let mut object = object.clone();
     if let Some(written) = cx.memory.connectors.get(&key)
         && is_newer(written.uid.as_ref(), written.version, &object.metadata)
@@ -169,8 +167,12 @@ pub async fn integration(cx: &Context, object: &Arc<Integration>) -> Result<inte
         secret.as_ref().and_then(CredentialVersions::of)
     });
     let mut owned = cx.cache.owned_by(&key);
-    confirm_claim(cx, &key, &mut owned).await?;
-    let granted = compiled.as_ref().and_then(|compiled| compiled.plan.as_ref()).and_then(|(plan, _)| {
+    let rests = integration::rests(&object, &owned);
+    if !rests {
+        confirm_claim(cx, &key, &mut owned).await?;
+    }
+    let plan = compiled.as_ref().and_then(|compiled| compiled.plan.as_ref()).filter(|_| !rests);
+    let granted = plan.and_then(|(plan, _)| {
         let [source, destination] =
             [(&source, &plan.source), (&destination, &plan.destination)].map(|(connector, system)| {
                 let account = compile::rate_group(connector.as_deref()?);

@@ -11,10 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 use http::{HeaderValue, header::USER_AGENT};
-use kube::{
-    Api, Client, Config,
-    runtime::events::{Recorder, Reporter},
-};
+use kube::{Api, Client, Config};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +19,7 @@ use crate::{
     cache,
     context::{Context, Shared},
     controller,
+    events::Recorder,
     leader::Election,
     memory::Memory,
     settings::Settings,
@@ -84,7 +82,7 @@ async fn lead(
         template: settings.worker_template(),
         secret_names: settings.secret_names(),
         secrets: Arc::new(secrets),
-        recorder: recorder(client, settings),
+        recorder: Recorder::new(client, settings.replica()),
         metrics,
     });
     let working = stop.child_token();
@@ -149,10 +147,6 @@ async fn connect() -> anyhow::Result<Client> {
 fn scope_names(settings: &Settings) -> Vec<Option<String>> {
     let named: BTreeSet<&String> = settings.namespaces.iter().filter(|name| !name.is_empty()).collect();
     if named.is_empty() { vec![None] } else { named.into_iter().cloned().map(Some).collect() }
-}
-
-fn recorder(client: Client, settings: &Settings) -> Recorder {
-    Recorder::new(client, Reporter { controller: "crosstie-operator".to_owned(), instance: Some(settings.replica()) })
 }
 
 fn sweep(

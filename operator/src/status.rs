@@ -47,7 +47,7 @@ impl Figures for IntegrationStatus {
 
 impl Figures for ConnectorStatus {
     fn without_figures(&self) -> Self {
-        self.clone()
+        Self { integrations: None, ..self.clone() }
     }
 }
 
@@ -184,6 +184,12 @@ mod tests {
         assert_eq!(due(Some(&before), &after, Some(at(100)), at(130)), Due::Later(at(160)));
         assert_eq!(due(Some(&before), &after, Some(at(100)), at(160)), Due::Now);
         assert_eq!(due(Some(&before), &after, None, at(130)), Due::Now);
+    }
+
+    #[test]
+    fn how_many_integrations_use_a_connector_is_a_figure() {
+        let status = |integrations| ConnectorStatus { integrations: Some(integrations), ..ConnectorStatus::default() };
+        assert_eq!(due(Some(&status(1)), &status(2), Some(at(100)), at(130)), Due::Later(at(160)));
     }
 
     #[test]

@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use crosstie_connect::{Clock, VendorClient};
@@ -72,6 +75,7 @@ pub struct Lane {
 pub struct LaneFacts {
     next_run: Mutex<Option<Timestamp>>,
     mappings: Mutex<VecDeque<Option<String>>>,
+    mapping_is_long: AtomicBool,
 }
 
 impl Lane {
@@ -90,6 +94,16 @@ impl LaneFacts {
     /// Sets when the flow is read next.
     pub fn set_next_run(&self, time: Timestamp) {
         *self.next_run.lock().unwrap_or_else(PoisonError::into_inner) = Some(time);
+    }
+
+    /// Whether the last evaluation of the mapping took long.
+    pub fn mapping_is_long(&self) -> bool {
+        self.mapping_is_long.load(Ordering::Relaxed)
+    }
+
+    /// Sets whether the last evaluation of the mapping took long.
+    pub fn set_mapping_is_long(&self, long: bool) {
+        self.mapping_is_long.store(long, Ordering::Relaxed);
     }
 
     /// A record was mapped, or failed to be: why.

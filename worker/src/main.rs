@@ -4,6 +4,10 @@ use clap::Parser;
 use crosstie_worker::{Options, Worker};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// musl's allocator has one lock for all threads; with it, waiting for that lock was most of what the worker did.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     options.start_logging()?;

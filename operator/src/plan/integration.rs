@@ -74,7 +74,7 @@ pub struct Seen {
     pub report: Option<Arc<SyncReport>>,
     /// When the newest report of each pod came in, by the operator's clock; pods whose report was there before the operator are absent.
     pub heard: BTreeMap<String, Timestamp>,
-    /// Shares of the rate allowances; `None` when the spec does not compile.
+    /// Shares of the rate allowances; `None` when the spec does not compile, and for one that [`rests`].
     pub granted: Option<Granted>,
 }
 
@@ -87,6 +87,13 @@ pub struct Want {
     pub look_again: Timestamp,
     seen: Seen,
     facts: Facts,
+}
+
+/// Whether an Integration is suspended and never ran. Such a one has its plan and nothing else: a volume, an account and rights are made when
+/// there is a worker to use them.
+pub fn rests(integration: &Integration, owned: &BTreeMap<(ObjectKind, String), ObjectMeta>) -> bool {
+    let plan = names::plan(integration.metadata.name.as_deref().unwrap_or_default());
+    integration.spec.suspend && owned.keys().all(|(kind, name)| *kind == ObjectKind::ConfigMap && *name == plan)
 }
 
 /// Plans for an Integration.
@@ -205,10 +212,9 @@ impl<'a> Planner<'a> {
 
     /// What is owned, in an order in which each finds what it needs.
     fn objects(&self) -> Vec<Step> {
-        let (Some((plan, hash)), Some(granted)) = (self.publishable(), &self.seen.granted) else {
-            return self.scale().into_iter().collect();
-        };
+        let Some((plan, hash)) = self.publishable() else { return self.scale().into_iter().collect() };
         let owner = &self.owner;
+        let Some(granted) = &self.seen.granted else { return vec![Step::Apply(objects::plan(owner, plan, hash))] };
         let mut list = vec![
             objects::service_account(owner),
             objects::role(owner),

@@ -97,6 +97,21 @@ fn the_first_reported_store_is_remembered_in_both_places() {
 }
 
 #[test]
+fn one_that_is_suspended_from_the_start_gets_its_plan_and_nothing_else() {
+    let seen = with_spec(fresh(), |object| object.spec.suspend = true);
+    assert!(rests(&seen.integration, &seen.owned));
+    let seen = Seen { granted: None, ..seen };
+    let want = want(&seen);
+    assert_eq!(applied(&want), [("ConfigMap", "orders-plan")]);
+    assert_eq!(ready(&want).0, "Suspended");
+    let mut ran = seen;
+    ran.owned.insert((ObjectKind::ConfigMap, "orders-plan".to_owned()), mine(&[]));
+    assert!(rests(&ran.integration, &ran.owned));
+    ran.owned.insert((ObjectKind::VolumeClaim, "orders-state".to_owned()), mine(&[]));
+    assert!(!rests(&ran.integration, &ran.owned), "what an earlier life left is looked after");
+}
+
+#[test]
 fn suspending_stops_the_worker_and_keeps_the_rest() {
     let want = want(&with_spec(running(), |object| object.spec.suspend = true));
     assert_eq!(find(&want, ObjectKind::Deployment, "orders-sync").unwrap().body["spec"]["replicas"], 0);

@@ -1,13 +1,13 @@
 //! How both versions of a secret are read so that they belong together, and how their values are understood.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, slice, sync::Arc};
 
 use crosstie_crds::condition::Reason;
 use crosstie_engine::credentials::CredentialVersion;
 use serde::{Deserialize, Deserializer, de};
 use zeroize::Zeroizing;
 
-use super::{SecretKey, Stage, StoredValue, Vault, VaultFault};
+use super::{Read, SecretKey, StoredValue, Vault, VaultFault};
 
 /// How often both versions are read again when a rotation happens in between.
 const ATTEMPTS: usize = 3;
@@ -21,22 +21,29 @@ pub struct Held {
     pub previous: Option<Arc<CredentialVersion>>,
 }
 
-/// Reads a secret. When the current version is the one already `known`, one read is all it takes.
+/// From what reading the current version came to: the secret with both its versions. When it is the one already `known`, nothing more is
+/// read.
 ///
 /// # Errors
 /// [`VaultFault`], with every reason it knows.
-pub async fn fetch<V: Vault>(vault: &V, key: &SecretKey, known: Option<&Held>) -> Result<Held, VaultFault> {
+pub async fn complete<V: Vault>(
+    vault: &V,
+    key: &SecretKey,
+    known: Option<&Held>,
+    mut current: Read,
+) -> Result<Held, VaultFault> {
     for _ in 0..ATTEMPTS {
-        let current = vault.read(key, Stage::Current).await?.ok_or_else(|| missing(key))?;
-        if let Some(known) = known.filter(|known| known.current.version_id == current.version_id) {
+        let newest = current?.ok_or_else(|| missing(key))?;
+        if let Some(known) = known.filter(|known| known.current.version_id == newest.version_id) {
             return Ok(known.clone());
         }
         // A previous version that cannot be read now is no reason to go without one: the rotation is taken over later instead.
-        let previous = vault.read(key, Stage::Previous).await?;
-        if previous.as_ref().is_some_and(|previous| previous.version_id == current.version_id) {
+        let previous = vault.read_previous(key).await?;
+        if previous.as_ref().is_some_and(|previous| previous.version_id == newest.version_id) {
+            current = vault.read_current(slice::from_ref(key)).await.pop().unwrap_or(Ok(None));
             continue;
         }
-        let current = Arc::new(understand(key, current)?);
+        let current = Arc::new(understand(key, newest)?);
         let previous = previous.and_then(|previous| understand(key, previous).ok()).map(Arc::new);
         return Ok(Held { current, previous });
     }
@@ -114,6 +121,7 @@ pub(crate) mod tests {
     use std::sync::Mutex;
 
     use super::*;
+    use crate::vault::Stage;
 
     /// Version id and text, absence, or a fault.
     pub(crate) type Answer = Result<Option<(&'static str, &'static str)>, VaultFault>;
@@ -131,8 +139,8 @@ pub(crate) mod tests {
         }
     }
 
-    impl Vault for Scripted {
-        async fn read(&self, _key: &SecretKey, stage: Stage) -> Result<Option<StoredValue>, VaultFault> {
+    impl Scripted {
+        fn answer(&self, stage: Stage) -> Read {
             self.asked.lock().unwrap().push(stage);
             let mut answers = self.answers.lock().unwrap();
             let answer = if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() };
@@ -143,6 +151,21 @@ pub(crate) mod tests {
                 })
             })
         }
+    }
+
+    impl Vault for Scripted {
+        async fn read_current(&self, keys: &[SecretKey]) -> Vec<Read> {
+            keys.iter().map(|_| self.answer(Stage::Current)).collect()
+        }
+
+        async fn read_previous(&self, _key: &SecretKey) -> Read {
+            self.answer(Stage::Previous)
+        }
+    }
+
+    async fn fetch(vault: &Scripted, key: &SecretKey, known: Option<&Held>) -> Result<Held, VaultFault> {
+        let current = vault.read_current(slice::from_ref(key)).await.remove(0);
+        complete(vault, key, known, current).await
     }
 
     pub(crate) fn key() -> SecretKey {

@@ -39,6 +39,9 @@ impl std::fmt::Display for SecretKey {
     }
 }
 
+/// How many secrets are read together at the most: what AWS takes in one call.
+pub const LARGEST_BATCH: usize = 20;
+
 /// A staging label of a secret's version. A version that is still pending is never asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -89,15 +92,15 @@ impl VaultFault {
     }
 }
 
-/// Something that stores secrets.
+/// What came of reading one version of a secret; `None` when there is no such secret or version.
+pub type Read = Result<Option<StoredValue>, VaultFault>;
+
+/// Something that stores secrets. Its faults are `AccessDenied`, `VaultUnavailable`, and `SecretMissing` for a secret that is on its way out.
 pub trait Vault: Send + Sync + 'static {
-    /// Reads the version of a secret that carries a stage; `None` when there is no such secret or version.
-    ///
-    /// # Errors
-    /// `AccessDenied` and `VaultUnavailable`.
-    fn read(
-        &self,
-        key: &SecretKey,
-        stage: Stage,
-    ) -> impl Future<Output = Result<Option<StoredValue>, VaultFault>> + Send;
+    /// Reads the current versions of up to [`LARGEST_BATCH`] secrets of one region, with as few calls as it can. One answer for each key, in
+    /// their order.
+    fn read_current(&self, keys: &[SecretKey]) -> impl Future<Output = Vec<Read>> + Send;
+
+    /// Reads the version before the current one.
+    fn read_previous(&self, key: &SecretKey) -> impl Future<Output = Read> + Send;
 }

@@ -1,5 +1,5 @@
-//! The loop that reads secrets: at once what is asked for, then each one every interval, sooner after a fault. One read
-//! of a secret at a time, a bounded number of reads altogether.
+//! The loop that reads secrets: at once what is asked for, then each one every interval, sooner after a fault. Secrets whose turn comes at
+//! about the same time are read together. One read of a secret at a time, a bounded number of reads altogether.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -15,13 +15,15 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    SecretKey, Vault, VaultFault,
-    fetch::{Held, fetch},
+    LARGEST_BATCH, Read, SecretKey, Vault, VaultFault,
+    fetch::{Held, complete},
     secrets::Secrets,
 };
 
-/// How many reads are under way at the most.
-const CONCURRENT_READS: usize = 16;
+/// How many secrets are being read at the most.
+const MOST_READING: usize = 4 * LARGEST_BATCH;
+/// How soon after a batch began the next one does, unless there is enough to fill it. What is asked for meanwhile goes along.
+const GATHER: Duration = Duration::from_millis(500);
 /// Wait before the first read after a fault; it doubles with each further one.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 /// The longest wait after a fault, unless the interval is shorter.
@@ -49,22 +51,23 @@ where
 {
     /// Runs until it is stopped. Reads that are under way then are given up: they changed nothing.
     pub async fn run(self, mut asked: mpsc::UnboundedReceiver<SecretKey>, stop: CancellationToken) {
-        let mut schedule = Schedule::default();
+        let mut schedule = Schedule { ahead: self.interval / 10, ..Schedule::default() };
+        let mut batches = FuturesUnordered::new();
         let mut reads = FuturesUnordered::new();
         loop {
-            let room = reads.len() < CONCURRENT_READS;
-            for key in schedule.take_due(Instant::now(), CONCURRENT_READS - reads.len().min(CONCURRENT_READS)) {
-                if (self.used)().contains(&key) {
-                    reads.push(self.read(key));
-                } else {
-                    schedule.forget(&key);
-                    self.secrets.forget(&key);
+            while let Some(batch) = schedule.next_batch(Instant::now()) {
+                let batch = self.still_used(batch, &mut schedule);
+                if !batch.is_empty() {
+                    batches.push(self.begin(batch));
                 }
             }
-            let next = schedule.next().filter(|_| room);
+            let next = schedule.next();
             tokio::select! {
                 () = stop.cancelled() => return,
                 Some(key) = asked.recv() => schedule.ask(key, Instant::now()),
+                Some(currents) = batches.next(), if !batches.is_empty() => {
+                    reads.extend(currents.into_iter().map(|(key, current)| self.finish(key, current)));
+                }
                 Some((key, outcome)) = reads.next(), if !reads.is_empty() => {
                     let wait = schedule.wait_after(&key, outcome.is_err(), self.interval, (self.jitter)());
                     self.secrets.store(&key, outcome);
@@ -75,9 +78,25 @@ where
         }
     }
 
-    async fn read(&self, key: SecretKey) -> (SecretKey, Result<Held, VaultFault>) {
+    /// Those that are still used; the others are forgotten.
+    fn still_used(&self, batch: Vec<SecretKey>, schedule: &mut Schedule) -> Vec<SecretKey> {
+        let used = (self.used)();
+        let (batch, unused): (Vec<_>, Vec<_>) = batch.into_iter().partition(|key| used.contains(key));
+        for key in unused {
+            schedule.forget(&key);
+            self.secrets.forget(&key);
+        }
+        batch
+    }
+
+    async fn begin(&self, batch: Vec<SecretKey>) -> Vec<(SecretKey, Read)> {
+        let currents = self.vault.read_current(&batch).await;
+        batch.into_iter().zip(currents).collect()
+    }
+
+    async fn finish(&self, key: SecretKey, current: Read) -> (SecretKey, Result<Held, VaultFault>) {
         let known = self.secrets.held(&key);
-        let outcome = fetch(&*self.vault, &key, known.as_ref()).await;
+        let outcome = complete(&*self.vault, &key, known.as_ref(), current).await;
         (key, outcome)
     }
 }
@@ -85,30 +104,60 @@ where
 /// When which secret is read next.
 #[derive(Default)]
 struct Schedule {
+    queue: BTreeSet<(Instant, SecretKey)>,
     due: HashMap<SecretKey, Instant>,
     reading: HashSet<SecretKey>,
     faults: HashMap<SecretKey, u32>,
+    /// When the last batch began.
+    begun: Option<Instant>,
+    /// How much sooner than its turn a secret is read to go along with others.
+    ahead: Duration,
 }
 
 impl Schedule {
     fn ask(&mut self, key: SecretKey, now: Instant) {
-        if !self.reading.contains(&key) {
-            self.due.entry(key).or_insert(now);
+        if !self.reading.contains(&key) && !self.due.contains_key(&key) {
+            self.set(key, now);
         }
     }
 
-    fn take_due(&mut self, now: Instant, limit: usize) -> Vec<SecretKey> {
-        let due: Vec<SecretKey> =
-            self.due.iter().filter(|&(_, &at)| at <= now).map(|(key, _)| key.clone()).take(limit).collect();
-        for key in &due {
-            self.due.remove(key);
-            self.reading.insert(key.clone());
-        }
-        due
+    fn set(&mut self, key: SecretKey, at: Instant) {
+        self.queue.insert((at, key.clone()));
+        self.due.insert(key, at);
     }
 
+    /// Takes those that are due, of one region, and fills up with those that soon will be. None while there is no room, or when waiting a
+    /// moment may fill the batch.
+    fn next_batch(&mut self, now: Instant) -> Option<Vec<SecretKey>> {
+        let (_, first) = self.queue.first().filter(|(at, _)| *at <= now)?;
+        if self.reading.len() + LARGEST_BATCH > MOST_READING {
+            return None;
+        }
+        let soon = self.queue.iter().take_while(|(at, _)| *at <= now + self.ahead);
+        let batch: Vec<(Instant, SecretKey)> =
+            soon.filter(|(_, key)| key.region == first.region).take(LARGEST_BATCH).cloned().collect();
+        if batch.len() < LARGEST_BATCH && self.gathering_until().is_some_and(|end| now < end) {
+            return None;
+        }
+        self.begun = Some(now);
+        let taken = batch.into_iter().map(|entry| {
+            self.queue.remove(&entry);
+            self.due.remove(&entry.1);
+            self.reading.insert(entry.1.clone());
+            entry.1
+        });
+        Some(taken.collect())
+    }
+
+    fn gathering_until(&self) -> Option<Instant> {
+        self.begun.map(|begun| begun + GATHER)
+    }
+
+    /// When to look again; nothing while only the end of a read can make room.
     fn next(&self) -> Option<Instant> {
-        self.due.values().min().copied()
+        let (at, _) = self.queue.first()?;
+        let room = self.reading.len() + LARGEST_BATCH <= MOST_READING;
+        room.then(|| self.gathering_until().map_or(*at, |end| end.max(*at)))
     }
 
     fn wait_after(&mut self, key: &SecretKey, failed: bool, interval: Duration, jitter: f64) -> Duration {
@@ -124,7 +173,7 @@ impl Schedule {
 
     fn done(&mut self, key: SecretKey, next: Instant) {
         self.reading.remove(&key);
-        self.due.insert(key, next);
+        self.set(key, next);
     }
 
     fn forget(&mut self, key: &SecretKey) {
@@ -207,6 +256,48 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(100)).await;
         assert_eq!(*vault.asked.lock().unwrap(), [Stage::Current, Stage::Previous]);
         stop.cancel();
+    }
+
+    fn numbered(number: usize) -> SecretKey {
+        SecretKey { region: None, secret_id: format!("shop/{number}") }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_asked_for_alone_is_read_at_once_and_what_follows_goes_together() {
+        let mut schedule = Schedule::default();
+        let start = Instant::now();
+        schedule.ask(numbered(0), start);
+        assert_eq!(schedule.next_batch(start), Some(vec![numbered(0)]));
+        for number in 1..=3 {
+            schedule.ask(numbered(number), start);
+        }
+        assert_eq!(schedule.next_batch(start), None);
+        assert_eq!(schedule.next(), Some(start + GATHER));
+        assert_eq!(schedule.next_batch(start + GATHER).map(|batch| batch.len()), Some(3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_batch_does_not_wait_and_only_so_many_are_read_at_once() {
+        let mut schedule = Schedule::default();
+        let start = Instant::now();
+        for number in 0..(MOST_READING + 1) {
+            schedule.ask(numbered(number), start);
+        }
+        let sizes: Vec<usize> = std::iter::from_fn(|| schedule.next_batch(start)).map(|batch| batch.len()).collect();
+        assert_eq!(sizes, [LARGEST_BATCH; MOST_READING / LARGEST_BATCH]);
+        assert_eq!(schedule.next(), None, "only the end of a read makes room");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_sweep_takes_along_whose_turn_comes_soon_but_no_other_region() {
+        let mut schedule = Schedule { ahead: Duration::from_secs(30), ..Schedule::default() };
+        let start = Instant::now();
+        let elsewhere = SecretKey { region: Some("eu-west-1".into()), ..numbered(9) };
+        schedule.set(numbered(0), start);
+        schedule.set(numbered(1), start + Duration::from_secs(30));
+        schedule.set(numbered(2), start + Duration::from_secs(31));
+        schedule.set(elsewhere, start);
+        assert_eq!(schedule.next_batch(start), Some(vec![numbered(0), numbered(1)]));
     }
 
     #[test]

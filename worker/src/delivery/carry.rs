@@ -15,12 +15,14 @@ use super::{
 use crate::{
     lane::Lane,
     metrics::Outcome,
+    slots::Slot,
     store::{Burial, Claimed, NewIntent, Settlement, StoreError},
 };
 
-/// Carries a record as far as it comes now. `probe` says that it was let through an open circuit as the only one.
-pub async fn carry(lane: &Lane, claimed: Claimed, probe: bool) {
-    let mut carrier = Carrier { lane, claimed, probe };
+/// Carries a record as far as it comes now. `probe` says that it was let through an open circuit as the only one. The slot is given back as soon
+/// as the vendor has answered: what is stored then holds up no other call.
+pub async fn carry(lane: &Lane, claimed: Claimed, probe: bool, slot: Slot) {
+    let mut carrier = Carrier { lane, claimed, probe, slot: Some(slot) };
     // A store that is closed ends the process's work; the record is found again as it was stored last.
     let _closed = carrier.run().await;
 }
@@ -29,6 +31,7 @@ struct Carrier<'a> {
     lane: &'a Lane,
     claimed: Claimed,
     probe: bool,
+    slot: Option<Slot>,
 }
 
 impl Carrier<'_> {
@@ -92,6 +95,7 @@ impl Carrier<'_> {
         let key = open.operation.outcome.idempotency.as_ref().map(|_| open.intent.idempotency_key.as_str());
         self.claimed.guard.sending();
         let written = lane.destination.write(&open.operation, &open.body, key).await;
+        self.slot = None;
         let weather = match &written {
             Written::Applied { .. } | Written::Refused { .. } => {
                 lane.destination_gate.well();

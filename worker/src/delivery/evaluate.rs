@@ -3,7 +3,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use crosstie_engine::mapping::{EvaluationError, Looked, Mapping, Resolve};
@@ -19,30 +21,28 @@ const MOST_ROUNDS: usize = 64;
 
 type Reference = (String, String);
 
+/// How long an evaluation may take on the threads that serve sockets, which are too few to wait for more: after one that took longer, the next
+/// ones get threads of their own, until one is short again. Most mappings take a hundredth of it, and less than the way to another thread.
+const SHORT: Duration = Duration::from_millis(2);
+
 /// Evaluates the mapping for a record. None is a record that `when` leaves out.
 pub async fn evaluate(lane: &Lane, claimed: &Claimed) -> Result<Result<Option<Value>, EvaluationError>, StoreError> {
     let mut known = BTreeMap::new();
-    let record = Arc::new(claimed.record.clone());
     for _ in 0..MOST_ROUNDS {
-        let scopes = Arc::clone(&lane.scopes);
-        let (mapping, record) = (Arc::clone(&lane.mapping), Arc::clone(&record));
-        // A mapping may take long; the threads that serve sockets are too few to wait for it.
-        let evaluated = tokio::task::spawn_blocking(move || {
-            let references = References { scopes: &scopes, known, missing: Mutex::default() };
-            let result = once(&mapping, &record, &references);
-            (result, references.known, references.missing.into_inner().unwrap_or_else(PoisonError::into_inner))
-        });
-        let Ok((result, known_still, missing)) = evaluated.await else {
-            return Ok(Err(stopped(
-                "evaluating it broke off inside Crosstie",
-                "report this as a defect, with the mapping",
-            )));
+        let round = if lane.facts.mapping_is_long() {
+            let (mapping, scopes, record) =
+                (Arc::clone(&lane.mapping), Arc::clone(&lane.scopes), claimed.record.clone());
+            let evaluated = tokio::task::spawn_blocking(move || Round::of(&mapping, &record, &scopes, known));
+            evaluated.await.unwrap_or_else(|_| Round::broken_off())
+        } else {
+            Round::of(&lane.mapping, &claimed.record, &lane.scopes, known)
         };
-        known = known_still;
-        if missing.is_empty() {
-            return Ok(result);
+        lane.facts.set_mapping_is_long(round.took > SHORT);
+        known = round.known;
+        if round.missing.is_empty() {
+            return Ok(round.result);
         }
-        for (flow, key) in missing {
+        for (flow, key) in round.missing {
             let identifier = match lane.scopes.get(&flow) {
                 Some(scope) => lane.store.identifier(*scope, key.clone()).await?,
                 None => None,
@@ -51,6 +51,40 @@ pub async fn evaluate(lane: &Lane, claimed: &Claimed) -> Result<Result<Option<Va
         }
     }
     Ok(Err(stopped("it asks for more and more cross-references", "refer to fewer records")))
+}
+
+/// What one round of evaluating came to.
+struct Round {
+    result: Result<Option<Value>, EvaluationError>,
+    known: BTreeMap<Reference, Option<Value>>,
+    missing: BTreeSet<Reference>,
+    took: Duration,
+}
+
+impl Round {
+    fn of(
+        mapping: &Mapping,
+        record: &Value,
+        scopes: &BTreeMap<String, ScopeId>,
+        known: BTreeMap<Reference, Option<Value>>,
+    ) -> Self {
+        let began = Instant::now();
+        let references = References { scopes, known, missing: Mutex::default() };
+        // One record must not take down what carries others.
+        let result = catch_unwind(AssertUnwindSafe(|| once(mapping, record, &references)));
+        Self {
+            result: result.unwrap_or_else(|_| Self::broken_off().result),
+            known: references.known,
+            missing: references.missing.into_inner().unwrap_or_else(PoisonError::into_inner),
+            took: began.elapsed(),
+        }
+    }
+
+    fn broken_off() -> Self {
+        let result =
+            Err(stopped("evaluating it broke off inside Crosstie", "report this as a defect, with the mapping"));
+        Self { result, known: BTreeMap::new(), missing: BTreeSet::new(), took: Duration::ZERO }
+    }
 }
 
 fn stopped(problem: &str, remedy: &str) -> EvaluationError {

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Most records claimed ahead by one flow; bounds what is in memory.
-const MOST_AHEAD: usize = 16;
+const MOST_AHEAD: usize = 64;
 
 /// Delivers a flow's records until it is told to stop, then lets those under way finish.
 pub async fn run(lane: Arc<Lane>, stop: CancellationToken) {
@@ -85,8 +85,7 @@ impl Desk {
         };
         let lane = Arc::clone(&self.lane);
         self.under_way.spawn(async move {
-            carry(&lane, record, probe).await;
-            drop(slot);
+            carry(&lane, record, probe, slot).await;
         });
         Pause::No
     }

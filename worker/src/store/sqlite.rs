@@ -45,7 +45,8 @@ impl SqliteStore {
     pub fn open(folder: &Path, fresh_id: Uuid, now: Timestamp) -> Result<Self, StoreError> {
         let lock = FolderLock::take(folder)?;
         let (connection, id) = schema::open(&folder.join(DATABASE_FILE), schema::STEPS, fresh_id, now)?;
-        let session = Session { connection, store_id: id.clone(), claims: Arc::default(), commits: 0 };
+        let session =
+            Session { connection, store_id: id.clone(), claims: Arc::default(), commits: 0, counts: Vec::new() };
         let failed = |source| StoreError::Folder { path: folder.to_owned(), source: Arc::new(source) };
         let writer = Writer::start(session, lock).map_err(failed)?;
         Ok(Self { id, writer })
@@ -74,7 +75,13 @@ impl Store for SqliteStore {
     }
 
     fn open_intent(&self, intent: NewIntent) -> Answer<'_, OpenIntent> {
-        Box::pin(self.writer.change(move |session| delivery::open_intent(session, intent)))
+        Box::pin(async move {
+            let new = Arc::new(intent);
+            let asked = Arc::clone(&new);
+            let intent = self.writer.change(move |session| delivery::open_intent(session, &asked)).await?;
+            let NewIntent { operation, body, body_hash, .. } = Arc::unwrap_or_clone(new);
+            Ok(OpenIntent { intent, operation, body, body_hash, refused: false })
+        })
     }
 
     fn close_intent(&self, sequence: i64) -> Answer<'_, ()> {

@@ -263,8 +263,9 @@ impl World {
         let claim = self.store.claim(self.scope, 1, self.hands.now()).await.unwrap();
         let Some(claimed) = claim.records.into_iter().next() else { return false };
         let lane = self.lane();
+        let slot = lane.slots.take().await;
         tokio::select! {
-            () = carry(&lane, claimed, false) => false,
+            () = carry(&lane, claimed, false, slot) => false,
             () = self.books.hangs.notified() => true,
         }
     }

@@ -92,17 +92,22 @@ fn json(value: &impl Serialize, what: &'static str) -> Result<String, StoreError
 }
 
 /// See [`Store::open_intent`](crate::store::Store::open_intent).
-pub fn open_intent(session: &mut Session, new: NewIntent) -> Result<OpenIntent, StoreError> {
-    let insert = "INSERT INTO intent (scope, record, operation, body, body_hash, idempotency_key, stored_at) VALUES (?1, ?2, ?3, ?4, ?5, '', ?6)";
+pub fn open_intent(session: &mut Session, new: &NewIntent) -> Result<Intent, StoreError> {
+    let insert = "INSERT INTO intent (sequence, scope, record, operation, body, body_hash, idempotency_key, stored_at) \
+                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let (operation, body) = (json(&new.operation, "operation")?, json(&new.body, "body")?);
     // Stored times have whole microseconds; what is returned is what a restart would read.
     let stored_at = new.now.as_microsecond();
-    execute(session, insert, (new.scope.0, new.record, operation, body, &new.body_hash, stored_at))?;
-    let sequence = session.connection.last_insert_rowid();
+    let sequence = next_sequence(session)?;
     let key = idempotency_key(&session.store_id, &new.flow, &new.key, sequence);
-    execute(session, "UPDATE intent SET idempotency_key = ?2 WHERE sequence = ?1", (sequence, &key))?;
-    let intent = Intent { sequence, idempotency_key: key, stored_at: time(stored_at)?, in_doubt_since: None };
-    Ok(OpenIntent { intent, operation: new.operation, body: new.body, body_hash: new.body_hash, refused: false })
+    execute(session, insert, (sequence, new.scope.0, new.record, operation, body, &new.body_hash, &key, stored_at))?;
+    Ok(Intent { sequence, idempotency_key: key, stored_at: time(stored_at)?, in_doubt_since: None })
+}
+
+/// The sequence that AUTOINCREMENT would give next: above all that ever were. Asked for first, because the key is made of it.
+fn next_sequence(session: &Session) -> Result<i64, StoreError> {
+    let last = first(session, "SELECT seq FROM sqlite_sequence WHERE name = 'intent'", (), |row| row.get::<_, i64>(0))?;
+    Ok(last.unwrap_or(0) + 1)
 }
 
 /// See [`Store::close_intent`](crate::store::Store::close_intent).
@@ -128,7 +133,8 @@ pub fn settle(session: &mut Session, done: &Settlement) -> Result<(), StoreError
         forget_outdated(session, done)?;
     }
     remove(session, done.record, done.scope.0, &done.key, now)?;
-    add(session, done.scope.0, name, 1, now)
+    add(session, done.scope.0, name, 1, now);
+    Ok(())
 }
 
 /// Removes the key's dead letters that the settled state has overtaken: what they hold would never be written any more.
@@ -188,7 +194,8 @@ pub fn bury(session: &mut Session, burial: &Burial) -> Result<(), StoreError> {
         (burial.record, what.0, what.1, what.2, what.3, failures.attempts, first_failed_at, now, &burial.plan_hash),
     )?;
     remove(session, burial.record, scope, &key, now)?;
-    add(session, scope, "buried", 1, now)
+    add(session, scope, "buried", 1, now);
+    Ok(())
 }
 
 /// See [`Store::hasten`](crate::store::Store::hasten).

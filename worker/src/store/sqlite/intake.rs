@@ -61,7 +61,7 @@ pub fn take_page(session: &mut Session, page: &TakenPage) -> Result<Taken, Store
     let synced = page.synced.map(Timestamp::as_microsecond);
     execute(session, update, (page.scope.0, poll, page.run.as_microsecond(), synced))?;
     if taken.buried > 0 {
-        add(session, page.scope.0, "buried", taken.buried, now)?;
+        add(session, page.scope.0, "buried", taken.buried, now);
     }
     taken.depth = queue_depth(session, page.scope)?;
     Ok(taken)

@@ -1,5 +1,7 @@
 //! Small conversions between rows and types that several parts share.
 
+use std::collections::BTreeMap;
+
 use crosstie_engine::{
     delivery::{LedgerEntry, Seen},
     version::Version,
@@ -87,15 +89,36 @@ pub fn advance(session: &Session, scope: i64, key: &str, now: i64) -> Result<(),
     execute(session, sql, (scope, key, now)).map(|_| ())
 }
 
+/// What one change adds to a count of a scope.
+#[derive(Clone, Copy, Debug)]
+pub struct Added {
+    scope: i64,
+    name: &'static str,
+    hour: i64,
+    more: u64,
+}
+
 /// Adds to a scope's counter of a name: the total, and the present hour's.
-pub fn add(session: &Session, scope: i64, name: &str, more: u64, now: i64) -> Result<(), StoreError> {
-    let more = i64::try_from(more).unwrap_or(i64::MAX);
-    let total = "INSERT INTO total (scope, name, count) VALUES (?1, ?2, ?3) \
-                 ON CONFLICT (scope, name) DO UPDATE SET count = count + excluded.count";
-    execute(session, total, (scope, name, more))?;
-    let hourly = "INSERT INTO hourly (scope, name, hour, count) VALUES (?1, ?2, ?3, ?4) \
-                  ON CONFLICT (scope, name, hour) DO UPDATE SET count = count + excluded.count";
-    execute(session, hourly, (scope, name, hour(now), more)).map(|_| ())
+pub fn add(session: &mut Session, scope: i64, name: &'static str, more: u64, now: i64) {
+    session.counts.push(Added { scope, name, hour: hour(now), more });
+}
+
+/// Writes what was added since the transaction began: many changes count the same thing.
+pub fn write_counts(session: &Session) -> Result<(), StoreError> {
+    let mut sums: BTreeMap<(i64, &str, i64), u64> = BTreeMap::new();
+    for Added { scope, name, hour, more } in &session.counts {
+        *sums.entry((*scope, name, *hour)).or_default() += more;
+    }
+    for ((scope, name, hour), more) in sums {
+        let more = i64::try_from(more).unwrap_or(i64::MAX);
+        let total = "INSERT INTO total (scope, name, count) VALUES (?1, ?2, ?3) \
+                     ON CONFLICT (scope, name) DO UPDATE SET count = count + excluded.count";
+        execute(session, total, (scope, name, more))?;
+        let hourly = "INSERT INTO hourly (scope, name, hour, count) VALUES (?1, ?2, ?3, ?4) \
+                      ON CONFLICT (scope, name, hour) DO UPDATE SET count = count + excluded.count";
+        execute(session, hourly, (scope, name, hour, more))?;
+    }
+    Ok(())
 }
 
 /// The hour a time is in, counted from 1970.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, config::DbConfig};
 use uuid::Uuid;
 
 use crate::store::StoreError;
@@ -34,6 +34,8 @@ fn configure(connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "cache_size", -4096)?;
     // Deleted payloads are personal data: they are overwritten, not only unlinked.
     connection.pragma_update(None, "secure_delete", true)?;
+    // Without it a statement is compiled anew for each value of a parameter that its plan could depend on: that is, at each use.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
 }

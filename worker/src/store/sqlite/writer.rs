@@ -6,7 +6,10 @@ use std::{sync::Arc, thread};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::lock::FolderLock;
+use super::{
+    lock::FolderLock,
+    rows::{self, Added, execute},
+};
 use crate::store::{Claims, StoreError};
 
 /// Most changes in one transaction.
@@ -24,15 +27,47 @@ pub struct Session {
     pub claims: Arc<Claims>,
     /// Transactions committed so far.
     pub commits: u64,
+    /// What the changes of the transaction under way add to the counts; written once, before it is committed.
+    pub counts: Vec<Added>,
 }
 
-/// A change that waits. It is told when its batch could not begin, and answers whoever asked in what it returns.
-type Change = Box<dyn FnOnce(Result<&mut Session, StoreError>) -> Finish + Send>;
-type Finish = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+/// A change that waits, and whoever waits for it. It is made a second time when another one in its transaction failed.
+trait Change: Send {
+    /// Makes it, and says whether that went well.
+    fn make(&mut self, session: &mut Session) -> bool;
+    /// Answers, by what it came to and how its transaction ended.
+    fn answer(self: Box<Self>, ended: Result<(), StoreError>);
+}
+
+struct Waiting<T, F> {
+    make: F,
+    made: Option<Result<T, StoreError>>,
+    answer: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Change for Waiting<T, F>
+where
+    T: Send,
+    F: FnMut(&mut Session) -> Result<T, StoreError> + Send,
+{
+    fn make(&mut self, session: &mut Session) -> bool {
+        self.made.insert((self.make)(session)).is_ok()
+    }
+
+    fn answer(self: Box<Self>, ended: Result<(), StoreError>) {
+        let answer = match (self.made, ended) {
+            (Some(Ok(made)), Ok(())) => Ok(made),
+            (Some(Err(error)), _) | (_, Err(error)) => Err(error),
+            (None, Ok(())) => Err(StoreError::Undone),
+        };
+        // Whoever asked may be gone; the change stands all the same.
+        let _gone = self.answer.send(answer);
+    }
+}
 
 enum Job {
     /// Changes something: runs inside the batch's transaction, and is answered after its commit.
-    Change(Change),
+    Change(Box<dyn Change>),
     /// Changes nothing: runs after the batch's commit, so that it never sees what may still be undone.
     Look(Box<dyn FnOnce(&mut Session) + Send>),
     /// Ends the thread.
@@ -53,21 +88,15 @@ impl Writer {
         Ok(Self { jobs })
     }
 
-    /// Makes a change, and answers once it is durable.
+    /// Makes a change, and answers once it is durable. `make` may be called twice; what the first call did is then undone.
     pub async fn change<T, F>(&self, make: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Session) -> Result<T, StoreError> + Send + 'static,
+        F: FnMut(&mut Session) -> Result<T, StoreError> + Send + 'static,
     {
         let (sender, answer) = oneshot::channel();
-        let job = Job::Change(Box::new(move |session| {
-            let made = session.and_then(|session| within_savepoint(session, make));
-            Box::new(move |committed| {
-                // Whoever asked may be gone; the change stands all the same.
-                let _gone = sender.send(made.and_then(|answer| committed.map(|()| answer)));
-            })
-        }));
-        self.jobs.send(job).await.map_err(|_| StoreError::Closed)?;
+        let change = Waiting { make, made: None, answer: sender };
+        self.jobs.send(Job::Change(Box::new(change))).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -128,43 +157,64 @@ fn run(mut session: Session, mut jobs: mpsc::Receiver<Job>, lock: FolderLock) {
     }
 }
 
-fn commit(session: &mut Session, changes: Vec<Change>) {
-    if changes.is_empty() {
-        return;
-    }
-    let begun = session.connection.execute_batch("BEGIN IMMEDIATE").map_err(StoreError::from);
-    let finishes: Vec<Finish> =
-        changes.into_iter().map(|change| change(begun.clone().map(|()| &mut *session))).collect();
-    let committed = match begun {
-        Ok(()) if session.connection.is_autocommit() => Err(StoreError::Undone),
-        Ok(()) => session.connection.execute_batch("COMMIT").map_err(StoreError::from),
-        Err(error) => Err(error),
-    };
-    session.commits += u64::from(committed.is_ok());
-    if committed.is_err() && !session.connection.is_autocommit() {
-        // A rollback that fails leaves nothing behind either: the log without a commit is ignored.
-        let _failed = session.connection.execute_batch("ROLLBACK");
-    }
-    for finish in finishes {
-        finish(committed.clone());
+/// Makes changes durable together. One that fails must not undo the others: then each gets a transaction of its own. Failures are rare, and
+/// savepoints around each change would copy every page it touches.
+fn commit(session: &mut Session, mut changes: Vec<Box<dyn Change>>) {
+    match transaction(session, &mut changes) {
+        Ended::ByFailure if changes.len() > 1 => {
+            for mut change in changes {
+                let ended = transaction(session, std::slice::from_mut(&mut change));
+                change.answer(ended.answer());
+            }
+        }
+        ended => changes.into_iter().for_each(|change| change.answer(ended.answer())),
     }
 }
 
-/// Runs one change so that its failure undoes it alone and not its whole batch.
-fn within_savepoint<T>(
-    session: &mut Session,
-    make: impl FnOnce(&mut Session) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
-    // Some failures, such as a full disk, undo the whole transaction. A savepoint would then begin, and commit, one of its own.
-    if session.connection.is_autocommit() {
-        return Err(StoreError::Undone);
+/// How a transaction ended.
+enum Ended {
+    /// It is durable.
+    Committed,
+    /// A change in it failed, and all of it is undone.
+    ByFailure,
+    /// It could not be begun or committed, and all of it is undone.
+    Undone(StoreError),
+}
+
+impl Ended {
+    fn answer(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Committed => Ok(()),
+            Self::ByFailure => Err(StoreError::Undone),
+            Self::Undone(error) => Err(error.clone()),
+        }
     }
-    session.connection.execute_batch("SAVEPOINT change")?;
-    let made = make(session);
-    if session.connection.is_autocommit() {
-        return made.and(Err(StoreError::Undone));
+}
+
+fn transaction(session: &mut Session, changes: &mut [Box<dyn Change>]) -> Ended {
+    if changes.is_empty() {
+        return Ended::Committed;
     }
-    let end = if made.is_err() { "ROLLBACK TO change; RELEASE change" } else { "RELEASE change" };
-    session.connection.execute_batch(end)?;
-    made
+    if let Err(error) = execute(session, "BEGIN IMMEDIATE", ()) {
+        return Ended::Undone(error);
+    }
+    let ended = if !changes.iter_mut().all(|change| change.make(session)) {
+        Ended::ByFailure
+    } else if session.connection.is_autocommit() {
+        // Some failures, such as a full disk, undo the whole transaction.
+        Ended::Undone(StoreError::Undone)
+    } else {
+        let committed = rows::write_counts(session).and_then(|()| execute(session, "COMMIT", ()));
+        committed.map_or_else(Ended::Undone, |_| Ended::Committed)
+    };
+    session.counts.clear();
+    match ended {
+        Ended::Committed => session.commits += 1,
+        Ended::ByFailure | Ended::Undone(_) if !session.connection.is_autocommit() => {
+            // A rollback that fails leaves nothing behind either: the log without a commit is ignored.
+            let _failed = session.connection.execute_batch("ROLLBACK");
+        }
+        Ended::ByFailure | Ended::Undone(_) => {}
+    }
+    ended
 }
