@@ -30,7 +30,8 @@ pub struct LedgerEntry {
     pub version: Version,
     /// Hash of that state.
     pub source_hash: String,
-    /// Hash of the body that is believed to be at the destination; none when the record was left out by `when`.
+    /// Hash of the body that is believed to be at the destination; none when nothing is known to be there: the record was left
+    /// out by `when`, or a write of it was given up in doubt.
     pub body_hash: Option<String>,
 }
 

@@ -66,6 +66,7 @@ pub fn lane(
         destination_gate: Arc::default(),
         slots: Slots::new(1),
         clock,
+        chance: || 0.0,
         metrics: Arc::default(),
         store_trouble: Arc::default(),
         wake: Notify::new(),
