@@ -271,7 +271,6 @@ impl Judge<'_> {
     }
 
     /// Every attempt is used up.
-    #[expect(clippy::unused_self, reason = "one of the judge's answers, like the others")]
     pub fn given_up(&self, facts: &Facts) -> Change {
         Change::Bury(facts.failures.clone())
     }

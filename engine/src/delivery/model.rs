@@ -2,6 +2,7 @@
 //! that world is checked after every step, and what each rule is for is shown by taking it away.
 
 mod disk;
+mod setup;
 mod worker;
 
 use std::{sync::Mutex, thread};

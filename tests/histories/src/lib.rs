@@ -2,7 +2,7 @@
 //! must be true of that world whatever happens. Test code only; it knows nothing of Crosstie's own crates, so that each of them can play the
 //! same histories: the engine's decisions over a model of the disk, and the worker's real store and delivery.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
 
 mod check;
 mod history;

@@ -2,30 +2,28 @@
 //! not forget on the model's disk.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     time::Duration,
 };
 
 use crosstie_histories::{
-    Begun, End, FLIGHT_SECONDS, Flight, LOOKBACK_SECONDS, LookUpAnswer, PAGE, Property, RETRIES, SETTLE_SECONDS,
-    Shared, Standing, State, Subject, WINDOW_SECONDS, WriteAnswer,
+    Begun, End, Flight, LookUpAnswer, PAGE, Property, Shared, Standing, State, Subject, WriteAnswer,
 };
 use jiff::Timestamp;
 
-use super::disk::Disk;
+use super::{
+    disk::Disk,
+    setup::{self, at, counter, seconds, setback},
+};
 use crate::{
     canonical,
     circuit::{Admission, Circuit},
     delivery::{
-        Change, Facts, Fault, Found, Judge, Mapped, Next, OpenIntent, Resolved, Rule, Seen, Sent, Setback, Settled,
-        Terms, Weather, spares_system,
+        Change, Facts, Fault, Found, Judge, Mapped, Next, OpenIntent, Resolved, Rule, Seen, Sent, Settled, Terms,
+        Weather, spares_system,
     },
-    plan::{
-        Cursor, Idempotency, LookUp, Method, OnUnknownOutcome, Operation, Outcome, Pagination, RetryPolicy, StartFrom,
-        Stream,
-    },
+    plan::{Operation, StartFrom, Stream},
     retry::Tally,
-    template::Template,
     version::Version,
     window::{PageSeen, PollState, Position, Turn},
 };
@@ -64,48 +62,11 @@ struct Call {
     probe: bool,
 }
 
-fn at(second: i64) -> Timestamp {
-    Timestamp::from_second(1_800_000_000 + second).unwrap()
-}
-
-fn counter(seen: &Seen) -> i64 {
-    match seen.version {
-        Version::Counter(counter) => counter,
-        Version::Time(time) => seconds(time),
-    }
-}
-
-fn seconds(time: Timestamp) -> i64 {
-    time.as_second() - 1_800_000_000
-}
-
 impl Worker {
     pub fn new(world: Shared) -> Self {
         let means = world.get().means;
-        let idempotency =
-            means.key.then(|| Idempotency { header: "Idempotency-Key".into(), window_seconds: WINDOW_SECONDS });
-        let lookup = means.look_up.then(|| LookUp {
-            path: Template::parse("/orders").unwrap(),
-            query: BTreeMap::new(),
-            key: "/id".into(),
-            key_field: "id".into(),
-            settle_seconds: SETTLE_SECONDS,
-        });
-        let operation = Operation {
-            name: "upsert".into(),
-            method: Method::Put,
-            path: Template::parse("/orders").unwrap(),
-            query: BTreeMap::new(),
-            headers: BTreeMap::new(),
-            identifier: None,
-            outcome: Outcome { idempotency, lookup },
-            batch: None,
-        };
-        let on_unknown = if means.resend { OnUnknownOutcome::Resend } else { OnUnknownOutcome::Hold };
-        let retry = RetryPolicy { retries: RETRIES, initial_seconds: 10, factor: 2, max_seconds: 60 };
-        let longest_flight = Duration::from_secs(FLIGHT_SECONDS.into());
-        let terms = Terms { retry, on_unknown, longest_flight };
-        Self { world, disk: Disk::default(), process: Process::default(), terms, operation, stream: stream() }
+        let (operation, terms) = (setup::operation(means), setup::terms(means));
+        Self { world, disk: Disk::default(), process: Process::default(), terms, operation, stream: setup::stream() }
     }
 
     fn now(&self) -> Timestamp {
@@ -391,30 +352,5 @@ impl Subject for Worker {
         let waiting =
             self.disk.queue.values().map(|queued| queued.key.clone()).filter(|key| !held.contains(key)).collect();
         Standing { waiting, held, dead: self.disk.dead.iter().map(|dead| dead.key.clone()).collect() }
-    }
-}
-
-fn setback(wait: Option<u8>, overloaded: bool) -> Setback {
-    let retry_after = wait.map(|seconds| Duration::from_secs(seconds.into()));
-    Setback { fault: Fault::of("the system failed"), retry_after, overloaded }
-}
-
-fn stream() -> Stream {
-    Stream {
-        name: "orders".into(),
-        path: "/orders".into(),
-        query: BTreeMap::new(),
-        records: String::new(),
-        key: "/id".into(),
-        version: Some("/time".into()),
-        deleted: None,
-        one: None,
-        cursor: Some(Cursor {
-            field: "/time".into(),
-            param: "min".into(),
-            until_param: None,
-            lookback_seconds: LOOKBACK_SECONDS,
-        }),
-        pagination: Pagination::Offset { param: "offset".into(), limit_param: "limit".into(), limit: PAGE },
     }
 }
