@@ -6,7 +6,10 @@ use super::{
     Findings,
     connector::{Names, Resolved},
 };
-use crate::plan::{Cursor, KEY, Pagination, ReadOne, Stream};
+use crate::{
+    plan::{Cursor, KEY, Pagination, ReadOne, Stream},
+    template::Template,
+};
 
 /// How far windows reach back when nothing is said, in seconds.
 const DEFAULT_LOOKBACK_SECONDS: u32 = 300;
@@ -61,7 +64,7 @@ impl Resolved {
         let path = self.bound(&format!("{at}.path"), &one.path, Names::Key, findings);
         let query = self.bound_map(&format!("{at}.query"), &one.query, Names::Key, findings);
         let (path, query) = (path?, query?);
-        if !path.names().chain(query.values().flat_map(|value| value.names())).any(|name| name == KEY) {
+        if !path.names().chain(query.values().flat_map(Template::names)).any(|name| name == KEY) {
             findings.invalid(at, "put {key} into the path or the query, for example /orders/{key}.json");
             return None;
         }

@@ -1,7 +1,7 @@
 //! Carrying one claimed record through: asks `decide` for each step, makes the call, and stores what became of it. Every way out either stores
 //! something or leaves the record as it was found.
 
-use crosstie_connect::{CallFailure, LookedUp, Written};
+use crosstie_connect::{CallFailure, LookedUp, Outgoing, Written};
 use crosstie_engine::{circuit::Admission, plan::LookUp};
 
 use super::{
@@ -90,7 +90,8 @@ impl Carrier<'_> {
         }
         let key = open.operation.outcome.idempotency.as_ref().map(|_| open.intent.idempotency_key.as_str());
         self.claimed.guard.sending();
-        let written = lane.destination.write(&open.operation, &open.body, key).await;
+        let outgoing = Outgoing { body: &open.body, identifier: None, idempotency_key: key };
+        let written = lane.destination.write(&open.operation, outgoing).await;
         self.slot = None;
         let weather = match &written {
             Written::Applied { .. } | Written::Refused { .. } => {
