@@ -28,14 +28,15 @@ const SHORT: Duration = Duration::from_millis(2);
 /// Evaluates the mapping for a record. None is a record that `when` leaves out.
 pub async fn evaluate(lane: &Lane, claimed: &Claimed) -> Result<Result<Option<Value>, EvaluationError>, StoreError> {
     let mut known = BTreeMap::new();
+    let record: Value =
+        serde_json::from_str(&claimed.payload).map_err(|_| StoreError::Unreadable { what: "record" })?;
     for _ in 0..MOST_ROUNDS {
         let round = if lane.facts.mapping_is_long() {
-            let (mapping, scopes, record) =
-                (Arc::clone(&lane.mapping), Arc::clone(&lane.scopes), claimed.record.clone());
+            let (mapping, scopes, record) = (Arc::clone(&lane.mapping), Arc::clone(&lane.scopes), record.clone());
             let evaluated = tokio::task::spawn_blocking(move || Round::of(&mapping, &record, &scopes, known));
             evaluated.await.unwrap_or_else(|_| Round::broken_off())
         } else {
-            Round::of(&lane.mapping, &claimed.record, &lane.scopes, known)
+            Round::of(&lane.mapping, &record, &lane.scopes, known)
         };
         lane.facts.set_mapping_is_long(round.took > SHORT);
         known = round.known;

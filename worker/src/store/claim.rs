@@ -36,8 +36,8 @@ pub struct Claimed {
     pub key: String,
     /// Its state.
     pub seen: Seen,
-    /// The whole record.
-    pub record: Value,
+    /// The whole record as JSON. It is parsed by whoever maps it, because the store's one thread has other things to do.
+    pub payload: String,
     /// How often and how it failed.
     pub failures: Failures,
     /// What was settled last for the key.

@@ -66,7 +66,7 @@ fn claimed(session: &Session, scope: ScopeId, due: Due, guard: ClaimGuard) -> Re
         id,
         scope,
         seen: seen(state)?,
-        record: document(&payload, "record")?,
+        payload,
         failures,
         ledger: ledger(session, scope, &key)?,
         intent: open_intent_of(session, id)?,
