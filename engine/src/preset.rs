@@ -137,6 +137,8 @@ fn merge_streams(under: &Stream, over: &Stream) -> Stream {
         records: over.records.clone().or_else(|| under.records.clone()),
         key: over.key.clone().or_else(|| under.key.clone()),
         version: over.version.clone().or_else(|| under.version.clone()),
+        deleted: over.deleted.clone().or_else(|| under.deleted.clone()),
+        one: over.one.clone().or_else(|| under.one.clone()),
         cursor: over.cursor.clone().or_else(|| under.cursor.clone()),
         pagination: over.pagination.clone().or_else(|| under.pagination.clone()),
     }
@@ -151,6 +153,7 @@ fn merge_operations(under: &Operation, over: &Operation) -> Operation {
         headers: merge_maps(&under.headers, &over.headers),
         identifier: over.identifier.clone().or_else(|| under.identifier.clone()),
         outcome: over.outcome.clone().or_else(|| under.outcome.clone()),
+        batch: over.batch.clone().or_else(|| under.batch.clone()),
     }
 }
 

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use crosstie_connect::{BuildError, Clock, CredentialStore, LONGEST_CALL, Surroundings, VendorClient};
 use crosstie_engine::{
     credentials::CredentialsDocument,
+    delivery::Terms,
     mapping::{Mapping, MappingProblem, MappingSource},
     plan::{Allowance, Flow, Plan, System},
     rate::Shares,
@@ -14,7 +15,7 @@ use tokio::{sync::Notify, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    delivery::{self, Terms},
+    delivery,
     gate::Gate,
     intake,
     lane::{Lane, LaneFacts},
@@ -148,12 +149,7 @@ impl Crew {
     ) -> Arc<Lane> {
         let plan = &self.papers.plan;
         let (source_gate, destination_gate) = self.gates(flow, before);
-        let terms = Terms {
-            retry: plan.retry,
-            on_unknown: flow.on_unknown_outcome,
-            longest_flight: LONGEST_CALL,
-            plan_hash: self.plan_hash.clone(),
-        };
+        let terms = Terms { retry: plan.retry, on_unknown: flow.on_unknown_outcome, longest_flight: LONGEST_CALL };
         Arc::new(Lane {
             flow: flow.clone(),
             source_name: plan.source.connector.clone(),
@@ -162,6 +158,7 @@ impl Crew {
             scopes: Arc::clone(scopes),
             mapping,
             terms,
+            plan_hash: self.plan_hash.clone(),
             store: Arc::clone(&outfit.store),
             source: self.source.clone(),
             destination: Arc::new(self.destination.clone()),

@@ -1,13 +1,12 @@
-//! Delivery: takes records from the queue and writes them to the destination. `decide` says what is to be done (pure), `evaluate` maps,
-//! `carry` does it for one record, `run` hands records out.
+//! Delivery: takes records from the queue and writes them to the destination. What is to be done is decided in the engine; `evaluate` maps,
+//! `carry` does it for one record, `run` hands records out, and `answers` says in the protocol's terms what the vendor's client answered.
 
+mod answers;
 mod carry;
-mod decide;
 mod evaluate;
 mod run;
 
 #[cfg(test)]
 mod model;
 
-pub use decide::{Terms, Weather};
 pub use run::run;

@@ -9,12 +9,11 @@ use std::{
 use crosstie_connect::{CallFailure, FailureKind};
 use crosstie_engine::{
     circuit::{Admission, Circuit},
+    delivery::Weather,
     retry::Tally,
 };
 use jiff::Timestamp;
 use tokio::sync::Notify;
-
-use crate::delivery::Weather;
 
 /// What is wrong with a system at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]

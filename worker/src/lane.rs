@@ -10,12 +10,11 @@ use std::{
 };
 
 use crosstie_connect::{Clock, VendorClient};
-use crosstie_engine::{mapping::Mapping, plan::Flow};
+use crosstie_engine::{delivery::Terms, mapping::Mapping, plan::Flow};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use crate::{
-    delivery::Terms,
     destination::Destination,
     gate::Gate,
     metrics::Metrics,
@@ -45,6 +44,8 @@ pub struct Lane {
     pub mapping: Arc<Mapping>,
     /// What the plan says about failures.
     pub terms: Terms,
+    /// Hash of the plan.
+    pub plan_hash: String,
     /// The store.
     pub store: SharedStore,
     /// Reads from it.

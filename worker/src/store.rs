@@ -14,14 +14,14 @@ pub mod sqlite;
 
 use std::sync::Arc;
 
+use crosstie_engine::delivery::{OpenIntent, Postponement};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 pub use change::{
-    Burial, DeadLetter, Figures, Incoming, IntentChange, NewIntent, Opened, Postponement, Scope, ScopeId, Settled,
-    Settlement, Taken, TakenPage, Tidied,
+    Burial, DeadLetter, Figures, Incoming, NewIntent, Opened, Scope, ScopeId, Settlement, Taken, TakenPage, Tidied,
 };
-pub use claim::{Claim, ClaimGuard, Claimed, Claims, Failures, OpenIntent};
+pub use claim::{Claim, ClaimGuard, Claimed, Claims};
 pub use error::StoreError;
 
 /// What a store answers, sooner or later.
@@ -57,8 +57,8 @@ pub trait Store: Send + Sync {
     /// A claimed record is done: it leaves the queue, ledger and intent with it, and the key's next record is due.
     fn settle(&self, settlement: Settlement) -> Answer<'_, ()>;
 
-    /// A claimed record waits on, at the head of its key.
-    fn postpone(&self, postponement: Postponement) -> Answer<'_, ()>;
+    /// A claimed record, by its number, waits on at the head of its key.
+    fn postpone(&self, record: i64, postponement: Postponement) -> Answer<'_, ()>;
 
     /// A claimed record goes to the dead letters, and the key's next record is due.
     fn bury(&self, burial: Burial) -> Answer<'_, ()>;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use crosstie_connect::{
-    Authorities, CallFailure, CredentialStore, LookedUp, Page, Surroundings, Timeouts, VendorClient, Written,
+    Authorities, CallFailure, CredentialStore, LookedUp, Outgoing, Page, Surroundings, Timeouts, VendorClient, Written,
 };
 use crosstie_engine::{
     credentials::{CredentialVersion, CredentialsDocument},
@@ -129,7 +129,11 @@ pub async fn first_page(client: &VendorClient, pagination: Pagination) -> Result
 }
 
 pub async fn write(client: &VendorClient) -> Written {
-    client.write(&operation(), &body(), Some("key-1")).await
+    write_body(client, &body(), Some("key-1")).await
+}
+
+pub async fn write_body(client: &VendorClient, body: &Value, idempotency_key: Option<&str>) -> Written {
+    client.write(&operation(), Outgoing { body, identifier: None, idempotency_key }).await
 }
 
 pub async fn look_up(client: &VendorClient) -> Result<LookedUp, CallFailure> {

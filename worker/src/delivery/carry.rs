@@ -1,18 +1,22 @@
-//! Carrying one claimed record through: asks `decide` for each step, makes the call, and stores what became of it. Every way out either stores
+//! Carrying one claimed record through: asks the engine for each step, makes the call, and stores what became of it. Every way out either stores
 //! something or leaves the record as it was found.
 
-use crosstie_connect::{CallFailure, LookedUp, Written};
-use crosstie_engine::{circuit::Admission, plan::LookUp};
+use crosstie_connect::{CallFailure, Outgoing, Written};
+use crosstie_engine::{
+    circuit::Admission,
+    delivery::{Change, Judge, Mapped, Next, OpenIntent, Postponement, Resolved, Settled, Weather, would_blame},
+    plan::LookUp,
+};
 
 use super::{
-    decide::{Change, Judge, Mapped, Next, Resolved, Weather, would_blame},
+    answers::{found, overloaded, sent, setback},
     evaluate::evaluate,
 };
 use crate::{
     lane::Lane,
     metrics::Outcome,
     slots::Slot,
-    store::{Claimed, NewIntent, OpenIntent, Postponement, Settled, StoreError},
+    store::{Burial, Claimed, NewIntent, Settlement, StoreError},
 };
 
 /// Carries a record as far as it comes now. `probe` says that it was let through an open circuit as the only one. The slot is given back as soon
@@ -33,16 +37,16 @@ struct Carrier<'a> {
 impl Carrier<'_> {
     async fn run(&mut self) -> Result<(), StoreError> {
         loop {
-            let change = match self.judge().next(&self.claimed) {
+            let change = match self.judge().next(&self.claimed.facts) {
                 Next::Evaluate => match self.evaluate().await? {
                     Some(change) => Some(change),
                     None => self.send().await,
                 },
                 Next::Send => self.send().await,
                 Next::LookUp => self.look_up().await?,
-                Next::Wait(until) => Some(self.judge().waits(&self.claimed, until)),
-                Next::Hold => Some(self.judge().held(&self.claimed)),
-                Next::GiveUp => Some(self.judge().given_up(&self.claimed)),
+                Next::Wait(until) => Some(self.judge().waits(&self.claimed.facts, until)),
+                Next::Hold => Some(self.judge().held(&self.claimed.facts)),
+                Next::GiveUp => Some(self.judge().given_up(&self.claimed.facts)),
             };
             if let Some(change) = change {
                 return self.store(change).await;
@@ -56,13 +60,13 @@ impl Carrier<'_> {
 
     /// Compares and maps. None when there is an intent to send now.
     async fn evaluate(&mut self) -> Result<Option<Change>, StoreError> {
-        if let Some(change) = self.judge().compared(&self.claimed) {
+        if let Some(change) = self.judge().compared(&self.claimed.facts) {
             return Ok(Some(change));
         }
         let lane = self.lane;
         let body = lane.store_trouble.looked(evaluate(lane, &self.claimed).await)?;
         lane.facts.mapped(body.as_ref().err().map(ToString::to_string));
-        match self.judge().mapped(&self.claimed, body) {
+        match self.judge().mapped(&self.claimed.facts, body) {
             Mapped::Done(change) => Ok(Some(change)),
             Mapped::Write(body, body_hash) => {
                 let intent = NewIntent {
@@ -75,7 +79,7 @@ impl Carrier<'_> {
                     body_hash,
                     now: lane.now(),
                 };
-                self.claimed.intent = Some(lane.store_trouble.changed(lane.store.open_intent(intent).await)?);
+                self.claimed.facts.intent = Some(lane.store_trouble.changed(lane.store.open_intent(intent).await)?);
                 Ok(None)
             }
         }
@@ -84,13 +88,14 @@ impl Carrier<'_> {
     /// Sends the open intent. None when there is nothing left to send.
     async fn send(&mut self) -> Option<Change> {
         let lane = self.lane;
-        let open = self.claimed.intent.as_ref()?;
+        let open = self.claimed.facts.intent.as_ref()?;
         if let Some(change) = self.held_back() {
             return Some(change);
         }
         let key = open.operation.outcome.idempotency.as_ref().map(|_| open.intent.idempotency_key.as_str());
         self.claimed.guard.sending();
-        let written = lane.destination.write(&open.operation, &open.body, key).await;
+        let outgoing = Outgoing { body: &open.body, identifier: None, idempotency_key: key };
+        let written = lane.destination.write(&open.operation, outgoing).await;
         self.slot = None;
         let weather = match &written {
             Written::Applied { .. } | Written::Refused { .. } => {
@@ -110,8 +115,8 @@ impl Carrier<'_> {
                 self.unwell(failure).await
             }
         };
-        let open = self.claimed.intent.as_ref()?;
-        Some(self.judge().sent(&self.claimed, open, &written, weather))
+        let open = self.claimed.facts.intent.as_ref()?;
+        Some(self.judge().sent(&self.claimed.facts, open, sent(written), weather))
     }
 
     /// Between claim and call the circuit may have opened; the record is then let wait where it is.
@@ -129,14 +134,14 @@ impl Carrier<'_> {
             }
             Admission::Wait(_) => now,
         };
-        Some(self.judge().waits(&self.claimed, until))
+        Some(self.judge().waits(&self.claimed.facts, until))
     }
 
     /// Counts a failed send, unless it is the record's own fault.
     async fn unwell(&mut self, failure: &CallFailure) -> Weather {
         let gate = &self.lane.destination_gate;
         let before = gate.tally();
-        if would_blame(&self.claimed, failure, before) {
+        if would_blame(&self.claimed.facts.failures, overloaded(failure), before) {
             return Weather { before, after: before, open: gate.is_open() };
         }
         self.system_unwell(failure).await
@@ -166,31 +171,31 @@ impl Carrier<'_> {
     /// Looks the open intent up. None when it was not applied and is closed.
     async fn look_up(&mut self) -> Result<Option<Change>, StoreError> {
         let lane = self.lane;
-        let Some((open, lookup)) = self.wanted() else { return Ok(Some(self.judge().held(&self.claimed))) };
+        let Some((open, lookup)) = self.wanted() else { return Ok(Some(self.judge().held(&self.claimed.facts))) };
         if let Some(change) = self.held_back() {
             return Ok(Some(change));
         }
-        let found: LookedUp = match lane.destination.look_up(&open.operation, &lookup, &open.body).await {
-            Ok(found) => found,
+        let looked_up = match lane.destination.look_up(&open.operation, &lookup, &open.body).await {
+            Ok(looked_up) => found(looked_up),
             Err(failure) => {
                 lane.metrics.call_failed(&lane.flow.name, failure.kind);
                 self.system_unwell(&failure).await;
-                return Ok(Some(self.judge().not_looked_up(&self.claimed, &failure)));
+                return Ok(Some(self.judge().not_looked_up(&self.claimed.facts, setback(failure))));
             }
         };
         lane.metrics.resolved(&lane.flow.name);
-        match self.judge().looked_up(&self.claimed, &open, &found) {
+        match self.judge().looked_up(&self.claimed.facts, &open, &looked_up) {
             Resolved::Done(change) => Ok(Some(change)),
             Resolved::NotApplied => {
                 lane.store_trouble.changed(lane.store.close_intent(open.intent.sequence).await)?;
-                self.claimed.intent = None;
+                self.claimed.facts.intent = None;
                 Ok(None)
             }
         }
     }
 
     fn wanted(&self) -> Option<(OpenIntent, LookUp)> {
-        let open = self.claimed.intent.clone()?;
+        let open = self.claimed.facts.intent.clone()?;
         let lookup = open.operation.outcome.lookup.clone()?;
         Some((open, lookup))
     }
@@ -200,15 +205,20 @@ impl Carrier<'_> {
         let (lane, store) = (self.lane, &self.lane.store);
         let flow = &lane.flow.name;
         match change {
-            Change::Settle(settlement) => {
+            Change::Settle(how) => {
+                let (key, seen) = (self.claimed.key.clone(), self.claimed.facts.seen.clone());
+                let (record, scope) = (self.claimed.id, self.claimed.scope);
+                let settlement = Settlement { record, scope, key, seen, how, now: lane.now() };
                 lane.store_trouble.insist(|| store.settle(settlement.clone())).await?;
                 lane.metrics.handled(flow, outcome(&settlement.how));
             }
             Change::Postpone(postponement) => {
-                lane.store_trouble.insist(|| store.postpone(postponement.clone())).await?;
+                lane.store_trouble.insist(|| store.postpone(self.claimed.id, postponement.clone())).await?;
                 say_retry(flow, &postponement);
             }
-            Change::Bury(burial) => {
+            Change::Bury(failures) => {
+                let (record, plan_hash) = (self.claimed.id, lane.plan_hash.clone());
+                let burial = Burial { record, failures, plan_hash, now: lane.now() };
                 lane.store_trouble.insist(|| store.bury(burial.clone())).await?;
                 tracing::warn!(
                     flow,

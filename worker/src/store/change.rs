@@ -1,10 +1,13 @@
 //! What is asked of a store and what it answers: types only. Nothing here is particular to a database.
 
-use crosstie_engine::{delivery::Seen, plan::Operation, version::Version, window::PollState};
+use crosstie_engine::{
+    delivery::{Failures, Seen, Settled},
+    plan::Operation,
+    version::Version,
+    window::PollState,
+};
 use jiff::Timestamp;
 use serde_json::Value;
-
-use super::Failures;
 
 /// What state belongs to: a flow between two systems. The same flow between others begins anew.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -110,27 +113,6 @@ pub struct NewIntent {
     pub now: Timestamp,
 }
 
-/// How a record was done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Settled {
-    /// It was written.
-    Delivered {
-        /// Hash of the whole mapped body.
-        body_hash: String,
-        /// The identifier the destination gave it, if it said.
-        identifier: Option<String>,
-    },
-    /// The destination has it already.
-    Unchanged {
-        /// Hash of the whole mapped body.
-        body_hash: String,
-    },
-    /// `when` leaves it out.
-    LeftOut,
-    /// A newer state was settled before; the ledger stays.
-    Superseded,
-}
-
 /// A claimed record that is done.
 #[derive(Clone, Debug)]
 pub struct Settlement {
@@ -146,36 +128,6 @@ pub struct Settlement {
     pub how: Settled,
     /// The present.
     pub now: Timestamp,
-}
-
-/// What happens to a record's open intent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IntentChange {
-    /// It stays as it is, or there is none.
-    Keep,
-    /// Every send was refused or never left.
-    Close,
-    /// A send's outcome became unknown at this time.
-    Doubt(Timestamp),
-    /// It was in doubt, and a further send was refused.
-    Refused,
-    /// Nothing can tell; it is held and counted as such.
-    Hold,
-}
-
-/// A claimed record that waits on.
-#[derive(Clone, Debug)]
-pub struct Postponement {
-    /// Its number in the queue.
-    pub record: i64,
-    /// When it may be handed out again.
-    pub due: Timestamp,
-    /// How it failed so far.
-    pub failures: Failures,
-    /// Whether it waits only because the system failed it; see [`Store::hasten`](super::Store::hasten).
-    pub by_system: bool,
-    /// What happens to its intent.
-    pub intent: IntentChange,
 }
 
 /// A claimed record that goes to the dead letters. An open intent is closed.

@@ -14,6 +14,7 @@ mod tests;
 
 use std::{path::Path, sync::Arc};
 
+use crosstie_engine::delivery::{OpenIntent, Postponement};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -22,8 +23,8 @@ use self::{
     writer::{Session, Writer},
 };
 use super::{
-    Answer, Burial, Claim, DeadLetter, Figures, NewIntent, OpenIntent, Opened, Postponement, Scope, ScopeId,
-    Settlement, Store, StoreError, Taken, TakenPage, Tidied,
+    Answer, Burial, Claim, DeadLetter, Figures, NewIntent, Opened, Scope, ScopeId, Settlement, Store, StoreError,
+    Taken, TakenPage, Tidied,
 };
 
 /// Name of the database below the state folder.
@@ -91,8 +92,8 @@ impl Store for SqliteStore {
         Box::pin(self.writer.change(move |session| delivery::settle(session, &settlement)))
     }
 
-    fn postpone(&self, postponement: Postponement) -> Answer<'_, ()> {
-        Box::pin(self.writer.change(move |session| delivery::postpone(session, &postponement)))
+    fn postpone(&self, record: i64, postponement: Postponement) -> Answer<'_, ()> {
+        Box::pin(self.writer.change(move |session| delivery::postpone(session, record, &postponement)))
     }
 
     fn bury(&self, burial: Burial) -> Answer<'_, ()> {

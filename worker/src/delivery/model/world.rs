@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use crosstie_connect::{CallFailure, Clock, FailureKind, LookedUp, RecordFault, Written};
+use crosstie_connect::{CallFailure, Clock, FailureKind, LookedUp, Outgoing, RecordFault, Written};
 use crosstie_engine::{
     delivery::Seen,
     mapping::Mapping,
@@ -151,7 +151,8 @@ fn failure(kind: FailureKind) -> CallFailure {
 }
 
 impl Destination for Books {
-    fn write<'a>(&'a self, _: &'a Operation, body: &'a Value, key: Option<&'a str>) -> BoxFuture<'a, Written> {
+    fn write<'a>(&'a self, _: &'a Operation, outgoing: Outgoing<'a>) -> BoxFuture<'a, Written> {
+        let Outgoing { body, identifier: _, idempotency_key: key } = outgoing;
         Box::pin(async move {
             let fate = *self.fate.lock().unwrap();
             match fate {

@@ -1,6 +1,8 @@
 //! What delivery asks of the database: claims, intents, and what becomes of a claimed record. What becomes of it is decided in the loop.
 
-use crosstie_engine::delivery::{Intent, idempotency_key};
+use crosstie_engine::delivery::{
+    Facts, Failures, Intent, IntentChange, OpenIntent, Postponement, Settled, idempotency_key,
+};
 use jiff::Timestamp;
 use rusqlite::Row;
 use serde::Serialize;
@@ -9,10 +11,7 @@ use super::{
     rows::{add, advance, all, document, execute, first, ledger, optional_time, prepare, seen, time, version},
     writer::Session,
 };
-use crate::store::{
-    Burial, Claim, ClaimGuard, Claimed, Failures, IntentChange, NewIntent, OpenIntent, Postponement, ScopeId, Settled,
-    Settlement, StoreError,
-};
+use crate::store::{Burial, Claim, ClaimGuard, Claimed, NewIntent, ScopeId, Settlement, StoreError};
 
 struct Due {
     id: i64,
@@ -62,17 +61,9 @@ fn doubt(session: &Session, record: i64, now: i64) -> Result<(), StoreError> {
 fn claimed(session: &Session, scope: ScopeId, due: Due, guard: ClaimGuard) -> Result<Claimed, StoreError> {
     let Due { id, key, state, payload, failures } = due;
     let failures = failures.map(|text| document(&text, "record of failures")).transpose()?.unwrap_or_default();
-    Ok(Claimed {
-        id,
-        scope,
-        seen: seen(state)?,
-        payload,
-        failures,
-        ledger: ledger(session, scope, &key)?,
-        intent: open_intent_of(session, id)?,
-        key,
-        guard,
-    })
+    let (ledger, intent) = (ledger(session, scope, &key)?, open_intent_of(session, id)?);
+    let facts = Facts { seen: seen(state)?, failures, ledger, intent };
+    Ok(Claimed { id, scope, key, payload, facts, guard })
 }
 
 fn open_intent_of(session: &Session, record: i64) -> Result<Option<OpenIntent>, StoreError> {
@@ -166,21 +157,21 @@ fn remove(session: &Session, record: i64, scope: i64, key: &str, now: i64) -> Re
 }
 
 /// See [`Store::postpone`](crate::store::Store::postpone).
-pub fn postpone(session: &mut Session, later: &Postponement) -> Result<(), StoreError> {
+pub fn postpone(session: &mut Session, record: i64, later: &Postponement) -> Result<(), StoreError> {
     let failures = json(&later.failures, "record of failures")?;
     let update = "UPDATE queue SET due = ?2, failures = ?3, by_system = ?4 WHERE id = ?1";
-    execute(session, update, (later.record, later.due.as_microsecond(), failures, later.by_system))?;
+    execute(session, update, (record, later.due.as_microsecond(), failures, later.by_system))?;
     let change = match later.intent {
         IntentChange::Keep => return Ok(()),
         IntentChange::Close => "DELETE FROM intent WHERE record = ?1",
         IntentChange::Doubt(since) => {
             let doubt = "UPDATE intent SET in_doubt_since = ?2, held = 0 WHERE record = ?1";
-            return execute(session, doubt, (later.record, since.as_microsecond())).map(|_| ());
+            return execute(session, doubt, (record, since.as_microsecond())).map(|_| ());
         }
         IntentChange::Refused => "UPDATE intent SET refused = 1 WHERE record = ?1",
         IntentChange::Hold => "UPDATE intent SET held = 1 WHERE record = ?1",
     };
-    execute(session, change, [later.record]).map(|_| ())
+    execute(session, change, [record]).map(|_| ())
 }
 
 /// See [`Store::bury`](crate::store::Store::bury).

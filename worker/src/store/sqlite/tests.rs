@@ -7,7 +7,7 @@ mod trouble;
 use std::path::Path;
 
 use crosstie_engine::{
-    delivery::Seen,
+    delivery::{Seen, Settled},
     plan::{Method, Operation, Outcome},
     version::Version,
     window::PollState,
@@ -17,7 +17,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::{Claimed, Incoming, Settled};
+use crate::store::{Claimed, Incoming};
 
 /// A store in a folder of its own, with one scope.
 pub struct Bench {
@@ -85,7 +85,7 @@ impl Bench {
     }
 
     pub async fn settle(&self, claimed: &Claimed, how: Settled, now: Timestamp) {
-        let (key, seen) = (claimed.key.clone(), claimed.seen.clone());
+        let (key, seen) = (claimed.key.clone(), claimed.facts.seen.clone());
         self.store.settle(Settlement { record: claimed.id, scope: self.scope, key, seen, how, now }).await.unwrap();
     }
 

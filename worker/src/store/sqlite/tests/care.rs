@@ -1,7 +1,7 @@
 //! Dead letters, retention, figures.
 
 use super::*;
-use crate::store::Failures;
+use crosstie_engine::delivery::Failures;
 
 async fn bury(bench: &Bench, cause: &str, now: Timestamp) {
     let claimed = bench.claim_one(now).await;
@@ -34,7 +34,7 @@ async fn a_dead_letter_keeps_what_a_person_needs_and_lets_the_key_go_on() {
     );
     assert_eq!((letter.first_failed_at, letter.last_failed_at, letter.plan_hash.as_str()), (at(1), at(2), "plan"));
     assert!(letter.payload.contains(r#""content":"x""#));
-    assert_eq!(bench.claim_one(at(3)).await.seen.version, Version::Counter(2));
+    assert_eq!(bench.claim_one(at(3)).await.facts.seen.version, Version::Counter(2));
     let figures = bench.figures(at(3)).await;
     assert_eq!((figures.dead_letters, figures.buried_day, figures.queue_depth), (1, 1, 1));
 }
@@ -75,8 +75,8 @@ async fn a_replayed_letter_joins_the_end_of_its_keys_queue() {
     let mut versions = Vec::new();
     for _ in 0..2 {
         let claimed = bench.claim_one(at(5)).await;
-        versions.push(claimed.seen.version);
-        assert_eq!(claimed.failures, Failures::default(), "a replay starts with no attempts");
+        versions.push(claimed.facts.seen.version);
+        assert_eq!(claimed.facts.failures, Failures::default(), "a replay starts with no attempts");
         bench.settle(&claimed, delivered("h"), at(5)).await;
     }
     assert_eq!(versions, [Version::Counter(2), Version::Counter(1)]);

@@ -1,14 +1,14 @@
 //! Intake, claims, intents and settlements, with and without crashes between them.
 
 use super::*;
-use crate::store::{Failures, IntentChange};
+use crosstie_engine::delivery::{Failures, IntentChange};
 
 fn keys(claimed: &[Claimed]) -> Vec<&str> {
     claimed.iter().map(|claimed| claimed.key.as_str()).collect()
 }
 
-fn postponement(claimed: &Claimed, due: Timestamp, intent: IntentChange) -> Postponement {
-    Postponement { record: claimed.id, due, failures: Failures::default(), by_system: false, intent }
+fn postponement(due: Timestamp, intent: IntentChange) -> Postponement {
+    Postponement { due, failures: Failures::default(), by_system: false, intent }
 }
 
 #[tokio::test]
@@ -59,13 +59,13 @@ async fn a_key_is_handed_out_once_at_a_time_and_in_order() {
     assert_eq!(keys(&first), ["a", "b"]);
     assert!(bench.claim(10, at(1)).await.is_empty(), "both keys are claimed");
     let head = first.remove(0);
-    assert_eq!(head.seen.version, Version::Counter(1));
+    assert_eq!(head.facts.seen.version, Version::Counter(1));
     bench.settle(&head, delivered("h"), at(2)).await;
     drop(head);
     let next = bench.claim(10, at(2)).await;
     assert_eq!(keys(&next), ["a"]);
-    assert_eq!(next[0].seen.version, Version::Counter(2));
-    assert_eq!(next[0].ledger.as_ref().unwrap().version, Version::Counter(1));
+    assert_eq!(next[0].facts.seen.version, Version::Counter(2));
+    assert_eq!(next[0].facts.ledger.as_ref().unwrap().version, Version::Counter(1));
 }
 
 #[tokio::test]
@@ -73,13 +73,13 @@ async fn a_record_that_is_retried_blocks_its_own_key_only() {
     let bench = Bench::new().await;
     bench.take(&[("a", 1, "x"), ("a", 2, "y"), ("b", 1, "x")], at(1)).await;
     let head = bench.claim_one(at(1)).await;
-    bench.store.postpone(postponement(&head, at(100), IntentChange::Keep)).await.unwrap();
+    bench.store.postpone(head.id, postponement(at(100), IntentChange::Keep)).await.unwrap();
     drop(head);
     let claim = bench.store.claim(bench.scope, 10, at(2)).await.unwrap();
     assert_eq!(keys(&claim.records), ["b"]);
     assert_eq!(claim.next_due, Some(at(100)));
     let later = bench.claim(10, at(100)).await;
-    assert_eq!((later[0].key.as_str(), &later[0].seen.version), ("a", &Version::Counter(1)));
+    assert_eq!((later[0].key.as_str(), &later[0].facts.seen.version), ("a", &Version::Counter(1)));
 }
 
 #[tokio::test]
@@ -99,16 +99,16 @@ async fn an_intent_survives_a_crash_and_is_in_doubt_since_the_restart() {
     let claimed = bench.claim_one(at(1)).await;
     let stored = bench.store.open_intent(bench.new_intent(&claimed, at(2))).await.unwrap();
     assert_eq!(stored.intent.in_doubt_since, None);
-    bench.store.postpone(postponement(&claimed, at(5000), IntentChange::Keep)).await.unwrap();
+    bench.store.postpone(claimed.id, postponement(at(5000), IntentChange::Keep)).await.unwrap();
     let bench = bench.crash(at(60)).await;
-    let found = bench.claim_one(at(60)).await.intent.unwrap();
+    let found = bench.claim_one(at(60)).await.facts.intent.unwrap();
     assert_eq!(found.intent.in_doubt_since, Some(at(60)));
     assert_eq!(
         (found.intent.idempotency_key, found.body, found.operation),
         (stored.intent.idempotency_key, stored.body, stored.operation)
     );
     let bench = bench.crash(at(30)).await;
-    let kept = bench.claim_one(at(60)).await.intent.unwrap();
+    let kept = bench.claim_one(at(60)).await.facts.intent.unwrap();
     assert_eq!(kept.intent.in_doubt_since, Some(at(60)), "a clock that was set back does not shorten the doubt");
 }
 
@@ -120,15 +120,15 @@ async fn a_send_that_was_begun_and_given_up_is_in_doubt_and_one_that_was_not_beg
     bench.store.open_intent(bench.new_intent(&claimed, at(2))).await.unwrap();
     drop(claimed);
     let claimed = bench.claim_one(at(3)).await;
-    assert_eq!(claimed.intent.as_ref().unwrap().intent.in_doubt_since, None);
+    assert_eq!(claimed.facts.intent.as_ref().unwrap().intent.in_doubt_since, None);
     claimed.guard.sending();
     drop(claimed);
     let claimed = bench.claim_one(at(4)).await;
-    assert_eq!(claimed.intent.as_ref().unwrap().intent.in_doubt_since, Some(at(4)));
-    bench.store.postpone(postponement(&claimed, at(5), IntentChange::Keep)).await.unwrap();
+    assert_eq!(claimed.facts.intent.as_ref().unwrap().intent.in_doubt_since, Some(at(4)));
+    bench.store.postpone(claimed.id, postponement(at(5), IntentChange::Keep)).await.unwrap();
     claimed.guard.stored();
     drop(claimed);
-    let again = bench.claim_one(at(9)).await.intent.unwrap();
+    let again = bench.claim_one(at(9)).await.facts.intent.unwrap();
     assert_eq!(again.intent.in_doubt_since, Some(at(4)), "the doubt is stored, and is not renewed");
 }
 
@@ -147,8 +147,8 @@ async fn record_ledger_and_intent_are_settled_together() {
     assert_eq!(identifier.as_deref(), Some("over-there"));
     bench.take(&[("a", 2, "y")], at(5)).await;
     let claimed = bench.claim_one(at(5)).await;
-    assert_eq!(claimed.ledger.as_ref().unwrap().body_hash.as_deref(), Some("h"));
-    assert!(claimed.intent.is_none());
+    assert_eq!(claimed.facts.ledger.as_ref().unwrap().body_hash.as_deref(), Some("h"));
+    assert!(claimed.facts.intent.is_none());
     bench.settle(&claimed, Settled::Unchanged { body_hash: "h".into() }, at(6)).await;
     let identifier = bench.store.identifier(bench.scope, "a".into()).await.unwrap();
     assert_eq!(identifier.as_deref(), Some("over-there"), "a state that needed no write keeps the identifier");
@@ -180,18 +180,19 @@ async fn what_becomes_of_an_intent_is_stored_with_the_waiting_record() {
     let steps = [IntentChange::Doubt(at(3)), IntentChange::Refused, IntentChange::Hold];
     for (change, held) in steps.into_iter().zip([0, 0, 1]) {
         let claimed = bench.claim_one(at(4)).await;
-        bench.store.postpone(postponement(&claimed, at(4), change)).await.unwrap();
+        bench.store.postpone(claimed.id, postponement(at(4), change)).await.unwrap();
         assert_eq!(bench.figures(at(4)).await.held, held);
     }
-    let later = postponement(&bench.claim_one(at(4)).await, at(500), IntentChange::Hold);
-    bench.store.postpone(later).await.unwrap();
+    let held = bench.claim_one(at(4)).await;
+    bench.store.postpone(held.id, postponement(at(500), IntentChange::Hold)).await.unwrap();
+    drop(held);
     bench.store.open_scope(names(), at(4)).await.unwrap();
     let claimed = bench.claim(1, at(4)).await.pop().expect("what is held is due when the scope is opened");
-    let intent = claimed.intent.as_ref().unwrap();
+    let intent = claimed.facts.intent.as_ref().unwrap();
     assert_eq!((intent.intent.in_doubt_since, intent.refused), (Some(at(3)), true));
-    bench.store.postpone(postponement(&claimed, at(4), IntentChange::Close)).await.unwrap();
+    bench.store.postpone(claimed.id, postponement(at(4), IntentChange::Close)).await.unwrap();
     drop(claimed);
-    assert!(bench.claim_one(at(4)).await.intent.is_none());
+    assert!(bench.claim_one(at(4)).await.facts.intent.is_none());
 }
 
 #[tokio::test]
@@ -200,8 +201,8 @@ async fn only_records_that_wait_for_the_system_are_hastened() {
     bench.take(&[("a", 1, "x"), ("b", 1, "x")], at(1)).await;
     for claimed in bench.claim(2, at(1)).await {
         let by_system = claimed.key == "a";
-        let postponement = Postponement { by_system, ..postponement(&claimed, at(500), IntentChange::Keep) };
-        bench.store.postpone(postponement).await.unwrap();
+        let postponement = Postponement { by_system, ..postponement(at(500), IntentChange::Keep) };
+        bench.store.postpone(claimed.id, postponement).await.unwrap();
     }
     bench.store.hasten(bench.scope, at(10)).await.unwrap();
     assert_eq!(keys(&bench.claim(5, at(10)).await), ["a"]);

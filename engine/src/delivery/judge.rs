@@ -1,27 +1,21 @@
-//! What is done with a claimed record: which step comes next, and what an answer means for record, intent and ledger. Pure: the loop carries
-//! it out, and tests drive it against a store without any vendor. What failures count is in `failing`.
-
-mod failing;
+//! What is done with a claimed record: which step comes next, and what an answer means for record, intent and ledger. What failures count is in
+//! `failing`.
 
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-use crosstie_connect::{CallFailure, LookedUp, Written};
-use crosstie_engine::{
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{Facts, Failures, Fault, Found, Intent, OpenIntent, Sent, Setback, Standing, Step, Weather};
+use crate::{
     canonical,
-    delivery::{self, Standing, Step},
     mapping::EvaluationError,
     plan::{Identifier, OnUnknownOutcome, Outcome, RetryPolicy},
     retry,
 };
-use jiff::Timestamp;
-use serde_json::Value;
-
-use crate::store::{Burial, Claimed, Failures, IntentChange, OpenIntent, Postponement, Settled, Settlement};
-
-pub use failing::{Weather, would_blame};
 
 /// How long a held record is left alone before it is asked again whether something can tell by now.
 const HELD_FOR: Duration = Duration::from_mins(1);
@@ -35,8 +29,6 @@ pub struct Terms {
     pub on_unknown: OnUnknownOutcome,
     /// The longest a call can be under way.
     pub longest_flight: Duration,
-    /// Hash of the plan.
-    pub plan_hash: String,
 }
 
 /// Decides under a plan's terms, at a moment, with a bit of chance.
@@ -68,14 +60,63 @@ pub enum Next {
 }
 
 /// What becomes of a claimed record.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// It is done.
-    Settle(Settlement),
+    Settle(Settled),
     /// It waits on.
     Postpone(Postponement),
-    /// It goes to the dead letters.
-    Bury(Burial),
+    /// It goes to the dead letters, with how it failed. An open intent is closed.
+    Bury(Failures),
+}
+
+/// How a record was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It was written.
+    Delivered {
+        /// Hash of the whole mapped body.
+        body_hash: String,
+        /// The identifier the destination gave it, if it said.
+        identifier: Option<String>,
+    },
+    /// The destination has it already.
+    Unchanged {
+        /// Hash of the whole mapped body.
+        body_hash: String,
+    },
+    /// `when` leaves it out.
+    LeftOut,
+    /// A newer state was settled before; the ledger stays.
+    Superseded,
+}
+
+/// How a claimed record waits on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Postponement {
+    /// When it may be handed out again.
+    pub due: Timestamp,
+    /// How it failed so far.
+    pub failures: Failures,
+    /// Whether it waits only because the system failed it: the system's circuit then decides when it is due.
+    pub by_system: bool,
+    /// What happens to its intent.
+    pub intent: IntentChange,
+}
+
+/// What happens to a record's open intent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntentChange {
+    /// It stays as it is, or there is none.
+    Keep,
+    /// Every send was refused or never left.
+    Close,
+    /// A send's outcome became unknown at this time.
+    Doubt(Timestamp),
+    /// It was in doubt, and a further send was refused.
+    Refused,
+    /// Nothing can tell; it is held and counted as such.
+    Hold,
 }
 
 /// What mapping came to.
@@ -99,14 +140,14 @@ pub enum Resolved {
 
 impl Judge<'_> {
     /// Decides the next step with a claimed record.
-    pub fn next(&self, claimed: &Claimed) -> Next {
-        let failures = &claimed.failures;
-        let Some(open) = &claimed.intent else {
+    pub fn next(&self, facts: &Facts) -> Next {
+        let failures = &facts.failures;
+        let Some(open) = &facts.intent else {
             // What failed its last time and turned out not to be applied has no attempt left.
             return if self.exhausted(failures) { Next::GiveUp } else { self.after(failures.retry_at, Next::Evaluate) };
         };
         let spent = open.refused || self.exhausted(failures);
-        match self.step(open, spent) {
+        match self.step(&open.intent, &open.operation.outcome, spent) {
             Step::Send if spent => Next::GiveUp,
             Step::Send => self.after(failures.retry_at, Next::Send),
             Step::LookUp(time) => self.after(Some(time), Next::LookUp),
@@ -114,7 +155,7 @@ impl Judge<'_> {
         }
     }
 
-    fn exhausted(&self, failures: &Failures) -> bool {
+    pub(super) fn exhausted(&self, failures: &Failures) -> bool {
         retry::exhausted(&self.terms.retry, failures.attempts)
     }
 
@@ -127,113 +168,107 @@ impl Judge<'_> {
 
     /// The protocol's step. An intent in doubt whose resend was refused, or whose attempts are used up, is not sent again: only a look-up can
     /// tell.
-    fn step(&self, open: &OpenIntent, spent: bool) -> Step {
-        let outcome = &open.operation.outcome;
-        let without_key = Outcome { idempotency: None, lookup: outcome.lookup.clone() };
-        let outcome = if spent { &without_key } else { outcome };
-        delivery::step(&open.intent, outcome, self.terms.on_unknown, self.now, self.terms.longest_flight)
+    pub(super) fn step(&self, intent: &Intent, outcome: &Outcome, spent: bool) -> Step {
+        let without_key;
+        let outcome = if spent {
+            without_key = Outcome { idempotency: None, lookup: outcome.lookup.clone() };
+            &without_key
+        } else {
+            outcome
+        };
+        super::step(intent, outcome, self.terms.on_unknown, self.now, self.terms.longest_flight)
     }
 
     /// Compares a record with the ledger: something is done with it already, or nothing, when it is to be mapped.
-    pub fn compared(&self, claimed: &Claimed) -> Option<Change> {
-        match delivery::standing(&claimed.seen, claimed.ledger.as_ref()) {
+    pub fn compared(&self, facts: &Facts) -> Option<Change> {
+        match super::standing(&facts.seen, facts.ledger.as_ref()) {
             // A state of the same version was read later than what was settled, so it is what the source shows now.
             Standing::News | Standing::Ambiguous => None,
-            Standing::Superseded => Some(self.settled(claimed, Settled::Superseded)),
+            Standing::Superseded => Some(Change::Settle(Settled::Superseded)),
             Standing::NotComparable => {
                 let cause = "the record's version changed from a time to a counter or the reverse, so it cannot be told which state is \
                              newer: point the stream's `version` at one field that keeps its kind";
-                Some(self.fail(claimed, cause))
+                Some(self.failed(facts, Fault::of(cause)))
             }
         }
     }
 
     /// Decides by a mapping's result; none is a record that `when` leaves out.
-    pub fn mapped(&self, claimed: &Claimed, body: Result<Option<Value>, EvaluationError>) -> Mapped {
+    pub fn mapped(&self, facts: &Facts, body: Result<Option<Value>, EvaluationError>) -> Mapped {
         match body {
-            Ok(None) => Mapped::Done(self.settled(claimed, Settled::LeftOut)),
+            Ok(None) => Mapped::Done(Change::Settle(Settled::LeftOut)),
             Ok(Some(body)) => {
                 let body_hash = canonical::hash(&body);
-                if delivery::needs_write(&body_hash, claimed.ledger.as_ref()) {
+                if super::needs_write(&body_hash, facts.ledger.as_ref()) {
                     Mapped::Write(body, body_hash)
                 } else {
-                    Mapped::Done(self.settled(claimed, Settled::Unchanged { body_hash }))
+                    Mapped::Done(Change::Settle(Settled::Unchanged { body_hash }))
                 }
             }
-            Err(error) => Mapped::Done(self.fail(claimed, &mapping_cause(&error))),
+            Err(error) => Mapped::Done(self.failed(facts, Fault::of(mapping_cause(&error)))),
         }
     }
 
     /// Decides by what a send came to. `weather` matters for the system's failures only.
-    pub fn sent(&self, claimed: &Claimed, open: &OpenIntent, written: &Written, weather: Weather) -> Change {
-        match written {
-            Written::Applied { identifier, request_id: _ } => self.settled(
-                claimed,
-                Settled::Delivered { body_hash: open.body_hash.clone(), identifier: identifier.clone() },
-            ),
-            // The refusal says nothing of the send in doubt: the intent stays, to be looked up.
-            Written::Refused { fault } if open.intent.in_doubt_since.is_some() => self.refused_in_doubt(claimed, fault),
-            Written::Refused { fault } => self.refused(claimed, fault),
-            Written::NotSent { failure } => self.setback(claimed, open, failure, None, weather),
-            Written::Unknown { failure } => self.setback(claimed, open, failure, Some(self.now), weather),
+    pub fn sent(&self, facts: &Facts, open: &OpenIntent, sent: Sent, weather: Weather) -> Change {
+        match sent {
+            Sent::Applied { identifier } => {
+                Change::Settle(Settled::Delivered { body_hash: open.body_hash.clone(), identifier })
+            }
+            Sent::Refused(fault) if open.intent.in_doubt_since.is_some() => self.refused_in_doubt(facts, fault),
+            Sent::Refused(fault) => self.failed(facts, fault),
+            Sent::NotSent(setback) => self.set_back(facts, open, setback, None, weather),
+            Sent::Unknown(setback) => self.set_back(facts, open, setback, Some(self.now), weather),
         }
     }
 
     /// Decides by what a look-up found.
-    pub fn looked_up(&self, claimed: &Claimed, open: &OpenIntent, found: &LookedUp) -> Resolved {
+    pub fn looked_up(&self, facts: &Facts, open: &OpenIntent, found: &Found) -> Resolved {
         match found {
-            LookedUp::Present { body } if delivery::shows_applied(open.operation.method, &open.body, body) => {
+            Found::Present(body) if super::shows_applied(open.operation.method, &open.body, body) => {
                 let how = Settled::Delivered { body_hash: open.body_hash.clone(), identifier: identifier(open, body) };
-                Resolved::Done(self.settled(claimed, how))
+                Resolved::Done(Change::Settle(how))
             }
-            LookedUp::Present { .. } | LookedUp::Absent => Resolved::NotApplied,
-            LookedUp::Stranger { .. } => {
+            Found::Present(_) | Found::Absent => Resolved::NotApplied,
+            Found::Stranger => {
                 let cause = "another record stands at the destination where this one was looked up, so nothing is written over it: check \
                              the look-up of the operation and the field that identifies the record";
-                Resolved::Done(self.unresolved(claimed, cause))
+                Resolved::Done(self.unresolved(facts, cause))
             }
-            LookedUp::Several => {
+            Found::Several => {
                 let cause = "several records at the destination answer to this one's key, so it cannot be told which one it is: merge them \
                              there, or identify records by a field that is unique";
-                Resolved::Done(self.unresolved(claimed, cause))
+                Resolved::Done(self.unresolved(facts, cause))
             }
         }
     }
 
     /// A look-up that failed: the intent waits for the system.
-    pub fn not_looked_up(&self, claimed: &Claimed, failure: &CallFailure) -> Change {
-        postponed(claimed, self.now, self.noted(claimed, failure), IntentChange::Keep)
+    pub fn not_looked_up(&self, facts: &Facts, setback: Setback) -> Change {
+        self.waiting(self.now, self.counted(facts, setback.fault, 0), IntentChange::Keep)
     }
 
     /// The record waits, unchanged.
-    #[expect(clippy::unused_self, reason = "one of the judge's answers, like the others")]
-    pub fn waits(&self, claimed: &Claimed, until: Timestamp) -> Change {
-        postponed(claimed, until, claimed.failures.clone(), IntentChange::Keep)
+    pub fn waits(&self, facts: &Facts, until: Timestamp) -> Change {
+        self.waiting(until, facts.failures.clone(), IntentChange::Keep)
     }
 
     /// The record is held: nothing can tell.
-    pub fn held(&self, claimed: &Claimed) -> Change {
+    pub fn held(&self, facts: &Facts) -> Change {
         let due = self.now.checked_add(HELD_FOR).unwrap_or(Timestamp::MAX);
-        postponed(claimed, due, claimed.failures.clone(), IntentChange::Hold)
+        self.waiting(due, facts.failures.clone(), IntentChange::Hold)
+    }
+
+    #[expect(clippy::unused_self, reason = "one of the judge's answers, like the others")]
+    fn waiting(&self, due: Timestamp, failures: Failures, intent: IntentChange) -> Change {
+        Change::Postpone(Postponement { due, failures, by_system: false, intent })
     }
 
     /// Every attempt is used up.
-    pub fn given_up(&self, claimed: &Claimed) -> Change {
-        self.buried(claimed, claimed.failures.clone())
+    #[expect(clippy::unused_self, reason = "one of the judge's answers, like the others")]
+    pub fn given_up(&self, facts: &Facts) -> Change {
+        Change::Bury(facts.failures.clone())
     }
-
-    fn settled(&self, claimed: &Claimed, how: Settled) -> Change {
-        let (key, seen) = (claimed.key.clone(), claimed.seen.clone());
-        Change::Settle(Settlement { record: claimed.id, scope: claimed.scope, key, seen, how, now: self.now })
-    }
-
-    fn buried(&self, claimed: &Claimed, failures: Failures) -> Change {
-        Change::Bury(Burial { record: claimed.id, failures, plan_hash: self.terms.plan_hash.clone(), now: self.now })
-    }
-}
-
-fn postponed(claimed: &Claimed, due: Timestamp, failures: Failures, intent: IntentChange) -> Change {
-    Change::Postpone(Postponement { record: claimed.id, due, failures, by_system: false, intent })
 }
 
 fn mapping_cause(error: &EvaluationError) -> String {

@@ -1,19 +1,17 @@
 //! Each decision by itself, on claimed records made by hand.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
-use crosstie_connect::{FailureKind, RecordFault};
-use crosstie_engine::{
-    delivery::{Intent, LedgerEntry, Seen},
+use serde_json::json;
+
+use super::*;
+use crate::{
+    delivery::{LedgerEntry, Seen},
     plan::{Idempotency, LookUp, Method, Operation},
     retry::Tally,
     template::Template,
     version::Version,
 };
-use serde_json::json;
-
-use super::*;
-use crate::store::{Claims, ScopeId};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -21,12 +19,7 @@ fn at(second: i64) -> Timestamp {
 
 fn terms() -> Terms {
     let retry = RetryPolicy { retries: 3, initial_seconds: 120, factor: 2, max_seconds: 3600 };
-    Terms {
-        retry,
-        on_unknown: OnUnknownOutcome::Hold,
-        longest_flight: Duration::from_secs(30),
-        plan_hash: "plan".into(),
-    }
+    Terms { retry, on_unknown: OnUnknownOutcome::Hold, longest_flight: Duration::from_secs(30) }
 }
 
 fn judge(terms: &Terms, second: i64) -> Judge<'_> {
@@ -60,40 +53,33 @@ fn open(outcome: Outcome, in_doubt_since: Option<Timestamp>) -> OpenIntent {
     OpenIntent { intent, operation, body: json!({"id": "a"}), body_hash: "h".into(), refused: false }
 }
 
-fn claimed(intent: Option<OpenIntent>) -> Claimed {
-    let record = json!({"id": "a", "v": 5});
-    Claimed {
-        id: 1,
-        scope: ScopeId(1),
-        key: "a".into(),
-        seen: Seen::of(Version::Counter(5), &record),
-        record,
-        failures: Failures::default(),
-        ledger: None,
-        intent,
-        guard: Arc::<Claims>::default().claim(1).unwrap(),
-    }
+fn claimed(intent: Option<OpenIntent>) -> Facts {
+    let seen = Seen::of(Version::Counter(5), &json!({"id": "a", "v": 5}));
+    Facts { seen, failures: Failures::default(), ledger: None, intent }
 }
 
-fn failed(mut claimed: Claimed, attempts: u32, unjudged: u32, tally: Option<Tally>) -> Claimed {
+fn failed(mut claimed: Facts, attempts: u32, unjudged: u32, tally: Option<Tally>) -> Facts {
     claimed.failures = Failures { attempts, unjudged, tally, ..Failures::default() };
     claimed
 }
 
-fn failure(kind: FailureKind) -> CallFailure {
-    let failure = CallFailure::new(kind, "the system failed");
-    if kind == FailureKind::ServerError { failure.answered(503, Some("r-1".into())) } else { failure }
+/// An answer 503.
+fn unavailable() -> Setback {
+    let fault = Fault { status: Some(503), request_id: Some("r-1".into()), ..Fault::of("the system failed") };
+    Setback { fault, retry_after: None, overloaded: true }
 }
 
-fn refusal() -> Written {
-    let fault = RecordFault {
+fn timed_out() -> Setback {
+    Setback { fault: Fault::of("the system failed"), retry_after: None, overloaded: false }
+}
+
+fn refusal() -> Sent {
+    Sent::Refused(Fault {
+        cause: "refused".into(),
         status: Some(422),
         request_id: Some("r-2".into()),
-        detail: "refused".into(),
-        excerpt: "no such item".into(),
-        code: None,
-    };
-    Written::Refused { fault }
+        excerpt: Some("no such item".into()),
+    })
 }
 
 /// Others passed between the last attempt and now.
@@ -135,12 +121,12 @@ fn an_intent_in_doubt_whose_resend_was_refused_is_never_sent_again() {
 fn a_refusal_closes_an_intent_that_was_not_in_doubt_and_leaves_one_that_was() {
     let terms = terms();
     let sure = open(outcome(false, true), None);
-    let change = judge(&terms, 1).sent(&claimed(Some(sure.clone())), &sure, &refusal(), Weather::default());
+    let change = judge(&terms, 1).sent(&claimed(Some(sure.clone())), &sure, refusal(), Weather::default());
     let postponed = postponement(change);
     assert_eq!((postponed.intent, postponed.due, postponed.failures.attempts), (IntentChange::Close, at(121), 1));
     assert_eq!(postponed.failures.excerpt.as_deref(), Some("no such item"));
     let doubtful = open(outcome(false, true), Some(at(0)));
-    let change = judge(&terms, 1).sent(&claimed(Some(doubtful.clone())), &doubtful, &refusal(), Weather::default());
+    let change = judge(&terms, 1).sent(&claimed(Some(doubtful.clone())), &doubtful, refusal(), Weather::default());
     let postponed = postponement(change);
     assert_eq!(
         (postponed.intent, postponed.due),
@@ -155,12 +141,12 @@ fn a_record_is_buried_after_its_last_retry() {
     let terms = terms();
     let open = open(outcome(false, false), None);
     let third = failed(claimed(Some(open.clone())), 2, 0, None);
-    assert!(matches!(judge(&terms, 1).sent(&third, &open, &refusal(), Weather::default()), Change::Postpone(_)));
+    assert!(matches!(judge(&terms, 1).sent(&third, &open, refusal(), Weather::default()), Change::Postpone(_)));
     let fourth = failed(claimed(Some(open.clone())), 3, 0, None);
-    let Change::Bury(burial) = judge(&terms, 1).sent(&fourth, &open, &refusal(), Weather::default()) else {
+    let Change::Bury(failures) = judge(&terms, 1).sent(&fourth, &open, refusal(), Weather::default()) else {
         panic!("not buried")
     };
-    assert_eq!((burial.failures.attempts, burial.failures.status, burial.plan_hash.as_str()), (4, Some(422), "plan"));
+    assert_eq!((failures.attempts, failures.status), (4, Some(422)));
 }
 
 #[test]
@@ -169,20 +155,20 @@ fn a_poisoned_record_is_sent_as_often_as_a_refused_one() {
     let open = open(outcome(false, false), None);
     let mut claimed = claimed(Some(open.clone()));
     let mut waits = Vec::new();
-    let written = || Written::NotSent { failure: failure(FailureKind::ServerError) };
+    let written = || Sent::NotSent(unavailable());
     let buried = loop {
         let now = waits.iter().sum::<i64>();
-        match judge(&terms, now).sent(&claimed, &open, &written(), OTHERS_PASSED) {
+        match judge(&terms, now).sent(&claimed, &open, written(), OTHERS_PASSED) {
             Change::Postpone(postponed) => {
                 waits.push(postponed.due.duration_since(at(now)).as_secs());
                 claimed.failures = Failures { tally: Some(Tally::default()), ..postponed.failures };
             }
-            Change::Bury(burial) => break burial,
+            Change::Bury(failures) => break failures,
             Change::Settle(_) => panic!("settled"),
         }
     };
     assert_eq!(waits, [120, 240, 480], "three retries, with growing waits");
-    assert_eq!(buried.failures.attempts, 4);
+    assert_eq!(buried.attempts, 4);
 }
 
 #[test]
@@ -191,12 +177,12 @@ fn an_outage_counts_no_attempt_and_leaves_the_waiting_to_the_circuit() {
     let open = open(outcome(false, false), None);
     let claimed = failed(claimed(Some(open.clone())), 0, 7, Some(Tally { well: 50, unwell: 1 }));
     let outage = Weather { before: Tally { well: 50, unwell: 9 }, after: Tally { well: 50, unwell: 10 }, open: true };
-    let written = Written::NotSent { failure: failure(FailureKind::ServerError) };
-    let postponed = postponement(judge(&terms, 1).sent(&claimed, &open, &written, outage));
+    let written = || Sent::NotSent(unavailable());
+    let postponed = postponement(judge(&terms, 1).sent(&claimed, &open, written(), outage));
     assert_eq!((postponed.due, postponed.failures.attempts, postponed.failures.unjudged), (at(1), 0, 8));
     assert_eq!((postponed.by_system, postponed.intent), (false, IntentChange::Keep));
     let first = Weather { open: false, ..outage };
-    let postponed = postponement(judge(&terms, 1).sent(&claimed, &open, &written, first));
+    let postponed = postponement(judge(&terms, 1).sent(&claimed, &open, written(), first));
     assert_eq!(
         (postponed.due, postponed.by_system),
         (at(121), true),
@@ -208,11 +194,9 @@ fn an_outage_counts_no_attempt_and_leaves_the_waiting_to_the_circuit() {
 fn a_vendors_wait_is_never_cut_short() {
     let terms = terms();
     let open = open(outcome(false, false), None);
-    let limited =
-        CallFailure::new(FailureKind::RateLimited, "slow").answered(429, None).after(Some(Duration::from_secs(500)));
+    let limited = Setback { retry_after: Some(Duration::from_secs(500)), ..unavailable() };
     let blamed = failed(claimed(Some(open.clone())), 1, 1, Some(Tally::default()));
-    let postponed =
-        postponement(judge(&terms, 0).sent(&blamed, &open, &Written::NotSent { failure: limited }, OTHERS_PASSED));
+    let postponed = postponement(judge(&terms, 0).sent(&blamed, &open, Sent::NotSent(limited), OTHERS_PASSED));
     assert_eq!((postponed.due, postponed.failures.attempts), (at(500), 2));
 }
 
@@ -220,8 +204,8 @@ fn a_vendors_wait_is_never_cut_short() {
 fn a_write_of_unknown_outcome_is_in_doubt_from_the_moment_it_was_given_up() {
     let terms = terms();
     let open = open(outcome(false, true), None);
-    let written = Written::Unknown { failure: failure(FailureKind::TimedOut) };
-    let postponed = postponement(judge(&terms, 40).sent(&claimed(Some(open.clone())), &open, &written, OTHERS_PASSED));
+    let written = Sent::Unknown(timed_out());
+    let postponed = postponement(judge(&terms, 40).sent(&claimed(Some(open.clone())), &open, written, OTHERS_PASSED));
     assert_eq!((postponed.intent, postponed.due), (IntentChange::Doubt(at(40)), at(45)));
     assert_eq!(postponed.failures.attempts, 0, "no answer is never the record's fault");
 }
@@ -231,14 +215,14 @@ fn a_poisoned_record_in_doubt_is_looked_up_before_it_is_buried() {
     let terms = terms();
     let open = open(outcome(true, true), None);
     let last = failed(claimed(Some(open.clone())), 3, 0, Some(Tally::default()));
-    let written = Written::Unknown { failure: failure(FailureKind::ServerError) };
-    let postponed = postponement(judge(&terms, 1).sent(&last, &open, &written, OTHERS_PASSED));
+    let written = Sent::Unknown(unavailable());
+    let postponed = postponement(judge(&terms, 1).sent(&last, &open, written, OTHERS_PASSED));
     assert_eq!((postponed.intent, postponed.failures.attempts, postponed.due), (IntentChange::Doubt(at(1)), 4, at(6)));
     let mut doubtful = open;
     doubtful.intent.in_doubt_since = Some(at(1));
     let mut again = failed(claimed(Some(doubtful.clone())), 4, 0, None);
     assert_eq!(judge(&terms, 6).next(&again), Next::LookUp, "not sent again, although its key is still remembered");
-    assert!(matches!(judge(&terms, 6).looked_up(&again, &doubtful, &LookedUp::Absent), Resolved::NotApplied));
+    assert!(matches!(judge(&terms, 6).looked_up(&again, &doubtful, &Found::Absent), Resolved::NotApplied));
     again.intent = None;
     assert_eq!(judge(&terms, 6).next(&again), Next::GiveUp);
 }
@@ -248,14 +232,14 @@ fn a_look_up_that_finds_our_record_settles_it_and_another_ones_is_never_written_
     let terms = terms();
     let open = open(outcome(false, true), Some(at(0)));
     let claimed = claimed(Some(open.clone()));
-    let ours = LookedUp::Present { body: json!({"id": "a", "number": 17}) };
+    let ours = Found::Present(json!({"id": "a", "number": 17}));
     let Resolved::Done(Change::Settle(settled)) = judge(&terms, 9).looked_up(&claimed, &open, &ours) else {
         panic!("not settled")
     };
-    assert_eq!(settled.how, Settled::Delivered { body_hash: "h".into(), identifier: Some("17".into()) });
-    let stale = LookedUp::Present { body: json!({"id": "b"}) };
+    assert_eq!(settled, Settled::Delivered { body_hash: "h".into(), identifier: Some("17".into()) });
+    let stale = Found::Present(json!({"id": "b"}));
     assert!(matches!(judge(&terms, 9).looked_up(&claimed, &open, &stale), Resolved::NotApplied));
-    for unclear in [LookedUp::Several, LookedUp::Stranger { found: Some("x".into()) }] {
+    for unclear in [Found::Several, Found::Stranger] {
         let Resolved::Done(change) = judge(&terms, 9).looked_up(&claimed, &open, &unclear) else {
             panic!("sent again")
         };
@@ -272,7 +256,7 @@ fn what_is_older_is_dropped_and_what_cannot_be_compared_is_a_fault() {
     assert!(judge(&terms, 1).compared(&claimed).is_none());
     claimed.ledger = Some(entry(Version::Counter(6)));
     let Some(Change::Settle(settled)) = judge(&terms, 1).compared(&claimed) else { panic!("not settled") };
-    assert_eq!(settled.how, Settled::Superseded);
+    assert_eq!(settled, Settled::Superseded);
     claimed.ledger = Some(entry(Version::Time(at(0))));
     assert!(matches!(judge(&terms, 1).compared(&claimed), Some(Change::Postpone(_))));
 }
@@ -287,13 +271,13 @@ fn a_body_that_is_there_already_is_not_written_and_one_that_was_left_out_is() {
     let Mapped::Done(Change::Settle(settled)) = judge(&terms, 1).mapped(&claimed, Ok(Some(body.clone()))) else {
         panic!("written")
     };
-    assert_eq!(settled.how, Settled::Unchanged { body_hash: canonical::hash(&body) });
+    assert_eq!(settled, Settled::Unchanged { body_hash: canonical::hash(&body) });
     claimed.ledger = Some(entry(None));
     assert!(matches!(judge(&terms, 1).mapped(&claimed, Ok(Some(body))), Mapped::Write(..)));
     let Mapped::Done(Change::Settle(settled)) = judge(&terms, 1).mapped(&claimed, Ok(None)) else {
         panic!("not settled")
     };
-    assert_eq!(settled.how, Settled::LeftOut);
+    assert_eq!(settled, Settled::LeftOut);
 }
 
 #[test]
@@ -302,7 +286,7 @@ fn request_ids_are_bounded_and_the_newest_are_kept() {
     let open = open(outcome(false, false), None);
     let mut claimed = claimed(Some(open.clone()));
     claimed.failures.request_ids = (0..Failures::MOST_REQUEST_IDS).map(|number| number.to_string()).collect();
-    let postponed = postponement(judge(&terms, 1).sent(&claimed, &open, &refusal(), Weather::default()));
+    let postponed = postponement(judge(&terms, 1).sent(&claimed, &open, refusal(), Weather::default()));
     assert_eq!(postponed.failures.request_ids.len(), Failures::MOST_REQUEST_IDS);
     assert_eq!(postponed.failures.request_ids.last().map(String::as_str), Some("r-2"));
 }

@@ -1,0 +1,59 @@
+//! What intake keeps of what it reads.
+
+use super::{LedgerEntry, Seen};
+
+/// What is known of a key when a state of it comes in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The newest state that waits or is claimed.
+    pub waiting: Option<Seen>,
+    /// The state in the dead letters.
+    pub dead: Option<Seen>,
+    /// The ledger's.
+    pub ledger: Option<LedgerEntry>,
+}
+
+/// Whether intake keeps a state. It is dropped only if it is exactly what is known already: the newest one waiting, or the dead letter's,
+/// or, with nothing waiting or claimed, the ledger's.
+pub fn keeps(seen: &Seen, known: &Known) -> bool {
+    if known.dead.as_ref() == Some(seen) {
+        return false;
+    }
+    match (&known.waiting, &known.ledger) {
+        (Some(waiting), _) => waiting != seen,
+        (None, Some(ledger)) => ledger.version != seen.version || ledger.source_hash != seen.hash,
+        (None, None) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::version::Version;
+
+    fn seen(counter: i64, hash: &str) -> Seen {
+        Seen { version: Version::Counter(counter), hash: hash.into() }
+    }
+
+    fn entry(counter: i64, hash: &str, body: &str) -> LedgerEntry {
+        LedgerEntry { version: Version::Counter(counter), source_hash: hash.into(), body_hash: Some(body.into()) }
+    }
+
+    #[test]
+    fn intake_drops_only_what_is_exactly_known() {
+        let ledger = Some(entry(1, "a", "b"));
+        let idle = Known { ledger: ledger.clone(), ..Known::default() };
+        assert!(!keeps(&seen(1, "a"), &idle));
+        assert!(keeps(&seen(1, "z"), &idle), "same version, other content");
+        assert!(keeps(&seen(2, "a"), &idle), "newer version, same content");
+        let busy = Known { waiting: Some(seen(2, "z")), ledger, dead: None };
+        assert!(
+            keeps(&seen(1, "a"), &busy),
+            "back to what the ledger has, while something else is under way: A to B to A"
+        );
+        assert!(!keeps(&seen(2, "z"), &busy));
+        let dead = Known { dead: Some(seen(3, "d")), ..Known::default() };
+        assert!(!keeps(&seen(3, "d"), &dead), "a dead letter does not come back by being read again");
+        assert!(keeps(&seen(4, "d"), &dead), "a newer state gets its own chance");
+    }
+}
