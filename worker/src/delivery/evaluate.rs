@@ -38,7 +38,9 @@ pub enum Evaluated<T> {
 
 /// Evaluates the mapping for a record. None is a record that `when` leaves out.
 pub async fn evaluate(lane: &Lane, claimed: &Claimed) -> Result<Evaluated<Option<Value>>, StoreError> {
-    rounds(lane, &claimed.record, once).await
+    let record: Value =
+        serde_json::from_str(&claimed.payload).map_err(|_| StoreError::Unreadable { what: "record" })?;
+    rounds(lane, &record, once).await
 }
 
 fn once(mapping: &Mapping, record: &Value, references: &References) -> Result<Option<Value>, EvaluationError> {

@@ -63,7 +63,7 @@ fn claimed(session: &Session, scope: ScopeId, due: Due, guard: ClaimGuard) -> Re
     let failures = failures.map(|text| document(&text, "record of failures")).transpose()?.unwrap_or_default();
     let (ledger, intent) = (ledger(session, scope, &key)?, open_intent_of(session, id)?);
     let facts = Facts { seen: seen(state)?, failures, ledger, intent };
-    Ok(Claimed { id, scope, key, record: document(&payload, "record")?, facts, guard })
+    Ok(Claimed { id, scope, key, payload, facts, guard })
 }
 
 fn open_intent_of(session: &Session, record: i64) -> Result<Option<OpenIntent>, StoreError> {

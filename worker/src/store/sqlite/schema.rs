@@ -31,6 +31,8 @@ fn configure(connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)?;
+    // Folding the log into the database seldom writes a page once that was changed many times. No longer than the log is kept.
+    connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
     connection.pragma_update(None, "cache_size", -4096)?;
     // Deleted payloads are personal data: they are overwritten, not only unlinked.
     connection.pragma_update(None, "secure_delete", true)?;
