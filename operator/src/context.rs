@@ -105,11 +105,13 @@ impl Context {
     /// Integrations that use a Connector, or another one of its rate group: those share what is allowed.
     fn users_of(&self, connector: &Key) -> BTreeSet<Key> {
         let mut names = BTreeSet::from([connector.name.clone()]);
-        let group = Cache::get(&self.cache.connectors, connector).and_then(|connector| named_group(&connector).cloned());
+        let group =
+            Cache::get(&self.cache.connectors, connector).and_then(|connector| named_group(&connector).cloned());
         if let Some(group) = group {
-            let members = self.cache.connectors.state_filter(|other| {
-                named_group(other) == Some(&group) && in_namespace(other, &connector.namespace)
-            });
+            let members = self
+                .cache
+                .connectors
+                .state_filter(|other| named_group(other) == Some(&group) && in_namespace(other, &connector.namespace));
             names.extend(members.iter().filter_map(|member| member.metadata.name.clone()));
         }
         let users = self.cache.users_of(&connector.namespace, &names);

@@ -9,9 +9,7 @@ use std::{
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_secretsmanager::{
-    Client,
-    error::ProvideErrorMetadata,
-    operation::batch_get_secret_value::BatchGetSecretValueOutput,
+    Client, error::ProvideErrorMetadata, operation::batch_get_secret_value::BatchGetSecretValueOutput,
 };
 use crosstie_crds::condition::Reason;
 use futures::future::join_all;
@@ -268,11 +266,11 @@ mod tests {
     #[test]
     fn a_batch_answers_by_name_and_by_arn_and_says_what_failed() {
         let named = |id: &str| SecretKey { region: None, secret_id: id.into() };
-        let entry = SecretValueEntry::builder().name("shop/a").arn("arn:a").version_id("v1").secret_string("{}").build();
+        let entry =
+            SecretValueEntry::builder().name("shop/a").arn("arn:a").version_id("v1").secret_string("{}").build();
         let failed = ApiErrorType::builder().secret_id("shop/b").error_code("AccessDeniedException").build();
         let gone = ApiErrorType::builder().secret_id("shop/c").error_code("ResourceNotFoundException").build();
-        let output =
-            BatchGetSecretValueOutput::builder().secret_values(entry).errors(failed).errors(gone).build();
+        let output = BatchGetSecretValueOutput::builder().secret_values(entry).errors(failed).errors(gone).build();
         for id in ["shop/a", "arn:a"] {
             assert_eq!(answer_for(&named(id), &output).unwrap().unwrap().unwrap().version_id, "v1");
         }

@@ -283,8 +283,7 @@ mod tests {
         for number in 0..(MOST_READING + 1) {
             schedule.ask(numbered(number), start);
         }
-        let sizes: Vec<usize> =
-            std::iter::from_fn(|| schedule.next_batch(start)).map(|batch| batch.len()).collect();
+        let sizes: Vec<usize> = std::iter::from_fn(|| schedule.next_batch(start)).map(|batch| batch.len()).collect();
         assert_eq!(sizes, [LARGEST_BATCH; MOST_READING / LARGEST_BATCH]);
         assert_eq!(schedule.next(), None, "only the end of a read makes room");
     }
