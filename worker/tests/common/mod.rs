@@ -266,6 +266,7 @@ pub fn operation() -> Operation {
         headers: BTreeMap::new(),
         identifier: Some(Identifier::Header("Location".into())),
         outcome: Outcome { idempotency: None, lookup: Some(lookup) },
+        omit: Vec::new(),
         batch: None,
     }
 }
