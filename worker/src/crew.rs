@@ -15,7 +15,7 @@ use tokio::{sync::Notify, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    delivery,
+    delivery::{self, LookUps},
     gate::Gate,
     intake,
     lane::{Lane, LaneFacts},
@@ -82,6 +82,7 @@ pub struct Crew {
     source: VendorClient,
     destination: VendorClient,
     slots: Arc<Slots>,
+    look_ups: Arc<LookUps>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -120,6 +121,7 @@ impl Crew {
             plan_hash: plan.hash(),
             shares_hash: papers.shares.hash(),
             slots: Slots::new(slots(papers.shares.destination)),
+            look_ups: Arc::default(),
             lanes: Vec::new(),
             source,
             destination,
@@ -161,6 +163,7 @@ impl Crew {
             plan_hash: self.plan_hash.clone(),
             store: Arc::clone(&outfit.store),
             source: self.source.clone(),
+            look_ups: Arc::clone(&self.look_ups),
             destination: Arc::new(self.destination.clone()),
             source_gate,
             destination_gate,

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use crate::{
+    delivery::LookUps,
     destination::Destination,
     gate::Gate,
     metrics::Metrics,
@@ -50,6 +51,8 @@ pub struct Lane {
     pub store: SharedStore,
     /// Reads from it.
     pub source: VendorClient,
+    /// What was looked up in it lately; shared with the other flows.
+    pub look_ups: Arc<LookUps>,
     /// Writes to it.
     pub destination: Arc<dyn Destination>,
     /// Before its reading.

@@ -10,7 +10,7 @@ use crosstie_engine::{
 
 use super::{
     answers::{found, overloaded, sent, setback},
-    evaluate::evaluate,
+    evaluate::{Evaluated, evaluate},
 };
 use crate::{
     lane::Lane,
@@ -64,7 +64,10 @@ impl Carrier<'_> {
             return Ok(Some(change));
         }
         let lane = self.lane;
-        let body = lane.store_trouble.looked(evaluate(lane, &self.claimed).await)?;
+        let body = match lane.store_trouble.looked(evaluate(lane, &self.claimed).await)? {
+            Evaluated::Done(body) => body,
+            Evaluated::Wait(until) => return Ok(Some(self.judge().waits(&self.claimed.facts, until))),
+        };
         lane.facts.mapped(body.as_ref().err().map(ToString::to_string));
         match self.judge().mapped(&self.claimed.facts, body) {
             Mapped::Done(change) => Ok(Some(change)),

@@ -61,6 +61,7 @@ pub fn lane(
         plan_hash: "plan".into(),
         store,
         source: SOURCE.clone(),
+        look_ups: Arc::default(),
         destination,
         source_gate: Arc::default(),
         destination_gate: Arc::default(),
