@@ -1,7 +1,7 @@
 //! Intake: reads a flow's stream window by window and page by page, and puts what is new into the store together with how far it came. How
 //! windows move is the engine's; what a page's records are is in `records` (pure).
 
-mod records;
+pub mod records;
 
 use std::{sync::Arc, time::Duration};
 

@@ -30,8 +30,12 @@ pub struct LedgerEntry {
     pub version: Version,
     /// Hash of that state.
     pub source_hash: String,
-    /// Hash of the body that is believed to be at the destination; none when the record was left out by `when`.
+    /// Hash of the body that is believed to be at the destination; none when the record was left out by `when`, or deleted.
     pub body_hash: Option<String>,
+    /// Whether the destination has the record, as far as is known. A deleted one leaves an entry without it: a tombstone.
+    pub present: bool,
+    /// What the destination called the record, if it said.
+    pub identifier: Option<String>,
 }
 
 /// What is known of a claimed record and of its key.

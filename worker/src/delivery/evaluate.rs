@@ -15,8 +15,8 @@ use serde_json::Value;
 
 use super::look_ups::Unanswered;
 use crate::{
-    lane::Lane,
-    store::{Claimed, ScopeId, StoreError},
+    lane::{Lane, Parent},
+    store::{ParentKey, ScopeId, StoreError},
 };
 
 /// Rounds of asking before a mapping is given up: each round brings at least one more cross-reference or record.
@@ -36,31 +36,49 @@ pub enum Evaluated<T> {
     Wait(Timestamp),
 }
 
-/// Evaluates the mapping for a record. None is a record that `when` leaves out.
-pub async fn evaluate(lane: &Lane, claimed: &Claimed) -> Result<Evaluated<Option<Value>>, StoreError> {
-    let record: Value =
-        serde_json::from_str(&claimed.payload).map_err(|_| StoreError::Unreadable { what: "record" })?;
-    rounds(lane, &record, once).await
+/// Whether a record meets the flow's condition.
+pub async fn selects(lane: &Lane, record: &Value) -> Result<Evaluated<bool>, StoreError> {
+    if lane.flow.when.is_none() {
+        return Ok(Evaluated::Done(Ok(true)));
+    }
+    rounds(lane, record, |mapping, _, record, references| mapping.selects(record, references)).await
 }
 
-fn once(mapping: &Mapping, record: &Value, references: &References) -> Result<Option<Value>, EvaluationError> {
-    if mapping.selects(record, references)? { mapping.apply(record, references).map(Some) } else { Ok(None) }
+/// The body that a record is mapped to.
+pub async fn body(lane: &Lane, record: &Value) -> Result<Evaluated<Value>, StoreError> {
+    rounds(lane, record, |mapping, _, record, references| mapping.apply(record, references)).await
 }
+
+/// The key of what a record depends on; none when it depends on nothing.
+pub async fn parent(lane: &Lane, record: &Value) -> Result<Evaluated<Option<ParentKey>>, StoreError> {
+    if lane.parent.is_none() {
+        return Ok(Evaluated::Done(Ok(None)));
+    }
+    rounds(lane, record, |_, parent, record, references| {
+        let Some(parent) = parent else { return Ok(None) };
+        let key = parent.key.evaluate_text(record, references)?;
+        Ok(key.map(|key| ParentKey { scope: parent.scope, key }))
+    })
+    .await
+}
+
+/// What is evaluated of a lane's expressions.
+type Once<T> = fn(&Mapping, Option<&Parent>, &Value, &References) -> Result<T, EvaluationError>;
 
 /// Evaluates something of the mapping, again and again, until everything it refers to is known.
-async fn rounds<T: Send + 'static>(
-    lane: &Lane,
-    record: &Value,
-    once: fn(&Mapping, &Value, &References) -> Result<T, EvaluationError>,
-) -> Result<Evaluated<T>, StoreError> {
+async fn rounds<T: Send + 'static>(lane: &Lane, record: &Value, once: Once<T>) -> Result<Evaluated<T>, StoreError> {
     let mut known = Known::default();
     for _ in 0..MOST_ROUNDS {
         let round = if lane.facts.mapping_is_long() {
-            let (mapping, scopes, record) = (Arc::clone(&lane.mapping), Arc::clone(&lane.scopes), record.clone());
-            let evaluated = tokio::task::spawn_blocking(move || Round::of(&mapping, &record, &scopes, known, once));
+            let (mapping, parent, scopes) = (Arc::clone(&lane.mapping), lane.parent.clone(), Arc::clone(&lane.scopes));
+            let record = record.clone();
+            let evaluated = tokio::task::spawn_blocking(move || {
+                Round::of(&|references| once(&mapping, parent.as_ref(), &record, references), &scopes, known)
+            });
             evaluated.await.unwrap_or_else(|_| Round::broken_off())
         } else {
-            Round::of(&lane.mapping, record, &lane.scopes, known, once)
+            let once = |references: &References| once(&lane.mapping, lane.parent.as_ref(), record, references);
+            Round::of(&once, &lane.scopes, known)
         };
         lane.facts.set_mapping_is_long(round.took > SHORT);
         known = round.known;
@@ -110,16 +128,14 @@ struct Round<T> {
 
 impl<T> Round<T> {
     fn of(
-        mapping: &Mapping,
-        record: &Value,
+        once: &dyn Fn(&References) -> Result<T, EvaluationError>,
         scopes: &BTreeMap<String, ScopeId>,
         known: Known,
-        once: fn(&Mapping, &Value, &References) -> Result<T, EvaluationError>,
     ) -> Self {
         let began = Instant::now();
         let references = References { scopes, known, missing: Mutex::default() };
         // One record must not take down what carries others.
-        let result = catch_unwind(AssertUnwindSafe(|| once(mapping, record, &references)));
+        let result = catch_unwind(AssertUnwindSafe(|| once(&references)));
         Self {
             result: result.unwrap_or_else(|_| Self::broken_off().result),
             known: references.known,

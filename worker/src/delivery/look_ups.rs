@@ -80,12 +80,22 @@ impl Expiry<Key, Found> for Lives {
     }
 }
 
+/// A record of the lane's own stream, as its source shows it now; none when the source no longer has it.
+pub async fn fetch(lane: &Lane, key: &str) -> Result<Option<Value>, Unanswered> {
+    ask(lane, &lane.flow.stream, key).await
+}
+
 async fn read(lane: &Lane, stream: &Stream, key: &str) -> Result<Found, Unanswered> {
+    let record = ask(lane, stream, key).await?;
+    Ok(record.map(|record| Arc::new(Remembered { bytes: record.to_string().len(), record })))
+}
+
+async fn ask(lane: &Lane, stream: &Stream, key: &str) -> Result<Option<Value>, Unanswered> {
     let passage = Passage::through(lane).map_err(Unanswered::Wait)?;
     match lane.source.read_one(stream, key).await {
         Ok(record) => {
             passage.well();
-            Ok(record.map(|record| Arc::new(Remembered { bytes: record.to_string().len(), record })))
+            Ok(record)
         }
         Err(failure) if is_of_the_key(&failure) => {
             passage.well();

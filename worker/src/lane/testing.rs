@@ -53,6 +53,7 @@ pub fn lane(
         scope,
         scopes: Arc::new([("orders".to_owned(), scope)].into()),
         mapping,
+        parent: None,
         terms: Terms {
             retry: RetryPolicy { retries: 2, initial_seconds: 10, factor: 2, max_seconds: 60 },
             on_unknown: OnUnknownOutcome::Hold,
@@ -69,7 +70,8 @@ pub fn lane(
         clock,
         metrics: Arc::default(),
         store_trouble: Arc::default(),
-        wake: Notify::new(),
+        wake: Arc::default(),
+        dependents: Vec::new(),
         facts: LaneFacts::default(),
     }
 }

@@ -50,7 +50,8 @@ fn open(outcome: Outcome, in_doubt_since: Option<Timestamp>) -> OpenIntent {
         batch: None,
     };
     let intent = Intent { sequence: 1, idempotency_key: "k".into(), stored_at: at(0), in_doubt_since };
-    OpenIntent { intent, operation, body: json!({"id": "a"}), body_hash: "h".into(), refused: false }
+    let (body, seen) = (json!({"id": "a"}), Seen { version: Version::Counter(5), hash: "s".into() });
+    OpenIntent { intent, operation, body, body_hash: "h".into(), seen, deletes: false, refused: false }
 }
 
 fn claimed(intent: Option<OpenIntent>) -> Facts {
@@ -251,14 +252,18 @@ fn a_look_up_that_finds_our_record_settles_it_and_another_ones_is_never_written_
 #[test]
 fn what_is_older_is_dropped_and_what_cannot_be_compared_is_a_fault() {
     let terms = terms();
-    let entry = |version| LedgerEntry { version, source_hash: "s".into(), body_hash: None };
+    let entry =
+        |version| LedgerEntry { version, source_hash: "s".into(), body_hash: None, present: true, identifier: None };
     let mut claimed = claimed(None);
-    assert!(judge(&terms, 1).compared(&claimed).is_none());
+    assert_eq!(judge(&terms, 1).compared(&claimed, Fetching::Impossible), Compared::Go);
     claimed.ledger = Some(entry(Version::Counter(6)));
-    let Some(Change::Settle(settled)) = judge(&terms, 1).compared(&claimed) else { panic!("not settled") };
+    let Compared::Done(Change::Settle(settled)) = judge(&terms, 1).compared(&claimed, Fetching::Possible) else {
+        panic!("not settled")
+    };
     assert_eq!(settled, Settled::Superseded);
     claimed.ledger = Some(entry(Version::Time(at(0))));
-    assert!(matches!(judge(&terms, 1).compared(&claimed), Some(Change::Postpone(_))));
+    let compared = judge(&terms, 1).compared(&claimed, Fetching::Possible);
+    assert!(matches!(compared, Compared::Done(Change::Postpone(_))));
 }
 
 #[test]
@@ -266,15 +271,22 @@ fn a_body_that_is_there_already_is_not_written_and_one_that_was_left_out_is() {
     let terms = terms();
     let body = json!({"id": "a"});
     let mut claimed = claimed(None);
-    let entry = |body_hash| LedgerEntry { version: Version::Counter(1), source_hash: "s".into(), body_hash };
+    let entry = |body_hash| LedgerEntry {
+        version: Version::Counter(1),
+        source_hash: "s".into(),
+        body_hash,
+        present: true,
+        identifier: None,
+    };
     claimed.ledger = Some(entry(Some(canonical::hash(&body))));
-    let Mapped::Done(Change::Settle(settled)) = judge(&terms, 1).mapped(&claimed, Ok(Some(body.clone()))) else {
+    let Mapped::Done(Change::Settle(settled)) = judge(&terms, 1).mapped(&claimed, Ok(Wanted::Write(body.clone())))
+    else {
         panic!("written")
     };
     assert_eq!(settled, Settled::Unchanged { body_hash: canonical::hash(&body) });
     claimed.ledger = Some(entry(None));
-    assert!(matches!(judge(&terms, 1).mapped(&claimed, Ok(Some(body))), Mapped::Write(..)));
-    let Mapped::Done(Change::Settle(settled)) = judge(&terms, 1).mapped(&claimed, Ok(None)) else {
+    assert!(matches!(judge(&terms, 1).mapped(&claimed, Ok(Wanted::Write(body))), Mapped::Write(..)));
+    let Mapped::Done(Change::Settle(settled)) = judge(&terms, 1).mapped(&claimed, Ok(Wanted::Leave)) else {
         panic!("not settled")
     };
     assert_eq!(settled, Settled::LeftOut);

@@ -10,7 +10,7 @@ use crosstie_connect::{CallFailure, Clock, FailureKind, LookedUp, Outgoing, Reco
 use crosstie_engine::{
     delivery::Seen,
     mapping::Mapping,
-    plan::{Idempotency, LookUp, Operation},
+    plan::{Environment, Idempotency, LookUp, Operation},
     version::Version,
     window::PollState,
 };
@@ -330,7 +330,12 @@ async fn open(folder: &TempDir, hands: &Arc<Hands>) -> (SharedStore, ScopeId) {
             other => break other.unwrap(),
         }
     };
-    let scope = Scope { flow: "orders".into(), source: "shop".into(), destination: "books".into() };
+    let scope = Scope {
+        flow: "orders".into(),
+        source: "shop".into(),
+        destination: "books".into(),
+        environment: Environment::Production,
+    };
     let opened = store.open_scope(scope, hands.now()).await.unwrap();
     (Arc::new(store), opened.id)
 }
