@@ -74,7 +74,15 @@ async fn a_list_that_is_not_ascending_is_read_whole() {
 async fn records_of_the_same_time_on_many_pages_are_all_read() {
     let bench = paged(20).await;
     let start_time = "2026-01-01T00:00:00Z".parse().unwrap();
-    let same = SeedRequest { resource: "orders".into(), count: 250, start_id: 1, start_time, step_millis: 0, seed: 7, lines: None };
+    let same = SeedRequest {
+        resource: "orders".into(),
+        count: 250,
+        start_id: 1,
+        start_time,
+        step_millis: 0,
+        seed: 7,
+        lines: None,
+    };
     bench.shop.seed(&same).await.unwrap();
     let worker = bench.start().await;
     assert_each_booked_once(&bench, 250).await;

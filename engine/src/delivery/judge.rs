@@ -104,8 +104,6 @@ pub enum Compared {
 pub enum Fetched {
     /// Take the state that was shown in place of the one that was read.
     Take,
-    /// The source no longer has the record.
-    Gone,
     /// This becomes of the record.
     Done(Change),
 }
@@ -261,9 +259,14 @@ impl Judge<'_> {
         }
     }
 
-    /// Decides by the state a source showed when it was asked for one record; none is a record it no longer has.
+    /// Decides by the state a source showed when it was asked for one record; none is a record it does not find. That is a fault and never a
+    /// delete: a stream whose single reads lead to the wrong place would delete everything.
     pub fn fetched(&self, facts: &Facts, shown: Option<&Seen>) -> Fetched {
-        let Some(shown) = shown else { return Fetched::Gone };
+        let Some(shown) = shown else {
+            let cause = "its source showed the record in a list and does not find it by itself: either it was deleted meanwhile, or the \
+                         stream's `one` leads to another place";
+            return Fetched::Done(self.failed(facts, Fault::of(cause)));
+        };
         match shown.version.compare(&facts.seen.version) {
             // Sources answer from copies that lag behind: that is no fault of the record.
             Some(Ordering::Less) => {

@@ -39,14 +39,9 @@ impl From<StoreError> for Stop {
 pub async fn wanted(lane: &Lane, claimed: &mut Claimed) -> Result<Wanted, Stop> {
     let record: Value =
         serde_json::from_str(&claimed.payload).map_err(|_| StoreError::Unreadable { what: "record" })?;
-    let (record, gone) = match present(lane, claimed).await? {
-        Present::AsRead => (record, false),
-        Present::Fetched(record) => (record, false),
-        // What was read last says what it was called.
-        Present::Gone => (record, true),
-    };
+    let record = present(lane, claimed).await?.unwrap_or(record);
     let seeker = Seeker { lane, claimed };
-    let wish = if gone || is_deleted(&lane.flow, &record) {
+    let wish = if is_deleted(&lane.flow, &record) {
         Wish::of_deleted(&lane.flow)
     } else {
         Wish::of_selected(&lane.flow, seeker.known(selects(lane, &record).await)?)
@@ -62,20 +57,11 @@ pub async fn wanted(lane: &Lane, claimed: &mut Claimed) -> Result<Wanted, Stop> 
     }
 }
 
-/// The state of a record to go by.
-enum Present {
-    /// The one that was read.
-    AsRead,
-    /// This one, which its source shows now.
-    Fetched(Value),
-    /// None: its source no longer has it.
-    Gone,
-}
-
-async fn present(lane: &Lane, claimed: &mut Claimed) -> Result<Present, Stop> {
+/// The state that the record's source shows now, where it has to be asked; none where the one that was read will do.
+async fn present(lane: &Lane, claimed: &mut Claimed) -> Result<Option<Value>, Stop> {
     let fetching = if lane.flow.stream.one.is_some() { Fetching::Possible } else { Fetching::Impossible };
     match judge(lane).compared(&claimed.facts, fetching) {
-        Compared::Go => return Ok(Present::AsRead),
+        Compared::Go => return Ok(None),
         Compared::Done(change) => return Err(Stop::Done(change)),
         Compared::Fetch => {}
     }
@@ -86,16 +72,15 @@ async fn present(lane: &Lane, claimed: &mut Claimed) -> Result<Present, Stop> {
     })?;
     let state = shown.as_ref().map(|record| seen(record, &lane.flow.stream)).transpose();
     let state = state.map_err(|problem| faulty(claimed, problem))?;
-    match (judge(lane).fetched(&claimed.facts, state.as_ref()), shown, state) {
-        (Fetched::Done(change), _, _) => Err(Stop::Done(change)),
-        (Fetched::Take, Some(record), Some(state)) => {
-            claimed.facts.seen = state;
-            match judge(lane).compared(&claimed.facts, Fetching::Done) {
-                Compared::Done(change) => Err(Stop::Done(change)),
-                Compared::Go | Compared::Fetch => Ok(Present::Fetched(record)),
-            }
-        }
-        (Fetched::Take | Fetched::Gone, _, _) => Ok(Present::Gone),
+    if let Fetched::Done(change) = judge(lane).fetched(&claimed.facts, state.as_ref()) {
+        return Err(Stop::Done(change));
+    }
+    if let Some(state) = state {
+        claimed.facts.seen = state;
+    }
+    match judge(lane).compared(&claimed.facts, Fetching::Done) {
+        Compared::Done(change) => Err(Stop::Done(change)),
+        Compared::Go | Compared::Fetch => Ok(shown),
     }
 }
 
