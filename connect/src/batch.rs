@@ -1,5 +1,7 @@
 //! Making one request of several records, and judging what came of each. Pure.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use crosstie_engine::plan::{Batch, BatchResults, Operation};
 use serde::{
@@ -38,11 +40,17 @@ struct Request<'a> {
     bodies: &'a [&'a Value],
 }
 
+impl<'a> Request<'a> {
+    fn list(&self) -> List<'a> {
+        List { constants: &self.batch.record_fields, bodies: self.bodies }
+    }
+}
+
 impl Serialize for Request<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Some(place) = self.batch.records.strip_prefix('/') else {
             return if self.batch.records.is_empty() {
-                self.bodies.serialize(serializer)
+                self.list().serialize(serializer)
             } else {
                 Err(S::Error::custom("the place of the records is no JSON pointer"))
             };
@@ -52,7 +60,7 @@ impl Serialize for Request<'_> {
         for (name, value) in &self.batch.fields {
             object.serialize_entry(name, value)?;
         }
-        object.serialize_entry(&name, &Nested { place, bodies: self.bodies })?;
+        object.serialize_entry(&name, &Nested { place, list: self.list() })?;
         object.end()
     }
 }
@@ -60,16 +68,47 @@ impl Serialize for Request<'_> {
 /// The list of records at the end of what is left of a pointer.
 struct Nested<'a> {
     place: Option<&'a str>,
-    bodies: &'a [&'a Value],
+    list: List<'a>,
 }
 
 impl Serialize for Nested<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Some(place) = self.place else { return self.bodies.serialize(serializer) };
+        let Some(place) = self.place else { return self.list.serialize(serializer) };
         let (name, place) = first(place);
         let mut object = serializer.serialize_map(Some(1))?;
-        object.serialize_entry(&name, &Self { place, bodies: self.bodies })?;
+        object.serialize_entry(&name, &Self { place, list: self.list })?;
         object.end()
+    }
+}
+
+/// The records, each with the constant members that it does not have itself.
+#[derive(Clone, Copy)]
+struct List<'a> {
+    constants: &'a BTreeMap<String, Value>,
+    bodies: &'a [&'a Value],
+}
+
+impl Serialize for List<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let constants = self.constants;
+        serializer.collect_seq(self.bodies.iter().map(|body| Item { constants, body }))
+    }
+}
+
+struct Item<'a> {
+    constants: &'a BTreeMap<String, Value>,
+    body: &'a Value,
+}
+
+impl Serialize for Item<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.body {
+            Value::Object(fields) if !self.constants.is_empty() => {
+                let constants = self.constants.iter().filter(|(name, _)| !fields.contains_key(*name));
+                serializer.collect_map(constants.chain(fields))
+            }
+            body => body.serialize(serializer),
+        }
     }
 }
 
@@ -219,6 +258,19 @@ mod tests {
         }))
         .unwrap();
         serde_json::to_value(Request { batch: &batch, bodies }).unwrap()
+    }
+
+    #[test]
+    fn each_record_has_the_constant_members_that_it_does_not_have_itself() {
+        let batch: Batch = serde_json::from_value(json!({
+            "maxRecords": 2, "method": "POST", "path": "/batch", "query": {}, "records": "", "fields": {},
+            "recordFields": {"attributes": {"type": "Account"}}, "results": null,
+        }))
+        .unwrap();
+        let (a, b) = (json!({"a": 1}), json!({"attributes": {"type": "Contact"}}));
+        let sent = serde_json::to_value(Request { batch: &batch, bodies: &[&a, &b] }).unwrap();
+        let expected = json!([{"attributes": {"type": "Account"}, "a": 1}, {"attributes": {"type": "Contact"}}]);
+        assert_eq!(sent, expected);
     }
 
     #[test]

@@ -39,11 +39,22 @@ pub fn call(base: &Url, operation: &Operation, outgoing: Outgoing) -> Result<Cal
         Unfilled::Unknown { .. } => Written::NotSent { failure: not_called(operation, &unfilled.to_string()) },
     })?;
     let mut headers = headers(operation, idempotency_key).map_err(|failure| Written::NotSent { failure })?;
-    let body = (operation.method != Method::Delete).then(|| text(body));
+    let body = (operation.method != Method::Delete).then(|| without(body, &operation.omit));
     if body.is_none() {
         headers.remove(header::CONTENT_TYPE);
     }
     Ok(request(operation, operation.method, url, headers, body))
+}
+
+/// A body as JSON, without some of its top-level fields.
+fn without(body: &Value, omit: &[String]) -> Bytes {
+    match body {
+        Value::Object(fields) if !omit.is_empty() => {
+            let kept = fields.iter().filter(|(name, _)| !omit.contains(name));
+            text(&kept.map(|(name, value)| (name.as_str(), value.clone())).collect())
+        }
+        body => text(body),
+    }
 }
 
 /// The request of an operation, with everything in it decided.
@@ -207,8 +218,17 @@ mod tests {
                 idempotency: Some(Idempotency { header: "Idempotency-Key".into(), window_seconds: 60 }),
                 lookup: None,
             },
+            omit: Vec::new(),
             batch: None,
         }
+    }
+
+    #[test]
+    fn fields_that_stand_in_the_path_can_be_left_out_of_the_body() {
+        let operation = Operation { omit: vec!["externalId".into()], ..operation() };
+        let call = made(&operation, &json!({"externalId": 7, "memo": {"externalId": 8}})).unwrap();
+        assert_eq!(call.url.path(), "/orders/eid:7");
+        assert_eq!(call.body.as_deref(), Some(&br#"{"memo":{"externalId":8}}"#[..]));
     }
 
     #[test]

@@ -129,13 +129,13 @@ async fn through_kills_failures_and_changes_nothing_is_lost_applied_twice_or_goe
         let before = bench.books.stats().await.unwrap().writes.applied;
         let mut process = Process::start(&bench);
         // Every fourth is killed some time after its start, the others some time after they wrote again.
-        let enough = before + random.random_range(1..=part.max(1) * 2);
+        let enough = before + random.random_range(1..=part.max(1));
         let deadline = Instant::now() + Duration::from_secs(20);
         while number % 4 != 3 && bench.books.stats().await.unwrap().writes.applied < enough && Instant::now() < deadline
         {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        tokio::time::sleep(Duration::from_millis(random.random_range(0..300))).await;
+        tokio::time::sleep(Duration::from_millis(random.random_range(0..200))).await;
         let stats = bench.books.stats().await.unwrap();
         process.kill();
         in_flight += stats.in_flight;

@@ -26,6 +26,7 @@ fn batches(succeeded: &str) -> Operation {
         query: [("mode".to_owned(), "upsert".to_owned())].into(),
         records: "/records".into(),
         fields: [("allOrNone".to_owned(), json!(false))].into(),
+        record_fields: [].into(),
         results: Some(results),
     };
     Operation { batch: Some(batch), ..operation() }

@@ -105,6 +105,7 @@ pub fn operation() -> Operation {
             idempotency: Some(Idempotency { header: "Idempotency-Key".into(), window_seconds: 60 }),
             lookup: Some(lookup()),
         },
+        omit: Vec::new(),
         batch: None,
     }
 }

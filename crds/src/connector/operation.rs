@@ -41,6 +41,13 @@ pub struct Operation {
     #[x_kube(validation = Rule::new("self.all(name, name.size() <= 128 && self[name].size() <= 1024)").message("keep names in headers to 128 characters and values to 1024"))]
     pub headers: BTreeMap<String, Text>,
 
+    /// Top-level fields of the mapped body that are left out of the request's body, because they stand in the path and the system minds
+    /// them in both. A batch carries them. At most 16, each at most 128 characters; none when left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 128)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub omit: Vec<String>,
+
     /// Where the response says which identifier the system gave the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identifier: Option<Identifier>,
@@ -101,6 +108,11 @@ pub struct Batch {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "fields_schema")]
     pub fields: BTreeMap<String, Value>,
+    /// Members of each record beside its mapped body, the same in every one, for example `attributes: {type: Account}`. What the body has
+    /// itself stays. Of any type; none when left out. At most 16 and 4096 characters of JSON.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "fields_schema")]
+    pub record_fields: BTreeMap<String, Value>,
     /// Where the response says what came of each record. A status of 2xx means that all were applied when it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub results: Option<BatchResults>,

@@ -48,6 +48,7 @@ impl Resolved {
             path: path?,
             query: query?,
             headers: headers?,
+            omit: operation.omit.clone(),
             identifier: operation.identifier.as_ref().and_then(identifier),
             outcome: outcome?,
             batch,
@@ -82,6 +83,7 @@ impl Resolved {
         let query = self.bound_texts(&format!("{at}.query"), &batch.query, findings);
         let records = batch.records.clone().unwrap_or_default();
         check_members(at, &records, &batch.fields, findings);
+        check_size(&format!("{at}.recordFields"), &batch.record_fields, findings);
         Some(Batch {
             max_records: batch.max_records,
             method,
@@ -89,6 +91,7 @@ impl Resolved {
             query: query?,
             records,
             fields: batch.fields.clone(),
+            record_fields: batch.record_fields.clone(),
             results: batch.results.as_ref().map(|results| BatchResults {
                 records: results.records.clone().unwrap_or_default(),
                 succeeded: results.succeeded.clone(),
@@ -113,15 +116,16 @@ fn check_members(at: &str, records: &str, fields: &BTreeMap<String, Value>, find
         Some(name) if fields.contains_key(&name) => {
             findings.invalid(path, format!("`{name}` is where the records go: leave it out of fields"));
         }
-        Some(_) | None => {
-            let size = serde_json::to_string(fields).map_or(0, |text| text.len());
-            if size > LARGEST_FIELDS_BYTES {
-                let message = format!(
-                    "the members have {size} characters of JSON, at most {LARGEST_FIELDS_BYTES} fit: leave some out"
-                );
-                findings.invalid(path, message);
-            }
-        }
+        Some(_) | None => check_size(&path, fields, findings),
+    }
+}
+
+fn check_size(path: &str, fields: &BTreeMap<String, Value>, findings: &mut Findings) {
+    let size = serde_json::to_string(fields).map_or(0, |text| text.len());
+    if size > LARGEST_FIELDS_BYTES {
+        let message =
+            format!("the members have {size} characters of JSON, at most {LARGEST_FIELDS_BYTES} fit: leave some out");
+        findings.invalid(path, message);
     }
 }
 

@@ -106,6 +106,7 @@ fn flow() -> Flow {
             headers: BTreeMap::new(),
             identifier: None,
             outcome: Outcome::default(),
+            omit: Vec::new(),
             batch: None,
         },
         delete_operation: None,

@@ -150,8 +150,13 @@ impl Bench {
 }
 
 /// Waits until something is the case.
-pub async fn until<F: Future<Output = bool>>(what: &str, mut is: impl FnMut() -> F) {
-    let waited = tokio::time::timeout(PATIENCE, async {
+pub async fn until<F: Future<Output = bool>>(what: &str, is: impl FnMut() -> F) {
+    until_within(PATIENCE, what, is).await;
+}
+
+/// Waits that long until something is the case.
+pub async fn until_within<F: Future<Output = bool>>(patience: Duration, what: &str, mut is: impl FnMut() -> F) {
+    let waited = tokio::time::timeout(patience, async {
         while !is().await {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -266,6 +271,7 @@ pub fn operation() -> Operation {
         headers: BTreeMap::new(),
         identifier: Some(Identifier::Header("Location".into())),
         outcome: Outcome { idempotency: None, lookup: Some(lookup) },
+        omit: Vec::new(),
         batch: None,
     }
 }

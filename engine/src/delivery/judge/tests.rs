@@ -47,6 +47,7 @@ fn open(outcome: Outcome, in_doubt_since: Option<Timestamp>) -> OpenIntent {
         headers: BTreeMap::new(),
         identifier: Some(Identifier::Pointer("/number".into())),
         outcome,
+        omit: Vec::new(),
         batch: None,
     };
     let intent = Intent { sequence: 1, idempotency_key: "k".into(), stored_at: at(0), in_doubt_since };

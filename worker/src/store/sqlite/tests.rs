@@ -135,6 +135,7 @@ pub fn operation() -> Operation {
         headers: std::collections::BTreeMap::new(),
         identifier: None,
         outcome: Outcome::default(),
+        omit: Vec::new(),
         batch: None,
     }
 }
