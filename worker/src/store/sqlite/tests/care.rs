@@ -128,10 +128,10 @@ async fn of_too_many_dead_letters_the_oldest_go() {
     const MOST: u64 = 10_000;
     let bench = Bench::new().await;
     let faulty = |number: u64| Incoming::Faulty {
-        key: String::new(),
+        key: format!("k{number}"),
         hash: format!("h{number}"),
         payload: "{}".into(),
-        cause: "no key".into(),
+        cause: "no version".into(),
     };
     for (second, numbers) in [(1, 0..3), (2, 3..MOST + 3)] {
         let now = at(second);
@@ -162,10 +162,12 @@ async fn the_database_does_not_grow_with_what_goes_through_it() {
             if claimed.is_empty() {
                 break;
             }
-            for record in &claimed {
+            // Together, so that they share syncs.
+            let settled = claimed.iter().map(async |record| {
                 bench.store.open_intent(bench.new_intent(record, at(round))).await.unwrap();
                 bench.settle(record, delivered(&format!("body-{round}")), at(round)).await;
-            }
+            });
+            futures::future::join_all(settled).await;
         }
         bench.store.tidy(at(round)).await.unwrap();
         let pages =
