@@ -228,15 +228,15 @@ async fn a_backfill_that_is_stopped_and_killed_goes_on_where_it_was() {
         })
         .await;
         if life % 2 == 0 {
-            process.stop().await
+            process.stop().await;
         } else {
-            drop(process)
+            drop(process);
         }
         let booked = bench.books.stats().await.unwrap().writes.distinct;
         println!("life {life}: {} requests to the shop, {booked} of {records} booked", asked(&bench).await);
     }
     let _last = Process::start(&bench);
-    common::until_within(Duration::from_mins(60), "everything is booked", || async {
+    common::until_within(Duration::from_hours(1), "everything is booked", || async {
         bench.books.stats().await.unwrap().writes.distinct >= records
     })
     .await;

@@ -90,6 +90,7 @@ pub enum Fetching {
 
 /// What comparing a record with the ledger came to.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and never kept")]
 pub enum Compared {
     /// Find out what is wanted of it.
     Go,
@@ -101,6 +102,7 @@ pub enum Compared {
 
 /// What fetching a record anew means.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and never kept")]
 pub enum Fetched {
     /// Take the state that was shown in place of the one that was read.
     Take,
@@ -364,7 +366,6 @@ impl Judge<'_> {
     }
 
     /// Every attempt is used up.
-    #[expect(clippy::unused_self, reason = "one of the judge's answers, like the others")]
     pub fn given_up(&self, facts: &Facts) -> Change {
         Change::Bury(facts.failures.clone())
     }

@@ -66,11 +66,11 @@ impl Carrier<'_> {
         let wanted = match wanted(lane, &mut self.claimed).await {
             Ok(wanted) => Ok(wanted),
             Err(Stop::Failed(error)) => Err(error),
-            Err(Stop::Done(change)) => return Ok(Some(change)),
+            Err(Stop::Done(change)) => return Ok(Some(*change)),
             Err(Stop::Store(error)) => return Err(error),
             Err(Stop::Await(parent, change)) => {
                 self.parent = Some(parent);
-                return Ok(Some(change));
+                return Ok(Some(*change));
             }
         };
         lane.facts.mapped(wanted.as_ref().err().map(ToString::to_string));

@@ -24,9 +24,9 @@ pub enum Stop {
     /// An expression failed on the record.
     Failed(EvaluationError),
     /// This becomes of the record.
-    Done(Change),
+    Done(Box<Change>),
     /// This becomes of the record, because another flow's is not at the destination.
-    Await(ParentKey, Change),
+    Await(ParentKey, Box<Change>),
 }
 
 impl From<StoreError> for Stop {
@@ -62,26 +62,30 @@ async fn present(lane: &Lane, claimed: &mut Claimed) -> Result<Option<Value>, St
     let fetching = if lane.flow.stream.one.is_some() { Fetching::Possible } else { Fetching::Impossible };
     match judge(lane).compared(&claimed.facts, fetching) {
         Compared::Go => return Ok(None),
-        Compared::Done(change) => return Err(Stop::Done(change)),
+        Compared::Done(change) => return Err(done(change)),
         Compared::Fetch => {}
     }
-    let faulty = |claimed: &Claimed, problem: String| Stop::Done(judge(lane).faulty(&claimed.facts, problem));
+    let faulty = |claimed: &Claimed, problem: String| done(judge(lane).faulty(&claimed.facts, problem));
     let shown = fetch(lane, &claimed.key).await.map_err(|unanswered| match unanswered {
-        Unanswered::Wait(until) => Stop::Done(judge(lane).waits(&claimed.facts, until)),
+        Unanswered::Wait(until) => done(judge(lane).waits(&claimed.facts, until)),
         Unanswered::Refused(problem) => faulty(claimed, problem),
     })?;
     let state = shown.as_ref().map(|record| seen(record, &lane.flow.stream)).transpose();
     let state = state.map_err(|problem| faulty(claimed, problem))?;
     if let Fetched::Done(change) = judge(lane).fetched(&claimed.facts, state.as_ref()) {
-        return Err(Stop::Done(change));
+        return Err(done(change));
     }
     if let Some(state) = state {
         claimed.facts.seen = state;
     }
     match judge(lane).compared(&claimed.facts, Fetching::Done) {
-        Compared::Done(change) => Err(Stop::Done(change)),
+        Compared::Done(change) => Err(done(change)),
         Compared::Go | Compared::Fetch => Ok(shown),
     }
+}
+
+fn done(change: Change) -> Stop {
+    Stop::Done(Box::new(change))
 }
 
 fn judge(lane: &Lane) -> Judge<'_> {
@@ -100,7 +104,7 @@ impl Seeker<'_> {
         if let Some(parent) = self.known(parent(lane, record).await)? {
             let there = lane.store_trouble.looked(lane.store.is_present(parent.clone()).await)?;
             if let Some(change) = judge(lane).depends(there) {
-                return Err(Stop::Await(parent, change));
+                return Err(Stop::Await(parent, Box::new(change)));
             }
         }
         self.known(body(lane, record).await)
@@ -109,7 +113,7 @@ impl Seeker<'_> {
     fn known<T>(&self, evaluated: Result<Evaluated<T>, StoreError>) -> Result<T, Stop> {
         match self.lane.store_trouble.looked(evaluated)? {
             Evaluated::Done(result) => result.map_err(Stop::Failed),
-            Evaluated::Wait(until) => Err(Stop::Done(judge(self.lane).waits(&self.claimed.facts, until))),
+            Evaluated::Wait(until) => Err(done(judge(self.lane).waits(&self.claimed.facts, until))),
         }
     }
 }

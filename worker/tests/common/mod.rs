@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod disk;
 pub mod process;
 
 use std::{collections::BTreeMap, fs, future::Future, path::PathBuf, sync::Arc, time::Duration};
@@ -63,6 +64,19 @@ impl Bench {
 
     pub fn state(&self) -> PathBuf {
         self.folder.path().join("state")
+    }
+
+    /// The log of the worker's processes.
+    pub fn log(&self) -> PathBuf {
+        self.folder.path().join("worker.log")
+    }
+
+    /// Waits until a process of the worker logged something.
+    pub async fn until_logged(&self, what: &str) {
+        until(&format!("the log says {what:?}"), || async {
+            fs::read_to_string(self.log()).is_ok_and(|log| log.contains(what))
+        })
+        .await;
     }
 
     /// Writes a file as Kubernetes does: all at once.

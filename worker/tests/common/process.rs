@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsString,
+    fs::File,
     process::{Child, Command, Stdio},
 };
 
@@ -17,8 +18,9 @@ impl Process {
         Self::start_with(bench, &[])
     }
 
-    /// With environment variables beside this program's own.
+    /// With environment variables beside this program's own. What it logs is appended to [`Bench::log`].
     pub fn start_with(bench: &Bench, environment: &[(&str, OsString)]) -> Self {
+        let log = File::options().create(true).append(true).open(bench.log()).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_crosstie-worker"))
             .arg("--no-report")
             .args(["--listen", "127.0.0.1:0", "--log-format", "text", "--log-filter", "error"])
@@ -28,6 +30,7 @@ impl Process {
             .arg(bench.state())
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::null())
+            .stderr(log)
             .spawn()
             .unwrap();
         Self(child)

@@ -1,6 +1,7 @@
-/* A disk that loses what was not synced, for tests: loaded in front of libc (LD_PRELOAD), it watches the files below LOSSY_FOLDER. Writes go to
+/* A disk that loses what was not synced, and can be full, for tests: loaded in front of libc (LD_PRELOAD), it watches the files below LOSSY_FOLDER. Writes go to
  * the files as usual; only a sync copies what was written since the last one to the file of the same name below LOSSY_SHADOW. After a kill the
- * shadows are what a power cut would certainly have left. With LOSSY_LIES set, a sync says that it was done and does nothing.
+ * shadows are what a power cut would certainly have left. With LOSSY_LIES set, a sync says that it was done and does nothing. While the file that
+ * LOSSY_FULL names exists, no file can grow.
  *
  * Watched are the calls that SQLite makes: open, write, pwrite, ftruncate, fsync, fdatasync, close, unlink. Memory maps are not: SQLite maps only
  * its index of the log, which it makes anew after a crash. */
@@ -151,7 +152,18 @@ int open64(const char *path, int flags, ...) {
     return open_any(path, flags, mode);
 }
 
+/* Whether a write has to fail because it would make a file larger on a full disk. The index of the log is in memory. */
+static int full(int descriptor, off_t end) {
+    struct watched *found = file(descriptor);
+    const char *sign = getenv("LOSSY_FULL");
+    struct stat state;
+    if (!found || !sign || strstr(found->name, "-shm") || access(sign, F_OK) || fstat(descriptor, &state)) return 0;
+    errno = ENOSPC;
+    return end > state.st_size;
+}
+
 ssize_t pwrite(int descriptor, const void *bytes, size_t length, off_t at) {
+    if (full(descriptor, at + (off_t)length)) return -1;
     ssize_t written = real_pwrite(descriptor, bytes, length, at);
     if (written > 0) touched(descriptor, at, (size_t)written);
     return written;
@@ -164,6 +176,7 @@ ssize_t pwrite64(int descriptor, const void *bytes, size_t length, off_t at) {
 ssize_t write(int descriptor, const void *bytes, size_t length) {
     REAL(ssize_t, "write", int, const void *, size_t);
     off_t at = file(descriptor) ? lseek(descriptor, 0, SEEK_CUR) : 0;
+    if (full(descriptor, at + (off_t)length)) return -1;
     ssize_t written = real(descriptor, bytes, length);
     if (written > 0) touched(descriptor, at, (size_t)written);
     return written;
