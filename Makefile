@@ -101,6 +101,11 @@ story: programs ## One story: make story NAME=orders_to_the_ledger
 bench: setup ## Measures what the worker costs: one JSON line a figure; BENCH=worker chooses
 	@tests/bench/run $(BENCH)
 
+.PHONY: soak
+soak: ## The worker killed 200 times over 20,000 records, and a backfill of a million that is stopped and killed
+	CROSSTIE_KILLS=200 CROSSTIE_RECORDS=20000 cargo test --locked -p crosstie-worker --test killed -- --nocapture
+	CROSSTIE_BACKFILL=1000000 cargo test --locked --release -p crosstie-worker --test windows a_backfill -- --nocapture
+
 ## ---- helpers ----------------------------------------------------------------------------------------------------------
 
 .PHONY: setup

@@ -50,6 +50,33 @@ fn lint_says_where_a_broken_expression_is_and_fails() {
 }
 
 #[test]
+fn lint_says_what_only_a_whole_integration_shows() {
+    for (find, replace, expected) in [
+        (
+            "  - name: orders\n",
+            "  - name: orders\n    dependsOn: {flow: customers, key: record.id}\n",
+            "no flow `customers`",
+        ),
+        (
+            "      operation: upsertSalesOrder",
+            "      operation: upsertSalesOrder\n      batchSize: 5",
+            "writes records one by one",
+        ),
+        (
+            "      operation: upsertSalesOrder",
+            "      operation: upsertSalesOrder\n      deleteOperation: drop",
+            "no operation `drop`",
+        ),
+        ("otherRefNum: record.name", "otherRefNum: 'lookup(\"shops\", record.id)'", "no stream `shops`"),
+    ] {
+        let folder = changed(find, replace);
+        let output = crosstie(&["lint", "-f", folder.path().to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(1), "{replace}: {}", printed(&output));
+        assert!(printed(&output).contains(expected), "{replace}: {}", printed(&output));
+    }
+}
+
+#[test]
 fn lint_names_a_connector_that_the_files_do_not_hold() {
     let output = crosstie(&["lint", "-f", example("integration.yaml").to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
@@ -99,6 +126,6 @@ fn map_says_that_a_record_is_left_out() {
 fn connector_show_names_the_presets_when_there_is_none_of_that_name() {
     let output = crosstie(&["connector", "show", "Shopfy"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(printed(&output).contains("there are NetSuite, Shopify"), "{}", printed(&output));
+    assert!(printed(&output).contains("there are NetSuite, Salesforce, Shopify"), "{}", printed(&output));
     assert!(crosstie(&["connector", "show", "Shopify"]).status.success());
 }

@@ -14,6 +14,7 @@ use tower::ServiceExt;
 use url::Url;
 
 use crate::{
+    batch,
     call::{Answer, BodyFailure, Call, Reading, Reply, Setback},
     classify,
     clock::{Clock, VendorClock},
@@ -22,12 +23,13 @@ use crate::{
     failure::{BuildError, CallFailure, FailureKind},
     guard, look_up,
     observe::Purpose,
-    outcome::{LookedUp, Page, Written},
-    page::{self, Arrived},
+    one,
+    outcome::{LookedUp, Outgoing, Page, Written, WrittenBatch},
+    page::Arrived,
     response,
     stack::{self, Shared, Stack},
     surroundings::Surroundings,
-    target,
+    target::{self, Filling},
     throttle::Pace,
     write,
 };
@@ -139,15 +141,71 @@ impl VendorClient {
         Ok(self.told_time().unwrap_or_else(|| crate::clock::whole_seconds(self.0.clock.now())))
     }
 
-    /// Writes a record. The idempotency key goes into the operation's header for it, where it has one.
-    pub async fn write(&self, operation: &Operation, body: &Value, idempotency_key: Option<&str>) -> Written {
+    /// Reads a single record of a stream. None is a record that the source does not have: it answered 404 or 410, or the key is one that no
+    /// record can have (empty, or dots that would lead to another path).
+    ///
+    /// # Errors
+    /// [`CallFailure`] when that could not be found out: also when the stream says nothing of single records, and when the answer holds no
+    /// record or another one.
+    pub async fn read_one(&self, stream: &Stream, key: &str) -> Result<Option<Value>, CallFailure> {
+        let Some(one) = &stream.one else {
+            let detail = format!(
+                "the Connector does not say how to read a single record of `{0}`: set `one` on `{0}`",
+                stream.name
+            );
+            return Err(CallFailure::new(FailureKind::Refused, detail));
+        };
+        let Some(url) = target::one(&self.0.system.base_url, one, key) else { return Ok(None) };
+        let (_, reply) = self.read(read_call(Purpose::ReadOne, &stream.name, url)).await?;
+        match reply {
+            Reply::Success(answer) => {
+                let failed = |failure: CallFailure| failure.answered(answer.status.as_u16(), self.request_id(&answer));
+                let body = answer.body.as_ref().map_err(|failure| self.without_body(&stream.name, &answer, failure))?;
+                one::record(stream, one, key, body).map(Some).map_err(failed)
+            }
+            Reply::Refusal(answer) if write::is_gone(&answer) => Ok(None),
+            Reply::Refusal(answer) | Reply::Redirect(answer) => Err(self.refused(&stream.name, &answer)),
+        }
+    }
+
+    /// Writes a record.
+    pub async fn write(&self, operation: &Operation, outgoing: Outgoing<'_>) -> Written {
         let system = &self.0.system;
-        match write::call(&system.base_url, operation, body, idempotency_key) {
+        match write::call(&system.base_url, operation, outgoing) {
             Ok(call) => {
                 let outcome = self.0.stack.clone().oneshot(call).await;
                 write::judge(self.0.shared.rules.host(), operation, system.request_id_header.as_deref(), outcome)
             }
             Err(written) => written,
+        }
+    }
+
+    /// Writes several records by one call. What is too many or too large for the vendor is refused whole; splitting is the caller's.
+    pub async fn write_batch(
+        &self,
+        operation: &Operation,
+        bodies: &[&Value],
+        idempotency_key: Option<&str>,
+    ) -> WrittenBatch {
+        let Some(batch) = &operation.batch else {
+            return WrittenBatch::NotSent { failure: write::not_called(operation, "it has no `batch`") };
+        };
+        if bodies.is_empty() {
+            return WrittenBatch::Answered { rows: Vec::new(), request_id: None };
+        }
+        let system = &self.0.system;
+        match batch::call(&system.base_url, operation, batch, bodies, idempotency_key) {
+            Ok(call) => {
+                let judge = batch::Judge {
+                    host: self.0.shared.rules.host(),
+                    request_id_header: system.request_id_header.as_deref(),
+                    operation,
+                    batch,
+                    records: bodies.len(),
+                };
+                judge.judge(self.0.stack.clone().oneshot(call).await)
+            }
+            Err(failure) => WrittenBatch::NotSent { failure },
         }
     }
 
@@ -161,7 +219,8 @@ impl VendorClient {
         };
         let wanted = body.get(&lookup.key_field).and_then(response::key_text);
         let wanted = wanted.ok_or_else(|| unable(format!("the body has no text or number `{}`", lookup.key_field)))?;
-        let url = target::filled(&self.0.system.base_url, &lookup.path, &lookup.query, body);
+        let url =
+            target::filled(&self.0.system.base_url, &lookup.path, &lookup.query, Filling { body, identifier: None });
         let url = url.map_err(|unfilled| unable(unfilled.to_string()))?;
         let (_, reply) = self.read(read_call(Purpose::LookUp, &operation.name, url)).await?;
         match reply {
@@ -171,7 +230,7 @@ impl VendorClient {
                 let document: Value = serde_json::from_slice(body).map_err(|error| {
                     let detail = format!("the look-up of `{}` was answered with no JSON", operation.name);
                     let failure =
-                        CallFailure::new(FailureKind::Malformed, detail).because(page::without_content(&error));
+                        CallFailure::new(FailureKind::Malformed, detail).because(response::without_content(&error));
                     failure.answered(answer.status.as_u16(), self.request_id(&answer))
                 })?;
                 Ok(look_up::judge(document, &lookup.key, &wanted))

@@ -1,4 +1,4 @@
-//! Talking to one vendor. A [`VendorClient`] reads pages, writes records and looks records up; every request passes the same layers, whose
+//! Talking to one vendor. A [`VendorClient`] reads pages and single records, writes records and batches of them, and looks records up; every request passes the same layers, whose
 //! order is decided in `stack`: egress guard, authentication, throttle, classification, observation, transport.
 //!
 //! What a call came to is always one of a few named outcomes, because the delivery protocol has to know whether a write surely was applied,
@@ -7,6 +7,7 @@
 
 mod address;
 mod auth;
+mod batch;
 mod bucket;
 mod call;
 mod classify;
@@ -20,6 +21,7 @@ mod guard;
 mod link;
 mod look_up;
 mod observe;
+mod one;
 mod outcome;
 mod page;
 mod resolve;
@@ -42,7 +44,7 @@ pub use credentials::{CredentialReport, CredentialStore};
 pub use egress::EgressRefusal;
 pub use failure::{BuildError, CallFailure, FailureKind};
 pub use observe::{CallRecord, Observer, Purpose, Silent};
-pub use outcome::{LookedUp, Page, RecordFault, Written};
+pub use outcome::{LookedUp, Outgoing, Page, RecordFault, Row, Written, WrittenBatch};
 pub use resolve::{Names, Resolving, SystemNames};
 pub use surroundings::{LONGEST_CALL, Surroundings, Timeouts};
 pub use throttle::LONGEST_WAIT;

@@ -22,9 +22,11 @@ use crate::{
 pub enum Purpose {
     /// A page of a stream.
     ReadPage,
+    /// A single record of a stream.
+    ReadOne,
     /// The vendor's time, by a stream's first page.
     ReadTime,
-    /// A write by an operation.
+    /// A write by an operation, of one record or of several.
     Write,
     /// A look-up for an operation.
     LookUp,
@@ -35,6 +37,7 @@ impl Purpose {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ReadPage => "ReadPage",
+            Self::ReadOne => "ReadOne",
             Self::ReadTime => "ReadTime",
             Self::Write => "Write",
             Self::LookUp => "LookUp",

@@ -19,10 +19,21 @@ pub struct Page {
     pub served_version: Option<String>,
 }
 
+/// A record to be written.
+#[derive(Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// It as it is mapped.
+    pub body: &'a Value,
+    /// What the vendor called it when it was written before, where that is known.
+    pub identifier: Option<&'a str>,
+    /// The key that makes sending it again safe, for the operation's header for it, where it has one.
+    pub idempotency_key: Option<&'a str>,
+}
+
 /// What a write came to.
 #[derive(Debug)]
 pub enum Written {
-    /// The vendor answered 2xx.
+    /// The vendor answered 2xx; or, to a DELETE, that the record is not there.
     Applied {
         /// The record's identifier over there; none when the operation declares none, or the answer's body was lost or unreadable.
         identifier: Option<String>,
@@ -43,6 +54,48 @@ pub enum Written {
     Unknown {
         /// Why nobody knows.
         failure: CallFailure,
+    },
+}
+
+/// What a write of several records came to.
+#[derive(Debug)]
+pub enum WrittenBatch {
+    /// The vendor said of each record what came of it.
+    Answered {
+        /// As many as there were records, in their order.
+        rows: Vec<Row>,
+        /// The vendor's id of the request.
+        request_id: Option<String>,
+    },
+    /// Refused whole: surely none was applied. It says nothing of a single record.
+    Refused {
+        /// What the vendor said.
+        fault: RecordFault,
+    },
+    /// It never left, or was turned away before it was looked at: surely none was applied.
+    NotSent {
+        /// Why.
+        failure: CallFailure,
+    },
+    /// Any of them may or may not have been applied.
+    Unknown {
+        /// Why nobody knows.
+        failure: CallFailure,
+    },
+}
+
+/// What a batch came to for one record.
+#[derive(Debug)]
+pub enum Row {
+    /// It was applied.
+    Applied {
+        /// The record's identifier over there, where the result holds one.
+        identifier: Option<String>,
+    },
+    /// Refused: surely not applied.
+    Refused {
+        /// What the vendor said of it.
+        fault: RecordFault,
     },
 }
 

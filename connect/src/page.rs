@@ -65,7 +65,7 @@ impl Arrived<'_> {
 
     fn document(&self) -> Result<Value, CallFailure> {
         serde_json::from_slice(self.body)
-            .map_err(|error| self.malformed("it is no JSON").because(without_content(&error)))
+            .map_err(|error| self.malformed("it is no JSON").because(response::without_content(&error)))
     }
 
     fn records(&self, document: &mut Value) -> Result<Vec<Value>, CallFailure> {
@@ -115,11 +115,6 @@ impl Arrived<'_> {
         let detail = format!("a page of `{}` cannot be read: {problem}", self.stream.name);
         CallFailure::new(FailureKind::Malformed, detail)
     }
-}
-
-/// Where JSON could not be read, without the text that stood there.
-pub fn without_content(error: &serde_json::Error) -> String {
-    format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column())
 }
 
 #[cfg(test)]
@@ -293,7 +288,7 @@ mod tests {
     #[test]
     fn where_json_breaks_is_told_without_what_stands_there() {
         let error = serde_json::from_str::<Value>(r#"{"jane": jane}"#).unwrap_err();
-        let told = without_content(&error);
+        let told = response::without_content(&error);
         assert!(told.contains("line 1") && !told.contains("jane"), "{told}");
     }
 }

@@ -14,10 +14,11 @@ pub const LONGEST_EXCERPT: usize = 2048;
 const LONGEST_CODE: usize = 64;
 
 /// Where vendors put their own code of an error, in the order of how specific it is.
-const CODES: [&str; 12] = [
+const CODES: [&str; 13] = [
     "/o:errorDetails/0/o:errorCode",
     "/0/errorCode",
     "/errors/0/code",
+    "/errors/0/statusCode",
     "/errors/0/extensions/code",
     "/error/code",
     "/errorCode",
@@ -56,8 +57,17 @@ pub fn excerpt(body: &Bytes) -> String {
 
 /// The vendor's own code of an error, where it looks like a code and not like a sentence.
 pub fn error_code(body: &Bytes) -> Option<String> {
-    let document: Value = serde_json::from_slice(body).ok()?;
+    error_code_in(&serde_json::from_slice(body).ok()?)
+}
+
+/// The same of a document that was read already.
+pub fn error_code_in(document: &Value) -> Option<String> {
     CODES.iter().filter_map(|pointer| document.pointer(pointer).and_then(key_text)).find(|code| looks_like_a_code(code))
+}
+
+/// Where JSON could not be read, without the text that stood there.
+pub fn without_content(error: &serde_json::Error) -> String {
+    format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column())
 }
 
 fn looks_like_a_code(text: &str) -> bool {

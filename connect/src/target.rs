@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use crosstie_engine::{
-    plan::{Pagination, Stream},
-    template::Template,
+    plan::{Batch, IDENTIFIER, KEY, Pagination, ReadOne, Stream},
+    template::{Template, TemplateError},
     window::{Bounds, Position},
 };
 use jiff::Timestamp;
@@ -71,33 +71,79 @@ pub enum Unfilled {
     /// `.` or `..` as a whole path segment.
     #[error("a field of the body makes `.` or `..` of a path segment, which would lead to another path")]
     DotSegment,
-    /// A template that names something else than a field of the body.
-    #[error("path or query name `{name}`, which is no field of the body: write {{body.FIELD}}")]
+    /// What the vendor called the record is not known.
+    #[error("path or query need what the vendor called the record, and no write of it has said so")]
+    NoIdentifier,
+    /// A template that names something else.
+    #[error("path or query name `{name}`, which is nothing known of a record: write {{body.FIELD}} or {{identifier}}")]
     Unknown {
         /// The name.
         name: String,
     },
 }
 
-/// The URL that templates make of a record's body.
-pub fn filled(base: &Url, path: &Template, query: &BTreeMap<String, Template>, body: &Value) -> Result<Url, Unfilled> {
-    let path = fill(path, body, |text| utf8_percent_encode(text, SEGMENT).to_string())?;
+/// What fills the templates of an operation.
+#[derive(Clone, Copy)]
+pub struct Filling<'a> {
+    pub body: &'a Value,
+    /// What the vendor called the record.
+    pub identifier: Option<&'a str>,
+}
+
+impl Filling<'_> {
+    fn text(&self, name: &str) -> Result<String, Unfilled> {
+        if name == IDENTIFIER {
+            let identifier = self.identifier.filter(|identifier| !identifier.is_empty());
+            return identifier.map(str::to_owned).ok_or(Unfilled::NoIdentifier);
+        }
+        let field = name.strip_prefix("body.").ok_or_else(|| Unfilled::Unknown { name: name.to_owned() })?;
+        field_text(self.body, field).ok_or_else(|| Unfilled::Missing { field: field.to_owned() })
+    }
+}
+
+/// The URL that an operation's templates make of a record.
+pub fn filled(
+    base: &Url,
+    path: &Template,
+    query: &BTreeMap<String, Template>,
+    filling: Filling,
+) -> Result<Url, Unfilled> {
+    let path = fill(path, filling, |text| utf8_percent_encode(text, SEGMENT).to_string())?;
     if path.split('?').next().is_some_and(|path| path.split('/').any(is_dot_segment)) {
         return Err(Unfilled::DotSegment);
     }
-    let query = query.iter().map(|(name, value)| Ok((name.as_str(), fill(value, body, str::to_owned)?)));
+    let query = query.iter().map(|(name, value)| Ok((name.as_str(), fill(value, filling, str::to_owned)?)));
     Ok(below(base, &path, &query.collect::<Result<_, Unfilled>>()?))
 }
 
-fn fill(template: &Template, body: &Value, escape: impl Fn(&str) -> String) -> Result<String, Unfilled> {
-    let value = |name: &str| name.strip_prefix("body.").and_then(|field| field_text(body, field));
-    template.fill(|name| value(name).map(|text| escape(&text))).map_err(|_| {
-        let name = template.names().find(|name| value(name).is_none()).unwrap_or_default();
-        match name.strip_prefix("body.") {
-            Some(field) => Unfilled::Missing { field: field.to_owned() },
-            None => Unfilled::Unknown { name: name.to_owned() },
-        }
+fn fill(template: &Template, filling: Filling, escape: impl Fn(&str) -> String) -> Result<String, Unfilled> {
+    template.fill(|name| filling.text(name).ok().map(|text| escape(&text))).map_err(|error| match error {
+        TemplateError::Missing { name } => filling.text(&name).err().unwrap_or(Unfilled::Unknown { name }),
+        TemplateError::Malformed { text } => Unfilled::Unknown { name: text },
     })
+}
+
+/// The URL of a single record; none for a key that cannot name one, because it would make another path.
+pub fn one(base: &Url, one: &ReadOne, key: &str) -> Option<Url> {
+    if key.is_empty() {
+        return None;
+    }
+    let named = |name: &str| (name == KEY).then_some(key);
+    let path = one.path.fill(|name| named(name).map(|key| utf8_percent_encode(key, SEGMENT).to_string())).ok()?;
+    if path.split('?').next().is_some_and(|path| path.split('/').any(is_dot_segment)) {
+        return None;
+    }
+    let query = one
+        .query
+        .iter()
+        .map(|(name, value)| Some((name.as_str(), value.fill(|name| named(name).map(str::to_owned)).ok()?)));
+    Some(below(base, &path, &query.collect::<Option<_>>()?))
+}
+
+/// The URL that a batch goes to.
+pub fn batch(base: &Url, batch: &Batch) -> Url {
+    let query = batch.query.iter().map(|(name, value)| (name.as_str(), value.clone()));
+    below(base, &batch.path, &query.collect())
 }
 
 /// A field of a body as text: by its whole name at the top, or else step by step along its dots.
@@ -265,7 +311,8 @@ mod tests {
 
     fn path(template: &str, body: &Value) -> Result<String, Unfilled> {
         let path = Template::parse(template).unwrap();
-        filled(&base(), &path, &BTreeMap::new(), body).map(|url| url[url::Position::BeforePath..].to_owned())
+        filled(&base(), &path, &BTreeMap::new(), Filling { body, identifier: None })
+            .map(|url| url[url::Position::BeforePath..].to_owned())
     }
 
     #[test]
@@ -322,7 +369,7 @@ mod tests {
         let template = Template::parse("/find?email={body.email}").unwrap();
         let query = [("expand".to_owned(), Template::parse("{body.what}").unwrap())].into();
         let body = json!({"email": "a&admin=1#x", "what": "lines&x=1"});
-        let url = filled(&base(), &template, &query, &body).unwrap();
+        let url = filled(&base(), &template, &query, Filling { body: &body, identifier: None }).unwrap();
         assert_eq!(url.as_str(), "https://api.example.com/root/find?email=a%26admin%3D1%23x&expand=lines%26x%3D1");
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use crosstie_engine::plan::{Identifier, Method, Operation};
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use url::Url;
@@ -12,9 +12,9 @@ use crate::{
     classify,
     failure::{CallFailure, FailureKind},
     observe::Purpose,
-    outcome::{RecordFault, Written},
+    outcome::{Outgoing, RecordFault, Written},
     response,
-    target::{self, Unfilled},
+    target::{self, Filling, Unfilled},
 };
 
 /// Headers that belong to the connection or to the message's framing; an operation cannot set them.
@@ -29,22 +29,40 @@ const FRAMING: [HeaderName; 7] = [
 ];
 
 /// The request of a write; or what it came to without one.
-pub fn call(base: &Url, operation: &Operation, body: &Value, idempotency_key: Option<&str>) -> Result<Call, Written> {
-    let url = target::filled(base, &operation.path, &operation.query, body).map_err(|unfilled| match unfilled {
-        Unfilled::Missing { .. } | Unfilled::DotSegment => {
+pub fn call(base: &Url, operation: &Operation, outgoing: Outgoing) -> Result<Call, Written> {
+    let Outgoing { body, identifier, idempotency_key } = outgoing;
+    let url = target::filled(base, &operation.path, &operation.query, Filling { body, identifier });
+    let url = url.map_err(|unfilled| match unfilled {
+        Unfilled::Missing { .. } | Unfilled::NoIdentifier | Unfilled::DotSegment => {
             Written::Refused { fault: without_request(operation, &unfilled) }
         }
-        Unfilled::Unknown { .. } => not_sent(operation, &unfilled.to_string()),
+        Unfilled::Unknown { .. } => Written::NotSent { failure: not_called(operation, &unfilled.to_string()) },
     })?;
-    let mut headers = headers(operation)?;
-    if let (Some(idempotency), Some(key)) = (&operation.outcome.idempotency, idempotency_key) {
-        let (name, value) = header_pair(operation, &idempotency.header, key)?;
-        headers.insert(name, value);
+    let mut headers = headers(operation, idempotency_key).map_err(|failure| Written::NotSent { failure })?;
+    let body = (operation.method != Method::Delete).then(|| without(body, &operation.omit));
+    if body.is_none() {
+        headers.remove(header::CONTENT_TYPE);
     }
-    Ok(Call {
+    Ok(request(operation, operation.method, url, headers, body))
+}
+
+/// A body as JSON, without some of its top-level fields.
+fn without(body: &Value, omit: &[String]) -> Bytes {
+    match body {
+        Value::Object(fields) if !omit.is_empty() => {
+            let kept = fields.iter().filter(|(name, _)| !omit.contains(name));
+            text(&kept.map(|(name, value)| (name.as_str(), value.clone())).collect())
+        }
+        body => text(body),
+    }
+}
+
+/// The request of an operation, with everything in it decided.
+pub fn request(operation: &Operation, method: Method, url: Url, headers: HeaderMap, body: Option<Bytes>) -> Call {
+    Call {
         purpose: Purpose::Write,
         name: operation.name.as_str().into(),
-        method: match operation.method {
+        method: match method {
             Method::Post => http::Method::POST,
             Method::Put => http::Method::PUT,
             Method::Patch => http::Method::PATCH,
@@ -52,32 +70,42 @@ pub fn call(base: &Url, operation: &Operation, body: &Value, idempotency_key: Op
         },
         url,
         headers,
-        body: (operation.method != Method::Delete).then(|| Bytes::from(body.to_string())),
+        body,
         reading: Reading::Whole,
         credential_version: None,
-    })
+    }
 }
 
-fn headers(operation: &Operation) -> Result<HeaderMap, Written> {
+/// The body's bytes. `Display` writes the same at twice the cost, and cannot fail.
+fn text(body: &Value) -> Bytes {
+    serde_json::to_vec(body).map_or_else(|_| Bytes::from(body.to_string()), Bytes::from)
+}
+
+/// The headers of an operation's request, with the idempotency key where it has a header for one.
+pub fn headers(operation: &Operation, idempotency_key: Option<&str>) -> Result<HeaderMap, CallFailure> {
     let json = HeaderValue::from_static("application/json");
     let mut headers: HeaderMap = [(header::ACCEPT, json.clone()), (header::CONTENT_TYPE, json)].into_iter().collect();
     for (name, value) in &operation.headers {
         let (name, value) = header_pair(operation, name, value)?;
         headers.insert(name, value);
     }
+    if let (Some(idempotency), Some(key)) = (&operation.outcome.idempotency, idempotency_key) {
+        let (name, value) = header_pair(operation, &idempotency.header, key)?;
+        headers.insert(name, value);
+    }
     Ok(headers)
 }
 
-fn header_pair(operation: &Operation, name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Written> {
+fn header_pair(operation: &Operation, name: &str, value: &str) -> Result<(HeaderName, HeaderValue), CallFailure> {
     let pair = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(value).ok());
     pair.filter(|(name, _)| !FRAMING.contains(name)).ok_or_else(|| {
-        not_sent(operation, &format!("the header `{name}` cannot be set, or not to what the Connector says"))
+        not_called(operation, &format!("the header `{name}` cannot be set, or not to what the Connector says"))
     })
 }
 
-fn not_sent(operation: &Operation, problem: &str) -> Written {
-    let detail = format!("`{}` was not called: {problem}", operation.name);
-    Written::NotSent { failure: CallFailure::new(FailureKind::Refused, detail) }
+/// The failure of a call that cannot be made of what the configuration says.
+pub fn not_called(operation: &Operation, problem: &str) -> CallFailure {
+    CallFailure::new(FailureKind::Refused, format!("`{}` was not called: {problem}", operation.name))
 }
 
 fn without_request(operation: &Operation, unfilled: &Unfilled) -> RecordFault {
@@ -98,14 +126,17 @@ pub fn judge(
             identifier: operation.identifier.as_ref().and_then(|source| identifier(source, &answer)),
             request_id: request_id(&answer),
         },
-        Ok(Reply::Refusal(answer)) => Written::Refused { fault: fault(host, operation, request_id(&answer), &answer) },
+        Ok(Reply::Refusal(answer)) if operation.method == Method::Delete && is_gone(&answer) => {
+            Written::Applied { identifier: None, request_id: request_id(&answer) }
+        }
+        Ok(Reply::Refusal(answer)) => Written::Refused {
+            fault: fault(host, operation, "the record as it is mapped", request_id(&answer), &answer),
+        },
         Ok(Reply::Redirect(answer)) => {
             let failure = classify::refused(host, &operation.name, answer.status, request_id(&answer));
-            match answer.status.as_u16() {
-                // The request is to be made again elsewhere as it is, so it was not carried out here.
-                307 | 308 => Written::NotSent { failure },
-                // The others are also how servers answer a write that was carried out.
-                _ => Written::Unknown { failure },
+            match redirected(&answer) {
+                Reached::Never => Written::NotSent { failure },
+                Reached::Perhaps => Written::Unknown { failure },
             }
         }
         Err(Setback { failure, reached: Reached::Never }) => Written::NotSent { failure },
@@ -113,16 +144,34 @@ pub fn judge(
     }
 }
 
-fn fault(host: &str, operation: &Operation, request_id: Option<String>, answer: &Answer) -> RecordFault {
+/// Whether a refusal says that there is nothing at the path.
+pub fn is_gone(answer: &Answer) -> bool {
+    matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE)
+}
+
+/// Whether a write that was answered with a redirect may have taken effect.
+pub fn redirected(answer: &Answer) -> Reached {
+    match answer.status.as_u16() {
+        // The request is to be made again elsewhere as it is, so it was not carried out here.
+        307 | 308 => Reached::Never,
+        // The others are also how servers answer a write that was carried out.
+        _ => Reached::Perhaps,
+    }
+}
+
+/// What a refusal says of `what` was sent.
+pub fn fault(
+    host: &str,
+    operation: &Operation,
+    what: &str,
+    request_id: Option<String>,
+    answer: &Answer,
+) -> RecordFault {
     let body = answer.body.as_ref().ok();
     RecordFault {
         status: Some(answer.status.as_u16()),
         request_id,
-        detail: format!(
-            "`{host}` answered {} to `{}`: it refuses the record as it is mapped",
-            answer.status.as_u16(),
-            operation.name
-        ),
+        detail: format!("`{host}` answered {} to `{}`: it refuses {what}", answer.status.as_u16(), operation.name),
         excerpt: body.map(response::excerpt).unwrap_or_default(),
         code: body.and_then(response::error_code),
     }
@@ -169,12 +218,53 @@ mod tests {
                 idempotency: Some(Idempotency { header: "Idempotency-Key".into(), window_seconds: 60 }),
                 lookup: None,
             },
+            omit: Vec::new(),
             batch: None,
         }
     }
 
+    #[test]
+    fn fields_that_stand_in_the_path_can_be_left_out_of_the_body() {
+        let operation = Operation { omit: vec!["externalId".into()], ..operation() };
+        let call = made(&operation, &json!({"externalId": 7, "memo": {"externalId": 8}})).unwrap();
+        assert_eq!(call.url.path(), "/orders/eid:7");
+        assert_eq!(call.body.as_deref(), Some(&br#"{"memo":{"externalId":8}}"#[..]));
+    }
+
+    #[test]
+    fn a_delete_has_no_body_and_is_named_by_what_the_vendor_called_the_record() {
+        let path = Template::parse("/orders/{identifier}").unwrap();
+        let delete = Operation { method: Method::Delete, path, ..operation() };
+        let base = Url::parse("https://api.example.com").unwrap();
+        let body = json!({"externalId": 7});
+        let outgoing = Outgoing { body: &body, identifier: Some("a/b"), idempotency_key: Some("key-1") };
+        let call = super::call(&base, &delete, outgoing).unwrap();
+        assert_eq!((call.method, call.url.path()), (http::Method::DELETE, "/orders/a%2Fb"));
+        assert_eq!((call.body, call.headers.get("content-type")), (None, None));
+        assert_eq!(call.headers["idempotency-key"], "key-1");
+        for identifier in [None, Some(""), Some("..")] {
+            let outgoing = Outgoing { identifier, ..outgoing };
+            let written = super::call(&base, &delete, outgoing).err();
+            assert!(matches!(written, Some(Written::Refused { .. })), "{identifier:?}");
+        }
+    }
+
+    #[test]
+    fn a_delete_of_what_is_not_there_is_applied_and_any_other_write_of_it_is_refused() {
+        let delete = Operation { method: Method::Delete, ..operation() };
+        for status in [404, 410] {
+            let written = judged(&delete, Ok(Reply::Refusal(answer(status, &[], ""))));
+            assert!(matches!(written, Written::Applied { identifier: None, .. }), "{status}");
+            let written = judged(&operation(), Ok(Reply::Refusal(answer(status, &[], ""))));
+            assert!(matches!(written, Written::Refused { .. }), "{status}");
+        }
+        let written = judged(&delete, Ok(Reply::Refusal(answer(409, &[], ""))));
+        assert!(matches!(written, Written::Refused { .. }));
+    }
+
     fn made(operation: &Operation, body: &Value) -> Result<Call, Written> {
-        call(&Url::parse("https://api.example.com").unwrap(), operation, body, Some("key-1"))
+        let outgoing = Outgoing { body, identifier: None, idempotency_key: Some("key-1") };
+        call(&Url::parse("https://api.example.com").unwrap(), operation, outgoing)
     }
 
     fn judged(operation: &Operation, outcome: Result<Reply, Setback>) -> Written {

@@ -2,7 +2,11 @@
 //! exists only when there is none.
 
 mod connector;
+mod dependencies;
 mod flow;
+mod operation;
+mod stream;
+mod write;
 
 use crosstie_crds::{
     Connector, Integration,
@@ -98,6 +102,7 @@ pub fn integration(
         .iter()
         .filter_map(|flow| flow::resolve(flow, &source, &destination, &mut findings))
         .collect();
+    dependencies::check(&integration.spec.flows, &mut findings);
     let mut plan = Plan {
         format_version: FORMAT_VERSION,
         integration: ObjectName {

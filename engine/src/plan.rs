@@ -12,7 +12,7 @@ use crate::{canonical, template::Template};
 
 pub use flow::{DependsOn, Flow, OnUnknownOutcome, OnWhenFalse, StartFrom, Trigger};
 pub use operation::{Batch, BatchResults, IDENTIFIER, Idempotency, Identifier, LookUp, Method, Operation, Outcome};
-pub use stream::{Cursor, Pagination, ReadOne, Stream};
+pub use stream::{Cursor, KEY, Pagination, ReadOne, Stream};
 
 /// Newest format this version writes and reads. A plan is written in the oldest format that says all it has to say: see [`Plan::format`].
 pub const FORMAT_VERSION: u32 = 2;

@@ -41,8 +41,11 @@ pub struct Preset {
     pub operations: Vec<Operation>,
 }
 
-const SOURCES: [&str; 2] =
-    [include_str!("../../connectors/netsuite.yaml"), include_str!("../../connectors/shopify.yaml")];
+const SOURCES: [&str; 3] = [
+    include_str!("../../connectors/netsuite.yaml"),
+    include_str!("../../connectors/salesforce.yaml"),
+    include_str!("../../connectors/shopify.yaml"),
+];
 
 // A preset that does not parse would be missing here; a test makes sure that none is.
 static PRESETS: LazyLock<BTreeMap<String, Preset>> = LazyLock::new(|| {
@@ -137,6 +140,8 @@ fn merge_streams(under: &Stream, over: &Stream) -> Stream {
         records: over.records.clone().or_else(|| under.records.clone()),
         key: over.key.clone().or_else(|| under.key.clone()),
         version: over.version.clone().or_else(|| under.version.clone()),
+        deleted: over.deleted.clone().or_else(|| under.deleted.clone()),
+        one: over.one.clone().or_else(|| under.one.clone()),
         cursor: over.cursor.clone().or_else(|| under.cursor.clone()),
         pagination: over.pagination.clone().or_else(|| under.pagination.clone()),
     }
@@ -149,8 +154,10 @@ fn merge_operations(under: &Operation, over: &Operation) -> Operation {
         path: over.path.clone().or_else(|| under.path.clone()),
         query: merge_maps(&under.query, &over.query),
         headers: merge_maps(&under.headers, &over.headers),
+        omit: if over.omit.is_empty() { under.omit.clone() } else { over.omit.clone() },
         identifier: over.identifier.clone().or_else(|| under.identifier.clone()),
         outcome: over.outcome.clone().or_else(|| under.outcome.clone()),
+        batch: over.batch.clone().or_else(|| under.batch.clone()),
     }
 }
 

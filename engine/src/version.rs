@@ -13,7 +13,12 @@ pub enum Version {
     Time(Timestamp),
     /// A counter.
     Counter(i64),
+    /// None: the source does not order its records' states. What was read last, under the key's lock, is what counts.
+    Unordered,
 }
+
+/// Text of [`Version::Unordered`].
+const UNORDERED: &str = "unordered";
 
 /// Why a value is no version.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,22 +50,28 @@ impl Version {
         let not_ordered = || VersionError::NotOrdered { pointer: pointer.to_owned() };
         match record.pointer(pointer) {
             None | Some(Value::Null) => Err(VersionError::Missing { pointer: pointer.to_owned() }),
-            Some(Value::String(text)) => Self::parse(text).ok_or_else(not_ordered),
+            Some(Value::String(text)) => {
+                Self::parse(text).filter(|version| *version != Self::Unordered).ok_or_else(not_ordered)
+            }
             Some(Value::Number(number)) => number.as_i64().map(Self::Counter).ok_or_else(not_ordered),
             Some(Value::Bool(_) | Value::Array(_) | Value::Object(_)) => Err(not_ordered()),
         }
     }
 
-    /// Reads a version from text: a decimal counter or an RFC 3339 time. The inverse of `Display`.
+    /// Reads a version from text: a decimal counter, an RFC 3339 time, or the word for none. The inverse of `Display`.
     pub fn parse(text: &str) -> Option<Self> {
+        if text == UNORDERED {
+            return Some(Self::Unordered);
+        }
         text.parse().map(Self::Counter).or_else(|_| text.parse().map(Self::Time)).ok()
     }
 
-    /// The order of two versions; none between a time and a counter.
+    /// The order of two versions; none between a time and a counter. One without an order is neither older nor newer than any.
     pub fn compare(&self, other: &Self) -> Option<std::cmp::Ordering> {
         match (self, other) {
             (Self::Time(ours), Self::Time(theirs)) => Some(ours.cmp(theirs)),
             (Self::Counter(ours), Self::Counter(theirs)) => Some(ours.cmp(theirs)),
+            (Self::Unordered, _) | (_, Self::Unordered) => Some(std::cmp::Ordering::Equal),
             (Self::Time(_), Self::Counter(_)) | (Self::Counter(_), Self::Time(_)) => None,
         }
     }
@@ -71,6 +82,7 @@ impl std::fmt::Display for Version {
         match self {
             Self::Time(time) => write!(formatter, "{time}"),
             Self::Counter(counter) => write!(formatter, "{counter}"),
+            Self::Unordered => formatter.write_str(UNORDERED),
         }
     }
 }

@@ -38,6 +38,20 @@ impl<K: Eq + Hash, V: Clone> Table<K, V> {
     }
 }
 
+impl<S: Clone> Table<Key, WrittenStatus<S>> {
+    /// The status that was written, while the cache shows an older one. After that only the cache keeps it.
+    pub fn ahead_of(&self, key: &Key, cached: &ObjectMeta) -> Option<S> {
+        let mut all = self.lock();
+        let written = all.get_mut(key)?;
+        if written.uid == cached.uid && written.version.zip(version(cached)).is_some_and(|(ours, theirs)| ours > theirs)
+        {
+            return written.status.clone();
+        }
+        written.status = None;
+        None
+    }
+}
+
 /// A version of an object: comparable for one object, larger is newer.
 pub fn version(meta: &ObjectMeta) -> Option<u128> {
     meta.resource_version.as_ref().and_then(|version| version.parse().ok())
@@ -63,8 +77,8 @@ pub struct WrittenStatus<S> {
     pub uid: Option<String>,
     /// Its resource version after the write.
     pub version: Option<u128>,
-    /// The status.
-    pub status: S,
+    /// The status, until the cache shows it.
+    pub status: Option<S>,
     /// When figures were last written.
     pub figures_at: Timestamp,
 }
@@ -123,7 +137,40 @@ impl Memory {
     }
 }
 
-/// Whether what was written is newer than what the cache shows of the same object.
-pub fn is_newer(uid: Option<&String>, version_written: Option<u128>, cached: &ObjectMeta) -> bool {
-    uid == cached.uid.as_ref() && version_written.zip(version(cached)).is_some_and(|(ours, theirs)| ours > theirs)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_remembered_until_the_cache_shows_it() {
+        let table: Table<Key, WrittenStatus<u8>> = Table::default();
+        let key = Key::new("shop", "orders");
+        let uid = Some("u".to_owned());
+        let entry = WrittenStatus { uid, version: Some(7), status: Some(1), figures_at: Timestamp::UNIX_EPOCH };
+        table.lock().insert(key.clone(), entry);
+        let cached = |uid: &str, version: u32| ObjectMeta {
+            uid: Some(uid.into()),
+            resource_version: Some(version.to_string()),
+            ..ObjectMeta::default()
+        };
+        assert_eq!(table.ahead_of(&key, &cached("u", 6)), Some(1));
+        assert_eq!(table.ahead_of(&key, &cached("u", 7)), None);
+        assert_eq!(table.get(&key).unwrap().status, None, "the cache keeps it now");
+        assert_eq!(table.ahead_of(&Key::new("shop", "other"), &cached("u", 6)), None);
+    }
+
+    #[test]
+    fn a_status_of_an_object_that_was_made_anew_is_not_taken_for_it() {
+        let table: Table<Key, WrittenStatus<u8>> = Table::default();
+        let key = Key::new("shop", "orders");
+        let entry = WrittenStatus {
+            uid: Some("before".into()),
+            version: Some(7),
+            status: Some(1),
+            figures_at: Timestamp::UNIX_EPOCH,
+        };
+        table.lock().insert(key.clone(), entry);
+        let anew = ObjectMeta { uid: Some("u".into()), resource_version: Some("6".into()), ..ObjectMeta::default() };
+        assert_eq!(table.ahead_of(&key, &anew), None);
+    }
 }

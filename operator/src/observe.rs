@@ -27,7 +27,7 @@ use kube::Api;
 use crate::{
     cache::Cache,
     context::{Context, ends},
-    memory::{self, is_newer},
+    memory,
     plan::{
         connector,
         credentials::Stored,
@@ -45,10 +45,8 @@ pub fn connector(cx: &Context, object: &Arc<Connector>) -> connector::Seen {
     let key = Key::of(&object.metadata);
     let users = cx.cache.users_of(&key.namespace, &BTreeSet::from([key.name.clone()]));
     let mut object = object.clone();
-    if let Some(written) = cx.memory.connectors.get(&key)
-        && is_newer(written.uid.as_ref(), written.version, &object.metadata)
-    {
-        Arc::make_mut(&mut object).status = Some(written.status);
+    if let Some(status) = cx.memory.connectors.ahead_of(&key, &object.metadata) {
+        Arc::make_mut(&mut object).status = Some(status);
     }
     connector::Seen {
         compiled: compiled_connector(cx, &object),
@@ -154,10 +152,8 @@ fn text_values(secret: &Secret) -> Result<CredentialVersion, VaultFault> {
 pub async fn integration(cx: &Context, object: &Arc<Integration>) -> Result<integration::Seen, kube::Error> {
     let key = Key::of(&object.metadata);
     let mut object = object.clone();
-    if let Some(written) = cx.memory.integrations.get(&key)
-        && is_newer(written.uid.as_ref(), written.version, &object.metadata)
-    {
-        Arc::make_mut(&mut object).status = Some(written.status);
+    if let Some(status) = cx.memory.integrations.ahead_of(&key, &object.metadata) {
+        Arc::make_mut(&mut object).status = Some(status);
     }
     let [source, destination] = ends(&object).map(|name| Cache::get(&cx.cache.connectors, &key.sibling(name)));
     let compiled = source.as_deref().zip(destination.as_deref());
@@ -255,7 +251,9 @@ fn compilation(
         return known.compilation;
     }
     let compiled = compile::integration(object, source, destination, &cx.shared.compile);
-    let plan = compiled.value.map(|plan| {
+    let plan = compiled.value.map(|mut plan| {
+        // It is kept for as long as the Integration: a list that grew has room for several more flows.
+        plan.flows.shrink_to_fit();
         let hash = plan.hash();
         (plan, hash)
     });

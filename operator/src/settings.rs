@@ -77,7 +77,7 @@ pub struct Settings {
     #[arg(
         long,
         env = "CROSSTIE_CONCURRENCY",
-        default_value_t = 8,
+        default_value_t = 32,
         value_parser = clap::value_parser!(u16).range(1..=256),
         help_heading = "Kubernetes"
     )]

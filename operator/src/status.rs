@@ -124,7 +124,8 @@ where
 {
     let meta = object.meta();
     let key = Key::of(meta);
-    let figures_at = memory.get(&key).filter(|written| written.uid == meta.uid).map(|written| written.figures_at);
+    let figures_at =
+        memory.lock().get(&key).filter(|written| written.uid == meta.uid).map(|written| written.figures_at);
     let due = due(before, &after, figures_at, now);
     if due != Due::Now {
         return Ok(due);
@@ -144,7 +145,7 @@ where
         outcome => outcome?,
     };
     let entry =
-        WrittenStatus { uid: meta.uid.clone(), version: version(written.meta()), status: after, figures_at: now };
+        WrittenStatus { uid: meta.uid.clone(), version: version(written.meta()), status: Some(after), figures_at: now };
     memory.lock().insert(key, entry);
     Ok(Due::Now)
 }

@@ -106,6 +106,17 @@ async fn a_bad_connector_is_refused_with_what_to_do() -> Result<()> {
             json!([{"name": "a", "identifier": {}}]),
             "set exactly one of pointer and header under identifier",
         ),
+        (
+            "/spec/operations",
+            json!([{"name": "a", "batch": {"maxRecords": 5, "path": "/x", "method": "DELETE"}}]),
+            "set batch.method to POST, PUT or PATCH",
+        ),
+        (
+            "/spec/operations",
+            json!([{"name": "a", "batch": {"maxRecords": 1, "path": "/x"}}]),
+            "should be greater than or equal to 2",
+        ),
+        ("/spec/streams", json!([{"name": "a", "one": {"path": "/x"}}]), "put {key} into the path or the query of one"),
         ("/metadata/name", json!("a".repeat(60)), "at most 52 characters"),
     ];
     for (pointer, value, expected) in cases {
@@ -133,6 +144,10 @@ async fn a_bad_integration_is_refused_with_what_to_do() -> Result<()> {
         ("/spec/flows/0/map", json!({}), "should have at least 1 properties"),
         ("/spec/flows/0/map", json!({"a": "x".repeat(5000)}), "may not be more than 4096"),
         ("/spec/flows/0/onUnknownOutcome", json!("Guess"), "supported values: \"Hold\", \"Resend\""),
+        ("/spec/flows/0/onWhenFalse", json!("Delete"), "set write.deleteOperation"),
+        ("/spec/flows/0/onWhenFalse", json!("Forget"), "supported values: \"Ignore\", \"Delete\", \"Update\""),
+        ("/spec/flows/0/dependsOn", json!({"flow": "orders", "key": "record.id"}), "a flow cannot wait for itself"),
+        ("/spec/flows/0/write/batchSize", json!(0), "should be greater than or equal to 1"),
         (
             "/spec/errorPolicy/backoff",
             json!({"initialSeconds": 60, "maxSeconds": 5}),
@@ -147,6 +162,20 @@ async fn a_bad_integration_is_refused_with_what_to_do() -> Result<()> {
         let said = refusal(&kubectl, &with(integration()?, pointer, value.clone())?).await?;
         ensure!(said.contains(expected), "{pointer} = {value}: {said}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn constant_members_of_a_batch_are_kept_whatever_their_type() -> Result<()> {
+    let kubectl = kubectl().await?;
+    let fields = json!({"allOrNone": false, "options": {"mode": ["fast", 1]}, "count": 3});
+    let batch = json!({"maxRecords": 200, "path": "/batch", "records": "/records", "fields": fields});
+    let mut connector = with(connector()?, "/spec/operations", json!([{"name": "a", "batch": batch}]))?;
+    connector["metadata"]["name"] = json!("batches");
+    kubectl.apply(&connector.to_string()).await?;
+    let stored = kubectl.get("default", "connector", "batches").await?.context("it is gone")?;
+    let kept = &stored["spec"]["operations"][0]["batch"]["fields"];
+    ensure!(*kept == fields, "{kept}");
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use crosstie_connect::{BuildError, Clock, CredentialStore, LONGEST_CALL, Surroun
 use crosstie_engine::{
     credentials::CredentialsDocument,
     delivery::Terms,
-    mapping::{Mapping, MappingProblem, MappingSource},
+    mapping::{Expression, Mapping, MappingProblem, MappingSource},
     plan::{Allowance, Flow, Plan, System},
     rate::Shares,
 };
@@ -15,10 +15,10 @@ use tokio::{sync::Notify, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    delivery,
+    delivery::{self, LookUps},
     gate::Gate,
     intake,
-    lane::{Lane, LaneFacts},
+    lane::{Lane, LaneFacts, Parent},
     metrics::Metrics,
     slots::Slots,
     store::{Opened, Scope, ScopeId, SharedStore, StoreError},
@@ -82,6 +82,7 @@ pub struct Crew {
     source: VendorClient,
     destination: VendorClient,
     slots: Arc<Slots>,
+    look_ups: Arc<LookUps>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -89,7 +90,7 @@ pub struct Crew {
 /// A plan that can be worked: mappings compiled, clients made. Nothing runs yet, so that the crew before works on when this fails.
 pub struct Prepared {
     papers: Papers,
-    mappings: Vec<Arc<Mapping>>,
+    expressions: Vec<Expressions>,
     source: VendorClient,
     destination: VendorClient,
 }
@@ -97,13 +98,13 @@ pub struct Prepared {
 impl Prepared {
     /// Compiles mappings and makes clients, or takes clients over from the crew before.
     pub fn new(papers: Papers, outfit: &Outfit, before: Option<&Crew>) -> Result<Self, HireError> {
-        let mappings = papers.plan.flows.iter().map(compile).collect::<Result<_, _>>()?;
+        let expressions = papers.plan.flows.iter().map(compile).collect::<Result<_, _>>()?;
         let (plan, shares) = (&papers.plan, &papers.shares);
         let former = before.map(|crew| (&crew.papers.plan.source, &crew.source));
         let source = client(&plan.source, &papers.source, shares.source, outfit, former)?;
         let former = before.map(|crew| (&crew.papers.plan.destination, &crew.destination));
         let destination = client(&plan.destination, &papers.destination, shares.destination, outfit, former)?;
-        Ok(Self { papers, mappings, source, destination })
+        Ok(Self { papers, expressions, source, destination })
     }
 }
 
@@ -111,7 +112,7 @@ impl Crew {
     /// Hires a crew: opens scopes and starts the loops. What is wrong with the systems is taken over from the crew before, which must have been
     /// dismissed, so that a changed plan does not make an outage look over.
     pub async fn hire(prepared: Prepared, outfit: &Outfit, before: Option<&Self>) -> Result<Self, StoreError> {
-        let Prepared { papers, mappings, source, destination } = prepared;
+        let Prepared { papers, expressions, source, destination } = prepared;
         let plan = Arc::clone(&papers.plan);
         let opened = open_scopes(&plan, outfit).await?;
         let scopes = plan.flows.iter().zip(&opened).map(|(flow, opened)| (flow.name.clone(), opened.id));
@@ -120,6 +121,7 @@ impl Crew {
             plan_hash: plan.hash(),
             shares_hash: papers.shares.hash(),
             slots: Slots::new(slots(papers.shares.destination)),
+            look_ups: Arc::default(),
             lanes: Vec::new(),
             source,
             destination,
@@ -127,9 +129,12 @@ impl Crew {
             tasks: JoinSet::new(),
             papers,
         };
-        for ((flow, mapping), opened) in plan.flows.iter().zip(mappings).zip(&opened) {
-            let lane = crew.lane(flow, mapping, opened.id, &scopes, outfit, before);
-            crew.lanes.push(lane);
+        let wakes: Wakes = plan.flows.iter().map(|flow| (flow.name.as_str(), Arc::default())).collect();
+        for ((flow, expressions), opened) in plan.flows.iter().zip(expressions).zip(&opened) {
+            let mut lane = crew.lane(flow, expressions, opened.id, &scopes, outfit, before);
+            lane.wake = wakes.get(flow.name.as_str()).cloned().unwrap_or_default();
+            lane.dependents = dependents(&plan, &flow.name, &wakes);
+            crew.lanes.push(Arc::new(lane));
         }
         for (lane, opened) in crew.lanes.iter().zip(opened) {
             crew.tasks.spawn(intake::run(Arc::clone(lane), opened, crew.stop.clone()));
@@ -141,26 +146,30 @@ impl Crew {
     fn lane(
         &self,
         flow: &Flow,
-        mapping: Arc<Mapping>,
+        expressions: Expressions,
         scope: ScopeId,
         scopes: &Arc<BTreeMap<String, ScopeId>>,
         outfit: &Outfit,
         before: Option<&Self>,
-    ) -> Arc<Lane> {
+    ) -> Lane {
         let plan = &self.papers.plan;
         let (source_gate, destination_gate) = self.gates(flow, before);
         let terms = Terms { retry: plan.retry, on_unknown: flow.on_unknown_outcome, longest_flight: LONGEST_CALL };
-        Arc::new(Lane {
+        let Expressions { mapping, parent } = expressions;
+        let parent_scope = flow.depends_on.as_ref().and_then(|depends_on| scopes.get(&depends_on.flow));
+        Lane {
             flow: flow.clone(),
             source_name: plan.source.connector.clone(),
             destination_name: plan.destination.connector.clone(),
             scope,
             scopes: Arc::clone(scopes),
             mapping,
+            parent: parent_scope.zip(parent).map(|(scope, key)| Parent { scope: *scope, key }),
             terms,
             plan_hash: self.plan_hash.clone(),
             store: Arc::clone(&outfit.store),
             source: self.source.clone(),
+            look_ups: Arc::clone(&self.look_ups),
             destination: Arc::new(self.destination.clone()),
             source_gate,
             destination_gate,
@@ -169,9 +178,10 @@ impl Crew {
             chance: rand::random,
             metrics: Arc::clone(&outfit.metrics),
             store_trouble: Arc::clone(&outfit.store_trouble),
-            wake: Notify::new(),
+            wake: Arc::default(),
+            dependents: Vec::new(),
             facts: LaneFacts::default(),
-        })
+        }
     }
 
     /// Gates of a flow's reading and of its operation: those of a lane that was hired before it, or of the crew before, or new ones.
@@ -255,10 +265,28 @@ impl Crew {
     }
 }
 
-fn compile(flow: &Flow) -> Result<Arc<Mapping>, HireError> {
+/// What wakes the delivery of each flow.
+type Wakes<'a> = BTreeMap<&'a str, Arc<Notify>>;
+
+/// A flow's expressions, compiled.
+struct Expressions {
+    mapping: Arc<Mapping>,
+    /// The key of what a record depends on.
+    parent: Option<Arc<Expression>>,
+}
+
+fn compile(flow: &Flow) -> Result<Expressions, HireError> {
+    let failed = |problems| HireError::Mapping { flow: flow.name.clone(), problems };
     let source = MappingSource { when: flow.when.as_deref(), map: &flow.map };
-    let compiled = Mapping::compile(&source);
-    compiled.map(Arc::new).map_err(|problems| HireError::Mapping { flow: flow.name.clone(), problems })
+    let mapping = Mapping::compile(&source).map(Arc::new).map_err(failed)?;
+    let parent = flow.depends_on.as_ref().map(|depends_on| Expression::compile("dependsOn.key", &depends_on.key));
+    Ok(Expressions { mapping, parent: parent.transpose().map_err(failed)?.map(Arc::new) })
+}
+
+/// What wakes the flows whose records may wait for a flow's.
+fn dependents(plan: &Plan, name: &str, wakes: &Wakes) -> Vec<Arc<Notify>> {
+    let waits = |flow: &&Flow| flow.depends_on.as_ref().is_some_and(|depends_on| depends_on.flow == name);
+    plan.flows.iter().filter(waits).filter_map(|flow| wakes.get(flow.name.as_str()).cloned()).collect()
 }
 
 /// The client of a system: the one before, if the system is the same; with the same credentials, if the Connector is.
@@ -289,7 +317,7 @@ async fn open_scopes(plan: &Plan, outfit: &Outfit) -> Result<Vec<Opened>, StoreE
     let mut opened = Vec::with_capacity(plan.flows.len());
     for flow in &plan.flows {
         let (source, destination) = (plan.source.connector.clone(), plan.destination.connector.clone());
-        let scope = Scope { flow: flow.name.clone(), source, destination };
+        let scope = Scope { flow: flow.name.clone(), source, destination, environment: plan.environment };
         opened.push(outfit.store_trouble.changed(outfit.store.open_scope(scope, outfit.clock.now()).await)?);
     }
     Ok(opened)

@@ -1,7 +1,7 @@
 //! The destination as delivery sees it: writes and look-ups. In production it is a vendor's client; the protocol's tests put one in its place
 //! that fails in every way there is.
 
-use crosstie_connect::{CallFailure, LookedUp, VendorClient, Written};
+use crosstie_connect::{CallFailure, LookedUp, Outgoing, VendorClient, Written};
 use crosstie_engine::plan::{LookUp, Operation};
 use futures::future::BoxFuture;
 use serde_json::Value;
@@ -9,12 +9,7 @@ use serde_json::Value;
 /// Where records are written.
 pub trait Destination: Send + Sync {
     /// Writes a record.
-    fn write<'a>(
-        &'a self,
-        operation: &'a Operation,
-        body: &'a Value,
-        idempotency_key: Option<&'a str>,
-    ) -> BoxFuture<'a, Written>;
+    fn write<'a>(&'a self, operation: &'a Operation, outgoing: Outgoing<'a>) -> BoxFuture<'a, Written>;
 
     /// Looks up whether a record is there.
     fn look_up<'a>(
@@ -26,13 +21,8 @@ pub trait Destination: Send + Sync {
 }
 
 impl Destination for VendorClient {
-    fn write<'a>(
-        &'a self,
-        operation: &'a Operation,
-        body: &'a Value,
-        idempotency_key: Option<&'a str>,
-    ) -> BoxFuture<'a, Written> {
-        Box::pin(self.write(operation, body, idempotency_key))
+    fn write<'a>(&'a self, operation: &'a Operation, outgoing: Outgoing<'a>) -> BoxFuture<'a, Written> {
+        Box::pin(self.write(operation, outgoing))
     }
 
     fn look_up<'a>(

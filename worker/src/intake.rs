@@ -1,7 +1,7 @@
 //! Intake: reads a flow's stream window by window and page by page, and puts what is new into the store together with how far it came. How
 //! windows move is the engine's; what a page's records are is in `records` (pure).
 
-mod records;
+pub mod records;
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,9 +24,9 @@ use crate::{
 };
 
 /// Records waiting in a flow's queue beyond which nothing more is read.
-const MOST_WAITING: u64 = 20_000;
+const MOST_WAITING: u64 = 4_000;
 /// How often a full queue is looked at.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Longest wait before a window is begun again whose pages keep being forgotten by the vendor.
 const LONGEST_RESTART: Duration = Duration::from_mins(1);
 

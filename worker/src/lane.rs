@@ -10,11 +10,16 @@ use std::{
 };
 
 use crosstie_connect::{Clock, VendorClient};
-use crosstie_engine::{delivery::Terms, mapping::Mapping, plan::Flow};
+use crosstie_engine::{
+    delivery::Terms,
+    mapping::{Expression, Mapping},
+    plan::Flow,
+};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use crate::{
+    delivery::LookUps,
     destination::Destination,
     gate::Gate,
     metrics::Metrics,
@@ -42,6 +47,8 @@ pub struct Lane {
     pub scopes: Arc<BTreeMap<String, ScopeId>>,
     /// Its mapping.
     pub mapping: Arc<Mapping>,
+    /// What has to be at the destination before a record.
+    pub parent: Option<Parent>,
     /// What the plan says about failures.
     pub terms: Terms,
     /// Hash of the plan.
@@ -50,6 +57,8 @@ pub struct Lane {
     pub store: SharedStore,
     /// Reads from it.
     pub source: VendorClient,
+    /// What was looked up in it lately; shared with the other flows.
+    pub look_ups: Arc<LookUps>,
     /// Writes to it.
     pub destination: Arc<dyn Destination>,
     /// Before its reading.
@@ -67,9 +76,20 @@ pub struct Lane {
     /// What is wrong with the store.
     pub store_trouble: Arc<StoreTrouble>,
     /// Wakes delivery when there is something new.
-    pub wake: Notify,
+    pub wake: Arc<Notify>,
+    /// Wakes the delivery of flows whose records may wait for this one's.
+    pub dependents: Vec<Arc<Notify>>,
     /// What can be asked about it from outside.
     pub facts: LaneFacts,
+}
+
+/// What has to be at the destination before a flow's records.
+#[derive(Clone, Debug)]
+pub struct Parent {
+    /// The scope of the flow that brings it there.
+    pub scope: ScopeId,
+    /// Its key in that flow, of a record; none, or null, for a record without a parent.
+    pub key: Arc<Expression>,
 }
 
 /// What a lane knows about itself, for reports.

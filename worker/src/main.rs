@@ -14,7 +14,7 @@ fn main() -> anyhow::Result<()> {
     let settings = options.settings()?;
     // Two threads are enough for what is mostly waiting, and keep the memory small.
     let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(8).enable_all().build()?;
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).max_blocking_threads(8).enable_all().build()?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;

@@ -25,6 +25,8 @@ pub enum Outcome {
     LeftOut,
     /// A newer state was settled before.
     Superseded,
+    /// Not, or no longer, at the destination.
+    Deleted,
     /// Went to the dead letters.
     Buried,
 }
@@ -36,6 +38,7 @@ impl Outcome {
             Self::Unchanged => "unchanged",
             Self::LeftOut => "left_out",
             Self::Superseded => "superseded",
+            Self::Deleted => "deleted",
             Self::Buried => "dead_letter",
         }
     }

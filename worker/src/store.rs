@@ -19,7 +19,8 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 pub use change::{
-    Burial, DeadLetter, Figures, Incoming, NewIntent, Opened, Scope, ScopeId, Settlement, Taken, TakenPage, Tidied,
+    Burial, DeadLetter, Figures, Incoming, NewIntent, Opened, ParentKey, Scope, ScopeId, Settlement, Taken, TakenPage,
+    Tidied,
 };
 pub use claim::{Claim, ClaimGuard, Claimed, Claims};
 pub use error::StoreError;
@@ -60,6 +61,9 @@ pub trait Store: Send + Sync {
     /// A claimed record, by its number, waits on at the head of its key.
     fn postpone(&self, record: i64, postponement: Postponement) -> Answer<'_, ()>;
 
+    /// A claimed record waits, at the head of its key, until another flow's record is at the destination, or until a time.
+    fn await_parent(&self, record: i64, parent: ParentKey, due: Timestamp) -> Answer<'_, ()>;
+
     /// A claimed record goes to the dead letters, and the key's next record is due.
     fn bury(&self, burial: Burial) -> Answer<'_, ()>;
 
@@ -68,6 +72,9 @@ pub trait Store: Send + Sync {
 
     /// The identifier the destination gave a record.
     fn identifier(&self, scope: ScopeId, key: String) -> Answer<'_, Option<String>>;
+
+    /// Whether the destination has a record, as far as the ledger knows.
+    fn is_present(&self, parent: ParentKey) -> Answer<'_, bool>;
 
     /// Counts of each scope, in the order asked for.
     fn figures(&self, scopes: Vec<ScopeId>, now: Timestamp) -> Answer<'_, Vec<Figures>>;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use crosstie_connect::{
-    Authorities, CallFailure, CredentialStore, LookedUp, Page, Surroundings, Timeouts, VendorClient, Written,
+    Authorities, CallFailure, CredentialStore, LookedUp, Outgoing, Page, Surroundings, Timeouts, VendorClient, Written,
 };
 use crosstie_engine::{
     credentials::{CredentialVersion, CredentialsDocument},
@@ -105,6 +105,7 @@ pub fn operation() -> Operation {
             idempotency: Some(Idempotency { header: "Idempotency-Key".into(), window_seconds: 60 }),
             lookup: Some(lookup()),
         },
+        omit: Vec::new(),
         batch: None,
     }
 }
@@ -129,7 +130,11 @@ pub async fn first_page(client: &VendorClient, pagination: Pagination) -> Result
 }
 
 pub async fn write(client: &VendorClient) -> Written {
-    client.write(&operation(), &body(), Some("key-1")).await
+    write_body(client, &body(), Some("key-1")).await
+}
+
+pub async fn write_body(client: &VendorClient, body: &Value, idempotency_key: Option<&str>) -> Written {
+    client.write(&operation(), Outgoing { body, identifier: None, idempotency_key }).await
 }
 
 pub async fn look_up(client: &VendorClient) -> Result<LookedUp, CallFailure> {

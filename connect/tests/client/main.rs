@@ -1,9 +1,11 @@
 //! The client over real sockets: what a worker sees of vendors that behave, that misbehave, and that are not where they should be.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may fail loudly")]
 
+mod batches;
 mod egress;
 mod fixtures;
 mod nasty;
+mod ones;
 mod reads;
 mod rotation;
 mod tls;

@@ -7,7 +7,7 @@ use wiremock::{
     matchers::{body_json, header, method, path},
 };
 
-use crate::fixtures::{body, client, operation, system, write};
+use crate::fixtures::{body, client, system, write, write_body};
 
 async fn answered(answer: ResponseTemplate) -> Written {
     let server = MockServer::start().await;
@@ -97,7 +97,7 @@ async fn a_long_refusal_is_cut_to_its_excerpt() {
 #[tokio::test]
 async fn a_record_without_what_the_path_needs_never_leaves() {
     let server = MockServer::start().await;
-    let written = client(&system(&server.uri())).write(&operation(), &json!({"memo": "x"}), None).await;
+    let written = write_body(&client(&system(&server.uri())), &json!({"memo": "x"}), None).await;
     let Written::Refused { fault } = written else { panic!("{written:?}") };
     assert!(fault.detail.contains("`externalId`"), "{}", fault.detail);
     assert!(server.received_requests().await.unwrap().is_empty());
@@ -108,7 +108,7 @@ async fn a_value_cannot_lead_a_write_to_another_path() {
     let server = MockServer::start().await;
     Mock::given(method("PUT")).respond_with(ResponseTemplate::new(200)).mount(&server).await;
     let hostile = "../../admin?x=1#y";
-    client(&system(&server.uri())).write(&operation(), &json!({"externalId": hostile}), None).await;
+    write_body(&client(&system(&server.uri())), &json!({"externalId": hostile}), None).await;
     let requests = server.received_requests().await.unwrap();
     assert_eq!(requests[0].url.path(), "/orders/eid:..%2F..%2Fadmin%3Fx%3D1%23y");
     assert_eq!(requests[0].url.query(), None);

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::stream::Text;
 
-/// One kind of write. In path and query, `{apiVersion}` is the API version and `{body.FIELD}` a top-level field of the mapped body.
+/// One kind of write. In path and query, `{apiVersion}` is the API version, `{body.FIELD}` a top-level field of the mapped body, and
+/// `{identifier}`, for deletes, what the system called the record when it was written.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Operation {
@@ -16,7 +18,8 @@ pub struct Operation {
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z][A-Za-z0-9_-]*$"))]
     pub name: String,
 
-    /// HTTP method. Needed unless the preset has an operation of this name.
+    /// HTTP method. DELETE is sent without a body, and a record that is not there any more (status 404 or 410) counts as deleted. Needed
+    /// unless the preset has an operation of this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<OperationMethod>,
 
@@ -38,6 +41,13 @@ pub struct Operation {
     #[x_kube(validation = Rule::new("self.all(name, name.size() <= 128 && self[name].size() <= 1024)").message("keep names in headers to 128 characters and values to 1024"))]
     pub headers: BTreeMap<String, Text>,
 
+    /// Top-level fields of the mapped body that are left out of the request's body, because they stand in the path and the system minds
+    /// them in both. A batch carries them. At most 16, each at most 128 characters; none when left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 128)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub omit: Vec<String>,
+
     /// Where the response says which identifier the system gave the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identifier: Option<Identifier>,
@@ -46,6 +56,10 @@ pub struct Operation {
     /// means there is no way to know, and flows then choose with onUnknownOutcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+
+    /// How several records are written by one call. Records are written one by one when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Batch>,
 }
 
 /// HTTP method of an operation (RFC 9110, RFC 5789).
@@ -60,6 +74,81 @@ pub enum OperationMethod {
     /// Change parts.
     #[serde(rename = "PATCH")]
     Patch,
+    /// Remove.
+    #[serde(rename = "DELETE")]
+    Delete,
+}
+
+/// How several records are written by one call. The operation's headers and its idempotency header go with the call.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.method) || self.method != 'DELETE'").message("set batch.method to POST, PUT or PATCH: the records are the request's body, which DELETE has none of"))]
+pub struct Batch {
+    /// Records that one call takes, at most. 2 to 10000.
+    #[schemars(range(min = 2, max = 10_000))]
+    pub max_records: u32,
+    /// HTTP method: POST, PUT or PATCH. The operation's own when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<OperationMethod>,
+    /// Path below baseURL; `{apiVersion}` is replaced. At most 1024 characters.
+    #[schemars(length(min = 1, max = 1024), regex(pattern = "^/"))]
+    pub path: String,
+    /// Query parameters; `{apiVersion}` is replaced in values. At most 16, names up to 128 and values up to 1024 characters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    #[x_kube(validation = Rule::new("self.all(name, name.size() <= 128 && self[name].size() <= 1024)").message("keep names in query to 128 characters and values to 1024"))]
+    pub query: BTreeMap<String, Text>,
+    /// JSON pointer to where the list of mapped bodies goes in the request, for example `/records`. The request is the list when it is
+    /// left out. At most 256 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256), regex(pattern = "^(/.*)?$"))]
+    pub records: Option<String>,
+    /// Other members of the request's top level, the same in every call, for example `allOrNone: false`. Of any type; none when left out.
+    /// At most 16 and 4096 characters of JSON.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "fields_schema")]
+    pub fields: BTreeMap<String, Value>,
+    /// Members of each record beside its mapped body, the same in every one, for example `attributes: {type: Account}`. What the body has
+    /// itself stays. Of any type; none when left out. At most 16 and 4096 characters of JSON.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "fields_schema")]
+    pub record_fields: BTreeMap<String, Value>,
+    /// Where the response says what came of each record. A status of 2xx means that all were applied when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub results: Option<BatchResults>,
+}
+
+/// Where the response to a batch says what came of each record: a list with one result for each record, in the request's order.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchResults {
+    /// JSON pointer to the list of results in the response. The whole response is the list when it is left out. At most 256 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256), regex(pattern = "^(/.*)?$"))]
+    pub records: Option<String>,
+    /// JSON pointer, within a result, to what says that the record was applied: `true`, or a status from 200 to 299. For example
+    /// `/success`. At most 256 characters.
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
+    pub succeeded: String,
+    /// JSON pointer, within a result, to the identifier the system gave the record, for example `/id`. None is known when it is left out.
+    /// At most 256 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
+    pub identifier: Option<String>,
+    /// JSON pointer, within a result, to what was wrong, for example `/errors`. It goes into the record's dead letter. The whole result does
+    /// when it is left out. At most 256 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
+    pub error: Option<String>,
+}
+
+/// Values of any type: only their number can be bounded here.
+fn fields_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "maxProperties": 16,
+        "additionalProperties": {"x-kubernetes-preserve-unknown-fields": true},
+    })
 }
 
 /// Where a response says which identifier the system gave the record: exactly one member.

@@ -39,10 +39,22 @@ pub struct Stream {
     pub key: Option<String>,
 
     /// JSON pointer, within a record, to the source's own order of that record's states: a time (RFC 3339) or a counter, for
-    /// example `/updated_at`. An older state never overwrites a newer one. At most 256 characters.
+    /// example `/updated_at`. An older state never overwrites a newer one. It may be left out only where `one` is set: what is read then
+    /// only says that a record may have changed, and the record is fetched anew before it is delivered. At most 256 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
     pub version: Option<String>,
+
+    /// JSON pointer, within a record, to what says that the record was deleted at its source, for example `/deleted_at`: it was if there
+    /// is anything but null and false. No record says so when it is left out. At most 256 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
+    pub deleted: Option<String>,
+
+    /// How to read a single record by its key. With it, mappings can `lookup` records of this stream, and a record whose states cannot be
+    /// told apart is fetched anew. Single records are never read when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub one: Option<ReadOne>,
 
     /// How to ask only for what changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,6 +63,27 @@ pub struct Stream {
     /// How to get the next page. One page holds everything when it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pagination: Option<Pagination>,
+}
+
+/// How to read a single record of a stream by its key.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.path.contains('{key}') || (has(self.query) && self.query.exists(name, self.query[name].contains('{key}')))").message("put {key} into the path or the query of one, for example /orders/{key}.json"))]
+pub struct ReadOne {
+    /// Path below baseURL of a GET request; `{key}` is replaced by the record's key, percent-encoded, and `{apiVersion}` by the API
+    /// version. Status 404 and 410 mean that the source no longer has the record. At most 1024 characters.
+    #[schemars(length(min = 1, max = 1024), regex(pattern = "^/"))]
+    pub path: String,
+    /// Query parameters of that request, with the same replacements. At most 16, names up to 128 and values up to 1024 characters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    #[x_kube(validation = Rule::new("self.all(name, name.size() <= 128 && self[name].size() <= 1024)").message("keep names in query to 128 characters and values to 1024"))]
+    pub query: BTreeMap<String, Text>,
+    /// JSON pointer to the record in the response, for example `/order`. The whole response is the record when it is left out. At most
+    /// 256 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256), regex(pattern = "^(/.*)?$"))]
+    pub record: Option<String>,
 }
 
 /// A short text, at most 1024 characters.

@@ -9,6 +9,11 @@ use serde::{Deserialize, Serialize};
 /// One kind of record on its way from the source to the destination.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.onWhenFalse) || has(self.when)").message("set when as well: onWhenFalse says what becomes of the records that it leaves out"),
+    validation = Rule::new("!has(self.onWhenFalse) || self.onWhenFalse != 'Delete' || has(self.write.deleteOperation)").message("set write.deleteOperation: onWhenFalse Delete needs an operation to delete with"),
+    validation = Rule::new("!has(self.dependsOn) || self.dependsOn.flow != self.name").message("set dependsOn.flow to another flow: a flow cannot wait for itself")
+)]
 pub struct Flow {
     /// Name, unique in the Integration. State is kept under it: a renamed flow begins anew. 1 to 63 characters, a DNS label.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
@@ -35,11 +40,22 @@ pub struct Flow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<Expression>,
 
+    /// What becomes, at the destination, of a record that took part and stops to, because `when` turned false: `Ignore` leaves it as it was
+    /// written last, `Delete` deletes it with write.deleteOperation, `Update` writes it once more, mapped as ever. A record that was never
+    /// written stays unwritten. `Ignore` when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_when_false: Option<OnWhenFalse>,
+
     /// What is written: destination field (dots nest, `\.` is a dot) to a CEL expression over `record`. An absent optional leaves
     /// the field out; null writes null. 1 to 256 fields, names up to 256 and expressions up to 4096 characters.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 256))]
     #[x_kube(validation = Rule::new("self.all(field, field.size() <= 256)").message("keep field names in map to 256 characters"))]
     pub map: BTreeMap<String, Expression>,
+
+    /// What has to be at the destination before a record: its parent, brought there by another flow of this Integration. A record whose parent
+    /// is missing waits, which counts as no attempt and holds up no other record. Records wait for nothing when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depends_on: Option<DependsOn>,
 
     /// How records are written to the destination.
     pub write: Write,
@@ -77,6 +93,45 @@ pub struct Write {
     /// Operation of the destination's Connector, for example `upsertSalesOrder`. 1 to 63 characters.
     #[schemars(length(min = 1, max = 63))]
     pub operation: String,
+
+    /// Operation of the destination's Connector that deletes a record, for example `deleteSalesOrder`. It is called for records that were
+    /// deleted at the source, and for those that stop to take part where onWhenFalse is `Delete`; only if the record was written before.
+    /// Nothing is ever deleted when it is left out. 1 to 63 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub delete_operation: Option<String>,
+
+    /// How many records one call carries, at most; more than 1 only with an operation that has `batch`, and at most its maxRecords. 1 to
+    /// 10000; 1 when left out. This version checks it and still writes records one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub batch_size: Option<u32>,
+}
+
+/// What has to be at the destination before a record.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct DependsOn {
+    /// Flow of this Integration that brings the parent to the destination. Flows must not wait for each other in a circle. 1 to 63
+    /// characters.
+    #[schemars(length(min = 1, max = 63))]
+    pub flow: String,
+    /// CEL expression over `record` that gives the parent's key in that flow, as text or a number, for example
+    /// `record.?customer.?id.orValue(null)`; null for a record that has no parent. It can use neither `xref` nor `lookup`. At most 4096
+    /// characters.
+    pub key: Expression,
+}
+
+/// What becomes, at the destination, of a record that took part in a flow and stops to, because `when` turned false. `Ignore` when left out.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnWhenFalse {
+    /// It stays as it was written last.
+    #[default]
+    Ignore,
+    /// It is deleted with write.deleteOperation, if it was written.
+    Delete,
+    /// It is written once more, if it was written.
+    Update,
 }
 
 /// What to do when a write's outcome stays unknown and the operation offers neither an idempotency header nor a look-up: `Hold` the

@@ -1,13 +1,19 @@
 //! One flow of an Integration, checked and resolved against its two Connectors.
 
-use crosstie_crds::integration::{Flow as SpecFlow, OnUnknownOutcome as SpecOnUnknownOutcome, Trigger as SpecTrigger};
+use crosstie_crds::integration::{
+    DependsOn as SpecDependsOn, Flow as SpecFlow, OnUnknownOutcome as SpecOnUnknownOutcome,
+    OnWhenFalse as SpecOnWhenFalse, Trigger as SpecTrigger,
+};
 
-use super::{Findings, connector::Resolved};
+use super::{
+    Findings,
+    connector::Resolved,
+    write::{Writes, writes},
+};
 use crate::{
-    mapping::{Mapping, MappingSource},
-    plan::{Flow, OnUnknownOutcome, OnWhenFalse, Operation, StartFrom, Trigger},
+    mapping::{Expression, Mapping, MappingProblem, MappingSource},
+    plan::{DependsOn, Flow, OnUnknownOutcome, OnWhenFalse, StartFrom, Stream, Trigger},
     schedule,
-    template::Template,
 };
 
 /// Resolves a flow. `None` only together with findings.
@@ -18,17 +24,6 @@ pub(crate) fn resolve(
     findings: &mut Findings,
 ) -> Option<Flow> {
     let at = |field: &str| format!("spec.flows[{}].{field}", flow.name);
-    if !source.streams.iter().any(|stream| stream.name == flow.stream) {
-        let known = listed(source.streams.iter().map(|stream| stream.name.as_str()));
-        let message = format!("Connector {} has no stream `{}`; it has {known}", source.name, flow.stream);
-        findings.invalid(at("stream"), message);
-    }
-    if !destination.operations.iter().any(|operation| operation.name == flow.write.operation) {
-        let known = listed(destination.operations.iter().map(|operation| operation.name.as_str()));
-        let message =
-            format!("Connector {} has no operation `{}`; it has {known}", destination.name, flow.write.operation);
-        findings.invalid(at("write.operation"), message);
-    }
     let triggers = flow
         .triggers
         .iter()
@@ -36,39 +31,106 @@ pub(crate) fn resolve(
         .filter_map(|(index, spec)| trigger(&at(&format!("triggers[{index}]")), spec, findings));
     let triggers: Vec<Trigger> = triggers.collect();
     let start_from = start_from(&at("startFrom"), flow.start_from.as_deref(), findings);
+    let stream = stream(&at("stream"), source, &flow.stream, findings);
     let map = flow.map.iter().map(|(field, expression)| (field.clone(), expression.0.clone())).collect();
     let when = flow.when.as_ref().map(|expression| expression.0.clone());
-    if let Err(problems) = Mapping::compile(&MappingSource { when: when.as_deref(), map: &map }) {
-        for problem in problems {
-            let place = problem.position.map(|position| format!(" ({position})")).unwrap_or_default();
-            findings.invalid(at(&problem.field), format!("{}{place}; {}", problem.problem, problem.remedy));
+    let lookups = match Mapping::compile(&MappingSource { when: when.as_deref(), map: &map }) {
+        Ok(mapping) => lookups(&at("map"), &mapping, source, findings),
+        Err(problems) => {
+            note(&problems, &at, findings);
+            Vec::new()
         }
-    }
-    // Problems of streams and operations as such were found with their Connector.
-    let mut known = Findings::new();
-    let stream = source.stream(&flow.stream, &mut known);
-    let operation = destination.operation(&flow.write.operation, &mut known);
-    if let Some(operation) = &operation {
-        check_fields(&at("map"), operation, &map, findings);
-    }
+    };
+    let depends_on = flow.depends_on.as_ref().and_then(|depends_on| parent(&at, depends_on, findings));
+    let Writes { operation, delete_operation, batch_size } = writes(&at, flow, destination, &map, findings)?;
     Some(Flow {
         name: flow.name.clone(),
         triggers,
         start_from: start_from?,
         stream: stream?,
+        on_when_false: on_when_false(&at, flow, findings),
         when,
-        on_when_false: OnWhenFalse::Ignore,
         map,
-        lookups: Vec::new(),
-        depends_on: None,
-        operation: operation?,
-        delete_operation: None,
-        batch_size: 1,
+        lookups,
+        depends_on,
+        operation,
+        delete_operation,
+        batch_size,
         on_unknown_outcome: match flow.on_unknown_outcome.unwrap_or_default() {
             SpecOnUnknownOutcome::Hold => OnUnknownOutcome::Hold,
             SpecOnUnknownOutcome::Resend => OnUnknownOutcome::Resend,
         },
     })
+}
+
+/// The source's stream of a name. Problems of streams as such were found with their Connector.
+fn stream(path: &str, source: &Resolved, name: &str, findings: &mut Findings) -> Option<Stream> {
+    if !source.streams.iter().any(|stream| stream.name == name) {
+        let known = listed(source.streams.iter().map(|stream| stream.name.as_str()));
+        findings.invalid(path, format!("Connector {} has no stream `{name}`; it has {known}", source.name));
+    }
+    source.stream(name, &mut Findings::new())
+}
+
+/// Notes what keeps expressions from compiling.
+fn note(problems: &[MappingProblem], at: &dyn Fn(&str) -> String, findings: &mut Findings) {
+    for problem in problems {
+        let place = problem.position.map(|position| format!(" ({position})")).unwrap_or_default();
+        findings.invalid(at(&problem.field), format!("{}{place}; {}", problem.problem, problem.remedy));
+    }
+}
+
+/// The streams a mapping looks records up in, each of which must be readable one by one.
+fn lookups(path: &str, mapping: &Mapping, source: &Resolved, findings: &mut Findings) -> Vec<Stream> {
+    let mut streams = Vec::new();
+    for name in mapping.lookups() {
+        let Some(stream) = stream(path, source, &name, findings) else { continue };
+        if stream.one.is_none() {
+            let message = format!(
+                "`lookup` reads single records of `{name}`, and Connector {} does not say how: set `one` on that stream",
+                source.name
+            );
+            findings.invalid(path, message);
+        }
+        streams.push(stream);
+    }
+    streams
+}
+
+fn parent(at: &dyn Fn(&str) -> String, depends_on: &SpecDependsOn, findings: &mut Findings) -> Option<DependsOn> {
+    match Expression::compile("dependsOn.key", &depends_on.key.0) {
+        Ok(key) if key.xrefs().is_empty() && key.lookups().is_empty() => {
+            Some(DependsOn { flow: depends_on.flow.clone(), key: depends_on.key.0.clone() })
+        }
+        Ok(_) => {
+            let message = "the parent's key is made of the record alone: leave `xref` and `lookup` out of it";
+            findings.invalid(at("dependsOn.key"), message);
+            None
+        }
+        Err(problems) => {
+            note(&problems, at, findings);
+            None
+        }
+    }
+}
+
+fn on_when_false(at: &dyn Fn(&str) -> String, flow: &SpecFlow, findings: &mut Findings) -> OnWhenFalse {
+    let chosen = flow.on_when_false.unwrap_or_default();
+    if flow.on_when_false.is_some() && flow.when.is_none() {
+        let message = "set when as well: onWhenFalse says what becomes of the records that it leaves out";
+        findings.invalid(at("onWhenFalse"), message);
+    }
+    match chosen {
+        SpecOnWhenFalse::Ignore => OnWhenFalse::Ignore,
+        SpecOnWhenFalse::Update => OnWhenFalse::Update,
+        SpecOnWhenFalse::Delete => {
+            if flow.write.delete_operation.is_none() {
+                findings
+                    .invalid(at("onWhenFalse"), "set write.deleteOperation: Delete needs an operation to delete with");
+            }
+            OnWhenFalse::Delete
+        }
+    }
 }
 
 fn trigger(path: &str, trigger: &SpecTrigger, findings: &mut Findings) -> Option<Trigger> {
@@ -105,40 +167,7 @@ fn start_from(path: &str, text: Option<&str>, findings: &mut Findings) -> Option
     }
 }
 
-/// Every `{body.FIELD}` of the operation must be something the map writes, or no record could ever be sent.
-fn check_fields(
-    path: &str,
-    operation: &Operation,
-    map: &std::collections::BTreeMap<String, String>,
-    findings: &mut Findings,
-) {
-    let lookup = operation.outcome.lookup.as_ref();
-    let mut needed: Vec<&str> =
-        operation.path.names().chain(operation.query.values().flat_map(Template::names)).collect();
-    if let Some(lookup) = lookup {
-        needed.extend(lookup.path.names().chain(lookup.query.values().flat_map(Template::names)));
-    }
-    let mut fields: Vec<&str> = needed.into_iter().filter_map(|name| name.strip_prefix("body.")).collect();
-    fields.extend(lookup.map(|lookup| lookup.key_field.as_str()));
-    fields.sort_unstable();
-    fields.dedup();
-    for field in fields {
-        let written = map.keys().any(|name| {
-            name == field || field.starts_with(&format!("{name}.")) || name.starts_with(&format!("{field}."))
-        });
-        if !written {
-            findings.invalid(
-                path,
-                format!(
-                    "operation {} needs the field `{field}`: map it, for example from the record's id",
-                    operation.name
-                ),
-            );
-        }
-    }
-}
-
-fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.collect();
     if names.is_empty() { "none".into() } else { names.join(", ") }
 }

@@ -3,6 +3,8 @@
 use crosstie_crds::{Connector, Integration, condition::Reason};
 use serde_json::{Value, json};
 
+mod language;
+
 use super::{Compiled, Settings, integration};
 use crate::plan::{Allowance, Authentication, Pagination, Plan, StartFrom, Trigger};
 
@@ -50,7 +52,10 @@ fn orders() -> Value {
 
 fn with(mut object: Value, pointer: &str, value: Value) -> Value {
     let (parent, name) = pointer.rsplit_once('/').unwrap();
-    object.pointer_mut(parent).unwrap()[name] = value;
+    match object.pointer_mut(parent).unwrap() {
+        Value::Array(items) => items[name.parse::<usize>().unwrap()] = value,
+        other => other[name] = value,
+    }
     object
 }
 

@@ -43,6 +43,11 @@ impl Judge<'_> {
         Change::Postpone(Postponement { due, failures, by_system: false, intent: IntentChange::Close })
     }
 
+    /// What a source says of the record itself when it is asked for it: the record's own fault.
+    pub fn faulty(&self, facts: &Facts, problem: String) -> Change {
+        self.failed(facts, Fault::of(problem))
+    }
+
     /// A refusal of an intent in doubt. It says nothing of the send in doubt: the intent stays, to be looked up.
     pub(super) fn refused_in_doubt(&self, facts: &Facts, fault: Fault) -> Change {
         let mut failures = self.counted(facts, fault, 1);

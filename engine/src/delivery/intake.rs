@@ -50,7 +50,13 @@ mod tests {
     }
 
     fn entry(counter: i64, hash: &str, body: &str) -> LedgerEntry {
-        LedgerEntry { version: Version::Counter(counter), source_hash: hash.into(), body_hash: Some(body.into()) }
+        LedgerEntry {
+            version: Version::Counter(counter),
+            source_hash: hash.into(),
+            body_hash: Some(body.into()),
+            present: true,
+            identifier: None,
+        }
     }
 
     #[test]

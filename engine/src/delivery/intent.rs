@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Rule;
+use super::{Rule, Seen};
 use crate::{
     canonical,
     plan::{Method, OnUnknownOutcome, Operation, Outcome},
@@ -37,6 +37,10 @@ pub struct OpenIntent {
     pub body: Value,
     /// Hash of the whole mapped body.
     pub body_hash: String,
+    /// The state of the record that the body was made of; it may have been fetched after the record was read.
+    pub seen: Seen,
+    /// Whether it deletes the record.
+    pub deletes: bool,
     /// Whether the vendor refused it after an outcome had been in doubt: its key can tell nothing more.
     pub refused: bool,
 }

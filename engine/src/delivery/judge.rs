@@ -4,21 +4,26 @@
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{cmp::Ordering, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Facts, Failures, Fault, Found, Intent, OpenIntent, Rule, Sent, Setback, Standing, Step, Weather};
+use super::{Facts, Failures, Fault, Found, Intent, OpenIntent, Rule, Seen, Sent, Setback, Standing, Step, Weather};
 use crate::{
     canonical,
     mapping::EvaluationError,
-    plan::{Identifier, OnUnknownOutcome, Outcome, RetryPolicy},
+    plan::{Identifier, Method, OnUnknownOutcome, Outcome, RetryPolicy},
     retry,
+    version::Version,
 };
 
 /// How long a held record is left alone before it is asked again whether something can tell by now.
 const HELD_FOR: Duration = Duration::from_mins(1);
+/// How long a source is left alone that shows an older state of a record than it showed before.
+const SOURCE_LAG: Duration = Duration::from_secs(5);
+/// How long a record waits for another flow's record before it is looked at again, if nothing wakes it.
+const PARENT_AGAIN: Duration = Duration::from_mins(1);
 
 /// What a flow's plan says about failures.
 #[derive(Clone, Debug)]
@@ -66,8 +71,56 @@ pub enum Change {
     Settle(Settled),
     /// It waits on.
     Postpone(Postponement),
+    /// It waits for another flow's record, at most until this time; that is no attempt.
+    AwaitParent(Timestamp),
     /// It goes to the dead letters, with how it failed. An open intent is closed.
     Bury(Failures),
+}
+
+/// Whether a record's source can be asked for its present state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fetching {
+    /// It can show no single record.
+    Impossible,
+    /// It can.
+    Possible,
+    /// It just did.
+    Done,
+}
+
+/// What comparing a record with the ledger came to.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and never kept")]
+pub enum Compared {
+    /// Find out what is wanted of it.
+    Go,
+    /// Ask its source for its present state first.
+    Fetch,
+    /// This becomes of the record.
+    Done(Change),
+}
+
+/// What fetching a record anew means.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and never kept")]
+pub enum Fetched {
+    /// Take the state that was shown in place of the one that was read.
+    Take,
+    /// This becomes of the record.
+    Done(Change),
+}
+
+/// What is wanted of a record at the destination, with the mapped body.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wanted {
+    /// That it be there like this.
+    Write(Value),
+    /// That it be there like this, if it is there at all.
+    Update(Value),
+    /// Nothing.
+    Leave,
+    /// That it be gone, if it is there. The body names it; empty where it is named otherwise.
+    Delete(Value),
 }
 
 /// How a record was done.
@@ -87,6 +140,8 @@ pub enum Settled {
     },
     /// `when` leaves it out.
     LeftOut,
+    /// The destination no longer has it, or never had: a tombstone stays, so that an older state does not bring it back.
+    Deleted,
     /// A newer state was settled before; the ledger stays.
     Superseded,
 }
@@ -124,6 +179,8 @@ pub enum IntentChange {
 pub enum Mapped {
     /// This body is to be written; its hash.
     Write(Value, String),
+    /// The record is to be deleted; what names it, and its hash.
+    Delete(Value, String),
     /// The record is done with, or failed.
     Done(Change),
 }
@@ -151,6 +208,12 @@ impl Judge<'_> {
             Step::Send if spent => Next::GiveUp,
             Step::Send => self.after(failures.retry_at, Next::Send),
             Step::LookUp(time) => self.after(Some(time), Next::LookUp),
+            // A DELETE can be repeated (RFC 9110, 9.2.2), once none that was sent before can still arrive.
+            Step::Hold if open.deletes && open.operation.method == Method::Delete && !spent => {
+                let arrived =
+                    open.intent.in_doubt_since.and_then(|since| since.checked_add(self.terms.longest_flight).ok());
+                self.after(arrived.max(failures.retry_at), Next::Send)
+            }
             Step::Hold => Next::Hold,
         }
     }
@@ -180,24 +243,59 @@ impl Judge<'_> {
     }
 
     /// Compares a record with the ledger: something is done with it already, or nothing, when it is to be mapped.
-    pub fn compared(&self, facts: &Facts) -> Option<Change> {
+    pub fn compared(&self, facts: &Facts, fetching: Fetching) -> Compared {
         match super::standing(&facts.seen, facts.ledger.as_ref()) {
+            Standing::Ambiguous if fetching == Fetching::Possible => Compared::Fetch,
+            // Without an order of states, what was read is a hint that there is something to fetch.
+            Standing::News if facts.seen.version == Version::Unordered && fetching == Fetching::Possible => {
+                Compared::Fetch
+            }
             // A state of the same version was read later than what was settled, so it is what the source shows now.
-            Standing::News | Standing::Ambiguous => None,
-            Standing::Superseded => Some(Change::Settle(Settled::Superseded)),
+            Standing::News | Standing::Ambiguous => Compared::Go,
+            Standing::Superseded => Compared::Done(Change::Settle(Settled::Superseded)),
             Standing::NotComparable => {
                 let cause = "the record's version changed from a time to a counter or the reverse, so it cannot be told which state is \
                              newer: point the stream's `version` at one field that keeps its kind";
-                Some(self.failed(facts, Fault::of(cause)))
+                Compared::Done(self.failed(facts, Fault::of(cause)))
             }
         }
     }
 
-    /// Decides by a mapping's result; none is a record that `when` leaves out.
-    pub fn mapped(&self, facts: &Facts, body: Result<Option<Value>, EvaluationError>) -> Mapped {
-        match body {
-            Ok(None) => Mapped::Done(Change::Settle(Settled::LeftOut)),
-            Ok(Some(body)) => {
+    /// Decides by the state a source showed when it was asked for one record; none is a record it does not find. That is a fault and never a
+    /// delete: a stream whose single reads lead to the wrong place would delete everything.
+    pub fn fetched(&self, facts: &Facts, shown: Option<&Seen>) -> Fetched {
+        let Some(shown) = shown else {
+            let cause = "its source showed the record in a list and does not find it by itself: either it was deleted meanwhile, or the \
+                         stream's `one` leads to another place";
+            return Fetched::Done(self.failed(facts, Fault::of(cause)));
+        };
+        match shown.version.compare(&facts.seen.version) {
+            // Sources answer from copies that lag behind: that is no fault of the record.
+            Some(Ordering::Less) => {
+                Fetched::Done(self.waits(facts, self.now.checked_add(SOURCE_LAG).unwrap_or(Timestamp::MAX)))
+            }
+            Some(Ordering::Equal | Ordering::Greater) | None => Fetched::Take,
+        }
+    }
+
+    /// Decides whether a record goes on, by whether the destination has the record of another flow that it depends on. None is that it does.
+    pub fn depends(&self, parent_is_there: bool) -> Option<Change> {
+        let again = self.now.checked_add(PARENT_AGAIN).unwrap_or(Timestamp::MAX);
+        (!parent_is_there).then_some(Change::AwaitParent(again))
+    }
+
+    /// Decides by what is wanted of a record.
+    pub fn mapped(&self, facts: &Facts, wanted: Result<Wanted, EvaluationError>) -> Mapped {
+        let there = facts.ledger.as_ref().is_some_and(|ledger| ledger.present);
+        match wanted {
+            Ok(Wanted::Leave) => Mapped::Done(Change::Settle(Settled::LeftOut)),
+            Ok(Wanted::Update(_)) if !there => Mapped::Done(Change::Settle(Settled::LeftOut)),
+            Ok(Wanted::Delete(_)) if !there => Mapped::Done(Change::Settle(Settled::Deleted)),
+            Ok(Wanted::Delete(body)) => {
+                let hash = canonical::hash(&body);
+                Mapped::Delete(body, hash)
+            }
+            Ok(Wanted::Write(body) | Wanted::Update(body)) => {
                 let body_hash = canonical::hash(&body);
                 if super::needs_write(&body_hash, facts.ledger.as_ref()) {
                     Mapped::Write(body, body_hash)
@@ -212,6 +310,7 @@ impl Judge<'_> {
     /// Decides by what a send came to. `weather` matters for the system's failures only.
     pub fn sent(&self, facts: &Facts, open: &OpenIntent, sent: Sent, weather: Weather) -> Change {
         match sent {
+            Sent::Applied { identifier: _ } if open.deletes => Change::Settle(Settled::Deleted),
             Sent::Applied { identifier } => {
                 Change::Settle(Settled::Delivered { body_hash: open.body_hash.clone(), identifier })
             }
@@ -230,6 +329,8 @@ impl Judge<'_> {
     /// Decides by what a look-up found.
     pub fn looked_up(&self, facts: &Facts, open: &OpenIntent, found: &Found) -> Resolved {
         match found {
+            Found::Absent if open.deletes => Resolved::Done(Change::Settle(Settled::Deleted)),
+            Found::Present(_) if open.deletes => Resolved::NotApplied,
             Found::Present(body) if super::shows_applied(open.operation.method, &open.body, body) => {
                 let how = Settled::Delivered { body_hash: open.body_hash.clone(), identifier: identifier(open, body) };
                 Resolved::Done(Change::Settle(how))
@@ -249,8 +350,8 @@ impl Judge<'_> {
         }
     }
 
-    /// A look-up that failed: the intent waits for the system.
-    pub fn not_looked_up(&self, facts: &Facts, setback: Setback) -> Change {
+    /// A call to find something out failed, a look-up or a fetch: the record waits for the system.
+    pub fn not_found_out(&self, facts: &Facts, setback: Setback) -> Change {
         self.waiting(self.now, self.counted(facts, setback.fault, 0), IntentChange::Keep)
     }
 

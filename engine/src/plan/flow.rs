@@ -106,6 +106,7 @@ impl Flow {
             || self.stream.version.is_none()
             || self.stream.deleted.is_some()
             || self.operation.method == Method::Delete
+            || !self.operation.omit.is_empty()
             || self.operation.names().any(|name| name == IDENTIFIER)
     }
 }

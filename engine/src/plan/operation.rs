@@ -25,6 +25,10 @@ pub struct Operation {
     pub query: BTreeMap<String, Template>,
     /// Request headers beside authentication.
     pub headers: BTreeMap<String, String>,
+    /// Top-level fields of the mapped body that a single write leaves out of the request's body, because they stand in the path. A batch
+    /// carries them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub omit: Vec<String>,
     /// Where the response holds the record's identifier.
     pub identifier: Option<Identifier>,
     /// How it is known whether a call took effect.
@@ -50,6 +54,9 @@ pub struct Batch {
     pub records: String,
     /// Other members of the request's top level, the same in every call, for example `allOrNone: false`.
     pub fields: BTreeMap<String, Value>,
+    /// Members of each record beside its mapped body, the same in every one, for example `attributes: {type: Account}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub record_fields: BTreeMap<String, Value>,
     /// Where the response says what came of each record. Without it a 2xx means that all were applied.
     pub results: Option<BatchResults>,
 }

@@ -36,6 +36,9 @@ pub struct Stream {
     pub pagination: Pagination,
 }
 
+/// Name, in the templates of a single read, of the record's key.
+pub const KEY: &str = "key";
+
 /// How to read a single record of a stream; 404 and 410 mean that the source no longer has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -49,7 +49,7 @@ fn a_plan_of_the_first_format_is_read_and_written_as_it_was() {
 
 #[test]
 fn a_plan_needs_the_second_format_for_what_a_worker_of_the_first_would_get_wrong() {
-    let changes: [fn(&mut Plan); 9] = [
+    let changes: [fn(&mut Plan); 10] = [
         |plan| plan.environment = Environment::Sandbox,
         |plan| plan.flows[0].on_when_false = OnWhenFalse::Update,
         |plan| plan.flows[0].delete_operation = Some(plan.flows[0].operation.clone()),
@@ -58,6 +58,7 @@ fn a_plan_needs_the_second_format_for_what_a_worker_of_the_first_would_get_wrong
         |plan| plan.flows[0].stream.version = None,
         |plan| plan.flows[0].stream.deleted = Some("/deleted".into()),
         |plan| plan.flows[0].operation.method = Method::Delete,
+        |plan| plan.flows[0].operation.omit = vec!["id".into()],
         |plan| plan.flows[0].operation.path = Template::parse("/orders/{identifier}").unwrap(),
     ];
     for (index, change) in changes.into_iter().enumerate() {

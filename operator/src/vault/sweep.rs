@@ -280,7 +280,7 @@ mod tests {
     async fn a_full_batch_does_not_wait_and_only_so_many_are_read_at_once() {
         let mut schedule = Schedule::default();
         let start = Instant::now();
-        for number in 0..(MOST_READING + 1) {
+        for number in 0..=MOST_READING {
             schedule.ask(numbered(number), start);
         }
         let sizes: Vec<usize> = std::iter::from_fn(|| schedule.next_batch(start)).map(|batch| batch.len()).collect();

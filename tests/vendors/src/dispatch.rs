@@ -15,11 +15,11 @@ use tokio::sync::watch;
 use crate::fault::{Moment, Probe};
 use crate::instance::{Instance, Instances};
 use crate::line::Line;
-use crate::message::{Call, Effect, Reply, parse_query};
+use crate::message::{Call, Effect, RefusedRows, Reply, parse_query};
 use crate::tokens::Identity;
-use crate::transmit::{Outcome, malformed, plain_error, send};
+use crate::transmit::{Late, Outcome, malformed, plain_error, send};
 use crate::vendor::{Finish, Refusal, Versions};
-use crate::wire::{Fault, LogEntry, Settings};
+use crate::wire::{Fault, LogEntry, RowEffect, Settings};
 
 const MAX_BODY: usize = 16 << 20;
 
@@ -67,6 +67,7 @@ fn read(instance: &Instance, parts: &Parts, path: String, body: Bytes) -> Call {
         body,
         now: instance.now(),
         request_id: instance.request_id(),
+        refused_rows: None,
     }
 }
 
@@ -115,9 +116,30 @@ impl<'a> Exchange<'a> {
         if !identity.accepted {
             return self.conclude(vendor.refuse(Refusal::Unauthorized), admission.used, &identity, slow);
         }
-        let reply = vendor.answer(self.call, &self.settings, self.instance.state_lock());
+        let applying = self.strike(Moment::Applying);
+        let reply = match &applying {
+            Some(Fault::CommitAfterTimeout { millis }) => return Outcome::Late(self.late(*millis)),
+            Some(Fault::RefuseRows { percent, containing, seed }) => {
+                let rows = RefusedRows { percent: *percent, containing: containing.clone(), seed: *seed };
+                let call = Call { refused_rows: Some(rows), ..self.call.clone() };
+                vendor.answer(&call, &self.settings, self.instance.state_lock())
+            }
+            Some(_) | None => vendor.answer(self.call, &self.settings, self.instance.state_lock()),
+        };
         let after = if reply.status.is_success() { self.strike(Moment::After) } else { None };
-        self.conclude(reply, admission.used, &identity, after.as_ref().or(slow))
+        self.conclude(reply, admission.used, &identity, after.as_ref().or(applying.as_ref()).or(slow))
+    }
+
+    /// The request, to be applied after the client has given up.
+    fn late(&self, millis: u64) -> Late {
+        let (instance, call, under_way) = (Arc::clone(self.instance), self.call.clone(), self.under_way);
+        let apply = move || {
+            let exchange = Exchange::new(&instance, &call, under_way);
+            let reply = instance.vendor.answer(&call, &exchange.settings, instance.state_lock());
+            let fault = Fault::CommitAfterTimeout { millis };
+            exchange.log(0, &exchange.identity(), Some(fault.kind()), reply.effects);
+        };
+        Late::new(Duration::from_millis(millis), apply)
     }
 
     fn identity(&self) -> Identity {
@@ -148,6 +170,8 @@ impl<'a> Exchange<'a> {
             }
             Fault::DropConnection {}
             | Fault::Slow { .. }
+            | Fault::CommitAfterTimeout { .. }
+            | Fault::RefuseRows { .. }
             | Fault::TimeoutAfterCommit {}
             | Fault::ErrorAfterCommit { .. }
             | Fault::MalformedBody {}
@@ -157,7 +181,7 @@ impl<'a> Exchange<'a> {
 
     /// Finishes the answer, counts and logs the request, and says what is to be sent.
     fn conclude(&self, reply: Reply, bucket_used: u32, identity: &Identity, fault: Option<&Fault>) -> Outcome {
-        let effect = reply.effect.clone();
+        let effects = reply.effects.clone();
         let finish = |mut reply: Reply| {
             let versions = self.versions.as_ref();
             let settings = &self.settings;
@@ -176,21 +200,28 @@ impl<'a> Exchange<'a> {
                 Outcome::Answer(finish(Reply::json(status(*code), "application/json", &body)))
             }
             Some(Fault::MalformedBody {}) => Outcome::Answer(malformed(finish(reply))),
-            Some(Fault::Slow { .. } | Fault::Status { .. } | Fault::RateLimited { .. }) | None => {
-                Outcome::Answer(finish(reply))
-            }
+            Some(
+                Fault::Slow { .. }
+                | Fault::Status { .. }
+                | Fault::RateLimited { .. }
+                | Fault::CommitAfterTimeout { .. }
+                | Fault::RefuseRows { .. },
+            )
+            | None => Outcome::Answer(finish(reply)),
         };
         let status = match &outcome {
             Outcome::Answer(reply) | Outcome::Truncate(reply) => reply.status.as_u16(),
-            Outcome::Drop | Outcome::Hang => 0,
+            Outcome::Drop | Outcome::Hang | Outcome::Late(_) => 0,
         };
-        self.log(status, identity, fault.map(Fault::kind), effect);
+        self.log(status, identity, fault.map(Fault::kind), effects);
         outcome
     }
 
-    fn log(&self, status: u16, identity: &Identity, fault: Option<&str>, effect: Option<Effect>) {
+    fn log(&self, status: u16, identity: &Identity, fault: Option<&str>, mut effects: Vec<Effect>) {
         let call = self.call;
         let route = self.instance.vendor.route(call);
+        let effect = if effects.len() == 1 { effects.pop() } else { None };
+        let row = |Effect { key, kind, commit }| RowEffect { key, effect: kind, commit };
         let entry = LogEntry {
             sequence: 0,
             time: call.now,
@@ -201,6 +232,7 @@ impl<'a> Exchange<'a> {
             request_id: call.request_id.clone(),
             token_fingerprint: identity.fingerprint.clone(),
             fault: fault.map(ToOwned::to_owned),
+            rows: effects.into_iter().map(row).collect(),
             commit: effect.as_ref().map(|effect| effect.commit),
             effect: effect.as_ref().map(|effect| effect.kind),
             key: effect.map(|effect| effect.key),

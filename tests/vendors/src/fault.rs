@@ -10,6 +10,8 @@ pub(crate) enum Moment {
     Before,
     /// In place of the vendor's own handling.
     Instead,
+    /// When the request is to take effect, and its credentials are good.
+    Applying,
     /// After the request took effect and succeeded.
     After,
 }
@@ -40,6 +42,11 @@ impl Faults {
     pub(crate) fn add(&mut self, rule: FaultRule) -> Result<u64, String> {
         if rule.percent.is_some_and(|percent| !(1..=100).contains(&percent)) {
             return Err("percent must be between 1 and 100".to_owned());
+        }
+        if let Fault::RefuseRows { percent, .. } = rule.fault
+            && !(1..=100).contains(&percent)
+        {
+            return Err("the percent of rows must be between 1 and 100".to_owned());
         }
         if let Fault::Status { code, .. } | Fault::ErrorAfterCommit { code } = rule.fault
             && !(200..=599).contains(&code)
@@ -106,6 +113,7 @@ fn moment_of(fault: &Fault) -> Moment {
     match fault {
         Fault::Slow { .. } => Moment::Before,
         Fault::Status { .. } | Fault::RateLimited { .. } | Fault::DropConnection {} => Moment::Instead,
+        Fault::CommitAfterTimeout { .. } | Fault::RefuseRows { .. } => Moment::Applying,
         Fault::TimeoutAfterCommit {}
         | Fault::ErrorAfterCommit { .. }
         | Fault::MalformedBody {}

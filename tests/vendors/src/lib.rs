@@ -19,6 +19,7 @@ mod merge;
 mod message;
 mod netsuite;
 mod random;
+mod salesforce;
 mod server;
 mod shopify;
 mod store;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
+use crate::random::{Stream, seed_of};
 use crate::wire::WriteKind;
 
 /// One request to one instance.
@@ -31,6 +32,8 @@ pub(crate) struct Call {
     pub(crate) now: Timestamp,
     /// Given by the instance; no two calls share one.
     pub(crate) request_id: String,
+    /// Which rows of a batch a fault wants refused; vendors without batches do not look at it.
+    pub(crate) refused_rows: Option<RefusedRows>,
 }
 
 impl Call {
@@ -59,6 +62,26 @@ impl Call {
     }
 }
 
+/// Which rows of a batch are refused.
+#[derive(Debug, Clone)]
+pub(crate) struct RefusedRows {
+    /// Only rows whose JSON contains this.
+    pub(crate) containing: Option<String>,
+    /// The share of those, 1 to 100.
+    pub(crate) percent: u8,
+    /// Chooses them.
+    pub(crate) seed: u64,
+}
+
+impl RefusedRows {
+    /// Whether a row is refused. The same row of a later request has another chance, unless the share is all.
+    pub(crate) fn strike(&self, request_id: &str, row: usize, record: &Value) -> bool {
+        let meant = self.containing.as_ref().is_none_or(|part| record.to_string().contains(part.as_str()));
+        let chance = Stream::new(self.seed ^ seed_of(request_id), row as u64).below(100);
+        meant && chance < u64::from(self.percent)
+    }
+}
+
 /// What a write did, for the log and the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Effect {
@@ -79,14 +102,14 @@ pub(crate) struct Reply {
     pub(crate) headers: Vec<(Cow<'static, str>, String)>,
     /// The body; may be empty.
     pub(crate) body: Bytes,
-    /// The write that the request caused.
-    pub(crate) effect: Option<Effect>,
+    /// The writes that the request caused; more than one only for a batch.
+    pub(crate) effects: Vec<Effect>,
 }
 
 impl Reply {
     /// An answer without a body.
     pub(crate) fn empty(status: StatusCode) -> Self {
-        Self { status, headers: Vec::new(), body: Bytes::new(), effect: None }
+        Self { status, headers: Vec::new(), body: Bytes::new(), effects: Vec::new() }
     }
 
     /// An answer with a body of this content type.
@@ -109,7 +132,7 @@ impl Reply {
     /// Says what the request wrote.
     #[must_use]
     pub(crate) fn effect(mut self, effect: Effect) -> Self {
-        self.effect = Some(effect);
+        self.effects.push(effect);
         self
     }
 }

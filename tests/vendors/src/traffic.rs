@@ -105,6 +105,7 @@ mod tests {
             token_fingerprint: None,
             fault: None,
             key: None,
+            rows: Vec::new(),
             effect: None,
             commit: None,
         }

@@ -25,6 +25,34 @@ pub(crate) enum Outcome {
     Drop,
     /// Nothing is sent until the client gives up.
     Hang,
+    /// Nothing is sent until the client gives up; then the request is applied.
+    Late(Late),
+}
+
+/// Work that is done a while after this is dropped.
+pub(crate) struct Late {
+    after: Duration,
+    work: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Late {
+    /// Work to be done so long after the drop.
+    pub(crate) fn new(after: Duration, work: impl FnOnce() + Send + 'static) -> Self {
+        Self { after, work: Some(Box::new(work)) }
+    }
+}
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        let (after, work) = (self.after, self.work.take());
+        // Without a runtime the simulator itself has ended.
+        if let (Some(work), Ok(runtime)) = (work, tokio::runtime::Handle::try_current()) {
+            runtime.spawn(async move {
+                tokio::time::sleep(after).await;
+                work();
+            });
+        }
+    }
 }
 
 /// The same answer with a body that is not JSON.
@@ -37,7 +65,7 @@ pub(crate) fn malformed(mut reply: Reply) -> Reply {
 }
 
 /// Carries out an outcome.
-pub(crate) async fn send(outcome: Outcome, call: &Call, mut app: App, line: Line) -> Response<Body> {
+pub(crate) async fn send(outcome: Outcome, call: &Call, app: App, line: Line) -> Response<Body> {
     match outcome {
         Outcome::Answer(reply) => response(reply, call),
         Outcome::Truncate(reply) => truncated(reply, call),
@@ -45,16 +73,19 @@ pub(crate) async fn send(outcome: Outcome, call: &Call, mut app: App, line: Line
             line.cut();
             Response::default()
         }
-        Outcome::Hang => {
-            // When the client closes its side, hyper drops this future, and with it the request's seat.
-            tokio::select! {
-                () = tokio::time::sleep(HANG) => {}
-                _ = app.stopping.wait_for(|stopping| *stopping) => {}
-            }
-            line.cut();
-            Response::default()
-        }
+        Outcome::Hang => hang(app, line).await,
+        Outcome::Late(_until_dropped) => hang(app, line).await,
     }
+}
+
+async fn hang(mut app: App, line: Line) -> Response<Body> {
+    // When the client closes its side, hyper drops this future, and with it the request's seat.
+    tokio::select! {
+        () = tokio::time::sleep(HANG) => {}
+        _ = app.stopping.wait_for(|stopping| *stopping) => {}
+    }
+    line.cut();
+    Response::default()
 }
 
 fn response(reply: Reply, call: &Call) -> Response<Body> {

@@ -11,10 +11,10 @@ use crate::message::{Call, Reply};
 use crate::store::{Layout, State};
 use crate::tokens::{Identity, Tokens};
 use crate::wire::{SeedRequest, Settings};
-use crate::{netsuite, shopify};
+use crate::{netsuite, salesforce, shopify};
 
 /// Every vendor. A new one is a module and a line here.
-pub(crate) const REGISTRY: &[&dyn Vendor] = &[&shopify::Shopify, &netsuite::NetSuite];
+pub(crate) const REGISTRY: &[&dyn Vendor] = &[&shopify::Shopify, &netsuite::NetSuite, &salesforce::Salesforce];
 
 /// Why a request was refused before it reached the vendor's own handling.
 #[derive(Debug, Clone, Copy, PartialEq)]

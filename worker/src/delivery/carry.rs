@@ -1,7 +1,7 @@
 //! Carrying one claimed record through: asks the engine for each step, makes the call, and stores what became of it. Every way out either stores
 //! something or leaves the record as it was found.
 
-use crosstie_connect::{CallFailure, Written};
+use crosstie_connect::{CallFailure, Outgoing, Written};
 use crosstie_engine::{
     circuit::Admission,
     delivery::{Change, Judge, Mapped, Next, OpenIntent, Postponement, Resolved, Settled, Weather, spares_system},
@@ -10,19 +10,19 @@ use crosstie_engine::{
 
 use super::{
     answers::{found, overloaded, sent, setback},
-    evaluate::evaluate,
+    want::{Stop, wanted},
 };
 use crate::{
     lane::Lane,
     metrics::Outcome,
     slots::Slot,
-    store::{Burial, Claimed, NewIntent, Settlement, StoreError},
+    store::{Burial, Claimed, NewIntent, ParentKey, Settlement, StoreError},
 };
 
 /// Carries a record as far as it comes now. `probe` says that it was let through an open circuit as the only one. The slot is given back as soon
 /// as the vendor has answered: what is stored then holds up no other call.
 pub async fn carry(lane: &Lane, claimed: Claimed, probe: bool, slot: Slot) {
-    let mut carrier = Carrier { lane, claimed, probe, slot: Some(slot) };
+    let mut carrier = Carrier { lane, claimed, probe, slot: Some(slot), parent: None };
     // A store that is closed ends the process's work; the record is found again as it was stored last.
     let _closed = carrier.run().await;
 }
@@ -32,6 +32,8 @@ struct Carrier<'a> {
     claimed: Claimed,
     probe: bool,
     slot: Option<Slot>,
+    /// What the record was found to wait for.
+    parent: Option<ParentKey>,
 }
 
 impl Carrier<'_> {
@@ -58,31 +60,41 @@ impl Carrier<'_> {
         Judge { terms: &self.lane.terms, now: self.lane.now(), chance: (self.lane.chance)() }
     }
 
-    /// Compares and maps. None when there is an intent to send now.
+    /// Finds out what is wanted of the record. None when there is an intent to send now.
     async fn evaluate(&mut self) -> Result<Option<Change>, StoreError> {
-        if let Some(change) = self.judge().compared(&self.claimed.facts) {
-            return Ok(Some(change));
-        }
         let lane = self.lane;
-        let body = lane.store_trouble.looked(evaluate(lane, &self.claimed).await)?;
-        lane.facts.mapped(body.as_ref().err().map(ToString::to_string));
-        match self.judge().mapped(&self.claimed.facts, body) {
-            Mapped::Done(change) => Ok(Some(change)),
-            Mapped::Write(body, body_hash) => {
-                let intent = NewIntent {
-                    record: self.claimed.id,
-                    scope: self.claimed.scope,
-                    flow: lane.flow.name.clone(),
-                    key: self.claimed.key.clone(),
-                    operation: lane.flow.operation.clone(),
-                    body,
-                    body_hash,
-                    now: lane.now(),
-                };
-                self.claimed.facts.intent = Some(lane.store_trouble.changed(lane.store.open_intent(intent).await)?);
-                Ok(None)
+        let wanted = match wanted(lane, &mut self.claimed).await {
+            Ok(wanted) => Ok(wanted),
+            Err(Stop::Failed(error)) => Err(error),
+            Err(Stop::Done(change)) => return Ok(Some(*change)),
+            Err(Stop::Store(error)) => return Err(error),
+            Err(Stop::Await(parent, change)) => {
+                self.parent = Some(parent);
+                return Ok(Some(*change));
             }
-        }
+        };
+        lane.facts.mapped(wanted.as_ref().err().map(ToString::to_string));
+        let (operation, body, body_hash, deletes) = match self.judge().mapped(&self.claimed.facts, wanted) {
+            Mapped::Done(change) => return Ok(Some(change)),
+            Mapped::Write(body, body_hash) => (&lane.flow.operation, body, body_hash, false),
+            Mapped::Delete(body, body_hash) => {
+                (lane.flow.delete_operation.as_ref().unwrap_or(&lane.flow.operation), body, body_hash, true)
+            }
+        };
+        let intent = NewIntent {
+            record: self.claimed.id,
+            scope: self.claimed.scope,
+            flow: lane.flow.name.clone(),
+            key: self.claimed.key.clone(),
+            operation: operation.clone(),
+            body,
+            body_hash,
+            seen: self.claimed.facts.seen.clone(),
+            deletes,
+            now: lane.now(),
+        };
+        self.claimed.facts.intent = Some(lane.store_trouble.changed(lane.store.open_intent(intent).await)?);
+        Ok(None)
     }
 
     /// Sends the open intent. None when there is nothing left to send.
@@ -94,7 +106,9 @@ impl Carrier<'_> {
         }
         let key = open.operation.outcome.idempotency.as_ref().map(|_| open.intent.idempotency_key.as_str());
         self.claimed.guard.sending();
-        let written = lane.destination.write(&open.operation, &open.body, key).await;
+        let identifier = self.claimed.facts.ledger.as_ref().and_then(|ledger| ledger.identifier.as_deref());
+        let outgoing = Outgoing { body: &open.body, identifier, idempotency_key: key };
+        let written = lane.destination.write(&open.operation, outgoing).await;
         self.slot = None;
         let weather = match &written {
             Written::Applied { .. } | Written::Refused { .. } => {
@@ -179,7 +193,7 @@ impl Carrier<'_> {
             Err(failure) => {
                 lane.metrics.call_failed(&lane.flow.name, failure.kind);
                 self.system_unwell(&failure).await;
-                return Ok(Some(self.judge().not_looked_up(&self.claimed.facts, setback(failure))));
+                return Ok(Some(self.judge().not_found_out(&self.claimed.facts, setback(failure))));
             }
         };
         lane.metrics.resolved(&lane.flow.name);
@@ -205,11 +219,27 @@ impl Carrier<'_> {
         let flow = &lane.flow.name;
         match change {
             Change::Settle(how) => {
-                let (key, seen) = (self.claimed.key.clone(), self.claimed.facts.seen.clone());
+                // What was sent is settled as the state it was made of.
+                let facts = &self.claimed.facts;
+                let seen = facts.intent.as_ref().map_or(&facts.seen, |open| &open.seen).clone();
+                let key = self.claimed.key.clone();
                 let (record, scope) = (self.claimed.id, self.claimed.scope);
-                let settlement = Settlement { record, scope, key, seen, how, now: lane.now() };
+                let settlement = Settlement {
+                    record,
+                    scope,
+                    key,
+                    seen,
+                    how,
+                    is_parent: !lane.dependents.is_empty(),
+                    now: lane.now(),
+                };
                 lane.store_trouble.insist(|| store.settle(settlement.clone())).await?;
+                lane.dependents.iter().for_each(|wake| wake.notify_one());
                 lane.metrics.handled(flow, outcome(&settlement.how));
+            }
+            Change::AwaitParent(until) => {
+                let Some(parent) = self.parent.clone() else { return Ok(()) };
+                lane.store_trouble.insist(|| store.await_parent(self.claimed.id, parent.clone(), until)).await?;
             }
             Change::Postpone(postponement) => {
                 lane.store_trouble.insist(|| store.postpone(self.claimed.id, postponement.clone())).await?;
@@ -263,6 +293,7 @@ fn outcome(how: &Settled) -> Outcome {
         Settled::Delivered { .. } => Outcome::Delivered,
         Settled::Unchanged { .. } => Outcome::Unchanged,
         Settled::LeftOut => Outcome::LeftOut,
+        Settled::Deleted => Outcome::Deleted,
         Settled::Superseded => Outcome::Superseded,
     }
 }

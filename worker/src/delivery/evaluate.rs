@@ -1,5 +1,5 @@
-//! Mapping a record: asks the store for the cross-references that the mapping wants, and evaluates until it knows them all. Look-ups in the
-//! source are not answered in this version: a mapping that wants one fails the record with a message that says so.
+//! Evaluating a flow's expressions for a record: asks the store for the cross-references they want and the source for the records they look
+//! up, and evaluates until it knows them all.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,15 +8,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crosstie_engine::mapping::{EvaluationError, Looked, Mapping, Resolve};
+use crosstie_engine::mapping::{EvaluationError, Looked, Lookup, Mapping, Resolve};
+use futures::future::join_all;
+use jiff::Timestamp;
 use serde_json::Value;
 
+use super::look_ups::Unanswered;
 use crate::{
-    lane::Lane,
-    store::{Claimed, ScopeId, StoreError},
+    lane::{Lane, Parent},
+    store::{ParentKey, ScopeId, StoreError},
 };
 
-/// Rounds of asking the store before a mapping is given up: each round brings at least one more cross-reference.
+/// Rounds of asking before a mapping is given up: each round brings at least one more cross-reference or record.
 const MOST_ROUNDS: usize = 64;
 
 type Reference = (String, String);
@@ -25,53 +28,114 @@ type Reference = (String, String);
 /// ones get threads of their own, until one is short again. Most mappings take a hundredth of it, and less than the way to another thread.
 const SHORT: Duration = Duration::from_millis(2);
 
-/// Evaluates the mapping for a record. None is a record that `when` leaves out.
-pub async fn evaluate(lane: &Lane, claimed: &Claimed) -> Result<Result<Option<Value>, EvaluationError>, StoreError> {
-    let mut known = BTreeMap::new();
+/// What evaluating came to.
+pub enum Evaluated<T> {
+    /// This.
+    Done(Result<T, EvaluationError>),
+    /// The source does not answer look-ups now: the record waits, and is evaluated anew from this time on.
+    Wait(Timestamp),
+}
+
+/// Whether a record meets the flow's condition.
+pub async fn selects(lane: &Lane, record: &Value) -> Result<Evaluated<bool>, StoreError> {
+    if lane.flow.when.is_none() {
+        return Ok(Evaluated::Done(Ok(true)));
+    }
+    rounds(lane, record, |mapping, _, record, references| mapping.selects(record, references)).await
+}
+
+/// The body that a record is mapped to.
+pub async fn body(lane: &Lane, record: &Value) -> Result<Evaluated<Value>, StoreError> {
+    rounds(lane, record, |mapping, _, record, references| mapping.apply(record, references)).await
+}
+
+/// The key of what a record depends on; none when it depends on nothing.
+pub async fn parent(lane: &Lane, record: &Value) -> Result<Evaluated<Option<ParentKey>>, StoreError> {
+    if lane.parent.is_none() {
+        return Ok(Evaluated::Done(Ok(None)));
+    }
+    rounds(lane, record, |_, parent, record, references| {
+        let Some(parent) = parent else { return Ok(None) };
+        let key = parent.key.evaluate_text(record, references)?;
+        Ok(key.map(|key| ParentKey { scope: parent.scope, key }))
+    })
+    .await
+}
+
+/// What is evaluated of a lane's expressions.
+type Once<T> = fn(&Mapping, Option<&Parent>, &Value, &References) -> Result<T, EvaluationError>;
+
+/// Evaluates something of the mapping, again and again, until everything it refers to is known.
+async fn rounds<T: Send + 'static>(lane: &Lane, record: &Value, once: Once<T>) -> Result<Evaluated<T>, StoreError> {
+    let mut known = Known::default();
     for _ in 0..MOST_ROUNDS {
         let round = if lane.facts.mapping_is_long() {
-            let (mapping, scopes, record) =
-                (Arc::clone(&lane.mapping), Arc::clone(&lane.scopes), claimed.record.clone());
-            let evaluated = tokio::task::spawn_blocking(move || Round::of(&mapping, &record, &scopes, known));
+            let (mapping, parent, scopes) = (Arc::clone(&lane.mapping), lane.parent.clone(), Arc::clone(&lane.scopes));
+            let record = record.clone();
+            let evaluated = tokio::task::spawn_blocking(move || {
+                Round::of(&|references| once(&mapping, parent.as_ref(), &record, references), &scopes, known)
+            });
             evaluated.await.unwrap_or_else(|_| Round::broken_off())
         } else {
-            Round::of(&lane.mapping, &claimed.record, &lane.scopes, known)
+            let once = |references: &References| once(&lane.mapping, lane.parent.as_ref(), record, references);
+            Round::of(&once, &lane.scopes, known)
         };
         lane.facts.set_mapping_is_long(round.took > SHORT);
         known = round.known;
         if round.missing.is_empty() {
-            return Ok(round.result);
+            let Err(EvaluationError::NeedsLookups { wanted }) = round.result else {
+                return Ok(Evaluated::Done(round.result));
+            };
+            if let Some(unanswered) = look_up(lane, wanted, &mut known).await {
+                return Ok(unanswered);
+            }
         }
         for (flow, key) in round.missing {
             let identifier = match lane.scopes.get(&flow) {
                 Some(scope) => lane.store.identifier(*scope, key.clone()).await?,
                 None => None,
             };
-            known.insert((flow, key), identifier.map(Value::String));
+            known.references.insert((flow, key), identifier.map(Value::String));
         }
     }
-    Ok(Err(stopped("it asks for more and more cross-references", "refer to fewer records")))
+    Ok(Evaluated::Done(Err(stopped("it asks for more and more other records", "refer to fewer of them"))))
+}
+
+/// Looks records up, all at the same time; the client keeps to the share. Gives what evaluating comes to if one has no answer.
+async fn look_up<T>(lane: &Lane, wanted: Vec<Lookup>, known: &mut Known) -> Option<Evaluated<T>> {
+    let answers = join_all(wanted.iter().map(|wanted| lane.look_ups.answer(lane, wanted))).await;
+    let mut refused = None;
+    for (wanted, answer) in wanted.into_iter().zip(answers) {
+        match answer {
+            Ok(looked) => {
+                known.records.insert((wanted.stream, wanted.key), looked);
+            }
+            Err(Unanswered::Wait(until)) => return Some(Evaluated::Wait(until)),
+            Err(Unanswered::Refused(problem)) => refused = Some(problem),
+        }
+    }
+    let remedy = "look records up by the key that their stream has, or leave the field out";
+    refused.map(|problem| Evaluated::Done(Err(stopped(&problem, remedy))))
 }
 
 /// What one round of evaluating came to.
-struct Round {
-    result: Result<Option<Value>, EvaluationError>,
-    known: BTreeMap<Reference, Option<Value>>,
+struct Round<T> {
+    result: Result<T, EvaluationError>,
+    known: Known,
     missing: BTreeSet<Reference>,
     took: Duration,
 }
 
-impl Round {
+impl<T> Round<T> {
     fn of(
-        mapping: &Mapping,
-        record: &Value,
+        once: &dyn Fn(&References) -> Result<T, EvaluationError>,
         scopes: &BTreeMap<String, ScopeId>,
-        known: BTreeMap<Reference, Option<Value>>,
+        known: Known,
     ) -> Self {
         let began = Instant::now();
         let references = References { scopes, known, missing: Mutex::default() };
         // One record must not take down what carries others.
-        let result = catch_unwind(AssertUnwindSafe(|| once(mapping, record, &references)));
+        let result = catch_unwind(AssertUnwindSafe(|| once(&references)));
         Self {
             result: result.unwrap_or_else(|_| Self::broken_off().result),
             known: references.known,
@@ -83,7 +147,7 @@ impl Round {
     fn broken_off() -> Self {
         let result =
             Err(stopped("evaluating it broke off inside Crosstie", "report this as a defect, with the mapping"));
-        Self { result, known: BTreeMap::new(), missing: BTreeSet::new(), took: Duration::ZERO }
+        Self { result, known: Known::default(), missing: BTreeSet::new(), took: Duration::ZERO }
     }
 }
 
@@ -91,21 +155,24 @@ fn stopped(problem: &str, remedy: &str) -> EvaluationError {
     EvaluationError::Failed { field: "map".into(), problem: problem.into(), remedy: remedy.into() }
 }
 
-fn once(mapping: &Mapping, record: &Value, references: &References) -> Result<Option<Value>, EvaluationError> {
-    if mapping.selects(record, references)? { mapping.apply(record, references).map(Some) } else { Ok(None) }
+/// What is known of other records.
+#[derive(Default)]
+struct Known {
+    references: BTreeMap<Reference, Option<Value>>,
+    records: BTreeMap<Reference, Looked>,
 }
 
-/// Cross-references as far as they are known; takes note of those that are not.
+/// What is known of other records; takes note of cross-references that are not. Of records the mapping does so itself.
 struct References<'a> {
     scopes: &'a BTreeMap<String, ScopeId>,
-    known: BTreeMap<Reference, Option<Value>>,
+    known: Known,
     missing: Mutex<BTreeSet<Reference>>,
 }
 
 impl Resolve for References<'_> {
     fn xref(&self, flow: &str, key: &str) -> Option<Value> {
         let reference = (flow.to_owned(), key.to_owned());
-        if let Some(known) = self.known.get(&reference) {
+        if let Some(known) = self.known.references.get(&reference) {
             return known.clone();
         }
         if self.scopes.contains_key(flow) {
@@ -114,7 +181,8 @@ impl Resolve for References<'_> {
         None
     }
 
-    fn lookup(&self, _stream: &str, _key: &str) -> Looked {
-        Looked::Unknown
+    fn lookup(&self, stream: &str, key: &str) -> Looked {
+        let reference = (stream.to_owned(), key.to_owned());
+        self.known.records.get(&reference).cloned().unwrap_or(Looked::Unknown)
     }
 }

@@ -8,13 +8,11 @@ use crate::store::Incoming;
 
 /// A record's hash, by which it is found again where pages overlap, and what the store takes of it.
 pub fn incoming(record: &Value, stream: &Stream) -> (String, Incoming) {
-    let payload = record.to_string();
+    // `Display` writes the same at twice the cost, and cannot fail.
+    let payload = serde_json::to_string(record).unwrap_or_else(|_| record.to_string());
     let key = key(record, &stream.key);
-    match (key, version(record, stream)) {
-        (Ok(key), Ok(version)) => {
-            let seen = Seen::of(version, record);
-            (seen.hash.clone(), Incoming::Record { key, seen, payload })
-        }
+    match (key, seen(record, stream)) {
+        (Ok(key), Ok(seen)) => (seen.hash.clone(), Incoming::Record { key, seen, payload }),
         (Ok(key), Err(error)) => {
             let hash = canonical::hash(record);
             (hash.clone(), Incoming::Faulty { key, hash, payload, cause: error })
@@ -26,10 +24,14 @@ pub fn incoming(record: &Value, stream: &Stream) -> (String, Incoming) {
     }
 }
 
-fn version(record: &Value, stream: &Stream) -> Result<Version, String> {
-    let without = "the stream has no `version`: point it at a time or a counter that every record has";
-    let pointer = stream.version.as_deref().ok_or_else(|| without.to_owned())?;
-    Version::of(record, pointer).map_err(|error| error.to_string())
+/// A record's state, by the stream's order.
+///
+/// # Errors
+/// In words, when the record has no version where the stream says.
+pub fn seen(record: &Value, stream: &Stream) -> Result<Seen, String> {
+    let version = stream.version.as_ref().map(|pointer| Version::of(record, pointer));
+    let version = version.transpose().map_err(|error| error.to_string())?;
+    Ok(Seen::of(version.unwrap_or(Version::Unordered), record))
 }
 
 fn key(record: &Value, pointer: &str) -> Result<String, String> {

@@ -53,6 +53,7 @@ pub fn lane(
         scope,
         scopes: Arc::new([("orders".to_owned(), scope)].into()),
         mapping,
+        parent: None,
         terms: Terms {
             retry: RetryPolicy { retries: 2, initial_seconds: 10, factor: 2, max_seconds: 60 },
             on_unknown: OnUnknownOutcome::Hold,
@@ -61,6 +62,7 @@ pub fn lane(
         plan_hash: "plan".into(),
         store,
         source: SOURCE.clone(),
+        look_ups: Arc::default(),
         destination,
         source_gate: Arc::default(),
         destination_gate: Arc::default(),
@@ -69,7 +71,8 @@ pub fn lane(
         chance: || 0.0,
         metrics: Arc::default(),
         store_trouble: Arc::default(),
-        wake: Notify::new(),
+        wake: Arc::default(),
+        dependents: Vec::new(),
         facts: LaneFacts::default(),
     }
 }
@@ -104,6 +107,7 @@ fn flow() -> Flow {
             headers: BTreeMap::new(),
             identifier: None,
             outcome: Outcome::default(),
+            omit: Vec::new(),
             batch: None,
         },
         delete_operation: None,

@@ -2,7 +2,7 @@
 
 use crosstie_engine::{
     delivery::{Failures, Seen, Settled},
-    plan::Operation,
+    plan::{Environment, Operation},
     version::Version,
     window::PollState,
 };
@@ -18,6 +18,8 @@ pub struct Scope {
     pub source: String,
     /// Name of the destination's Connector.
     pub destination: String,
+    /// Which of their environments.
+    pub environment: Environment,
 }
 
 /// A scope's number in its store.
@@ -109,8 +111,21 @@ pub struct NewIntent {
     pub body: Value,
     /// Hash of the whole mapped body.
     pub body_hash: String,
+    /// The state of the record that the body was made of.
+    pub seen: Seen,
+    /// Whether it deletes the record.
+    pub deletes: bool,
     /// The present.
     pub now: Timestamp,
+}
+
+/// A record of another flow that has to be at the destination first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParentKey {
+    /// The other flow's scope.
+    pub scope: ScopeId,
+    /// Its key there.
+    pub key: String,
 }
 
 /// A claimed record that is done.
@@ -126,6 +141,8 @@ pub struct Settlement {
     pub seen: Seen,
     /// How it was done.
     pub how: Settled,
+    /// Whether records of other flows may wait for it.
+    pub is_parent: bool,
     /// The present.
     pub now: Timestamp,
 }

@@ -7,7 +7,6 @@ use std::{
 
 use crosstie_engine::delivery::Facts;
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::ScopeId;
 
@@ -29,8 +28,8 @@ pub struct Claimed {
     pub scope: ScopeId,
     /// Its key.
     pub key: String,
-    /// The whole record.
-    pub record: Value,
+    /// The whole record as JSON. It is parsed by whoever maps it, because the store's one thread has other things to do.
+    pub payload: String,
     /// What the protocol decides by.
     pub facts: Facts,
     /// Keeps the key.

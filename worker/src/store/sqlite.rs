@@ -23,8 +23,8 @@ use self::{
     writer::{Session, Writer},
 };
 use super::{
-    Answer, Burial, Claim, DeadLetter, Figures, NewIntent, Opened, Scope, ScopeId, Settlement, Store, StoreError,
-    Taken, TakenPage, Tidied,
+    Answer, Burial, Claim, DeadLetter, Figures, NewIntent, Opened, ParentKey, Scope, ScopeId, Settlement, Store,
+    StoreError, Taken, TakenPage, Tidied,
 };
 
 /// Name of the database below the state folder.
@@ -79,8 +79,8 @@ impl Store for SqliteStore {
             let new = Arc::new(intent);
             let asked = Arc::clone(&new);
             let intent = self.writer.change(move |session| delivery::open_intent(session, &asked)).await?;
-            let NewIntent { operation, body, body_hash, .. } = Arc::unwrap_or_clone(new);
-            Ok(OpenIntent { intent, operation, body, body_hash, refused: false })
+            let NewIntent { operation, body, body_hash, seen, deletes, .. } = Arc::unwrap_or_clone(new);
+            Ok(OpenIntent { intent, operation, body, body_hash, seen, deletes, refused: false })
         })
     }
 
@@ -94,6 +94,14 @@ impl Store for SqliteStore {
 
     fn postpone(&self, record: i64, postponement: Postponement) -> Answer<'_, ()> {
         Box::pin(self.writer.change(move |session| delivery::postpone(session, record, &postponement)))
+    }
+
+    fn await_parent(&self, record: i64, parent: ParentKey, due: Timestamp) -> Answer<'_, ()> {
+        Box::pin(self.writer.change(move |session| delivery::await_parent(session, record, &parent, due)))
+    }
+
+    fn is_present(&self, parent: ParentKey) -> Answer<'_, bool> {
+        Box::pin(self.writer.look(move |session| delivery::is_present(session, &parent)))
     }
 
     fn bury(&self, burial: Burial) -> Answer<'_, ()> {

@@ -3,6 +3,9 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod disk;
+pub mod process;
+
 use std::{collections::BTreeMap, fs, future::Future, path::PathBuf, sync::Arc, time::Duration};
 
 use crosstie_connect::{Surroundings, Timeouts};
@@ -61,6 +64,19 @@ impl Bench {
 
     pub fn state(&self) -> PathBuf {
         self.folder.path().join("state")
+    }
+
+    /// The log of the worker's processes.
+    pub fn log(&self) -> PathBuf {
+        self.folder.path().join("worker.log")
+    }
+
+    /// Waits until a process of the worker logged something.
+    pub async fn until_logged(&self, what: &str) {
+        until(&format!("the log says {what:?}"), || async {
+            fs::read_to_string(self.log()).is_ok_and(|log| log.contains(what))
+        })
+        .await;
     }
 
     /// Writes a file as Kubernetes does: all at once.
@@ -148,8 +164,13 @@ impl Bench {
 }
 
 /// Waits until something is the case.
-pub async fn until<F: Future<Output = bool>>(what: &str, mut is: impl FnMut() -> F) {
-    let waited = tokio::time::timeout(PATIENCE, async {
+pub async fn until<F: Future<Output = bool>>(what: &str, is: impl FnMut() -> F) {
+    until_within(PATIENCE, what, is).await;
+}
+
+/// Waits that long until something is the case.
+pub async fn until_within<F: Future<Output = bool>>(patience: Duration, what: &str, mut is: impl FnMut() -> F) {
+    let waited = tokio::time::timeout(patience, async {
         while !is().await {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -264,6 +285,7 @@ pub fn operation() -> Operation {
         headers: BTreeMap::new(),
         identifier: Some(Identifier::Header("Location".into())),
         outcome: Outcome { idempotency: None, lookup: Some(lookup) },
+        omit: Vec::new(),
         batch: None,
     }
 }

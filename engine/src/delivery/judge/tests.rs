@@ -47,10 +47,12 @@ fn open(outcome: Outcome, in_doubt_since: Option<Timestamp>) -> OpenIntent {
         headers: BTreeMap::new(),
         identifier: Some(Identifier::Pointer("/number".into())),
         outcome,
+        omit: Vec::new(),
         batch: None,
     };
     let intent = Intent { sequence: 1, idempotency_key: "k".into(), stored_at: at(0), in_doubt_since };
-    OpenIntent { intent, operation, body: json!({"id": "a"}), body_hash: "h".into(), refused: false }
+    let (body, seen) = (json!({"id": "a"}), Seen { version: Version::Counter(5), hash: "s".into() });
+    OpenIntent { intent, operation, body, body_hash: "h".into(), seen, deletes: false, refused: false }
 }
 
 fn claimed(intent: Option<OpenIntent>) -> Facts {
@@ -89,7 +91,7 @@ const OTHERS_PASSED: Weather =
 fn postponement(change: Change) -> Postponement {
     match change {
         Change::Postpone(postponement) => postponement,
-        Change::Settle(_) | Change::Bury(_) => panic!("{change:?}"),
+        Change::Settle(_) | Change::AwaitParent(_) | Change::Bury(_) => panic!("{change:?}"),
     }
 }
 
@@ -164,7 +166,7 @@ fn a_poisoned_record_is_sent_as_often_as_a_refused_one() {
                 claimed.failures = Failures { tally: Some(Tally::default()), ..postponed.failures };
             }
             Change::Bury(failures) => break failures,
-            Change::Settle(_) => panic!("settled"),
+            Change::Settle(_) | Change::AwaitParent(_) => panic!("settled"),
         }
     };
     assert_eq!(waits, [120, 240, 480], "three retries, with growing waits");
@@ -251,14 +253,18 @@ fn a_look_up_that_finds_our_record_settles_it_and_another_ones_is_never_written_
 #[test]
 fn what_is_older_is_dropped_and_what_cannot_be_compared_is_a_fault() {
     let terms = terms();
-    let entry = |version| LedgerEntry { version, source_hash: "s".into(), body_hash: None };
+    let entry =
+        |version| LedgerEntry { version, source_hash: "s".into(), body_hash: None, present: true, identifier: None };
     let mut claimed = claimed(None);
-    assert!(judge(&terms, 1).compared(&claimed).is_none());
+    assert_eq!(judge(&terms, 1).compared(&claimed, Fetching::Impossible), Compared::Go);
     claimed.ledger = Some(entry(Version::Counter(6)));
-    let Some(Change::Settle(settled)) = judge(&terms, 1).compared(&claimed) else { panic!("not settled") };
+    let Compared::Done(Change::Settle(settled)) = judge(&terms, 1).compared(&claimed, Fetching::Possible) else {
+        panic!("not settled")
+    };
     assert_eq!(settled, Settled::Superseded);
     claimed.ledger = Some(entry(Version::Time(at(0))));
-    assert!(matches!(judge(&terms, 1).compared(&claimed), Some(Change::Postpone(_))));
+    let compared = judge(&terms, 1).compared(&claimed, Fetching::Possible);
+    assert!(matches!(compared, Compared::Done(Change::Postpone(_))));
 }
 
 #[test]
@@ -266,15 +272,22 @@ fn a_body_that_is_there_already_is_not_written_and_one_that_was_left_out_is() {
     let terms = terms();
     let body = json!({"id": "a"});
     let mut claimed = claimed(None);
-    let entry = |body_hash| LedgerEntry { version: Version::Counter(1), source_hash: "s".into(), body_hash };
+    let entry = |body_hash| LedgerEntry {
+        version: Version::Counter(1),
+        source_hash: "s".into(),
+        body_hash,
+        present: true,
+        identifier: None,
+    };
     claimed.ledger = Some(entry(Some(canonical::hash(&body))));
-    let Mapped::Done(Change::Settle(settled)) = judge(&terms, 1).mapped(&claimed, Ok(Some(body.clone()))) else {
+    let Mapped::Done(Change::Settle(settled)) = judge(&terms, 1).mapped(&claimed, Ok(Wanted::Write(body.clone())))
+    else {
         panic!("written")
     };
     assert_eq!(settled, Settled::Unchanged { body_hash: canonical::hash(&body) });
     claimed.ledger = Some(entry(None));
-    assert!(matches!(judge(&terms, 1).mapped(&claimed, Ok(Some(body))), Mapped::Write(..)));
-    let Mapped::Done(Change::Settle(settled)) = judge(&terms, 1).mapped(&claimed, Ok(None)) else {
+    assert!(matches!(judge(&terms, 1).mapped(&claimed, Ok(Wanted::Write(body))), Mapped::Write(..)));
+    let Mapped::Done(Change::Settle(settled)) = judge(&terms, 1).mapped(&claimed, Ok(Wanted::Leave)) else {
         panic!("not settled")
     };
     assert_eq!(settled, Settled::LeftOut);
@@ -289,4 +302,81 @@ fn request_ids_are_bounded_and_the_newest_are_kept() {
     let postponed = postponement(judge(&terms, 1).sent(&claimed, &open, refusal(), Weather::default()));
     assert_eq!(postponed.failures.request_ids.len(), Failures::MOST_REQUEST_IDS);
     assert_eq!(postponed.failures.request_ids.last().map(String::as_str), Some("r-2"));
+}
+
+fn entry(present: bool, body_hash: Option<&str>) -> LedgerEntry {
+    let identifier = present.then(|| "over-there".to_owned());
+    let (source_hash, body_hash) = ("s".into(), body_hash.map(str::to_owned));
+    LedgerEntry { version: Version::Counter(1), source_hash, body_hash, present, identifier }
+}
+
+#[test]
+fn only_what_is_there_is_deleted_or_updated_after_it_stopped_to_match() {
+    let terms = terms();
+    let body = json!({"id": "a"});
+    let mapped = |ledger: Option<LedgerEntry>, wanted: Wanted| {
+        judge(&terms, 1).mapped(&Facts { ledger, ..claimed(None) }, Ok(wanted))
+    };
+    for absent in [None, Some(entry(false, None))] {
+        let deleted = mapped(absent.clone(), Wanted::Delete(body.clone()));
+        assert!(matches!(deleted, Mapped::Done(Change::Settle(Settled::Deleted))), "no call, but a tombstone");
+        let updated = mapped(absent.clone(), Wanted::Update(body.clone()));
+        assert!(matches!(updated, Mapped::Done(Change::Settle(Settled::LeftOut))));
+        assert!(matches!(mapped(absent, Wanted::Write(body.clone())), Mapped::Write(..)), "a newer state comes anew");
+    }
+    let there = Some(entry(true, Some("other")));
+    assert!(matches!(mapped(there.clone(), Wanted::Delete(body.clone())), Mapped::Delete(..)));
+    assert!(matches!(mapped(there, Wanted::Update(body)), Mapped::Write(..)));
+}
+
+#[test]
+fn a_delete_in_doubt_is_repeated_once_none_sent_before_can_arrive_and_proved_by_finding_nothing() {
+    let terms = terms();
+    let delete = |look_up, since| {
+        let mut open = open(outcome(false, look_up), Some(at(since)));
+        (open.deletes, open.operation.method) = (true, Method::Delete);
+        open
+    };
+    let next = |open, now| judge(&terms, now).next(&claimed(Some(open)));
+    assert_eq!(next(delete(false, 10), 39), Next::Wait(at(40)), "a call can be under way for 30 seconds");
+    assert_eq!(next(delete(false, 10), 40), Next::Send);
+    assert_eq!(next(delete(true, 10), 15), Next::LookUp);
+    let found = |found| judge(&terms, 20).looked_up(&claimed(None), &delete(true, 10), &found);
+    assert!(matches!(found(Found::Absent), Resolved::Done(Change::Settle(Settled::Deleted))));
+    assert!(matches!(found(Found::Present(json!({"id": "a"}))), Resolved::NotApplied));
+    let applied = Sent::Applied { identifier: None };
+    let sent = judge(&terms, 20).sent(&claimed(None), &delete(false, 10), applied, Weather::default());
+    assert_eq!(sent, Change::Settle(Settled::Deleted));
+}
+
+#[test]
+fn what_cannot_be_ordered_is_fetched_and_a_lagging_or_missing_answer_is_not_taken() {
+    let terms = terms();
+    let compared = |facts: &Facts, fetching| judge(&terms, 1).compared(facts, fetching);
+    let mut facts = claimed(None);
+    facts.ledger = Some(LedgerEntry { version: Version::Counter(5), ..entry(true, None) });
+    assert_eq!(compared(&facts, Fetching::Possible), Compared::Fetch, "equal version, other content");
+    assert_eq!(compared(&facts, Fetching::Impossible), Compared::Go, "what was read last is what counts");
+    assert_eq!(compared(&facts, Fetching::Done), Compared::Go);
+    facts.seen.version = Version::Unordered;
+    for ledger in [None, facts.ledger.clone()] {
+        let facts = Facts { ledger, ..facts.clone() };
+        assert_eq!(compared(&facts, Fetching::Possible), Compared::Fetch, "a hint");
+    }
+    let facts = claimed(None);
+    let shown = |counter| Seen { version: Version::Counter(counter), hash: "x".into() };
+    let fetched = |shown: Option<&Seen>| judge(&terms, 1).fetched(&facts, shown);
+    assert_eq!((fetched(Some(&shown(5))), fetched(Some(&shown(6)))), (Fetched::Take, Fetched::Take));
+    let Fetched::Done(change) = fetched(Some(&shown(4))) else { panic!("an older state was taken") };
+    let lagging = postponement(change);
+    assert_eq!((lagging.due, lagging.failures.attempts), (at(6), 0));
+    let Fetched::Done(change) = fetched(None) else { panic!("nothing was taken") };
+    assert_eq!(postponement(change).failures.attempts, 1);
+}
+
+#[test]
+fn a_record_without_its_parent_waits_and_one_with_it_goes_on() {
+    let terms = terms();
+    assert_eq!(judge(&terms, 1).depends(false), Some(Change::AwaitParent(at(61))));
+    assert_eq!(judge(&terms, 1).depends(true), None);
 }

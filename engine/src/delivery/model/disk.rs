@@ -135,7 +135,8 @@ impl Disk {
         self.sequences += 1;
         let idempotency_key = idempotency_key(&self.store.to_string(), "orders", &self.queue[&id].key, self.sequences);
         let intent = Intent { sequence: self.sequences, idempotency_key, stored_at: now, in_doubt_since: None };
-        let open = OpenIntent { intent, operation: operation.clone(), body, body_hash, refused: false };
+        let (operation, seen) = (operation.clone(), self.queue[&id].seen.clone());
+        let open = OpenIntent { intent, operation, body, body_hash, seen, deletes: false, refused: false };
         self.intents.insert(id, Stored { open: open.clone(), held: false });
         open
     }
@@ -153,14 +154,20 @@ impl Disk {
         let Queued { key, seen, .. } = &self.queue[&id];
         let body_hash = match how {
             Settled::Delivered { body_hash, .. } | Settled::Unchanged { body_hash } => Some(body_hash.clone()),
-            Settled::LeftOut | Settled::Superseded => None,
+            Settled::LeftOut | Settled::Deleted | Settled::Superseded => None,
         };
         let wrote = matches!(how, Settled::Delivered { .. });
         if *how != Settled::Superseded && (wrote || Rule::EveryDecisionAdvances.holds()) {
             let (version, source_hash) = (seen.version, seen.hash.clone());
             self.dead
                 .retain(|dead| dead.key != *key || dead.seen.version.compare(&version).is_none_or(Ordering::is_gt));
-            self.ledger.insert(key.clone(), LedgerEntry { version, source_hash, body_hash });
+            let present = match how {
+                Settled::Delivered { .. } | Settled::Unchanged { .. } => true,
+                Settled::Deleted => false,
+                Settled::LeftOut | Settled::Superseded => self.ledger.get(key).is_some_and(|entry| entry.present),
+            };
+            let entry = LedgerEntry { version, source_hash, body_hash, present, identifier: None };
+            self.ledger.insert(key.clone(), entry);
         }
         self.remove(id, now);
     }

@@ -22,6 +22,7 @@ pub fn counter(seen: &Seen) -> i64 {
     match seen.version {
         Version::Counter(counter) => counter,
         Version::Time(time) => seconds(time),
+        Version::Unordered => 0,
     }
 }
 
@@ -47,6 +48,7 @@ pub fn operation(means: Means) -> Operation {
         headers: BTreeMap::new(),
         identifier: None,
         outcome: Outcome { idempotency, lookup },
+        omit: Vec::new(),
         batch: None,
     }
 }

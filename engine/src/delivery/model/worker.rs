@@ -19,8 +19,8 @@ use crate::{
     canonical,
     circuit::{Admission, Circuit},
     delivery::{
-        Change, Facts, Fault, Found, Judge, Mapped, Next, OpenIntent, Resolved, Rule, Seen, Sent, Settled, Terms,
-        Weather, spares_system,
+        Change, Compared, Facts, Fault, Fetching, Found, Judge, Mapped, Next, OpenIntent, Resolved, Rule, Seen, Sent,
+        Settled, Terms, Wanted, Weather, spares_system,
     },
     plan::{Operation, StartFrom, Stream},
     retry::Tally,
@@ -95,13 +95,14 @@ impl Worker {
 
     /// Compares and maps. None when there is an intent to send now.
     fn evaluate(&mut self, id: i64, facts: &mut Facts) -> Option<Change> {
-        if let Some(change) = self.judge().compared(facts) {
-            return Some(change);
+        match self.judge().compared(facts, Fetching::Impossible) {
+            Compared::Done(change) => return Some(change),
+            Compared::Go | Compared::Fetch => {}
         }
         let body = State::body(&self.disk.queue[&id].record);
-        match self.judge().mapped(facts, Ok(Some(body))) {
+        match self.judge().mapped(facts, Ok(Wanted::Write(body))) {
             Mapped::Done(change) => Some(change),
-            Mapped::Write(body, body_hash) => {
+            Mapped::Write(body, body_hash) | Mapped::Delete(body, body_hash) => {
                 let now = self.now();
                 facts.intent = Some(self.disk.open(id, &self.operation, (body, body_hash), now));
                 self.process.opened.insert(id);
@@ -156,7 +157,7 @@ impl Worker {
             LookUpAnswer::Several => Found::Several,
             LookUpAnswer::Failed => {
                 self.unwell(None);
-                return Some(self.judge().not_looked_up(facts, setback(None, true)));
+                return Some(self.judge().not_found_out(facts, setback(None, true)));
             }
         };
         match self.judge().looked_up(facts, &open, &found) {
@@ -219,6 +220,8 @@ impl Worker {
                 }
                 self.disk.settle(id, &how, now);
             }
+            // No record of the model has a parent.
+            Change::AwaitParent(_) => {}
             Change::Postpone(later) => self.disk.postpone(id, later),
             Change::Bury(_) => {
                 self.disk.bury(id, now);

@@ -72,7 +72,7 @@ struct SalesOrder {
     item: Items,
     memo: Option<String>,
     other_ref_num: String,
-    shipping_address: Option<Addressee>,
+    shipping_address: Option<ShippingAddress>,
     tran_date: String,
 }
 
@@ -82,7 +82,7 @@ struct Entity {
 }
 
 #[derive(Serialize)]
-struct Addressee {
+struct ShippingAddress {
     addressee: String,
     addr1: String,
     city: String,
@@ -161,7 +161,7 @@ fn mapped(order: Order, zone: &TimeZone) -> Result<SalesOrder> {
         item: Items { items: order.line_items.into_iter().map(item).collect::<Result<_>>()? },
         memo: order.note,
         other_ref_num: order.name,
-        shipping_address: order.shipping_address.map(|address| Addressee {
+        shipping_address: order.shipping_address.map(|address| ShippingAddress {
             addressee: address.name,
             addr1: address.address1,
             city: address.city,

@@ -51,7 +51,7 @@ pub(super) fn submit(call: &Call, state: &mut State, work: impl FnOnce(&mut Stat
     let accepted = Reply::empty(StatusCode::ACCEPTED)
         .header("Preference-Applied", "respond-async")
         .header("Location", format!("{}{}", call.base, job_path(&id)));
-    Reply { effect: outcome.effect, ..accepted }
+    Reply { effects: outcome.effects, ..accepted }
 }
 
 fn find(id: &RecordId, state: &Mutex<State>) -> Option<Value> {

@@ -25,6 +25,7 @@ pub(super) fn answer(route: &Route, call: &Call, settings: &Settings, state: &Mu
         (&Method::GET, Route::Shop) => shop(state),
         (&Method::POST, Route::List(resource)) => create(resource, call, settings, state),
         (&Method::PUT, Route::One(resource, id)) => update(resource, id, call, settings, state),
+        (&Method::DELETE, Route::One(resource, id)) => delete(resource, id, state),
         (_, Route::List(_) | Route::Count(_) | Route::One(..) | Route::Refunds(_) | Route::Shop) => {
             error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
         }
@@ -139,6 +140,14 @@ fn update(resource: &Resource, id: &RecordId, call: &Call, settings: &Settings, 
     record.extend(changes.into_iter().filter(|(name, _)| !matches!(name.as_str(), "id" | "created_at")));
     record.insert("updated_at".to_owned(), json!(shop_time(call.now, settings)));
     commit(&mut state, resource, id, Value::Object(record), StatusCode::OK)
+}
+
+fn delete(resource: &Resource, id: &RecordId, state: &Mutex<State>) -> Reply {
+    if resource.plural == "locations" {
+        return error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+    }
+    let effect = hold(state).erase(resource.plural, id);
+    effect.map_or_else(not_found, |effect| Reply::with_body(StatusCode::OK, JSON, "{}").effect(effect))
 }
 
 fn commit(state: &mut State, resource: &Resource, id: &RecordId, record: Value, status: StatusCode) -> Reply {

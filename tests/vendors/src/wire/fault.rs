@@ -75,10 +75,32 @@ pub enum Fault {
         /// Milliseconds.
         millis: u64,
     },
+    /// Never answers, and applies the request only after the client has given up: a commit that comes later than anybody would believe.
+    /// It is logged when it is applied.
+    CommitAfterTimeout {
+        /// Milliseconds after the connection was closed, or after 120 s.
+        millis: u64,
+    },
+    /// Refuses rows of a batch in the vendor's words and applies the others. Strikes requests that the vendor takes as a batch.
+    RefuseRows {
+        /// The share of rows, 1 to 100; absent means all.
+        #[serde(default = "all")]
+        percent: u8,
+        /// Only rows whose JSON contains this; absent means any.
+        #[serde(default)]
+        containing: Option<String>,
+        /// Chooses which rows when `percent` is given.
+        #[serde(default)]
+        seed: u64,
+    },
     /// Applies the request and answers success with a body that is not JSON.
     MalformedBody {},
     /// Applies the request and closes the connection in the middle of the answer's body.
     TruncatedBody {},
+}
+
+fn all() -> u8 {
+    100
 }
 
 impl Fault {
@@ -91,6 +113,8 @@ impl Fault {
             Self::ErrorAfterCommit { .. } => "errorAfterCommit",
             Self::DropConnection {} => "dropConnection",
             Self::Slow { .. } => "slow",
+            Self::CommitAfterTimeout { .. } => "commitAfterTimeout",
+            Self::RefuseRows { .. } => "refuseRows",
             Self::MalformedBody {} => "malformedBody",
             Self::TruncatedBody {} => "truncatedBody",
         }

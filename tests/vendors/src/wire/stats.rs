@@ -118,12 +118,26 @@ pub struct LogEntry {
     pub token_fingerprint: Option<String>,
     /// The fault applied, if any; a `slow` that was followed by another fault is not shown.
     pub fault: Option<String>,
-    /// The key written.
+    /// What each row of a batch that was applied did; empty for a request that wrote one record or none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<RowEffect>,
+    /// The key written, of a request that wrote one record.
     pub key: Option<String>,
     /// What was done to it.
     pub effect: Option<WriteKind>,
     /// The write's place in the order in which writes took effect, from 1.
     pub commit: Option<u64>,
+}
+
+/// What one row of a batch did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowEffect {
+    /// The key written.
+    pub key: String,
+    /// What was done to it.
+    pub effect: WriteKind,
+    /// The write's place in the order in which writes took effect, from 1.
+    pub commit: u64,
 }
 
 /// What a request did to a record.

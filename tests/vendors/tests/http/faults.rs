@@ -181,3 +181,23 @@ async fn the_fault_json_is_as_documented() {
         assert_eq!(status, 200, "{rule}");
     }
 }
+
+#[tokio::test]
+async fn a_commit_after_the_timeout_comes_when_the_client_has_long_given_up() {
+    let fixture = with(FaultRule::new(Fault::CommitAfterTimeout { millis: 50 }).times(1)).await;
+    let request = fixture.request(Method::PUT, ORDER).json(&json!({"entity": {"id": "5"}, "memo": "late"}));
+    let waiting = tokio::spawn(request.send());
+    while fixture.control.stats().await.unwrap().faults.is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(memo(&fixture).await, None, "not while the client waits");
+    waiting.abort();
+    let started = Instant::now();
+    while memo(&fixture).await.is_none() {
+        assert!(started.elapsed() < Duration::from_secs(30), "it never came");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let entries = fixture.control.log(0).await.unwrap().entries;
+    let late = entries.iter().find(|entry| entry.fault.is_some()).unwrap();
+    assert_eq!((late.status, late.fault.as_deref(), late.commit), (0, Some("commitAfterTimeout"), Some(1)));
+}

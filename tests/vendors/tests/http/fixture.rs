@@ -57,6 +57,11 @@ impl Fixture {
         Self::new("netsuite", "Authorization", "Bearer ").await
     }
 
+    /// A Salesforce org.
+    pub(crate) async fn salesforce() -> Self {
+        Self::new("salesforce", "Authorization", "Bearer ").await
+    }
+
     async fn new(vendor: &str, header: &'static str, prefix: &'static str) -> Self {
         let simulator = Simulator::start().await.unwrap();
         let control = simulator.control(vendor, "main").unwrap();

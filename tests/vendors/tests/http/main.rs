@@ -8,5 +8,6 @@ mod netsuite;
 mod netsuite_paging;
 mod oauth1;
 mod program;
+mod salesforce;
 mod shopify;
 mod shopify_listing;

@@ -164,3 +164,14 @@ async fn a_create_answers_201_and_an_incomplete_one_422() {
     let wrong = fixture.send(Method::POST, path, &json!({"person": {}})).await;
     assert_eq!(wrong.status, 400);
 }
+
+#[tokio::test]
+async fn a_deleted_order_is_gone() {
+    let fixture = Fixture::shopify().await;
+    fixture.seed("orders", 2).await;
+    let path = "/admin/api/2026-07/orders/1.json";
+    assert_eq!(fixture.send(Method::DELETE, path, &json!(null)).await.status, 200);
+    assert_eq!(fixture.get(path).await.status, 404);
+    assert_eq!(fixture.send(Method::DELETE, path, &json!(null)).await.status, 404);
+    assert_eq!(fixture.control.writes("orders", "id:1").await.unwrap().deletes, 1);
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use crosstie_connect::{CallFailure, FailureKind, LookedUp, RecordFault, Written};
+use crosstie_connect::{CallFailure, FailureKind, LookedUp, Outgoing, RecordFault, Written};
 use crosstie_engine::plan::{LookUp, Operation};
 use crosstie_histories::{End, Flight, LookUpAnswer, Shared, WriteAnswer};
 use futures::future::BoxFuture;
@@ -37,7 +37,7 @@ impl Books {
 }
 
 impl Destination for Books {
-    fn write<'a>(&'a self, _: &'a Operation, body: &'a Value, key: Option<&'a str>) -> BoxFuture<'a, Written> {
+    fn write<'a>(&'a self, _: &'a Operation, outgoing: Outgoing<'a>) -> BoxFuture<'a, Written> {
         Box::pin(async move {
             let flight = *self.flight.lock().unwrap();
             if flight.end == End::KilledBefore {
@@ -45,7 +45,13 @@ impl Destination for Books {
                 return std::future::pending().await;
             }
             let now = self.world.now();
-            let answer = self.world.get().vendor.write(now, body, key, flight, flight.end == End::Stored);
+            let answer = self.world.get().vendor.write(
+                now,
+                outgoing.body,
+                outgoing.idempotency_key,
+                flight,
+                flight.end == End::Stored,
+            );
             let (release, released) = oneshot::channel();
             *self.last.lock().unwrap() = Some(Received { answer, release });
             self.received.notify_one();

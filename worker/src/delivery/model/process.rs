@@ -11,7 +11,7 @@ use crosstie_engine::{
     circuit::Admission,
     delivery::Seen,
     mapping::Mapping,
-    plan::{Cursor, Idempotency, OnUnknownOutcome, Pagination, StartFrom},
+    plan::{Cursor, Environment, Idempotency, OnUnknownOutcome, Pagination, StartFrom},
     version::Version,
     window::{PageSeen, PollState, Position, Turn},
 };
@@ -107,8 +107,7 @@ impl Process {
                 other => break Arc::new(other.unwrap()) as SharedStore,
             }
         };
-        let scope = Scope { flow: "orders".into(), source: "shop".into(), destination: "books".into() };
-        let opened = self.runtime.block_on(store.open_scope(scope, now)).unwrap();
+        let opened = self.runtime.block_on(store.open_scope(scope(), now)).unwrap();
         self.poll = opened.poll;
         let hands = Arc::new(Hands(self.world.clone()));
         let books = Arc::<Books>::clone(&self.books);
@@ -187,6 +186,11 @@ impl Process {
     }
 }
 
+fn scope() -> Scope {
+    let (flow, source, destination) = ("orders".into(), "shop".into(), "books".into());
+    Scope { flow, source, destination, environment: Environment::Production }
+}
+
 /// Syncing is not what is tried here; memory makes many more histories possible.
 fn folder() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
@@ -228,8 +232,7 @@ impl Subject for Process {
         // An event has no part in how far reading came.
         let stored = self.runtime.block_on(async {
             let lane = self.lane();
-            let scope = Scope { flow: "orders".into(), source: "shop".into(), destination: "books".into() };
-            lane.store.open_scope(scope, lane.now()).await.unwrap().poll
+            lane.store.open_scope(scope(), lane.now()).await.unwrap().poll
         });
         let reading = self.poll.clone();
         self.take(&[state], stored);

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rusqlite::Row;
 
 use super::{
-    rows::{advance, all, count, document, execute, first, hour, optional_time, time, version},
+    rows::{advance, all, count, document, environment, execute, first, hour, optional_time, time, version},
     writer::Session,
 };
 use crate::store::{DeadLetter, Figures, Scope, ScopeId, StoreError, Tidied};
@@ -44,12 +44,12 @@ fn figures_of(session: &Session, scope: ScopeId, now: Timestamp) -> Result<Figur
     let (last_run, last_sync, poll) = row.ok_or(StoreError::Unreadable { what: "scope" })?;
     let poll: crosstie_engine::window::PollState = document(&poll, "state of reading")?;
     Ok(Figures {
-        delivered: total("delivered")?,
+        delivered: total("delivered")? + total("deleted")?,
         unchanged: total("unchanged")? + total("leftOut")? + total("superseded")?,
         queue_depth: counted("SELECT count(*) FROM queue WHERE scope = ?1")?,
         dead_letters: counted("SELECT count(*) FROM dead_letter WHERE scope = ?1")?,
         held: counted("SELECT count(*) FROM intent WHERE scope = ?1 AND held = 1")?,
-        delivered_day: day("delivered")?,
+        delivered_day: day("delivered")? + day("deleted")?,
         buried_day: day("buried")?,
         last_run: optional_time(last_run)?,
         last_sync: optional_time(last_sync)?,
@@ -60,14 +60,15 @@ fn figures_of(session: &Session, scope: ScopeId, now: Timestamp) -> Result<Figur
 /// See [`Store::dead_letters`](crate::store::Store::dead_letters).
 pub fn dead_letters(session: &Session, after: i64, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
     let sql = "SELECT d.id, flow, source, destination, key, version, source_hash, payload, cause, status, request_ids, excerpt, attempts, \
-               first_failed_at, last_failed_at, plan_hash \
+               first_failed_at, last_failed_at, plan_hash, environment \
                FROM dead_letter d JOIN scope s ON s.id = d.scope WHERE d.id > ?1 ORDER BY d.id LIMIT ?2";
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     all(session, sql, (after, limit), |row| Ok(dead_letter(row)))?.into_iter().collect()
 }
 
 fn dead_letter(row: &Row) -> Result<DeadLetter, StoreError> {
-    let scope = Scope { flow: row.get(1)?, source: row.get(2)?, destination: row.get(3)? };
+    let environment = environment(&row.get::<_, String>(16)?)?;
+    let scope = Scope { flow: row.get(1)?, source: row.get(2)?, destination: row.get(3)?, environment };
     let text: Option<String> = row.get(5)?;
     Ok(DeadLetter {
         id: row.get(0)?,

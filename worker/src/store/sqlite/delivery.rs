@@ -1,7 +1,7 @@
 //! What delivery asks of the database: claims, intents, and what becomes of a claimed record. What becomes of it is decided in the loop.
 
 use crosstie_engine::delivery::{
-    Facts, Failures, Intent, IntentChange, OpenIntent, Postponement, Settled, idempotency_key,
+    Facts, Failures, Intent, IntentChange, OpenIntent, Postponement, Seen, Settled, idempotency_key,
 };
 use jiff::Timestamp;
 use rusqlite::Row;
@@ -11,7 +11,7 @@ use super::{
     rows::{add, advance, all, document, execute, first, ledger, optional_time, prepare, seen, time, version},
     writer::Session,
 };
-use crate::store::{Burial, Claim, ClaimGuard, Claimed, NewIntent, ScopeId, Settlement, StoreError};
+use crate::store::{Burial, Claim, ClaimGuard, Claimed, NewIntent, ParentKey, ScopeId, Settlement, StoreError};
 
 struct Due {
     id: i64,
@@ -61,28 +61,34 @@ fn doubt(session: &Session, record: i64, now: i64) -> Result<(), StoreError> {
 fn claimed(session: &Session, scope: ScopeId, due: Due, guard: ClaimGuard) -> Result<Claimed, StoreError> {
     let Due { id, key, state, payload, failures } = due;
     let failures = failures.map(|text| document(&text, "record of failures")).transpose()?.unwrap_or_default();
-    let (ledger, intent) = (ledger(session, scope, &key)?, open_intent_of(session, id)?);
-    let facts = Facts { seen: seen(state)?, failures, ledger, intent };
-    Ok(Claimed { id, scope, key, record: document(&payload, "record")?, facts, guard })
+    let seen = seen(state)?;
+    let (ledger, intent) = (ledger(session, scope, &key)?, open_intent_of(session, id, &seen)?);
+    let facts = Facts { seen, failures, ledger, intent };
+    Ok(Claimed { id, scope, key, payload, facts, guard })
 }
 
-fn open_intent_of(session: &Session, record: i64) -> Result<Option<OpenIntent>, StoreError> {
-    let sql = "SELECT sequence, idempotency_key, stored_at, in_doubt_since, operation, body, body_hash, refused FROM intent WHERE record = ?1";
+/// The open intent of a record. One of schema 1 was made of the state that waits in the queue.
+fn open_intent_of(session: &Session, record: i64, queued: &Seen) -> Result<Option<OpenIntent>, StoreError> {
+    let sql = "SELECT sequence, idempotency_key, stored_at, in_doubt_since, operation, body, body_hash, refused, deletes, version, \
+               source_hash FROM intent WHERE record = ?1";
     let row = first(session, sql, [record], |row| {
         let intent: (i64, String, i64, Option<i64>) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
         let write: (String, String, String, bool) = (row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?);
-        Ok((intent, write))
+        let state: (bool, Option<String>, Option<String>) = (row.get(8)?, row.get(9)?, row.get(10)?);
+        Ok((intent, write, state))
     })?;
-    let Some(((sequence, idempotency_key, stored_at, in_doubt_since), (operation, body, body_hash, refused))) = row
-    else {
+    let Some((intent, (operation, body, body_hash, refused), (deletes, version, source_hash))) = row else {
         return Ok(None);
     };
+    let (sequence, idempotency_key, stored_at, in_doubt_since) = intent;
     let (stored_at, in_doubt_since) = (time(stored_at)?, optional_time(in_doubt_since)?);
     Ok(Some(OpenIntent {
         intent: Intent { sequence, idempotency_key, stored_at, in_doubt_since },
         operation: document(&operation, "operation")?,
         body: document(&body, "body")?,
         body_hash,
+        seen: version.zip(source_hash).map_or_else(|| Ok(queued.clone()), seen)?,
+        deletes,
         refused,
     }))
 }
@@ -93,14 +99,31 @@ fn json(value: &impl Serialize, what: &'static str) -> Result<String, StoreError
 
 /// See [`Store::open_intent`](crate::store::Store::open_intent).
 pub fn open_intent(session: &mut Session, new: &NewIntent) -> Result<Intent, StoreError> {
-    let insert = "INSERT INTO intent (sequence, scope, record, operation, body, body_hash, idempotency_key, stored_at) \
-                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let insert = "INSERT INTO intent (sequence, scope, record, operation, body, body_hash, idempotency_key, stored_at, deletes, version, \
+                  source_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     let (operation, body) = (json(&new.operation, "operation")?, json(&new.body, "body")?);
     // Stored times have whole microseconds; what is returned is what a restart would read.
     let stored_at = new.now.as_microsecond();
     let sequence = next_sequence(session)?;
     let key = idempotency_key(&session.store_id, &new.flow, &new.key, sequence);
-    execute(session, insert, (sequence, new.scope.0, new.record, operation, body, &new.body_hash, &key, stored_at))?;
+    let state = (new.deletes, new.seen.version.to_string(), &new.seen.hash);
+    execute(
+        session,
+        insert,
+        (
+            sequence,
+            new.scope.0,
+            new.record,
+            operation,
+            body,
+            &new.body_hash,
+            &key,
+            stored_at,
+            state.0,
+            state.1,
+            state.2,
+        ),
+    )?;
     Ok(Intent { sequence, idempotency_key: key, stored_at: time(stored_at)?, in_doubt_since: None })
 }
 
@@ -122,19 +145,44 @@ pub fn settle(session: &mut Session, done: &Settlement) -> Result<(), StoreError
         Settled::Delivered { body_hash, identifier } => ("delivered", Some(body_hash), identifier.as_ref()),
         Settled::Unchanged { body_hash } => ("unchanged", Some(body_hash), None),
         Settled::LeftOut => ("leftOut", None, None),
+        Settled::Deleted => ("deleted", None, None),
         Settled::Superseded => ("superseded", None, None),
     };
     if done.how != Settled::Superseded {
-        let upsert = "INSERT INTO ledger (scope, key, version, source_hash, body_hash, identifier, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
-                      ON CONFLICT (scope, key) DO UPDATE SET version = excluded.version, source_hash = excluded.source_hash, \
-                      body_hash = excluded.body_hash, identifier = coalesce(excluded.identifier, identifier), updated_at = excluded.updated_at";
-        let state = (done.seen.version.to_string(), &done.seen.hash);
-        execute(session, upsert, (done.scope.0, &done.key, state.0, state.1, body_hash, identifier, now))?;
+        write_ledger(session, done, (body_hash, identifier))?;
         forget_outdated(session, done)?;
     }
-    remove(session, done.record, done.scope.0, &done.key, now)?;
+    let was_sent = remove(session, done.record, done.scope.0, &done.key, now)?;
+    // A delete of what was never there takes no call.
+    let name = if done.how == Settled::Deleted && !was_sent { "leftOut" } else { name };
     add(session, done.scope.0, name, 1, now);
+    if done.is_parent {
+        let wake = "UPDATE queue SET due = ?3 WHERE awaits_scope = ?1 AND awaits_key = ?2 AND due > ?3";
+        execute(session, wake, (done.scope.0, &done.key, now))?;
+    }
     Ok(())
+}
+
+/// What is settled of a key. A record that is left out stays at the destination as it is; a deleted one leaves a tombstone.
+fn write_ledger(
+    session: &Session,
+    done: &Settlement,
+    (body_hash, identifier): (Option<&String>, Option<&String>),
+) -> Result<(), StoreError> {
+    let now = done.now.as_microsecond();
+    let present = match &done.how {
+        Settled::Delivered { .. } | Settled::Unchanged { .. } => Some(true),
+        Settled::Deleted => Some(false),
+        Settled::LeftOut | Settled::Superseded => None,
+    };
+    let upsert = "INSERT INTO ledger (scope, key, version, source_hash, body_hash, identifier, updated_at, present) \
+                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, coalesce(?8, 0)) \
+                  ON CONFLICT (scope, key) DO UPDATE SET version = excluded.version, source_hash = excluded.source_hash, \
+                  body_hash = excluded.body_hash, updated_at = excluded.updated_at, present = coalesce(?8, present), \
+                  identifier = CASE WHEN ?8 = 0 THEN NULL ELSE coalesce(excluded.identifier, identifier) END";
+    let state = (done.seen.version.to_string(), &done.seen.hash);
+    execute(session, upsert, (done.scope.0, &done.key, state.0, state.1, body_hash, identifier, now, present))
+        .map(|_| ())
 }
 
 /// Removes the key's dead letters that the settled state has overtaken: what they hold would never be written any more.
@@ -150,16 +198,18 @@ fn forget_outdated(session: &Session, done: &Settlement) -> Result<(), StoreErro
     Ok(())
 }
 
-fn remove(session: &Session, record: i64, scope: i64, key: &str, now: i64) -> Result<(), StoreError> {
-    execute(session, "DELETE FROM intent WHERE record = ?1", [record])?;
+/// Takes a record out of the queue, with its intent. Says whether there was one.
+fn remove(session: &Session, record: i64, scope: i64, key: &str, now: i64) -> Result<bool, StoreError> {
+    let intents = execute(session, "DELETE FROM intent WHERE record = ?1", [record])?;
     execute(session, "DELETE FROM queue WHERE id = ?1", [record])?;
-    advance(session, scope, key, now)
+    advance(session, scope, key, now)?;
+    Ok(intents > 0)
 }
 
 /// See [`Store::postpone`](crate::store::Store::postpone).
 pub fn postpone(session: &mut Session, record: i64, later: &Postponement) -> Result<(), StoreError> {
     let failures = json(&later.failures, "record of failures")?;
-    let update = "UPDATE queue SET due = ?2, failures = ?3, by_system = ?4 WHERE id = ?1";
+    let update = "UPDATE queue SET due = ?2, failures = ?3, by_system = ?4, awaits_scope = NULL WHERE id = ?1";
     execute(session, update, (record, later.due.as_microsecond(), failures, later.by_system))?;
     let change = match later.intent {
         IntentChange::Keep => return Ok(()),
@@ -172,6 +222,20 @@ pub fn postpone(session: &mut Session, record: i64, later: &Postponement) -> Res
         IntentChange::Hold => "UPDATE intent SET held = 1 WHERE record = ?1",
     };
     execute(session, change, [record]).map(|_| ())
+}
+
+/// See [`Store::await_parent`](crate::store::Store::await_parent).
+pub fn await_parent(session: &mut Session, record: i64, parent: &ParentKey, due: Timestamp) -> Result<(), StoreError> {
+    // It may have come between asking and waiting.
+    let due = if is_present(session, parent)? { 0 } else { due.as_microsecond() };
+    let update = "UPDATE queue SET due = ?2, by_system = 0, awaits_scope = ?3, awaits_key = ?4 WHERE id = ?1";
+    execute(session, update, (record, due, parent.scope.0, &parent.key)).map(|_| ())
+}
+
+/// See [`Store::is_present`](crate::store::Store::is_present).
+pub fn is_present(session: &Session, parent: &ParentKey) -> Result<bool, StoreError> {
+    let sql = "SELECT present FROM ledger WHERE scope = ?1 AND key = ?2";
+    Ok(first(session, sql, (parent.scope.0, &parent.key), |row| row.get(0))?.unwrap_or(false))
 }
 
 /// See [`Store::bury`](crate::store::Store::bury).

@@ -8,19 +8,19 @@ use crosstie_engine::{
 use jiff::Timestamp;
 
 use super::{
-    rows::{add, count, document, execute, first, ledger, optional_time, seen},
+    rows::{add, count, document, environment_name, execute, first, ledger, optional_time, seen},
     writer::Session,
 };
 use crate::store::{Incoming, Opened, Scope, ScopeId, StoreError, Taken, TakenPage};
 
 /// See [`Store::open_scope`](crate::store::Store::open_scope).
 pub fn open_scope(session: &mut Session, scope: &Scope, now: Timestamp) -> Result<Opened, StoreError> {
-    let names = (&scope.flow, &scope.source, &scope.destination);
+    let names = (&scope.flow, &scope.source, &scope.destination, environment_name(scope.environment));
     let poll = serde_json::to_string(&PollState::default())
         .map_err(|_| StoreError::Unreadable { what: "state of reading" })?;
-    let insert = "INSERT INTO scope (flow, source, destination, poll) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
-    execute(session, insert, (names.0, names.1, names.2, poll))?;
-    let select = "SELECT id, poll, last_run, last_sync FROM scope WHERE flow = ?1 AND source = ?2 AND destination = ?3";
+    let insert = "INSERT INTO scope (flow, source, destination, environment, poll) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
+    execute(session, insert, (names.0, names.1, names.2, names.3, poll))?;
+    let select = "SELECT id, poll, last_run, last_sync FROM scope WHERE flow = ?1 AND source = ?2 AND destination = ?3 AND environment = ?4";
     let row =
         first(session, select, names, |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?)))?;
     let (id, poll, last_run, last_sync) = row.ok_or(StoreError::Unreadable { what: "scope" })?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crosstie_engine::{
     delivery::{LedgerEntry, Seen},
+    plan::Environment,
     version::Version,
 };
 use jiff::Timestamp;
@@ -64,6 +65,21 @@ pub fn seen((text, hash): (String, String)) -> Result<Seen, StoreError> {
     Ok(Seen { version: version(&text)?, hash })
 }
 
+/// An environment as a column holds it.
+pub fn environment_name(environment: Environment) -> &'static str {
+    match environment {
+        Environment::Production => "Production",
+        Environment::Sandbox => "Sandbox",
+    }
+}
+
+/// An environment from its column.
+pub fn environment(name: &str) -> Result<Environment, StoreError> {
+    let known = [Environment::Production, Environment::Sandbox];
+    let found = known.into_iter().find(|environment| environment_name(*environment) == name);
+    found.ok_or(StoreError::Unreadable { what: "environment" })
+}
+
 /// A document from its column.
 pub fn document<T: DeserializeOwned>(text: &str, what: &'static str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|_| StoreError::Unreadable { what })
@@ -76,10 +92,14 @@ pub fn count(number: i64) -> u64 {
 
 /// What was settled last for a key.
 pub fn ledger(session: &Session, scope: ScopeId, key: &str) -> Result<Option<LedgerEntry>, StoreError> {
-    let sql = "SELECT version, source_hash, body_hash FROM ledger WHERE scope = ?1 AND key = ?2";
-    let row = first(session, sql, (scope.0, key), |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?)))?;
-    row.map(|(text, source_hash, body_hash)| Ok(LedgerEntry { version: version(&text)?, source_hash, body_hash }))
-        .transpose()
+    let sql = "SELECT version, source_hash, body_hash, present, identifier FROM ledger WHERE scope = ?1 AND key = ?2";
+    let row = first(session, sql, (scope.0, key), |row| {
+        Ok((row.get::<_, String>(0)?, (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
+    })?;
+    let entry = |(text, (source_hash, body_hash, present, identifier)): (String, _)| {
+        Ok(LedgerEntry { version: version(&text)?, source_hash, body_hash, present, identifier })
+    };
+    row.map(entry).transpose()
 }
 
 /// Makes the head of a key's queue due.

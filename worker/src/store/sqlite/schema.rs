@@ -10,7 +10,7 @@ use crate::store::StoreError;
 
 /// The steps that lead to the newest schema; the first makes it from nothing. A step is never changed once released, and only adds, so that
 /// the worker of one version before can still use what it left.
-pub const STEPS: &[&str] = &[include_str!("schema.sql")];
+pub const STEPS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_2.sql")];
 
 /// How many schema versions ahead of ours are still used.
 const FORWARD: i64 = 1;
@@ -20,6 +20,7 @@ pub fn open(path: &Path, steps: &[&str], fresh_id: Uuid, now: Timestamp) -> Resu
     let mut connection = Connection::open(path)?;
     configure(&connection)?;
     migrate(&mut connection, steps)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
     let id = store_id(&connection, fresh_id)?;
     recover(&mut connection, now)?;
     Ok((connection, id))
@@ -29,8 +30,11 @@ fn configure(connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "journal_mode", "wal")?;
     // FULL syncs the log at each commit: what is acknowledged survives power loss.
     connection.pragma_update(None, "synchronous", "full")?;
-    connection.pragma_update(None, "foreign_keys", true)?;
+    // Steps may replace a table that others refer to; until they are done references are not enforced.
+    connection.pragma_update(None, "foreign_keys", false)?;
     connection.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)?;
+    // Folding the log into the database seldom writes a page once that was changed many times. No longer than the log is kept.
+    connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
     connection.pragma_update(None, "cache_size", -4096)?;
     // Deleted payloads are personal data: they are overwritten, not only unlinked.
     connection.pragma_update(None, "secure_delete", true)?;
@@ -87,23 +91,63 @@ mod tests {
         open(path, steps, Uuid::from_u128(7), Timestamp::UNIX_EPOCH)
     }
 
+    fn version_of(connection: &Connection) -> i64 {
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
+    }
+
+    /// What a worker of schema 1 leaves: a record that waits with an open intent, and two keys in the ledger.
+    const LEFT_BY_SCHEMA_1: &str = "INSERT INTO scope (id, flow, source, destination, poll) VALUES (3, 'f', 's', 'd', '{}');
+         INSERT INTO queue (id, scope, key, version, source_hash, payload, enqueued_at, due) VALUES (7, 3, 'k', '1', 'h', '{}', 0, 0);
+         INSERT INTO intent (scope, record, operation, body, body_hash, idempotency_key, stored_at) VALUES (3, 7, '{}', '{}', 'b', 'i', 0);
+         INSERT INTO ledger VALUES (3, 'written', '1', 'h', 'b', 'over-there', 0);
+         INSERT INTO ledger VALUES (3, 'left out', '1', 'h', NULL, NULL, 0);";
+
     #[test]
-    fn an_older_schema_is_brought_forward_and_keeps_what_it_holds() {
+    fn a_store_of_schema_1_is_brought_forward_and_keeps_what_it_holds() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.db");
-        let (connection, id) = open_with(&path, STEPS).unwrap();
-        connection
-            .execute("INSERT INTO scope (flow, source, destination, poll) VALUES ('f', 's', 'd', '{}')", [])
-            .unwrap();
+        let (connection, id) = open_with(&path, &STEPS[..1]).unwrap();
+        connection.execute_batch(LEFT_BY_SCHEMA_1).unwrap();
         drop(connection);
-        let steps = [STEPS[0], "ALTER TABLE scope ADD COLUMN environment TEXT NOT NULL DEFAULT 'Production'"];
-        let (connection, again) = open_with(&path, &steps).unwrap();
-        assert_eq!(id, again);
-        let found: (String, String) = connection
-            .query_row("SELECT flow, environment FROM scope", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        let (connection, again) = open_with(&path, STEPS).unwrap();
+        assert_eq!((version_of(&connection), again), (2, id));
+        let scope: (i64, String, String) = connection
+            .query_row("SELECT id, flow, environment FROM scope", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .unwrap();
-        assert_eq!(found, ("f".to_owned(), "Production".to_owned()));
-        assert_eq!(connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).unwrap(), 2);
+        assert_eq!(scope, (3, "f".to_owned(), "Production".to_owned()));
+        let present = |key: &str| -> bool {
+            connection.query_row("SELECT present FROM ledger WHERE key = ?1", [key], |row| row.get(0)).unwrap()
+        };
+        assert!(present("written") && !present("left out"));
+        let intents: i64 = connection
+            .query_row("SELECT count(*) FROM intent JOIN queue ON queue.id = record WHERE NOT deletes", [], |row| {
+                row.get(0)
+            })
+            .unwrap();
+        assert_eq!(intents, 1);
+        let broken = connection.query_row("PRAGMA foreign_key_check", [], |_| Ok(())).optional().unwrap();
+        assert!(broken.is_none(), "a reference leads nowhere");
+        let stray = "INSERT INTO ledger (scope, key, version, source_hash, updated_at) VALUES (99, 'k', '1', 'h', 0)";
+        assert!(connection.execute(stray, []).is_err(), "references are enforced again");
+    }
+
+    #[test]
+    fn a_worker_of_one_schema_before_still_uses_the_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        drop(open_with(&path, STEPS).unwrap());
+        let (connection, _) = open_with(&path, &STEPS[..1]).unwrap();
+        connection
+            .execute_batch(
+                LEFT_BY_SCHEMA_1
+                    .replace(
+                        "ledger VALUES (",
+                        "ledger (scope, key, version, source_hash, body_hash, identifier, updated_at) VALUES (",
+                    )
+                    .as_str(),
+            )
+            .unwrap();
+        assert_eq!(version_of(&connection), 2);
     }
 
     #[test]
@@ -111,10 +155,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.db");
         drop(open_with(&path, STEPS).unwrap());
-        let broken = [STEPS[0], "CREATE TABLE more (id INTEGER); SELECT nonsense"];
+        let broken = [STEPS, &["CREATE TABLE more (id INTEGER); SELECT nonsense"]].concat();
         assert!(open_with(&path, &broken).is_err());
         let (connection, _) = open_with(&path, STEPS).unwrap();
-        assert_eq!(connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).unwrap(), 1);
+        assert_eq!(version_of(&connection), 2);
         let tables: i64 = connection
             .query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'more'", [], |row| row.get(0))
             .unwrap();
@@ -126,12 +170,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.db");
         let (connection, _) = open_with(&path, STEPS).unwrap();
-        connection.pragma_update(None, "user_version", 2).unwrap();
-        drop(connection);
-        let (connection, _) = open_with(&path, STEPS).unwrap();
         connection.pragma_update(None, "user_version", 3).unwrap();
         drop(connection);
-        assert!(matches!(open_with(&path, STEPS), Err(StoreError::NewerSchema { found: 3, known: 1 })));
+        let (connection, _) = open_with(&path, STEPS).unwrap();
+        connection.pragma_update(None, "user_version", 4).unwrap();
+        drop(connection);
+        assert!(matches!(open_with(&path, STEPS), Err(StoreError::NewerSchema { found: 4, known: 2 })));
     }
 
     #[test]

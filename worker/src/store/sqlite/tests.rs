@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crosstie_engine::{
     delivery::{Seen, Settled},
-    plan::{Method, Operation, Outcome},
+    plan::{Environment, Method, Operation, Outcome},
     version::Version,
     window::PollState,
 };
@@ -32,7 +32,12 @@ pub fn at(second: i64) -> Timestamp {
 }
 
 pub fn names() -> Scope {
-    Scope { flow: "orders".into(), source: "shop".into(), destination: "books".into() }
+    Scope {
+        flow: "orders".into(),
+        source: "shop".into(),
+        destination: "books".into(),
+        environment: Environment::Production,
+    }
 }
 
 /// Opens a store, waiting for the thread of a store that was just dropped to let go of the lock.
@@ -86,7 +91,10 @@ impl Bench {
 
     pub async fn settle(&self, claimed: &Claimed, how: Settled, now: Timestamp) {
         let (key, seen) = (claimed.key.clone(), claimed.facts.seen.clone());
-        self.store.settle(Settlement { record: claimed.id, scope: self.scope, key, seen, how, now }).await.unwrap();
+        self.store
+            .settle(Settlement { record: claimed.id, scope: self.scope, key, seen, how, is_parent: false, now })
+            .await
+            .unwrap();
     }
 
     pub async fn figures(&self, now: Timestamp) -> Figures {
@@ -102,6 +110,8 @@ impl Bench {
             operation: operation(),
             body: json!({"id": claimed.key}),
             body_hash: "body".into(),
+            seen: claimed.facts.seen.clone(),
+            deletes: false,
             now,
         }
     }
@@ -125,6 +135,7 @@ pub fn operation() -> Operation {
         headers: std::collections::BTreeMap::new(),
         identifier: None,
         outcome: Outcome::default(),
+        omit: Vec::new(),
         batch: None,
     }
 }

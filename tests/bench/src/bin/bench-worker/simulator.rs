@@ -21,7 +21,7 @@ use crate::job::{Job, TOKEN};
 /// Lines of each order; makes a record of about 1.5 KB.
 const LINES: u64 = 3;
 /// How long nothing may happen before a run is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A simulator with a shop full of orders and empty books.
 pub struct Simulator {

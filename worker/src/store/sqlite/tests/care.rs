@@ -154,3 +154,61 @@ async fn dead_letters_and_hourly_counts_age_and_the_ledger_does_not() {
     let taken = bench.take(&[("b", 1, "x")], at(400 * day)).await;
     assert_eq!(taken.known, 1, "the ledger still knows it");
 }
+
+#[tokio::test]
+async fn of_too_many_dead_letters_the_oldest_go() {
+    const MOST: u64 = 10_000;
+    let bench = Bench::new().await;
+    let faulty = |number: u64| Incoming::Faulty {
+        key: format!("k{number}"),
+        hash: format!("h{number}"),
+        payload: "{}".into(),
+        cause: "no version".into(),
+    };
+    for (second, numbers) in [(1, 0..3), (2, 3..MOST + 3)] {
+        let now = at(second);
+        let records = numbers.map(faulty).collect();
+        let page = TakenPage { scope: bench.scope, records, poll: PollState::default(), run: now, synced: None, now };
+        bench.store.take_page(page).await.unwrap();
+    }
+    assert_eq!(bench.store.tidy(at(3)).await.unwrap().dead_letters_removed, 3);
+    let oldest = bench.store.dead_letters(0, 1).await.unwrap().remove(0);
+    assert_eq!((oldest.source_hash.as_str(), bench.figures(at(3)).await.dead_letters), ("h3", MOST));
+    assert_eq!(bench.store.tidy(at(4)).await.unwrap(), Tidied::default());
+}
+
+/// The ledger keeps one row for each key that ever was; everything else goes, and its pages are used again.
+#[tokio::test]
+async fn the_database_does_not_grow_with_what_goes_through_it() {
+    const KEYS: i64 = 200;
+    let bench = Bench::new().await;
+    let names: Vec<String> = (0..KEYS).map(|key| format!("key-{key}")).collect();
+    let content = "x".repeat(1500);
+    let mut pages_of_rounds = Vec::new();
+    for round in 1..=30 {
+        let records: Vec<(&str, i64, &str)> =
+            names.iter().map(|name| (name.as_str(), round, content.as_str())).collect();
+        bench.take(&records, at(round)).await;
+        loop {
+            let claimed = bench.claim(50, at(round)).await;
+            if claimed.is_empty() {
+                break;
+            }
+            // Together, so that they share syncs.
+            let settled = claimed.iter().map(async |record| {
+                bench.store.open_intent(bench.new_intent(record, at(round))).await.unwrap();
+                bench.settle(record, delivered(&format!("body-{round}")), at(round)).await;
+            });
+            futures::future::join_all(settled).await;
+        }
+        bench.store.tidy(at(round)).await.unwrap();
+        let pages =
+            |session: &mut Session| Ok(session.connection.pragma_query_value(None, "page_count", |row| row.get(0))?);
+        let pages: i64 = bench.store.writer.look(pages).await.unwrap();
+        pages_of_rounds.push(pages);
+    }
+    let (early, late) = (pages_of_rounds[2], pages_of_rounds[29]);
+    assert!(late <= early + early / 20, "it grew from {early} to {late} pages: {pages_of_rounds:?}");
+    let log = std::fs::metadata(bench.folder.path().join(format!("{DATABASE_FILE}-wal"))).unwrap().len();
+    assert_eq!(log, 0, "tidying folds the log into the database");
+}

@@ -1,0 +1,30 @@
+//! The examples in the documents: what people copy has to be what `lint` accepts.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::{path::PathBuf, process::Command};
+
+/// The YAML blocks of a page.
+fn examples(page: &str) -> Vec<String> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page);
+    let text = std::fs::read_to_string(path).unwrap();
+    let blocks = text.split("```yaml\n").skip(1);
+    blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn lint_has_nothing_to_say_of_the_examples_of_connectors() {
+    let examples = examples("connectors.md");
+    assert_eq!(examples.len(), 3, "an example came or went");
+    let folder = tempfile::tempdir().unwrap();
+    for (number, example) in examples.iter().enumerate() {
+        std::fs::write(folder.path().join(format!("{number}.yaml")), example).unwrap();
+    }
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_kubectl-crosstie")).arg("lint").arg("-f").arg(folder.path()).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{printed}");
+    for object in ["connector/warehouse", "connector/tickets", "connector/salesforce", "integration/sales"] {
+        assert!(printed.contains(&format!("{object}: ok")), "{object}: {printed}");
+    }
+}

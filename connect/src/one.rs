@@ -1,0 +1,31 @@
+//! What the answer to a single read holds. Pure. It is believed only if it shows the very key that was asked for.
+
+use bytes::Bytes;
+use crosstie_engine::plan::{ReadOne, Stream};
+use serde_json::Value;
+
+use crate::{
+    failure::{CallFailure, FailureKind},
+    response,
+};
+
+/// The record of a key in a response.
+pub fn record(stream: &Stream, one: &ReadOne, key: &str, body: &Bytes) -> Result<Value, CallFailure> {
+    let malformed = |problem: &str| {
+        let detail = format!(
+            "the answer to a single record of `{}` is not what the Connector says: {problem}; check the stream's `one`",
+            stream.name
+        );
+        CallFailure::new(FailureKind::Malformed, detail)
+    };
+    let mut document: Value = serde_json::from_slice(body)
+        .map_err(|error| malformed("it is no JSON").because(response::without_content(&error)))?;
+    let record = document.pointer_mut(&one.record).map(Value::take);
+    let record =
+        record.filter(Value::is_object).ok_or_else(|| malformed(&format!("there is no record at `{}`", one.record)))?;
+    match record.pointer(&stream.key).and_then(response::key_text) {
+        Some(found) if found == key => Ok(record),
+        Some(_) => Err(malformed(&format!("it shows another record, by its key at `{}`", stream.key))),
+        None => Err(malformed(&format!("the record has no key at `{}`", stream.key))),
+    }
+}

@@ -1,0 +1,134 @@
+//! How a flow writes: its operations, checked against each other and against what its mapping writes.
+
+use std::collections::BTreeMap;
+
+use crosstie_crds::integration::Flow as SpecFlow;
+
+use super::{Findings, connector::Resolved, flow::listed};
+use crate::{
+    plan::{IDENTIFIER, Operation},
+    template::Template,
+};
+
+/// How a flow writes, resolved.
+pub(super) struct Writes {
+    pub(super) operation: Operation,
+    pub(super) delete_operation: Option<Operation>,
+    pub(super) batch_size: u32,
+}
+
+/// Resolves how a flow writes. `None` only together with findings.
+pub(super) fn writes(
+    at: &dyn Fn(&str) -> String,
+    flow: &SpecFlow,
+    destination: &Resolved,
+    map: &BTreeMap<String, String>,
+    findings: &mut Findings,
+) -> Option<Writes> {
+    let mut named = |field: &str, name: &str| {
+        let operation = operation(&at(field), destination, name, findings);
+        if let Some(operation) = &operation {
+            check_fields(&at("map"), operation, map, findings);
+        }
+        operation
+    };
+    let operation = named("write.operation", &flow.write.operation);
+    let delete_operation = flow.write.delete_operation.as_ref().map(|name| named("write.deleteOperation", name));
+    let batch_size = flow.write.batch_size.unwrap_or(1);
+    if let Some(operation) = &operation {
+        check_identifiers(at, operation, delete_operation.as_ref().and_then(Option::as_ref), batch_size, findings);
+    }
+    if let Some(operation) = &operation {
+        check_batch(&at("write.batchSize"), operation, batch_size, findings);
+    }
+    let delete_operation = match delete_operation {
+        None => None,
+        Some(operation) => Some(operation?),
+    };
+    Some(Writes { operation: operation?, delete_operation, batch_size })
+}
+
+/// The destination's operation of a name. Problems of operations as such were found with their Connector.
+fn operation(path: &str, destination: &Resolved, name: &str, findings: &mut Findings) -> Option<Operation> {
+    if !destination.operations.iter().any(|operation| operation.name == name) {
+        let known = listed(destination.operations.iter().map(|operation| operation.name.as_str()));
+        findings.invalid(path, format!("Connector {} has no operation `{name}`; it has {known}", destination.name));
+    }
+    destination.operation(name, &mut Findings::new())
+}
+
+/// Every `{body.FIELD}` of the operation must be something the map writes, or no record could ever be sent.
+fn check_fields(path: &str, operation: &Operation, map: &BTreeMap<String, String>, findings: &mut Findings) {
+    let lookup = operation.outcome.lookup.as_ref();
+    let mut needed: Vec<&str> = operation.names().collect();
+    if let Some(lookup) = lookup {
+        needed.extend(lookup.path.names().chain(lookup.query.values().flat_map(Template::names)));
+    }
+    let mut fields: Vec<&str> = needed.into_iter().filter_map(|name| name.strip_prefix("body.")).collect();
+    fields.extend(lookup.map(|lookup| lookup.key_field.as_str()));
+    fields.sort_unstable();
+    fields.dedup();
+    for field in fields {
+        let written = map.keys().any(|name| {
+            name == field || field.starts_with(&format!("{name}.")) || name.starts_with(&format!("{field}."))
+        });
+        if !written {
+            let message = format!(
+                "operation {} needs the field `{field}`: map it, for example from the record's id",
+                operation.name
+            );
+            findings.invalid(path, message);
+        }
+    }
+}
+
+/// A record has an identifier only after it was written, and only if the operation that wrote it says where the response has it.
+fn check_identifiers(
+    at: &dyn Fn(&str) -> String,
+    operation: &Operation,
+    delete_operation: Option<&Operation>,
+    batch_size: u32,
+    findings: &mut Findings,
+) {
+    let wants = |operation: &Operation| operation.names().any(|name| name == IDENTIFIER);
+    if wants(operation) {
+        let message = format!(
+            "operation {} wants {{identifier}}, which no record has before it is first written: use it as write.deleteOperation, or name \
+             records by a field of the body",
+            operation.name
+        );
+        findings.invalid(at("write.operation"), message);
+    }
+    let Some(delete) = delete_operation.filter(|delete| wants(delete)) else { return };
+    let results = operation.batch.as_ref().filter(|_| batch_size > 1).map(|batch| batch.results.as_ref());
+    let place = match results {
+        None if operation.identifier.is_none() => "`identifier`",
+        Some(results) if results.is_none_or(|results| results.identifier.is_none()) => "`batch.results.identifier`",
+        Some(_) | None => return,
+    };
+    let message = format!(
+        "operation {} wants {{identifier}}, and operation {} does not say where its response has one: set {place} there",
+        delete.name, operation.name
+    );
+    findings.invalid(at("write.deleteOperation"), message);
+}
+
+fn check_batch(path: &str, operation: &Operation, batch_size: u32, findings: &mut Findings) {
+    match &operation.batch {
+        None if batch_size > 1 => {
+            let message = format!(
+                "operation {} writes records one by one: leave batchSize out, or set `batch` on the operation",
+                operation.name
+            );
+            findings.invalid(path, message);
+        }
+        Some(batch) if batch_size > batch.max_records => {
+            let message = format!(
+                "operation {} takes at most {} records a call: set batchSize to that or less",
+                operation.name, batch.max_records
+            );
+            findings.invalid(path, message);
+        }
+        Some(_) | None => {}
+    }
+}

@@ -1,0 +1,119 @@
+//! Finding out what is wanted of a claimed record at the destination: its present state, whether it takes part, what it depends on, its body.
+//! What follows from each answer is decided in the engine.
+
+use crosstie_engine::{
+    delivery::{Change, Compared, Fetched, Fetching, Judge, Wanted, Wish, is_deleted, needs_body},
+    mapping::EvaluationError,
+};
+use serde_json::{Map, Value};
+
+use super::{
+    evaluate::{Evaluated, body, parent, selects},
+    look_ups::{Unanswered, fetch},
+};
+use crate::{
+    intake::records::seen,
+    lane::Lane,
+    store::{Claimed, ParentKey, StoreError},
+};
+
+/// Why it is not found out now.
+pub enum Stop {
+    /// The store failed.
+    Store(StoreError),
+    /// An expression failed on the record.
+    Failed(EvaluationError),
+    /// This becomes of the record.
+    Done(Box<Change>),
+    /// This becomes of the record, because another flow's is not at the destination.
+    Await(ParentKey, Box<Change>),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Finds out what is wanted of a record. Where its source had to be asked, the claimed record's state is then the one that the source showed.
+pub async fn wanted(lane: &Lane, claimed: &mut Claimed) -> Result<Wanted, Stop> {
+    let record: Value =
+        serde_json::from_str(&claimed.payload).map_err(|_| StoreError::Unreadable { what: "record" })?;
+    let record = present(lane, claimed).await?.unwrap_or(record);
+    let seeker = Seeker { lane, claimed };
+    let wish = if is_deleted(&lane.flow, &record) {
+        Wish::of_deleted(&lane.flow)
+    } else {
+        Wish::of_selected(&lane.flow, seeker.known(selects(lane, &record).await)?)
+    };
+    match wish {
+        Wish::Leave => Ok(Wanted::Leave),
+        Wish::Write => seeker.body(&record).await.map(Wanted::Write),
+        Wish::Update => seeker.body(&record).await.map(Wanted::Update),
+        Wish::Delete if lane.flow.delete_operation.as_ref().is_some_and(|operation| !needs_body(operation)) => {
+            Ok(Wanted::Delete(Value::Object(Map::new())))
+        }
+        Wish::Delete => seeker.known(body(lane, &record).await).map(Wanted::Delete),
+    }
+}
+
+/// The state that the record's source shows now, where it has to be asked; none where the one that was read will do.
+async fn present(lane: &Lane, claimed: &mut Claimed) -> Result<Option<Value>, Stop> {
+    let fetching = if lane.flow.stream.one.is_some() { Fetching::Possible } else { Fetching::Impossible };
+    match judge(lane).compared(&claimed.facts, fetching) {
+        Compared::Go => return Ok(None),
+        Compared::Done(change) => return Err(done(change)),
+        Compared::Fetch => {}
+    }
+    let faulty = |claimed: &Claimed, problem: String| done(judge(lane).faulty(&claimed.facts, problem));
+    let shown = fetch(lane, &claimed.key).await.map_err(|unanswered| match unanswered {
+        Unanswered::Wait(until) => done(judge(lane).waits(&claimed.facts, until)),
+        Unanswered::Refused(problem) => faulty(claimed, problem),
+    })?;
+    let state = shown.as_ref().map(|record| seen(record, &lane.flow.stream)).transpose();
+    let state = state.map_err(|problem| faulty(claimed, problem))?;
+    if let Fetched::Done(change) = judge(lane).fetched(&claimed.facts, state.as_ref()) {
+        return Err(done(change));
+    }
+    if let Some(state) = state {
+        claimed.facts.seen = state;
+    }
+    match judge(lane).compared(&claimed.facts, Fetching::Done) {
+        Compared::Done(change) => Err(done(change)),
+        Compared::Go | Compared::Fetch => Ok(shown),
+    }
+}
+
+fn done(change: Change) -> Stop {
+    Stop::Done(Box::new(change))
+}
+
+fn judge(lane: &Lane) -> Judge<'_> {
+    Judge { terms: &lane.terms, now: lane.now(), chance: (lane.chance)() }
+}
+
+struct Seeker<'a> {
+    lane: &'a Lane,
+    claimed: &'a Claimed,
+}
+
+impl Seeker<'_> {
+    /// The body, once what the record depends on is at the destination.
+    async fn body(&self, record: &Value) -> Result<Value, Stop> {
+        let lane = self.lane;
+        if let Some(parent) = self.known(parent(lane, record).await)? {
+            let there = lane.store_trouble.looked(lane.store.is_present(parent.clone()).await)?;
+            if let Some(change) = judge(lane).depends(there) {
+                return Err(Stop::Await(parent, Box::new(change)));
+            }
+        }
+        self.known(body(lane, record).await)
+    }
+
+    fn known<T>(&self, evaluated: Result<Evaluated<T>, StoreError>) -> Result<T, Stop> {
+        match self.lane.store_trouble.looked(evaluated)? {
+            Evaluated::Done(result) => result.map_err(Stop::Failed),
+            Evaluated::Wait(until) => Err(done(judge(self.lane).waits(&self.claimed.facts, until))),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The worker's real process, and random numbers that can be had again.
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    process::{Child, Command, Stdio},
+};
+
+use rand::{SeedableRng, rngs::StdRng};
+
+use super::Bench;
+
+/// A worker's process on a bench's files and state. It is killed when it is dropped.
+pub struct Process(Child);
+
+impl Process {
+    pub fn start(bench: &Bench) -> Self {
+        Self::start_with(bench, &[])
+    }
+
+    /// With environment variables beside this program's own. What it logs is appended to [`Bench::log`].
+    pub fn start_with(bench: &Bench, environment: &[(&str, OsString)]) -> Self {
+        let log = File::options().create(true).append(true).open(bench.log()).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_crosstie-worker"))
+            .arg("--no-report")
+            .args(["--listen", "127.0.0.1:0", "--log-format", "text", "--log-filter", "error"])
+            .arg("--files")
+            .arg(bench.files())
+            .arg("--state")
+            .arg(bench.state())
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Self(child)
+    }
+
+    /// SIGKILL: nothing of the process runs any more.
+    pub fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    /// SIGTERM, and waits for the end, which has to be a good one.
+    pub async fn stop(mut self) {
+        let process = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+        let ended = tokio::task::spawn_blocking(move || self.0.wait().unwrap());
+        let ended = tokio::time::timeout(super::PATIENCE, ended).await.expect("it does not end").unwrap();
+        assert!(ended.success(), "{ended}");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _gone = self.0.wait();
+    }
+}
+
+/// Random numbers from `CROSSTIE_SEED`, or from a seed that is printed.
+pub fn random() -> (u64, StdRng) {
+    let seed =
+        std::env::var("CROSSTIE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random::<u64>);
+    println!("CROSSTIE_SEED={seed} makes the same choices again");
+    (seed, StdRng::seed_from_u64(seed))
+}

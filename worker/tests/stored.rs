@@ -1,0 +1,111 @@
+//! A store that is damaged, and a disk that is full: both are said, nothing is made anew, and nothing is lost or repeated.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::{fs, path::Path};
+
+use common::{Bench, disk::LossyDisk, names, process::Process, until_report};
+use crosstie_crds::{condition::Reason, sync_report::WorkerReport};
+use crosstie_vendors::wire::{Fault, FaultRule};
+use crosstie_worker::Worker;
+
+const PAGE: usize = 4096;
+
+/// Overwrites a database from this page on, where it stands.
+fn damage(path: &Path, first_page: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    assert!(bytes.len() > (first_page + 1) * PAGE, "the database is too small to be damaged there");
+    bytes[first_page * PAGE..].fill(0xAA);
+    fs::write(path, bytes).unwrap();
+}
+
+async fn until_damage_is_said(worker: &Worker) -> WorkerReport {
+    let report = until_report(worker, "the damage is said", |report| names(report, Reason::StoreFailed)).await;
+    let problem = report.problems.iter().find(|problem| problem.reason == Reason::StoreFailed).unwrap();
+    assert!(problem.message.starts_with("the state is damaged: restore the volume"), "{}", problem.message);
+    report
+}
+
+/// Orders that wait in the store because the books are away.
+async fn waiting(count: u64) -> Bench {
+    let bench = Bench::new().await;
+    let away = Fault::Status { code: 503, headers: [].into(), body: serde_json::json!({}) };
+    bench.books.add_fault(&FaultRule::new(away)).await.unwrap();
+    bench.seed(count).await;
+    bench
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_damaged_before_the_start_is_said_and_left_as_it_is() {
+    let bench = waiting(300).await;
+    let worker = bench.start().await;
+    until_report(&worker, "orders wait", |report| report.flows.first().is_some_and(|flow| flow.queue_depth == 300))
+        .await;
+    worker.stop().await;
+    let database = bench.state().join("store.db");
+    for first_page in [0, 3] {
+        let good = fs::read(&database).unwrap();
+        damage(&database, first_page);
+        let damaged = fs::read(&database).unwrap();
+        let asked = bench.shop.stats().await.unwrap().total_requests;
+        let worker = bench.start().await;
+        until_damage_is_said(&worker).await;
+        worker.stop().await;
+        assert!(fs::read(&database).unwrap() == damaged, "what is damaged is evidence: nobody writes to it");
+        assert_eq!(bench.shop.stats().await.unwrap().total_requests, asked, "nothing is read as if nothing were known");
+        fs::write(&database, good).unwrap();
+    }
+    bench.books.clear_faults().await.unwrap();
+    let worker = bench.start().await;
+    bench.until_booked(300).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damage_in_the_middle_of_a_run_is_said_and_nothing_is_made_anew() {
+    // More than SQLite keeps in memory.
+    let bench = waiting(15_000).await;
+    let worker = bench.start().await;
+    until_report(&worker, "orders wait", |report| report.flows.first().is_some_and(|flow| flow.queue_depth == 15_000))
+        .await;
+    // Folded into the database, so that the log does not cover what is damaged.
+    worker.stop().await;
+    let worker = bench.start().await;
+    let store = until_report(&worker, "the store is open", |report| report.store_id.is_some()).await.store_id;
+    damage(&bench.state().join("store.db"), 20);
+    bench.books.clear_faults().await.unwrap();
+    let report = until_damage_is_said(&worker).await;
+    assert_eq!(report.store_id, store, "no other store took its place");
+    worker.stop().await;
+    let twice = bench.books.stats().await.unwrap().writes.keys_with_more_than_one_write;
+    assert_eq!(twice.count, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_said_and_waited_out_also_through_a_kill_and_nothing_is_lost_or_repeated() {
+    const FULL: &str = "the state's volume is full";
+    let bench = Bench::new().await;
+    let disk = LossyDisk::new(bench.state());
+    for id in 1..=5 {
+        bench.order(id, "x").await;
+    }
+    let mut process = Process::start_with(&bench, &disk.environment(false));
+    bench.until_booked(5).await;
+    disk.set_full(true);
+    for id in 6..=200 {
+        bench.order(id, &"x".repeat(1000)).await;
+    }
+    bench.until_logged(FULL).await;
+    process.kill();
+    fs::remove_file(bench.log()).unwrap();
+    let _process = Process::start_with(&bench, &disk.environment(false));
+    bench.until_logged(FULL).await;
+    let before = bench.books.stats().await.unwrap().writes.applied;
+    disk.set_full(false);
+    bench.until_booked(200).await;
+    let writes = bench.books.stats().await.unwrap().writes;
+    assert!(before < 200, "the disk was full too late");
+    assert_eq!((writes.distinct, writes.creates, writes.applied), (200, 200, 200));
+}
