@@ -12,11 +12,15 @@ pub fn history(most_stretches: usize) -> impl Strategy<Value = History> {
         .prop_map(|(means, stretches)| History { means, steps: stretches.concat() })
 }
 
-/// Trouble upon trouble with the same few records: what one send left open meets the next.
+/// Trouble upon trouble with the same few records: what one send left open meets the next, and the same look-up each time.
 fn storm() -> impl Strategy<Value = Vec<Step>> {
-    let write = prop_oneof![Just(Write::Lost), Just(Write::Late(4)), Just(Write::Refused)];
-    let carry = write.prop_map(|write| Step::Carry(Flight { write, ..Flight::WELL }));
-    prop::collection::vec(prop_oneof![3 => carry, 1 => Just(Step::Pass(1)), 1 => Just(Step::Pass(10))], 4..10)
+    prop_oneof![2 => Just(Look::Fresh), 1 => Just(Look::Stranger)].prop_flat_map(|look| {
+        let writes = vec![Write::Lost, Write::AnswerLost, Write::Late(4), Write::Refused];
+        let carry = prop::sample::select(writes)
+            .prop_map(move |write| Step::Carry(Flight { write, look, end: End::Stored }));
+        let pass = prop::sample::select(vec![1_u16, 10, 30]).prop_map(Step::Pass);
+        prop::collection::vec(prop_oneof![5 => carry, 3 => pass], 4..12)
+    })
 }
 
 fn means() -> impl Strategy<Value = Means> {
