@@ -36,7 +36,7 @@ fn keeps_true(rule: Rule) -> Property {
             Property::AToBToAEndsAtA
         }
         Rule::DeadLettersRest => Property::ADeadLetterDoesNotComeBackByItself,
-        Rule::KeysAreLocked | Rule::OlderIsSuperseded | Rule::EveryDecisionAdvances => {
+        Rule::KeysAreLocked | Rule::OlderIsSuperseded | Rule::EveryDecisionAdvances | Rule::TombstonesStay => {
             Property::AnOlderVersionNeverOverwritesANewerOne
         }
         Rule::SameBodyIsNotWritten => Property::AnEchoIsNotWritten,

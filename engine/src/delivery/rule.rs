@@ -28,6 +28,8 @@ pub enum Rule {
     SameBodyIsNotWritten,
     /// A decision that wrote nothing advances the version too.
     EveryDecisionAdvances,
+    /// A delete leaves a tombstone with its version.
+    TombstonesStay,
     /// An intent is stored before its first call.
     IntentBeforeCall,
     /// An open intent is resolved before anything else is decided, and the ledger is not asked meanwhile.
@@ -60,7 +62,7 @@ pub enum Rule {
     UnknownIsHeld,
     /// Another record in this one's place, or several, are a fault; nothing is written over them.
     StrangersAreFaults,
-    /// When a record is given up while a write of it is in doubt, the ledger no longer says what is at the destination.
+    /// When a record is given up while a write of it is in doubt, the ledger says that its state may be at the destination, and no more.
     GivenUpInDoubtIsForgotten,
     /// A dead letter is not replayed behind a state that is no older.
     ReplayIsNoNews,
@@ -98,7 +100,7 @@ mod switch {
 
     impl Rule {
         /// All of them.
-        pub(crate) const ALL: [Self; 35] = [
+        pub(crate) const ALL: [Self; 36] = [
             Self::BoundsAreFixedFirst,
             Self::WindowsReachBack,
             Self::PagesOverlap,
@@ -111,6 +113,7 @@ mod switch {
             Self::OlderIsSuperseded,
             Self::SameBodyIsNotWritten,
             Self::EveryDecisionAdvances,
+            Self::TombstonesStay,
             Self::IntentBeforeCall,
             Self::OpenIntentFirst,
             Self::SettledTogether,

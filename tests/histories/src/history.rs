@@ -41,6 +41,11 @@ pub enum Step {
         /// How late it is visible, in seconds.
         late: u8,
     },
+    /// The source marks a record as deleted; it stays visible as such.
+    Delete {
+        /// Which record.
+        key: u8,
+    },
     /// One page is read and taken. `killed`: the process dies before the page's transaction is durable.
     Read {
         /// Whether the process dies.

@@ -19,5 +19,5 @@ pub use play::{Begun, Standing, Subject, play};
 pub use property::{Property, Violation};
 pub use source::{Source, State};
 pub use strategy::history;
-pub use vendor::{LookUpAnswer, Vendor, WriteAnswer};
+pub use vendor::{LookUpAnswer, Message, Vendor, WriteAnswer};
 pub use world::{FLIGHT_SECONDS, KEYS, LOOKBACK_SECONDS, PAGE, RETRIES, SETTLE_SECONDS, Shared, WINDOW_SECONDS, World};

@@ -11,8 +11,8 @@ pub struct State {
     pub key: u8,
     /// When it changed, by the source's clock: its version.
     pub time: i64,
-    /// Its content.
-    pub content: u8,
+    /// Its content; none when it is marked as deleted.
+    pub content: Option<u8>,
     /// Tells it from any other state there ever was.
     pub mark: u32,
 }
@@ -26,8 +26,8 @@ pub struct Source {
 }
 
 impl Source {
-    /// Changes a record. Its time never goes backwards.
-    pub fn change(&mut self, key: u8, content: u8, time: i64) {
+    /// Changes a record, or marks it as deleted. Its time never goes backwards.
+    pub fn change(&mut self, key: u8, content: Option<u8>, time: i64) {
         self.marks += 1;
         let states = self.states.entry(key).or_default();
         let time = states.last().map_or(time, |last| last.time.max(time));
@@ -64,7 +64,7 @@ impl Source {
 impl State {
     /// The record as the source shows it. The mark is shown only where states are traced.
     pub fn record(&self, traced: bool) -> Value {
-        let mut record = json!({"id": self.key.to_string(), "time": self.time, "content": self.content.to_string()});
+        let mut record = json!({"id": self.key.to_string(), "time": self.time, "content": self.content.unwrap_or_default().to_string(), "deleted": self.content.is_none()});
         if traced {
             record["mark"] = self.mark.into();
         }

@@ -16,8 +16,8 @@ pub fn history(most_stretches: usize) -> impl Strategy<Value = History> {
 fn storm() -> impl Strategy<Value = Vec<Step>> {
     prop_oneof![2 => Just(Look::Fresh), 1 => Just(Look::Stranger)].prop_flat_map(|look| {
         let writes = vec![Write::Lost, Write::AnswerLost, Write::Late(4), Write::Refused];
-        let carry = prop::sample::select(writes)
-            .prop_map(move |write| Step::Carry(Flight { write, look, end: End::Stored }));
+        let carry =
+            prop::sample::select(writes).prop_map(move |write| Step::Carry(Flight { write, look, end: End::Stored }));
         let pass = prop::sample::select(vec![1_u16, 10, 30]).prop_map(Step::Pass);
         prop::collection::vec(prop_oneof![5 => carry, 3 => pass], 4..12)
     })
@@ -32,6 +32,7 @@ fn step() -> impl Strategy<Value = Step> {
     let key = || 0..KEYS;
     prop_oneof![
         12 => (key(), 0_u8..2, late()).prop_map(|(key, content, late)| Step::Change { key, content, late }),
+        2 => key().prop_map(|key| Step::Delete { key }),
         12 => prop::bool::weighted(0.1).prop_map(|killed| Step::Read { killed }),
         4 => (key(), 0_u8..4).prop_map(|(key, age)| Step::Hint { key, age }),
         24 => flight().prop_map(Step::Carry),

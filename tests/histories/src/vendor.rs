@@ -43,11 +43,20 @@ pub enum LookUpAnswer {
     Failed,
 }
 
+/// What is written: a body, or that what it names be gone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// The body.
+    pub body: Value,
+    /// Whether it deletes.
+    pub deletes: bool,
+}
+
 /// A write on its way.
 #[derive(Clone, Debug)]
 struct Parcel {
     arrives: i64,
-    body: Value,
+    message: Message,
     key: Option<String>,
 }
 
@@ -55,7 +64,8 @@ struct Parcel {
 #[derive(Clone, Debug)]
 struct Booked {
     at: i64,
-    body: Value,
+    /// None when it was deleted.
+    body: Option<Value>,
 }
 
 /// The vendor.
@@ -66,7 +76,7 @@ pub struct Vendor {
     booked: BTreeMap<String, Vec<Booked>>,
     parcels: Vec<Parcel>,
     /// Idempotency keys that came with a write that was applied: when, and the body.
-    keys: BTreeMap<String, (i64, Value)>,
+    keys: BTreeMap<String, (i64, Message)>,
     /// Marks that were applied, by record.
     applied: BTreeMap<String, BTreeSet<u64>>,
     /// Newest time written, by record.
@@ -140,10 +150,18 @@ impl Vendor {
     }
 
     /// Receives a write. `stored` says that what is answered will be stored.
-    pub fn write(&mut self, now: i64, body: &Value, key: Option<&str>, flight: Flight, stored: bool) -> WriteAnswer {
+    pub fn write(
+        &mut self,
+        now: i64,
+        message: &Message,
+        key: Option<&str>,
+        flight: Flight,
+        stored: bool,
+    ) -> WriteAnswer {
+        let body = &message.body;
         let record = id(body);
         self.sent(now, &record, body);
-        let answer = self.receive(now, &record, body, key, flight.write);
+        let answer = self.receive(now, &record, message, key, flight.write);
         if stored && answer == WriteAnswer::Applied {
             self.certain.insert(record);
         } else {
@@ -176,7 +194,7 @@ impl Vendor {
         }
     }
 
-    fn receive(&mut self, now: i64, record: &str, body: &Value, key: Option<&str>, write: Write) -> WriteAnswer {
+    fn receive(&mut self, now: i64, record: &str, message: &Message, key: Option<&str>, write: Write) -> WriteAnswer {
         self.calls += 1;
         let out = match self.outage {
             Outage::Over => false,
@@ -196,14 +214,14 @@ impl Vendor {
             Some(Poison::Refused) => return WriteAnswer::Refused,
         }
         match write {
-            Write::Applied => self.apply(now, body, key),
+            Write::Applied => self.apply(now, message, key),
             Write::AnswerLost => {
-                self.apply(now, body, key);
+                self.apply(now, message, key);
                 return WriteAnswer::TimedOut;
             }
             Write::AppliedWith500 => {
                 self.faulty.insert(record.to_owned());
-                self.apply(now, body, key);
+                self.apply(now, message, key);
                 return WriteAnswer::Failed;
             }
             Write::Late(seconds) => {
@@ -211,7 +229,7 @@ impl Vendor {
                     self.unknowable.insert(record.to_owned());
                 }
                 let arrives = now + i64::from(seconds);
-                self.parcels.push(Parcel { arrives, body: body.clone(), key: key.map(ToOwned::to_owned) });
+                self.parcels.push(Parcel { arrives, message: message.clone(), key: key.map(ToOwned::to_owned) });
                 return WriteAnswer::TimedOut;
             }
             Write::Lost => return WriteAnswer::TimedOut,
@@ -233,25 +251,27 @@ impl Vendor {
     }
 
     /// Applies a write, unless its key is remembered: then it is answered like the first one and changes nothing.
-    fn apply(&mut self, now: i64, body: &Value, key: Option<&str>) {
+    fn apply(&mut self, now: i64, message: &Message, key: Option<&str>) {
         if let Some(key) = key {
             if let Some((at, first)) = self.keys.get(key)
                 && now < at + i64::from(WINDOW_SECONDS)
             {
-                if first != body {
+                if first != message {
                     self.violate(Property::OneKeyNeverCarriesTwoBodies, || "a key came again with another body".into());
                 }
                 return;
             }
-            self.keys.insert(key.to_owned(), (now, body.clone()));
+            self.keys.insert(key.to_owned(), (now, message.clone()));
         }
-        self.book(now, body);
+        self.book(now, message);
     }
 
-    fn book(&mut self, now: i64, body: &Value) {
+    fn book(&mut self, now: i64, Message { body, deletes }: &Message) {
         let record = id(body);
         if let Some(mark) = body["mark"].as_u64() {
-            if !self.applied.entry(record.clone()).or_default().insert(mark) && self.can_know() {
+            let again = !self.applied.entry(record.clone()).or_default().insert(mark);
+            // What is gone is no more gone the second time.
+            if again && !deletes && self.can_know() {
                 self.violate(Property::NothingIsAppliedTwice, || format!("a state of {record} was applied twice"));
             }
             let time = body["time"].as_i64().unwrap();
@@ -262,10 +282,10 @@ impl Vendor {
                 });
             }
             self.newest.insert(record.clone(), time.max(newest));
-        } else if self.can_know() && self.certain.contains(&record) && self.has(body) {
+        } else if !deletes && self.can_know() && self.certain.contains(&record) && self.has(body) {
             self.violate(Property::AnEchoIsNotWritten, || format!("{record} was written as it was already"));
         }
-        self.booked.entry(record).or_default().push(Booked { at: now, body: body.clone() });
+        self.booked.entry(record).or_default().push(Booked { at: now, body: (!deletes).then(|| body.clone()) });
     }
 
     /// Whether it can always be known, or is asked for to know, what was applied. Else sending again is a person's choice.
@@ -278,8 +298,8 @@ impl Vendor {
         let parcels = std::mem::take(&mut self.parcels);
         let (due, late): (Vec<_>, Vec<_>) = parcels.into_iter().partition(|parcel| parcel.arrives <= now);
         self.parcels = late;
-        for Parcel { body, key, .. } in due {
-            self.apply(now, &body, key.as_deref());
+        for Parcel { message, key, .. } in due {
+            self.apply(now, &message, key.as_deref());
         }
     }
 
@@ -304,7 +324,7 @@ impl Vendor {
 
     fn shown(&self, record: &str, at: i64) -> LookUpAnswer {
         let booked = self.booked.get(record).and_then(|all| all.iter().rfind(|booked| booked.at <= at));
-        booked.map_or(LookUpAnswer::Absent, |booked| LookUpAnswer::Present(booked.body.clone()))
+        booked.and_then(|booked| booked.body.clone()).map_or(LookUpAnswer::Absent, LookUpAnswer::Present)
     }
 
     fn refused(&mut self, body: &Value) {
@@ -321,12 +341,17 @@ impl Vendor {
 
     /// Whether this is there.
     pub(crate) fn has(&self, body: &Value) -> bool {
-        self.booked.get(&id(body)).and_then(|all| all.last()).is_some_and(|booked| booked.body == *body)
+        self.booked.get(&id(body)).and_then(|all| all.last()).is_some_and(|booked| booked.body.as_ref() == Some(body))
+    }
+
+    /// Whether anything is there for a record.
+    pub(crate) fn has_any(&self, record: &str) -> bool {
+        self.booked.get(record).and_then(|all| all.last()).is_some_and(|booked| booked.body.is_some())
     }
 
     /// Whether this was ever there.
     pub(crate) fn once_had(&self, body: &Value) -> bool {
-        self.booked.get(&id(body)).is_some_and(|all| all.iter().any(|booked| booked.body == *body))
+        self.booked.get(&id(body)).is_some_and(|all| all.iter().any(|booked| booked.body.as_ref() == Some(body)))
     }
 
     /// Records of which nobody can know what is there, because a person chose to send again what nothing can tell.

@@ -44,6 +44,8 @@ pub struct World {
     pub vendor: Vendor,
     /// Marks of the states that were read and taken.
     taken: BTreeSet<u32>,
+    /// Whether a store was lost: nobody knows any more what was written before, so that what is deleted then stays.
+    forgot: bool,
     /// Newest version that was decided about, by record.
     decided: BTreeMap<String, i64>,
     /// The first thing that was not true.
@@ -59,6 +61,7 @@ impl Shared {
             source: Source::default(),
             vendor: Vendor::new(means),
             taken: BTreeSet::new(),
+            forgot: false,
             decided: BTreeMap::new(),
             violation: None,
         };
@@ -129,6 +132,7 @@ impl World {
     pub fn store_lost(&mut self) {
         self.taken.clear();
         self.decided.clear();
+        self.forgot = true;
         self.vendor.forget_the_worker();
     }
 
@@ -152,12 +156,17 @@ impl World {
             .current()
             .filter(|state| !excused.contains(&state.key.to_string()))
             .filter(|state| !self.vendor.unknowable().contains(&state.key.to_string()))
-            .filter(|state| !self.vendor.has(&State::body(&state.record(self.means.traced))))
+            .filter(|state| match state.content {
+                Some(_) => !self.vendor.has(&State::body(&state.record(self.means.traced))),
+                None => !self.forgot && self.vendor.has_any(&state.key.to_string()),
+            })
             .map(|state| (state.key, state.clone()))
             .collect();
         for (key, state) in missing {
             let (property, what) = if !self.taken.contains(&state.mark) {
                 (Property::EveryChangeIsRead, "was never read")
+            } else if state.content.is_none() {
+                (Property::NothingAcknowledgedIsLost, "is that it is deleted, and it is still there")
             } else if self.vendor.once_had(&State::body(&state.record(self.means.traced))) {
                 (Property::AToBToAEndsAtA, "was written, and then written over by an earlier one")
             } else {

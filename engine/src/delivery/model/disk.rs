@@ -130,13 +130,14 @@ impl Disk {
         id: i64,
         operation: &Operation,
         (body, body_hash): (Value, String),
+        deletes: bool,
         now: Timestamp,
     ) -> OpenIntent {
         self.sequences += 1;
         let idempotency_key = idempotency_key(&self.store.to_string(), "orders", &self.queue[&id].key, self.sequences);
         let intent = Intent { sequence: self.sequences, idempotency_key, stored_at: now, in_doubt_since: None };
         let (operation, seen) = (operation.clone(), self.queue[&id].seen.clone());
-        let open = OpenIntent { intent, operation, body, body_hash, seen, deletes: false, refused: false };
+        let open = OpenIntent { intent, operation, body, body_hash, seen, deletes, refused: false };
         self.intents.insert(id, Stored { open: open.clone(), held: false });
         open
     }
@@ -156,8 +157,10 @@ impl Disk {
             Settled::Delivered { body_hash, .. } | Settled::Unchanged { body_hash } => Some(body_hash.clone()),
             Settled::LeftOut | Settled::Deleted | Settled::Superseded => None,
         };
-        let wrote = matches!(how, Settled::Delivered { .. });
-        if *how != Settled::Superseded && (wrote || Rule::EveryDecisionAdvances.holds()) {
+        let wrote = matches!(how, Settled::Delivered { .. } | Settled::Deleted);
+        if *how == Settled::Deleted && !Rule::TombstonesStay.holds() {
+            self.ledger.remove(key);
+        } else if *how != Settled::Superseded && (wrote || Rule::EveryDecisionAdvances.holds()) {
             let (version, source_hash) = (seen.version, seen.hash.clone());
             self.dead
                 .retain(|dead| dead.key != *key || dead.seen.version.compare(&version).is_none_or(Ordering::is_gt));
@@ -206,12 +209,11 @@ impl Disk {
     pub fn bury(&mut self, id: i64, now: Timestamp) {
         let Queued { key, seen, record, .. } = &self.queue[&id];
         self.dead.push(Dead { key: key.clone(), seen: seen.clone(), record: record.clone() });
-        let doubtful = self.intents.get(&id).is_some_and(|stored| stored.open.intent.in_doubt_since.is_some());
-        if let Some(entry) = self.ledger.get_mut(key)
-            && doubtful
-            && Rule::GivenUpInDoubtIsForgotten.holds()
-        {
-            entry.body_hash = None;
+        let doubtful = self.intents.get(&id).filter(|stored| stored.open.intent.in_doubt_since.is_some());
+        if doubtful.is_some() && Rule::GivenUpInDoubtIsForgotten.holds() {
+            let (version, source_hash) = (seen.version, seen.hash.clone());
+            let entry = LedgerEntry { version, source_hash, body_hash: None, present: true, identifier: None };
+            self.ledger.insert(key.clone(), entry);
         }
         self.remove(id, now);
     }

@@ -7,9 +7,10 @@ use std::{
 };
 
 use crosstie_histories::{
-    Begun, End, Flight, LookUpAnswer, PAGE, Property, Shared, Standing, State, Subject, WriteAnswer,
+    Begun, End, Flight, LookUpAnswer, Message, PAGE, Property, Shared, Standing, State, Subject, WriteAnswer,
 };
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::{
     disk::Disk,
@@ -22,7 +23,7 @@ use crate::{
         Change, Compared, Facts, Fault, Fetching, Found, Judge, Mapped, Next, OpenIntent, Resolved, Rule, Seen, Sent,
         Settled, Terms, Wanted, Weather, spares_system,
     },
-    plan::{Operation, StartFrom, Stream},
+    plan::{Method, Operation, StartFrom, Stream},
     retry::Tally,
     version::Version,
     window::{PageSeen, PollState, Position, Turn},
@@ -35,6 +36,7 @@ pub struct Worker {
     process: Process,
     terms: Terms,
     operation: Operation,
+    delete_operation: Operation,
     stream: Stream,
 }
 
@@ -66,7 +68,16 @@ impl Worker {
     pub fn new(world: Shared) -> Self {
         let means = world.get().means;
         let (operation, terms) = (setup::operation(means), setup::terms(means));
-        Self { world, disk: Disk::default(), process: Process::default(), terms, operation, stream: setup::stream() }
+        let delete_operation = Operation { method: Method::Delete, ..operation.clone() };
+        Self {
+            world,
+            disk: Disk::default(),
+            process: Process::default(),
+            terms,
+            operation,
+            delete_operation,
+            stream: setup::stream(),
+        }
     }
 
     fn now(&self) -> Timestamp {
@@ -99,16 +110,21 @@ impl Worker {
             Compared::Done(change) => return Some(change),
             Compared::Go | Compared::Fetch => {}
         }
-        let body = State::body(&self.disk.queue[&id].record);
-        match self.judge().mapped(facts, Ok(Wanted::Write(body))) {
+        let record = &self.disk.queue[&id].record;
+        let (body, deleted) = (State::body(record), record["deleted"] == true);
+        match self.judge().mapped(facts, Ok(if deleted { Wanted::Delete(body) } else { Wanted::Write(body) })) {
             Mapped::Done(change) => Some(change),
-            Mapped::Write(body, body_hash) | Mapped::Delete(body, body_hash) => {
-                let now = self.now();
-                facts.intent = Some(self.disk.open(id, &self.operation, (body, body_hash), now));
-                self.process.opened.insert(id);
-                None
-            }
+            Mapped::Write(body, body_hash) => self.open(id, facts, (body, body_hash), false),
+            Mapped::Delete(body, body_hash) => self.open(id, facts, (body, body_hash), true),
         }
+    }
+
+    fn open(&mut self, id: i64, facts: &mut Facts, body: (Value, String), deletes: bool) -> Option<Change> {
+        let now = self.now();
+        let operation = if deletes { &self.delete_operation } else { &self.operation };
+        facts.intent = Some(self.disk.open(id, operation, body, deletes, now));
+        self.process.opened.insert(id);
+        None
     }
 
     /// Sends the open intent. Says how far that came.
@@ -125,8 +141,9 @@ impl Worker {
             format!("{}-{anew}", open.intent.idempotency_key)
         });
         let stored = flight.end == End::Stored;
+        let message = Message { body: open.body.clone(), deletes: open.deletes };
         let now = self.world.now();
-        let answer = self.world.get().vendor.write(now, &open.body, key.as_deref(), flight, stored);
+        let answer = self.world.get().vendor.write(now, &message, key.as_deref(), flight, stored);
         match flight.end {
             End::Stored => self.process.under_way.push_back(Call { id, facts, answer, probe }),
             End::Abandoned => {

@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 
 use crosstie_connect::{CallFailure, FailureKind, LookedUp, Outgoing, RecordFault, Written};
-use crosstie_engine::plan::{LookUp, Operation};
-use crosstie_histories::{End, Flight, LookUpAnswer, Shared, WriteAnswer};
+use crosstie_engine::plan::{LookUp, Method, Operation};
+use crosstie_histories::{End, Flight, LookUpAnswer, Message, Shared, WriteAnswer};
 use futures::future::BoxFuture;
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
@@ -37,7 +37,7 @@ impl Books {
 }
 
 impl Destination for Books {
-    fn write<'a>(&'a self, _: &'a Operation, outgoing: Outgoing<'a>) -> BoxFuture<'a, Written> {
+    fn write<'a>(&'a self, operation: &'a Operation, outgoing: Outgoing<'a>) -> BoxFuture<'a, Written> {
         Box::pin(async move {
             let flight = *self.flight.lock().unwrap();
             if flight.end == End::KilledBefore {
@@ -45,9 +45,11 @@ impl Destination for Books {
                 return std::future::pending().await;
             }
             let now = self.world.now();
+            let deletes = operation.method == Method::Delete;
+            let message = Message { body: outgoing.body.clone(), deletes };
             let answer = self.world.get().vendor.write(
                 now,
-                outgoing.body,
+                &message,
                 outgoing.idempotency_key,
                 flight,
                 flight.end == End::Stored,

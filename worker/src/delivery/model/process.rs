@@ -11,7 +11,8 @@ use crosstie_engine::{
     circuit::Admission,
     delivery::Seen,
     mapping::Mapping,
-    plan::{Cursor, Environment, Idempotency, OnUnknownOutcome, Pagination, StartFrom},
+    plan::{Cursor, Environment, Idempotency, Method, OnUnknownOutcome, Operation, Pagination, StartFrom},
+    template::Template,
     version::Version,
     window::{PageSeen, PollState, Position, Turn},
 };
@@ -117,6 +118,10 @@ impl Process {
         outcome.idempotency =
             means.key.then(|| Idempotency { header: "Idempotency-Key".into(), window_seconds: WINDOW_SECONDS });
         outcome.lookup = means.look_up.then(|| testing::look_up(SETTLE_SECONDS));
+        let path = Template::parse("/orders/{body.id}").unwrap();
+        let delete_operation = Operation { method: Method::Delete, path, ..lane.flow.operation.clone() };
+        lane.flow.delete_operation = Some(delete_operation);
+        lane.flow.stream.deleted = Some("/deleted".into());
         let limit = PAGE;
         lane.flow.stream.pagination = Pagination::Offset { param: "offset".into(), limit_param: "limit".into(), limit };
         lane.flow.stream.cursor = Some(Cursor {

@@ -257,10 +257,13 @@ pub fn bury(session: &mut Session, burial: &Burial) -> Result<(), StoreError> {
         insert,
         (burial.record, what.0, what.1, what.2, what.3, failures.attempts, first_failed_at, now, &burial.plan_hash),
     )?;
-    // A write that was given up in doubt may be there: from here on nothing is believed to be.
-    let forget = "UPDATE ledger SET body_hash = NULL WHERE scope = ?1 AND key = ?2 \
-                  AND EXISTS (SELECT 1 FROM intent WHERE record = ?3 AND in_doubt_since IS NOT NULL)";
-    execute(session, forget, (scope, &key, burial.record))?;
+    // A write that was given up in doubt may be there: its state counts as the newest, and what the destination has is not believed any more.
+    let forget = "INSERT INTO ledger (scope, key, version, source_hash, body_hash, updated_at, present) \
+                  SELECT q.scope, q.key, coalesce(i.version, q.version), coalesce(i.source_hash, q.source_hash), NULL, ?2, 1 \
+                  FROM intent i JOIN queue q ON q.id = i.record WHERE i.record = ?1 AND i.in_doubt_since IS NOT NULL \
+                  ON CONFLICT (scope, key) DO UPDATE SET version = excluded.version, source_hash = excluded.source_hash, \
+                  body_hash = NULL, updated_at = excluded.updated_at, present = 1";
+    execute(session, forget, (burial.record, now))?;
     remove(session, burial.record, scope, &key, now)?;
     add(session, scope, "buried", 1, now);
     Ok(())

@@ -111,7 +111,7 @@ async fn a_write_that_was_given_up_in_doubt_leaves_nothing_believed_to_be_there(
     drop(claimed);
     bury(&bench, "several answer to it", at(3)).await;
     let entry = bench.claim_one(at(4)).await.facts.ledger.unwrap();
-    assert_eq!((entry.version, entry.body_hash), (Version::Counter(1), None));
+    assert_eq!((entry.version, entry.body_hash, entry.present), (Version::Counter(2), None, true));
 }
 
 #[tokio::test]
