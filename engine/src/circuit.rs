@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::delivery::Rule;
+
 /// System failures in a row that open a circuit.
 pub const FAILURES_TO_OPEN: u32 = 3;
 /// The first wait of an open circuit; it doubles with each failed probe.
@@ -67,15 +69,20 @@ impl Circuit {
         }
     }
 
-    /// A call showed that the system is well.
+    /// A call showed that the system is well. While it is open only calls that were under way before can show that, and what the vendor asked
+    /// for since stands.
     #[must_use]
     pub fn well(self) -> Self {
-        Self::default()
+        match self {
+            Self::Closed { .. } | Self::Probing { .. } => Self::default(),
+            Self::Open { .. } => self,
+        }
     }
 
     /// A call failed by the system's fault. `at_least` is what the vendor asked to wait; asking opens at once.
     #[must_use]
     pub fn unwell(self, now: Timestamp, at_least: Option<Duration>) -> Self {
+        let at_least = at_least.filter(|_| Rule::WaitsAreKept.holds());
         let (since, probes) = match self {
             Self::Closed { failures } if failures + 1 < FAILURES_TO_OPEN && at_least.is_none() => {
                 return Self::Closed { failures: failures + 1 };
@@ -155,7 +162,8 @@ mod tests {
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(circuit.open_since(), Some(at(0)));
-        assert_eq!(circuit.well(), Circuit::default());
+        assert_eq!(circuit.well(), circuit, "a call that was under way before it opened");
+        assert_eq!(circuit.admit(at(now + 60)).0.well(), Circuit::default());
     }
 
     #[test]

@@ -13,17 +13,22 @@ mod failing;
 mod intake;
 mod intent;
 mod judge;
+mod rule;
 mod standing;
 mod wish;
 
+#[cfg(test)]
+mod model;
+
 pub use answer::{Fault, Found, Sent, Setback};
 pub use facts::{Facts, Failures, LedgerEntry, Seen};
-pub use failing::{Weather, would_blame};
-pub use intake::{Known, keeps};
+pub use failing::{Weather, spares_system};
+pub use intake::{Known, keeps, replays};
 pub use intent::{Intent, OpenIntent, Step, carries, idempotency_key, shows_applied, step};
 pub use judge::{
     Change, Compared, Fetched, Fetching, IntentChange, Judge, Mapped, Next, Postponement, Resolved, Settled, Terms,
     Wanted,
 };
+pub use rule::Rule;
 pub use standing::{Standing, needs_write, standing};
 pub use wish::{Wish, is_deleted, needs_body};

@@ -7,6 +7,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::delivery::Rule;
 use crate::plan::{Cursor, Pagination, StartFrom, Stream};
 
 /// Where reading a stream stands. Empty before the first read.
@@ -29,7 +30,8 @@ pub struct Window {
     pub bounds: Bounds,
     /// The page to read next.
     pub next: Position,
-    /// Where pages are positions: key of the last record read, which must be first on the next page.
+    /// Where pages are positions: hash of the last record read, which must be on the next page as it was. A record that changed meanwhile may
+    /// have moved to there, and others with it to before.
     pub anchor: Option<String>,
 }
 
@@ -59,8 +61,8 @@ pub enum Position {
 /// A page as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageSeen<'a> {
-    /// Keys of its records, in order.
-    pub keys: &'a [String],
+    /// Hashes of its records, in order.
+    pub hashes: &'a [String],
     /// What the vendor says comes next.
     pub next: Option<Position>,
 }
@@ -102,7 +104,8 @@ impl PollState {
     }
 
     fn lower_bound(&self, cursor: &Cursor) -> Option<Timestamp> {
-        let lookback = SignedDuration::from_secs(i64::from(cursor.lookback_seconds));
+        let lookback = if Rule::WindowsReachBack.holds() { cursor.lookback_seconds } else { 0 };
+        let lookback = SignedDuration::from_secs(i64::from(lookback));
         let from = self.cursor?.checked_sub(lookback).ok()?;
         Some(self.begins.map_or(from, |begins| from.max(begins)))
     }
@@ -118,7 +121,8 @@ impl PollState {
         };
         if let (Pagination::Offset { limit, .. }, Position::Offset(offset), Some(anchor)) =
             (&stream.pagination, &window.next, &window.anchor)
-            && !page.keys.contains(anchor)
+            && !page.hashes.contains(anchor)
+            && Rule::PagesOverlap.holds()
         {
             let earlier = match offset.checked_sub(u64::from(*limit) - 1) {
                 Some(earlier) if earlier > 0 => Window { next: Position::Offset(earlier), ..window.clone() },
@@ -135,7 +139,7 @@ impl PollState {
         };
         Turn::Take(match next {
             Some(next) => {
-                let anchor = page.keys.last().cloned().or_else(|| window.anchor.clone());
+                let anchor = page.hashes.last().cloned().or_else(|| window.anchor.clone());
                 Self { open: Some(Window { next, anchor, bounds: window.bounds }), ..self.clone() }
             }
             None => Self { cursor: Some(window.bounds.until), open: None, begins: self.begins },
@@ -181,7 +185,7 @@ mod tests {
         }
     }
 
-    fn keys(range: std::ops::Range<u32>) -> Vec<String> {
+    fn hashes(range: std::ops::Range<u32>) -> Vec<String> {
         range.map(|key| key.to_string()).collect()
     }
 
@@ -196,11 +200,11 @@ mod tests {
     fn the_cursor_moves_to_the_upper_bound_when_the_window_is_exhausted_and_not_before() {
         let stream = stream(Pagination::LinkHeader);
         let open = PollState::default().opened(&stream, StartFrom::Beginning, at(1000));
-        let keys = keys(0..2);
+        let hashes = hashes(0..2);
         let next = Some(Position::Url("https://x/2".into()));
-        let half = taken(open.turned(&stream, &PageSeen { keys: &keys, next }));
+        let half = taken(open.turned(&stream, &PageSeen { hashes: &hashes, next }));
         assert_eq!(half.cursor, None);
-        let done = taken(half.turned(&stream, &PageSeen { keys: &keys, next: None }));
+        let done = taken(half.turned(&stream, &PageSeen { hashes: &hashes, next: None }));
         assert_eq!((done.cursor, done.open), (Some(at(1000)), None));
     }
 
@@ -239,13 +243,13 @@ mod tests {
         let pagination = Pagination::Offset { param: "offset".into(), limit_param: "limit".into(), limit: 3 };
         let stream = stream(pagination);
         let open = PollState::default().opened(&stream, StartFrom::Beginning, at(1000));
-        let first = taken(open.turned(&stream, &PageSeen { keys: &keys(0..3), next: Some(Position::Offset(3)) }));
+        let first = taken(open.turned(&stream, &PageSeen { hashes: &hashes(0..3), next: Some(Position::Offset(3)) }));
         assert_eq!(first.open.as_ref().unwrap().next, Position::Offset(2));
         // Record 0 was deleted meanwhile: what was at position 2 moved to 1, so position 2 now holds record 3 and 2 would be overlooked.
-        let turn = first.turned(&stream, &PageSeen { keys: &keys(3..6), next: Some(Position::Offset(5)) });
+        let turn = first.turned(&stream, &PageSeen { hashes: &hashes(3..6), next: Some(Position::Offset(5)) });
         let Turn::StepBack(back) = turn else { panic!("taken: {turn:?}") };
         assert_eq!(back.open.as_ref().unwrap().next, Position::First);
-        let again = taken(back.turned(&stream, &PageSeen { keys: &keys(1..4), next: Some(Position::Offset(3)) }));
+        let again = taken(back.turned(&stream, &PageSeen { hashes: &hashes(1..4), next: Some(Position::Offset(3)) }));
         assert_eq!(again.open.unwrap().anchor.as_deref(), Some("3"));
     }
 }

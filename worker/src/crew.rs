@@ -175,6 +175,7 @@ impl Crew {
             destination_gate,
             slots: Arc::clone(&self.slots),
             clock: Arc::clone(&outfit.clock),
+            chance: rand::random,
             metrics: Arc::clone(&outfit.metrics),
             store_trouble: Arc::clone(&outfit.store_trouble),
             wake: Arc::default(),

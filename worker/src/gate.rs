@@ -56,7 +56,9 @@ impl Gate {
         let mut state = self.state();
         state.circuit = state.circuit.well();
         state.tally.well += 1;
-        state.trouble = None;
+        if state.circuit.open_since().is_none() {
+            state.trouble = None;
+        }
         drop(state);
         self.changed.notify_waiters();
     }

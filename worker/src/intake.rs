@@ -153,9 +153,9 @@ impl Reader<'_> {
         let Page { records, next, .. } = lane.source.read_page(stream, bounds, &window.next).await?;
         lane.source_gate.well();
         lane.metrics.read(&lane.flow.name, records.len() as u64);
-        let (keys, incoming): (Vec<String>, Vec<Incoming>) =
+        let (hashes, incoming): (Vec<String>, Vec<Incoming>) =
             records.into_iter().map(|record| incoming(&record, stream)).unzip();
-        match poll.turned(stream, &PageSeen { keys: &keys, next }) {
+        match poll.turned(stream, &PageSeen { hashes: &hashes, next }) {
             Turn::Take(poll) => Ok(self.take(incoming, poll, run).await?),
             Turn::StepBack(poll) => {
                 tracing::info!(

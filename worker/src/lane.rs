@@ -69,6 +69,8 @@ pub struct Lane {
     pub slots: Arc<Slots>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Draws a number in 0..1; spreads retries.
+    pub chance: fn() -> f64,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// What is wrong with the store.

@@ -82,7 +82,8 @@ pub trait Store: Send + Sync {
     /// Dead letters with an id above `after`, oldest first, at most `limit`.
     fn dead_letters(&self, after: i64, limit: usize) -> Answer<'_, Vec<DeadLetter>>;
 
-    /// Puts dead letters at the end of their keys' queues, as if they had just been read. Says how many of the ids there were.
+    /// Puts dead letters at the end of their keys' queues, but those behind which a state that is no older waits: these stay. Says how many were
+    /// put there.
     fn replay(&self, ids: Vec<i64>, now: Timestamp) -> Answer<'_, u64>;
 
     /// Removes dead letters for good. Says how many of the ids there were.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Change, Facts, Failures, Fault, IntentChange, Judge, OpenIntent, Postponement, Setback, Step};
+use super::{Change, Facts, Failures, Fault, IntentChange, Judge, OpenIntent, Postponement, Rule, Setback, Step};
 use crate::retry::{self, Tally};
 
 /// What the operation's gate says around a failure.
@@ -18,9 +18,17 @@ pub struct Weather {
     pub open: bool,
 }
 
-/// Whether a send that came to a setback counts against the record; `overloaded` as in [`Setback`].
-pub fn would_blame(failures: &Failures, overloaded: bool, before: Tally) -> bool {
-    overloaded && failures.tally.is_some_and(|then| before.blames_record(&then))
+/// Whether a setback is nothing to the system: it counts against the record, and the vendor asked nobody to wait. `overloaded` and `retry_after`
+/// as in [`Setback`].
+pub fn spares_system(failures: &Failures, overloaded: bool, retry_after: Option<Duration>, before: Tally) -> bool {
+    let asked = retry_after.is_some_and(|wait| !wait.is_zero()) && Rule::WaitsAreKept.holds();
+    would_blame(failures, overloaded, before) && !asked
+}
+
+/// Whether a send that came to a setback counts against the record.
+fn would_blame(failures: &Failures, overloaded: bool, before: Tally) -> bool {
+    let others_passed = || failures.tally.is_some_and(|then| before.blames_record(&then));
+    overloaded && Rule::PoisonCounts.holds() && (others_passed() || !Rule::OthersMustPass.holds())
 }
 
 impl Judge<'_> {
@@ -99,6 +107,7 @@ impl Judge<'_> {
 
     /// When to try again, after so many attempts.
     fn later(&self, attempts: u32, at_least: Option<Duration>) -> Timestamp {
+        let at_least = at_least.filter(|_| Rule::WaitsAreKept.holds());
         let wait = retry::jittered(retry::backoff(&self.terms.retry, attempts), self.chance);
         self.now.checked_add(wait.max(at_least.unwrap_or_default())).unwrap_or(Timestamp::MAX)
     }

@@ -1,6 +1,9 @@
 //! What intake keeps of what it reads.
 
-use super::{LedgerEntry, Seen};
+use std::cmp::Ordering;
+
+use super::{LedgerEntry, Rule, Seen};
+use crate::version::Version;
 
 /// What is known of a key when a state of it comes in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,20 +19,31 @@ pub struct Known {
 /// Whether intake keeps a state. It is dropped only if it is exactly what is known already: the newest one waiting, or the dead letter's,
 /// or, with nothing waiting or claimed, the ledger's.
 pub fn keeps(seen: &Seen, known: &Known) -> bool {
-    if known.dead.as_ref() == Some(seen) {
+    if known.dead.as_ref() == Some(seen) && Rule::DeadLettersRest.holds() {
         return false;
     }
-    match (&known.waiting, &known.ledger) {
-        (Some(waiting), _) => waiting != seen,
-        (None, Some(ledger)) => ledger.version != seen.version || ledger.source_hash != seen.hash,
-        (None, None) => true,
+    let same = |version: &Version, hash: &str| {
+        *version == seen.version && (hash == seen.hash || !Rule::ContentIsCompared.holds())
+    };
+    let settled = || known.ledger.as_ref().is_some_and(|ledger| same(&ledger.version, &ledger.source_hash));
+    match &known.waiting {
+        Some(waiting) => {
+            !same(&waiting.version, &waiting.hash) && (Rule::LedgerIsAskedWhenNothingWaits.holds() || !settled())
+        }
+        None => !settled(),
     }
+}
+
+/// Whether a dead letter may be replayed: not while a state that is no older waits for its key. It was read before that one, and behind it would
+/// pass for news. Versions that cannot be compared do not stand in the way.
+pub fn replays<'a>(dead: &Version, mut waiting: impl Iterator<Item = &'a Version>) -> bool {
+    let overtaken = waiting.any(|waiting| waiting.compare(dead).is_some_and(Ordering::is_ge));
+    !overtaken || !Rule::ReplayIsNoNews.holds()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::version::Version;
 
     fn seen(counter: i64, hash: &str) -> Seen {
         Seen { version: Version::Counter(counter), hash: hash.into() }
@@ -61,5 +75,14 @@ mod tests {
         let dead = Known { dead: Some(seen(3, "d")), ..Known::default() };
         assert!(!keeps(&seen(3, "d"), &dead), "a dead letter does not come back by being read again");
         assert!(keeps(&seen(4, "d"), &dead), "a newer state gets its own chance");
+    }
+
+    #[test]
+    fn a_dead_letter_is_not_replayed_behind_a_state_that_is_no_older() {
+        let waiting = [Version::Counter(2), Version::Counter(3)];
+        assert!(!replays(&Version::Counter(3), waiting.iter()), "the same version, read later");
+        assert!(!replays(&Version::Counter(1), waiting.iter()));
+        assert!(replays(&Version::Counter(4), waiting.iter()));
+        assert!(replays(&Version::Counter(4), [].iter()));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Seen;
+use super::{Rule, Seen};
 use crate::{
     canonical,
     plan::{Method, OnUnknownOutcome, Operation, Outcome},
@@ -47,6 +47,7 @@ pub struct OpenIntent {
 
 /// The key that makes resending safe: the same for the same intent, on any machine; different for any other.
 pub fn idempotency_key(store_id: &str, flow: &str, record_key: &str, sequence: i64) -> String {
+    let store_id = if Rule::KeyNamesItsStore.holds() { store_id } else { "" };
     let parts = [store_id.as_bytes(), flow.as_bytes(), record_key.as_bytes(), &sequence.to_be_bytes()];
     canonical::hash_parts(&parts).chars().take(40).collect()
 }
@@ -73,18 +74,22 @@ pub fn step(
 ) -> Step {
     let Some(doubt) = intent.in_doubt_since else { return Step::Send };
     if let Some(idempotency) = &outcome.idempotency {
-        let window = Duration::from_secs(u64::from(idempotency.window_seconds)).saturating_sub(longest_flight);
-        if intent.stored_at.checked_add(window).is_ok_and(|end| now < end) {
+        let flight = if Rule::FlightIsTakenOff.holds() { longest_flight } else { Duration::ZERO };
+        let window = Duration::from_secs(u64::from(idempotency.window_seconds)).saturating_sub(flight);
+        if intent.stored_at.checked_add(window).is_ok_and(|end| now < end) || !Rule::KeyHasAWindow.holds() {
             return Step::Send;
         }
     }
-    if let Some(lookup) = &outcome.lookup {
-        let settle = Duration::from_secs(u64::from(lookup.settle_seconds));
+    if let Some(lookup) = &outcome.lookup
+        && (outcome.idempotency.is_none() || Rule::LookUpAfterTheKey.holds())
+    {
+        let settle = if Rule::LookUpSettles.holds() { lookup.settle_seconds } else { 0 };
+        let settle = Duration::from_secs(u64::from(settle));
         return Step::LookUp(doubt.checked_add(settle).unwrap_or(Timestamp::MAX));
     }
     match unknown {
-        OnUnknownOutcome::Hold => Step::Hold,
-        OnUnknownOutcome::Resend => Step::Send,
+        OnUnknownOutcome::Hold if Rule::UnknownIsHeld.holds() => Step::Hold,
+        OnUnknownOutcome::Hold | OnUnknownOutcome::Resend => Step::Send,
     }
 }
 
@@ -93,7 +98,7 @@ pub fn step(
 pub fn shows_applied(method: Method, body: &Value, found: &Value) -> bool {
     match method {
         Method::Post => true,
-        Method::Put | Method::Patch => carries(found, body),
+        Method::Put | Method::Patch => carries(found, body) || !Rule::UpdateIsProvedByItsFields.holds(),
         Method::Delete => false,
     }
 }

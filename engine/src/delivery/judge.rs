@@ -9,7 +9,7 @@ use std::{cmp::Ordering, time::Duration};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Facts, Failures, Fault, Found, Intent, OpenIntent, Seen, Sent, Setback, Standing, Step, Weather};
+use super::{Facts, Failures, Fault, Found, Intent, OpenIntent, Rule, Seen, Sent, Setback, Standing, Step, Weather};
 use crate::{
     canonical,
     mapping::EvaluationError,
@@ -199,7 +199,7 @@ impl Judge<'_> {
     /// Decides the next step with a claimed record.
     pub fn next(&self, facts: &Facts) -> Next {
         let failures = &facts.failures;
-        let Some(open) = &facts.intent else {
+        let Some(open) = facts.intent.as_ref().filter(|_| Rule::OpenIntentFirst.holds()) else {
             // What failed its last time and turned out not to be applied has no attempt left.
             return if self.exhausted(failures) { Next::GiveUp } else { self.after(failures.retry_at, Next::Evaluate) };
         };
@@ -219,7 +219,7 @@ impl Judge<'_> {
     }
 
     pub(super) fn exhausted(&self, failures: &Failures) -> bool {
-        retry::exhausted(&self.terms.retry, failures.attempts)
+        retry::exhausted(&self.terms.retry, failures.attempts) && Rule::RetriesEnd.holds()
     }
 
     fn after(&self, time: Option<Timestamp>, next: Next) -> Next {
@@ -314,10 +314,15 @@ impl Judge<'_> {
             Sent::Applied { identifier } => {
                 Change::Settle(Settled::Delivered { body_hash: open.body_hash.clone(), identifier })
             }
-            Sent::Refused(fault) if open.intent.in_doubt_since.is_some() => self.refused_in_doubt(facts, fault),
+            Sent::Refused(fault) if open.intent.in_doubt_since.is_some() && Rule::RefusalLeavesDoubt.holds() => {
+                self.refused_in_doubt(facts, fault)
+            }
             Sent::Refused(fault) => self.failed(facts, fault),
             Sent::NotSent(setback) => self.set_back(facts, open, setback, None, weather),
-            Sent::Unknown(setback) => self.set_back(facts, open, setback, Some(self.now), weather),
+            Sent::Unknown(setback) => {
+                let earlier = open.intent.in_doubt_since.filter(|_| !Rule::DoubtIsRenewed.holds());
+                self.set_back(facts, open, setback, Some(earlier.unwrap_or(self.now)), weather)
+            }
         }
     }
 
@@ -331,6 +336,7 @@ impl Judge<'_> {
                 Resolved::Done(Change::Settle(how))
             }
             Found::Present(_) | Found::Absent => Resolved::NotApplied,
+            Found::Stranger | Found::Several if !Rule::StrangersAreFaults.holds() => Resolved::NotApplied,
             Found::Stranger => {
                 let cause = "another record stands at the destination where this one was looked up, so nothing is written over it: check \
                              the look-up of the operation and the field that identifies the record";

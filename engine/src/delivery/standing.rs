@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{LedgerEntry, Seen};
+use super::{LedgerEntry, Rule, Seen};
 
 /// What a claimed record is, compared with what was settled before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,15 +22,15 @@ pub fn standing(seen: &Seen, ledger: Option<&LedgerEntry>) -> Standing {
     let Some(ledger) = ledger else { return Standing::News };
     match seen.version.compare(&ledger.version) {
         None => Standing::NotComparable,
-        Some(Ordering::Less) => Standing::Superseded,
+        Some(Ordering::Less) if Rule::OlderIsSuperseded.holds() => Standing::Superseded,
         Some(Ordering::Equal) if seen.hash != ledger.source_hash => Standing::Ambiguous,
-        Some(Ordering::Equal | Ordering::Greater) => Standing::News,
+        Some(Ordering::Less | Ordering::Equal | Ordering::Greater) => Standing::News,
     }
 }
 
 /// Whether a mapped body needs a write: not when the destination is believed to have it. An echo stops here.
 pub fn needs_write(body_hash: &str, ledger: Option<&LedgerEntry>) -> bool {
-    ledger.and_then(|entry| entry.body_hash.as_deref()) != Some(body_hash)
+    ledger.and_then(|entry| entry.body_hash.as_deref()) != Some(body_hash) || !Rule::SameBodyIsNotWritten.holds()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use crosstie_connect::{CallFailure, Outgoing, Written};
 use crosstie_engine::{
     circuit::Admission,
-    delivery::{Change, Judge, Mapped, Next, OpenIntent, Postponement, Resolved, Settled, Weather, would_blame},
+    delivery::{Change, Judge, Mapped, Next, OpenIntent, Postponement, Resolved, Settled, Weather, spares_system},
     plan::LookUp,
 };
 
@@ -57,7 +57,7 @@ impl Carrier<'_> {
     }
 
     fn judge(&self) -> Judge<'_> {
-        Judge { terms: &self.lane.terms, now: self.lane.now(), chance: rand::random() }
+        Judge { terms: &self.lane.terms, now: self.lane.now(), chance: (self.lane.chance)() }
     }
 
     /// Finds out what is wanted of the record. None when there is an intent to send now.
@@ -154,7 +154,7 @@ impl Carrier<'_> {
     async fn unwell(&mut self, failure: &CallFailure) -> Weather {
         let gate = &self.lane.destination_gate;
         let before = gate.tally();
-        if would_blame(&self.claimed.facts.failures, overloaded(failure), before) {
+        if spares_system(&self.claimed.facts.failures, overloaded(failure), failure.retry_after, before) {
             return Weather { before, after: before, open: gate.is_open() };
         }
         self.system_unwell(failure).await

@@ -89,7 +89,7 @@ fn done(change: Change) -> Stop {
 }
 
 fn judge(lane: &Lane) -> Judge<'_> {
-    Judge { terms: &lane.terms, now: lane.now(), chance: rand::random() }
+    Judge { terms: &lane.terms, now: lane.now(), chance: (lane.chance)() }
 }
 
 struct Seeker<'a> {

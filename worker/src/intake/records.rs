@@ -6,16 +6,16 @@ use serde_json::Value;
 
 use crate::store::Incoming;
 
-/// A record's key, for the order of pages, and what the store takes of it. A record without a key is known by its hash.
+/// A record's hash, by which it is found again where pages overlap, and what the store takes of it.
 pub fn incoming(record: &Value, stream: &Stream) -> (String, Incoming) {
     // `Display` writes the same at twice the cost, and cannot fail.
     let payload = serde_json::to_string(record).unwrap_or_else(|_| record.to_string());
     let key = key(record, &stream.key);
     match (key, seen(record, stream)) {
-        (Ok(key), Ok(seen)) => (key.clone(), Incoming::Record { key, seen, payload }),
+        (Ok(key), Ok(seen)) => (seen.hash.clone(), Incoming::Record { key, seen, payload }),
         (Ok(key), Err(error)) => {
             let hash = canonical::hash(record);
-            (key.clone(), Incoming::Faulty { key, hash, payload, cause: error })
+            (hash.clone(), Incoming::Faulty { key, hash, payload, cause: error })
         }
         (Err(cause), _) => {
             let hash = canonical::hash(record);
@@ -76,7 +76,7 @@ mod tests {
         let record = json!({"version": 3, "id": 17, "name": "ü"});
         let (order, incoming) = take(&record);
         let seen = Seen::of(Version::Counter(3), &record);
-        assert_eq!(order, "17");
+        assert_eq!(order, seen.hash);
         assert_eq!(incoming, Incoming::Record { key: "17".into(), seen, payload: record.to_string() });
     }
 
@@ -95,8 +95,8 @@ mod tests {
     #[test]
     fn a_record_without_a_version_is_set_aside_under_its_key() {
         let (order, incoming) = take(&json!({"id": "a", "version": "soon"}));
-        let Incoming::Faulty { key, cause, .. } = incoming else { panic!("taken") };
-        assert_eq!((order.as_str(), key.as_str()), ("a", "a"));
+        let Incoming::Faulty { key, hash, cause, .. } = incoming else { panic!("taken") };
+        assert_eq!((&order, key.as_str()), (&hash, "a"));
         assert!(cause.contains("`/version`") && !cause.contains("soon"), "{cause}");
     }
 }

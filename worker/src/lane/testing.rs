@@ -68,6 +68,7 @@ pub fn lane(
         destination_gate: Arc::default(),
         slots: Slots::new(1),
         clock,
+        chance: || 0.0,
         metrics: Arc::default(),
         store_trouble: Arc::default(),
         wake: Arc::default(),

@@ -3,6 +3,7 @@
 //! Retention: a dead letter is kept for thirty days, and at most ten thousand of them are kept; beyond that the oldest go first. Hourly
 //! counts are kept for eight days. The queue, open intents and the ledger are never removed by age.
 
+use crosstie_engine::delivery;
 use jiff::Timestamp;
 use rusqlite::Row;
 
@@ -92,12 +93,20 @@ pub fn replay(session: &mut Session, ids: &[i64], now: Timestamp) -> Result<u64,
     let now = now.as_microsecond();
     let mut replayed = 0;
     for id in ids {
-        let sql = "SELECT scope, key FROM dead_letter WHERE id = ?1 AND version IS NOT NULL";
-        let Some((scope, key)) =
-            first(session, sql, [id], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?
+        let sql = "SELECT scope, key, version FROM dead_letter WHERE id = ?1 AND version IS NOT NULL";
+        let Some((scope, key, dead)) = first(session, sql, [id], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+        })?
         else {
             continue;
         };
+        let waiting = all(session, "SELECT version FROM queue WHERE scope = ?1 AND key = ?2", (scope, &key), |row| {
+            row.get::<_, String>(0)
+        })?;
+        let waiting = waiting.iter().map(|text| version(text)).collect::<Result<Vec<_>, _>>()?;
+        if !delivery::replays(&version(&dead)?, waiting.iter()) {
+            continue;
+        }
         let insert = "INSERT INTO queue (scope, key, version, source_hash, payload, enqueued_at) \
                       SELECT scope, key, version, source_hash, payload, ?2 FROM dead_letter WHERE id = ?1";
         execute(session, insert, (id, now))?;

@@ -257,6 +257,10 @@ pub fn bury(session: &mut Session, burial: &Burial) -> Result<(), StoreError> {
         insert,
         (burial.record, what.0, what.1, what.2, what.3, failures.attempts, first_failed_at, now, &burial.plan_hash),
     )?;
+    // A write that was given up in doubt may be there: from here on nothing is believed to be.
+    let forget = "UPDATE ledger SET body_hash = NULL WHERE scope = ?1 AND key = ?2 \
+                  AND EXISTS (SELECT 1 FROM intent WHERE record = ?3 AND in_doubt_since IS NOT NULL)";
+    execute(session, forget, (scope, &key, burial.record))?;
     remove(session, burial.record, scope, &key, now)?;
     add(session, scope, "buried", 1, now);
     Ok(())

@@ -66,9 +66,9 @@ async fn a_newer_state_that_is_delivered_removes_the_dead_letters_it_overtook() 
 #[tokio::test]
 async fn a_replayed_letter_joins_the_end_of_its_keys_queue() {
     let bench = Bench::new().await;
-    bench.take(&[("a", 1, "x")], at(1)).await;
+    bench.take(&[("a", 2, "y")], at(1)).await;
     bury(&bench, "refused", at(2)).await;
-    bench.take(&[("a", 2, "y")], at(3)).await;
+    bench.take(&[("a", 1, "x")], at(3)).await;
     let id = bench.store.dead_letters(0, 1).await.unwrap()[0].id;
     assert_eq!(bench.store.replay(vec![id, 999], at(4)).await.unwrap(), 1);
     assert!(bench.store.dead_letters(0, 10).await.unwrap().is_empty());
@@ -79,7 +79,39 @@ async fn a_replayed_letter_joins_the_end_of_its_keys_queue() {
         assert_eq!(claimed.facts.failures, Failures::default(), "a replay starts with no attempts");
         bench.settle(&claimed, delivered("h"), at(5)).await;
     }
-    assert_eq!(versions, [Version::Counter(2), Version::Counter(1)]);
+    assert_eq!(versions, [Version::Counter(1), Version::Counter(2)]);
+}
+
+#[tokio::test]
+async fn a_letter_is_not_replayed_behind_a_state_that_is_no_older() {
+    let bench = Bench::new().await;
+    bench.take(&[("a", 1, "x")], at(1)).await;
+    bury(&bench, "refused", at(2)).await;
+    bench.take(&[("a", 1, "y")], at(3)).await;
+    let id = bench.store.dead_letters(0, 1).await.unwrap()[0].id;
+    assert_eq!(bench.store.replay(vec![id], at(4)).await.unwrap(), 0);
+    let claimed = bench.claim_one(at(5)).await;
+    bench.settle(&claimed, delivered("h"), at(5)).await;
+    drop(claimed);
+    assert!(bench.claim(1, at(6)).await.is_empty());
+    assert!(bench.store.dead_letters(0, 10).await.unwrap().is_empty(), "it is overtaken");
+}
+
+#[tokio::test]
+async fn a_write_that_was_given_up_in_doubt_leaves_nothing_believed_to_be_there() {
+    let bench = Bench::new().await;
+    bench.take(&[("a", 1, "x")], at(1)).await;
+    let claimed = bench.claim_one(at(1)).await;
+    bench.settle(&claimed, delivered("h1"), at(1)).await;
+    drop(claimed);
+    bench.take(&[("a", 2, "y"), ("a", 3, "x")], at(2)).await;
+    let claimed = bench.claim_one(at(2)).await;
+    bench.store.open_intent(bench.new_intent(&claimed, at(2))).await.unwrap();
+    claimed.guard.sending();
+    drop(claimed);
+    bury(&bench, "several answer to it", at(3)).await;
+    let entry = bench.claim_one(at(4)).await.facts.ledger.unwrap();
+    assert_eq!((entry.version, entry.body_hash), (Version::Counter(1), None));
 }
 
 #[tokio::test]

@@ -1,0 +1,96 @@
+//! The protocol as a whole: the engine's decisions over a model of the disk, in a world where everything fails that can. What must be true of
+//! that world is checked after every step, and what each rule is for is shown by taking it away.
+
+mod disk;
+mod setup;
+mod worker;
+
+use std::{sync::Mutex, thread};
+
+use crosstie_histories::{Bounds, History, Property, Shared, Violation, check, first_failure, play};
+
+use self::worker::Worker;
+use super::Rule;
+
+/// Where the histories come from that show what each rule is for.
+const SEED: u64 = 5;
+
+fn run(history: &History) -> Result<(), Violation> {
+    let world = Shared::new(history.means);
+    play(history, &world, &mut Worker::new(world.clone()))
+}
+
+#[test]
+fn whatever_happens_every_property_is_true() {
+    check(Bounds { cases: 4000, stretches: 60 }, run);
+}
+
+/// Which property each rule keeps true.
+fn keeps_true(rule: Rule) -> Property {
+    match rule {
+        Rule::BoundsAreFixedFirst | Rule::WindowsReachBack | Rule::PagesOverlap | Rule::PageAndPositionTogether => {
+            Property::EveryChangeIsRead
+        }
+        Rule::ContentIsCompared | Rule::UpdateIsProvedByItsFields => Property::NothingAcknowledgedIsLost,
+        Rule::LedgerIsAskedWhenNothingWaits | Rule::GivenUpInDoubtIsForgotten | Rule::ReplayIsNoNews => {
+            Property::AToBToAEndsAtA
+        }
+        Rule::DeadLettersRest => Property::ADeadLetterDoesNotComeBackByItself,
+        Rule::KeysAreLocked | Rule::OlderIsSuperseded | Rule::EveryDecisionAdvances => {
+            Property::AnOlderVersionNeverOverwritesANewerOne
+        }
+        Rule::SameBodyIsNotWritten => Property::AnEchoIsNotWritten,
+        Rule::IntentBeforeCall
+        | Rule::OpenIntentFirst
+        | Rule::SettledTogether
+        | Rule::RestartIsDoubt
+        | Rule::AbandonedIsDoubt
+        | Rule::DoubtIsRenewed
+        | Rule::ResendKeepsItsKey
+        | Rule::KeyHasAWindow
+        | Rule::FlightIsTakenOff
+        | Rule::LookUpSettles
+        | Rule::RefusalLeavesDoubt
+        | Rule::UnknownIsHeld => Property::NothingIsAppliedTwice,
+        Rule::KeyNamesItsStore => Property::OneKeyNeverCarriesTwoBodies,
+        Rule::LookUpAfterTheKey => Property::WhatCanBeKnownIsNeverHeld,
+        Rule::StrangersAreFaults => Property::AStrangerIsNeverWrittenOver,
+        Rule::OthersMustPass => Property::AnOutageNeverFillsTheDeadLetters,
+        Rule::WaitingBlocksItsKeyOnly | Rule::ProbesChangeKeys => Property::OnePoisonedKeyNeverBlocksAnother,
+        Rule::PoisonCounts => Property::APoisonedRecordIsSetAside,
+        Rule::RetriesEnd => Property::ARefusedRecordIsNotSentForEver,
+        Rule::WaitsAreKept => Property::NothingIsSentBeforeTheVendorAllowsIt,
+    }
+}
+
+/// Without its rule, the first history of a fixed seed in which the property is not true. Histories that break another one before are passed by.
+fn broken_by(rule: Rule, bounds: Bounds) -> Option<u32> {
+    let property = keeps_true(rule);
+    let only = |history: &History| {
+        run(history).or_else(|violation| if violation.property == property { Err(violation) } else { Ok(()) })
+    };
+    rule.without(|| first_failure(SEED, bounds, only)).map(|(number, _)| number)
+}
+
+#[test]
+fn without_any_one_rule_its_property_is_not_true() {
+    let bounds = Bounds { cases: 20_000, stretches: 60 };
+    let rules = Mutex::new(Rule::ALL.iter());
+    let needless = Mutex::new(Vec::new());
+    let work = || {
+        while let Some(rule) = { rules.lock().unwrap().next() } {
+            match broken_by(*rule, bounds) {
+                Some(number) => {
+                    println!("without {rule:?}, {} fails at history {number}", keeps_true(*rule).name());
+                }
+                None => needless.lock().unwrap().push(*rule),
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(work);
+        }
+    });
+    assert_eq!(*needless.lock().unwrap(), [], "nothing fails without these");
+}

@@ -1,0 +1,253 @@
+//! The disk: it keeps what the worker's `Store` promises. What was answered is durable, what was not is lost by a crash; a change is made
+//! whole or not at all; claims are the process's and die with it.
+
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::{
+    delivery::{
+        Facts, Failures, Intent, IntentChange, Known, LedgerEntry, OpenIntent, Postponement, Rule, Seen, Settled,
+        idempotency_key, keeps, replays,
+    },
+    plan::Operation,
+    window::PollState,
+};
+
+/// What is in the store.
+#[derive(Debug, Default)]
+pub struct Disk {
+    /// Tells this store from those that were lost before.
+    pub store: u32,
+    sequences: i64,
+    records: i64,
+    /// Where reading stands.
+    pub poll: PollState,
+    /// What waits or is claimed, by number.
+    pub queue: BTreeMap<i64, Queued>,
+    /// Open intents, by the number of their record.
+    pub intents: BTreeMap<i64, Stored>,
+    /// Newest settled state by key.
+    pub ledger: BTreeMap<String, LedgerEntry>,
+    /// Dead letters.
+    pub dead: Vec<Dead>,
+}
+
+/// A record that waits or is claimed.
+#[derive(Debug)]
+pub struct Queued {
+    /// Its key.
+    pub key: String,
+    /// Its state.
+    pub seen: Seen,
+    /// The record.
+    pub record: Value,
+    /// When it is due; none behind another of its key.
+    pub due: Option<Timestamp>,
+    /// How it failed.
+    pub failures: Failures,
+    /// Whether it waits for the system's sake.
+    pub by_system: bool,
+}
+
+/// An open intent.
+#[derive(Debug)]
+pub struct Stored {
+    /// The intent.
+    pub open: OpenIntent,
+    /// Whether it is held.
+    pub held: bool,
+}
+
+/// A dead letter.
+#[derive(Debug)]
+pub struct Dead {
+    /// Its key.
+    pub key: String,
+    /// Its state.
+    pub seen: Seen,
+    /// The record.
+    pub record: Value,
+}
+
+impl Disk {
+    /// Takes a state, unless it is known. Says whether it was taken, and whether it lay in the dead letters.
+    pub fn take(&mut self, key: &str, seen: Seen, record: Value, now: Timestamp) -> (bool, bool) {
+        let of_key = || self.queue.values().rfind(|queued| queued.key == key);
+        let dead = self.dead.iter().any(|dead| dead.key == key && dead.seen == seen);
+        let known = Known {
+            waiting: of_key().map(|queued| queued.seen.clone()),
+            dead: dead.then(|| seen.clone()),
+            ledger: self.ledger.get(key).cloned(),
+        };
+        let kept = keeps(&seen, &known);
+        if kept {
+            self.enqueue(key, seen, record, now);
+        }
+        (kept, dead)
+    }
+
+    fn enqueue(&mut self, key: &str, seen: Seen, record: Value, now: Timestamp) {
+        self.records += 1;
+        let behind = self.queue.values().any(|queued| queued.key == key) && Rule::KeysAreLocked.holds();
+        let due = (!behind).then_some(now);
+        let queued = Queued { key: key.into(), seen, record, due, failures: Failures::default(), by_system: false };
+        self.queue.insert(self.records, queued);
+    }
+
+    /// The record that is to be handed out.
+    pub fn next(&self, now: Timestamp, claimed: &BTreeSet<i64>) -> Option<i64> {
+        let due = |queued: &Queued| queued.due.is_some_and(|due| due <= now);
+        let free = self.queue.iter().filter(|(id, _)| !claimed.contains(id));
+        if !Rule::WaitingBlocksItsKeyOnly.holds() {
+            return free.map(|(id, queued)| (*id, queued)).next().filter(|(_, queued)| due(queued)).map(|(id, _)| id);
+        }
+        let mut waiting: Vec<_> = free.filter(|(_, queued)| due(queued)).collect();
+        if Rule::ProbesChangeKeys.holds() {
+            waiting.sort_by_key(|(id, queued)| (queued.due, **id));
+        }
+        waiting.first().map(|(id, _)| **id)
+    }
+
+    /// What is known of a record that is handed out.
+    pub fn facts(&self, id: i64) -> Facts {
+        let queued = &self.queue[&id];
+        Facts {
+            seen: queued.seen.clone(),
+            failures: queued.failures.clone(),
+            ledger: self.ledger.get(&queued.key).cloned(),
+            intent: self.intents.get(&id).map(|stored| stored.open.clone()),
+        }
+    }
+
+    /// Stores an intent.
+    pub fn open(
+        &mut self,
+        id: i64,
+        operation: &Operation,
+        (body, body_hash): (Value, String),
+        now: Timestamp,
+    ) -> OpenIntent {
+        self.sequences += 1;
+        let idempotency_key = idempotency_key(&self.store.to_string(), "orders", &self.queue[&id].key, self.sequences);
+        let intent = Intent { sequence: self.sequences, idempotency_key, stored_at: now, in_doubt_since: None };
+        let (operation, seen) = (operation.clone(), self.queue[&id].seen.clone());
+        let open = OpenIntent { intent, operation, body, body_hash, seen, deletes: false, refused: false };
+        self.intents.insert(id, Stored { open: open.clone(), held: false });
+        open
+    }
+
+    /// Puts an intent in doubt from now on.
+    pub fn doubt(&mut self, id: i64, now: Timestamp) {
+        if let Some(Stored { open, .. }) = self.intents.get_mut(&id) {
+            let earlier = open.intent.in_doubt_since.filter(|_| !Rule::DoubtIsRenewed.holds());
+            open.intent.in_doubt_since = earlier.or(open.intent.in_doubt_since.max(Some(now)));
+        }
+    }
+
+    /// A record is done.
+    pub fn settle(&mut self, id: i64, how: &Settled, now: Timestamp) {
+        let Queued { key, seen, .. } = &self.queue[&id];
+        let body_hash = match how {
+            Settled::Delivered { body_hash, .. } | Settled::Unchanged { body_hash } => Some(body_hash.clone()),
+            Settled::LeftOut | Settled::Deleted | Settled::Superseded => None,
+        };
+        let wrote = matches!(how, Settled::Delivered { .. });
+        if *how != Settled::Superseded && (wrote || Rule::EveryDecisionAdvances.holds()) {
+            let (version, source_hash) = (seen.version, seen.hash.clone());
+            self.dead
+                .retain(|dead| dead.key != *key || dead.seen.version.compare(&version).is_none_or(Ordering::is_gt));
+            let present = match how {
+                Settled::Delivered { .. } | Settled::Unchanged { .. } => true,
+                Settled::Deleted => false,
+                Settled::LeftOut | Settled::Superseded => self.ledger.get(key).is_some_and(|entry| entry.present),
+            };
+            let entry = LedgerEntry { version, source_hash, body_hash, present, identifier: None };
+            self.ledger.insert(key.clone(), entry);
+        }
+        self.remove(id, now);
+    }
+
+    /// A record leaves the queue, and its intent with it; the next of its key is due.
+    pub fn remove(&mut self, id: i64, now: Timestamp) {
+        self.intents.remove(&id);
+        let Some(gone) = self.queue.remove(&id) else { return };
+        self.advance(&gone.key, now);
+    }
+
+    fn advance(&mut self, key: &str, now: Timestamp) {
+        if let Some(head) = self.queue.values_mut().find(|queued| queued.key == key) {
+            head.due.get_or_insert(now);
+        }
+    }
+
+    /// A record waits on.
+    pub fn postpone(&mut self, id: i64, later: Postponement) {
+        let Some(queued) = self.queue.get_mut(&id) else { return };
+        (queued.due, queued.failures, queued.by_system) = (Some(later.due), later.failures, later.by_system);
+        let Some(stored) = self.intents.get_mut(&id) else { return };
+        match later.intent {
+            IntentChange::Keep => {}
+            IntentChange::Close => drop(self.intents.remove(&id)),
+            IntentChange::Doubt(since) => {
+                stored.open.intent.in_doubt_since = Some(since);
+                stored.held = false;
+            }
+            IntentChange::Refused => stored.open.refused = true,
+            IntentChange::Hold => stored.held = true,
+        }
+    }
+
+    /// A record goes to the dead letters.
+    pub fn bury(&mut self, id: i64, now: Timestamp) {
+        let Queued { key, seen, record, .. } = &self.queue[&id];
+        self.dead.push(Dead { key: key.clone(), seen: seen.clone(), record: record.clone() });
+        let doubtful = self.intents.get(&id).is_some_and(|stored| stored.open.intent.in_doubt_since.is_some());
+        if let Some(entry) = self.ledger.get_mut(key)
+            && doubtful
+            && Rule::GivenUpInDoubtIsForgotten.holds()
+        {
+            entry.body_hash = None;
+        }
+        self.remove(id, now);
+    }
+
+    /// What waits for the system's sake is due.
+    pub fn hasten(&mut self, now: Timestamp) {
+        for queued in self.queue.values_mut().filter(|queued| queued.by_system && queued.due > Some(now)) {
+            (queued.due, queued.by_system) = (Some(now), false);
+        }
+    }
+
+    /// Dead letters join the ends of their keys' queues.
+    pub fn replay(&mut self, now: Timestamp) {
+        for Dead { key, seen, record } in std::mem::take(&mut self.dead) {
+            let of_key = self.queue.values().filter(|queued| queued.key == key);
+            if replays(&seen.version, of_key.map(|queued| &queued.seen.version)) {
+                self.enqueue(&key, seen, record, now);
+            } else {
+                self.dead.push(Dead { key, seen, record });
+            }
+        }
+    }
+
+    /// What a start does to what it finds.
+    pub fn recover(&mut self, now: Timestamp) {
+        let open: Vec<i64> = self.intents.keys().copied().collect();
+        for id in open {
+            if Rule::RestartIsDoubt.holds() {
+                self.doubt(id, now);
+            }
+            if let Some(queued) = self.queue.get_mut(&id) {
+                queued.due = Some(now);
+            }
+        }
+        for queued in self.queue.values_mut() {
+            queued.failures.tally = None;
+        }
+    }
+}

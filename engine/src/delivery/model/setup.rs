@@ -1,0 +1,86 @@
+//! What the model's worker is set up with: its plan's terms, operation and stream, and the world's seconds as times.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crosstie_histories::{FLIGHT_SECONDS, LOOKBACK_SECONDS, Means, PAGE, RETRIES, SETTLE_SECONDS, WINDOW_SECONDS};
+use jiff::Timestamp;
+
+use crate::{
+    delivery::{Fault, Seen, Setback, Terms},
+    plan::{
+        Cursor, Idempotency, LookUp, Method, OnUnknownOutcome, Operation, Outcome, Pagination, RetryPolicy, Stream,
+    },
+    template::Template,
+    version::Version,
+};
+
+pub fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+pub fn counter(seen: &Seen) -> i64 {
+    match seen.version {
+        Version::Counter(counter) => counter,
+        Version::Time(time) => seconds(time),
+        Version::Unordered => 0,
+    }
+}
+
+pub fn seconds(time: Timestamp) -> i64 {
+    time.as_second() - 1_800_000_000
+}
+
+pub fn operation(means: Means) -> Operation {
+    let idempotency =
+        means.key.then(|| Idempotency { header: "Idempotency-Key".into(), window_seconds: WINDOW_SECONDS });
+    let lookup = means.look_up.then(|| LookUp {
+        path: Template::parse("/orders").unwrap(),
+        query: BTreeMap::new(),
+        key: "/id".into(),
+        key_field: "id".into(),
+        settle_seconds: SETTLE_SECONDS,
+    });
+    Operation {
+        name: "upsert".into(),
+        method: Method::Put,
+        path: Template::parse("/orders").unwrap(),
+        query: BTreeMap::new(),
+        headers: BTreeMap::new(),
+        identifier: None,
+        outcome: Outcome { idempotency, lookup },
+        omit: Vec::new(),
+        batch: None,
+    }
+}
+
+pub fn terms(means: Means) -> Terms {
+    let on_unknown = if means.resend { OnUnknownOutcome::Resend } else { OnUnknownOutcome::Hold };
+    let retry = RetryPolicy { retries: RETRIES, initial_seconds: 10, factor: 2, max_seconds: 60 };
+    let longest_flight = Duration::from_secs(FLIGHT_SECONDS.into());
+    Terms { retry, on_unknown, longest_flight }
+}
+
+pub fn setback(wait: Option<u8>, overloaded: bool) -> Setback {
+    let retry_after = wait.map(|seconds| Duration::from_secs(seconds.into()));
+    Setback { fault: Fault::of("the system failed"), retry_after, overloaded }
+}
+
+pub fn stream() -> Stream {
+    Stream {
+        name: "orders".into(),
+        path: "/orders".into(),
+        query: BTreeMap::new(),
+        records: String::new(),
+        key: "/id".into(),
+        version: Some("/time".into()),
+        deleted: None,
+        one: None,
+        cursor: Some(Cursor {
+            field: "/time".into(),
+            param: "min".into(),
+            until_param: None,
+            lookback_seconds: LOOKBACK_SECONDS,
+        }),
+        pagination: Pagination::Offset { param: "offset".into(), limit_param: "limit".into(), limit: PAGE },
+    }
+}

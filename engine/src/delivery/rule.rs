@@ -1,0 +1,152 @@
+//! The protocol's rules, by name. Each place that follows one says so by asking whether it holds, so that the tests can take one away and show
+//! what it is for (`docs/adr/0007-rules-by-name.md`). Outside of this crate's own unit tests every rule holds, always: there is no switch.
+
+/// A rule of the protocol. `docs/delivery.md` says beside each which property it keeps true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rule {
+    /// A window's upper bound is fixed before its first page, and the cursor moves to it.
+    BoundsAreFixedFirst,
+    /// The next window begins earlier than the last one ended.
+    WindowsReachBack,
+    /// Where pages are positions, a page overlaps the one before; if the last record read is not in its place, reading steps back.
+    PagesOverlap,
+    /// A page's records and the state of reading are stored together.
+    PageAndPositionTogether,
+    /// A state is known already only if its content is the same too.
+    ContentIsCompared,
+    /// The ledger says that a state is known only while nothing waits for its key.
+    LedgerIsAskedWhenNothingWaits,
+    /// A state that lies in the dead letters is not taken again.
+    DeadLettersRest,
+    /// One record of a key is handed out at a time, the one that came first.
+    KeysAreLocked,
+    /// A record that waits blocks its own key only.
+    WaitingBlocksItsKeyOnly,
+    /// A state older than what was settled is not written.
+    OlderIsSuperseded,
+    /// A body that the destination has is not written again.
+    SameBodyIsNotWritten,
+    /// A decision that wrote nothing advances the version too.
+    EveryDecisionAdvances,
+    /// An intent is stored before its first call.
+    IntentBeforeCall,
+    /// An open intent is resolved before anything else is decided, and the ledger is not asked meanwhile.
+    OpenIntentFirst,
+    /// Record, ledger and intent are settled together.
+    SettledTogether,
+    /// After a start every open intent is in doubt.
+    RestartIsDoubt,
+    /// A send that was begun and not accounted for leaves its intent in doubt.
+    AbandonedIsDoubt,
+    /// Doubt counts from the last send that could have left.
+    DoubtIsRenewed,
+    /// An intent in doubt is sent again with its own key.
+    ResendKeepsItsKey,
+    /// A key is used only while the vendor remembers it.
+    KeyHasAWindow,
+    /// The longest flight is taken off the key's window.
+    FlightIsTakenOff,
+    /// A key names its store.
+    KeyNamesItsStore,
+    /// A look-up is believed only after the settle time.
+    LookUpSettles,
+    /// An update is proved only by its fields.
+    UpdateIsProvedByItsFields,
+    /// After the key's window, the look-up tells.
+    LookUpAfterTheKey,
+    /// A refusal says nothing of an earlier send in doubt.
+    RefusalLeavesDoubt,
+    /// What nothing can tell is held.
+    UnknownIsHeld,
+    /// Another record in this one's place, or several, are a fault; nothing is written over them.
+    StrangersAreFaults,
+    /// When a record is given up while a write of it is in doubt, the ledger no longer says what is at the destination.
+    GivenUpInDoubtIsForgotten,
+    /// A dead letter is not replayed behind a state that is no older.
+    ReplayIsNoNews,
+    /// A 429 or 5xx counts against a record only if other calls passed.
+    OthersMustPass,
+    /// A 429 or 5xx counts against a record if other calls passed.
+    PoisonCounts,
+    /// A failing record is set aside after its retries.
+    RetriesEnd,
+    /// The vendor's wait is kept.
+    WaitsAreKept,
+    /// Each probe is made with another key.
+    ProbesChangeKeys,
+}
+
+impl Rule {
+    /// Whether the rule holds.
+    #[cfg(not(test))]
+    #[inline]
+    #[expect(clippy::unused_self, reason = "read in the unit tests' variant")]
+    pub(crate) const fn holds(self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod switch {
+    use std::cell::Cell;
+
+    use super::Rule;
+
+    thread_local! {
+        static TAKEN_AWAY: Cell<Option<Rule>> = const { Cell::new(None) };
+    }
+
+    impl Rule {
+        /// All of them.
+        pub(crate) const ALL: [Self; 35] = [
+            Self::BoundsAreFixedFirst,
+            Self::WindowsReachBack,
+            Self::PagesOverlap,
+            Self::PageAndPositionTogether,
+            Self::ContentIsCompared,
+            Self::LedgerIsAskedWhenNothingWaits,
+            Self::DeadLettersRest,
+            Self::KeysAreLocked,
+            Self::WaitingBlocksItsKeyOnly,
+            Self::OlderIsSuperseded,
+            Self::SameBodyIsNotWritten,
+            Self::EveryDecisionAdvances,
+            Self::IntentBeforeCall,
+            Self::OpenIntentFirst,
+            Self::SettledTogether,
+            Self::RestartIsDoubt,
+            Self::AbandonedIsDoubt,
+            Self::DoubtIsRenewed,
+            Self::ResendKeepsItsKey,
+            Self::KeyHasAWindow,
+            Self::FlightIsTakenOff,
+            Self::KeyNamesItsStore,
+            Self::LookUpSettles,
+            Self::UpdateIsProvedByItsFields,
+            Self::LookUpAfterTheKey,
+            Self::RefusalLeavesDoubt,
+            Self::UnknownIsHeld,
+            Self::StrangersAreFaults,
+            Self::GivenUpInDoubtIsForgotten,
+            Self::ReplayIsNoNews,
+            Self::OthersMustPass,
+            Self::PoisonCounts,
+            Self::RetriesEnd,
+            Self::WaitsAreKept,
+            Self::ProbesChangeKeys,
+        ];
+
+        /// Whether the rule holds.
+        pub(crate) fn holds(self) -> bool {
+            TAKEN_AWAY.get() != Some(self)
+        }
+
+        /// Does something without the rule, on this thread.
+        pub(crate) fn without<T>(self, act: impl FnOnce() -> T) -> T {
+            TAKEN_AWAY.set(Some(self));
+            let done = act();
+            TAKEN_AWAY.set(None);
+            done
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Playing many histories: which ones comes from a seed that is printed; one that fails is made smaller and printed whole.
+
+use std::{env, fs};
+
+use proptest::{
+    strategy::{Strategy, ValueTree},
+    test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner},
+};
+
+use crate::{History, Violation, history};
+
+/// How much is tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Histories; `CROSSTIE_CASES` overrides it.
+    pub cases: u32,
+    /// Stretches a history, at most; most of them are one step.
+    pub stretches: usize,
+}
+
+/// Plays histories until one fails or there have been enough. `CROSSTIE_HISTORY`, a file with a history as it was printed, plays that one
+/// alone; `CROSSTIE_SEED` plays those of a seed again.
+///
+/// # Panics
+/// When a history fails.
+pub fn check(bounds: Bounds, run: impl Fn(&History) -> Result<(), Violation>) {
+    if let Ok(path) = env::var("CROSSTIE_HISTORY") {
+        let history = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        if let Err(violation) = run(&history) {
+            panic!("{violation}");
+        }
+        return;
+    }
+    let number = |name: &str| env::var(name).ok().and_then(|text| text.parse().ok());
+    let seed = number("CROSSTIE_SEED").unwrap_or_else(|| u64::from_le_bytes(rand_bytes()));
+    let cases = number("CROSSTIE_CASES").and_then(|cases| u32::try_from(cases).ok()).unwrap_or(bounds.cases);
+    println!("histories come from CROSSTIE_SEED={seed}");
+    let mut runner = runner(seed, cases);
+    let result = runner.run(&history(bounds.stretches), |history| {
+        run(&history).map_err(|violation| proptest::test_runner::TestCaseError::fail(violation.to_string()))
+    });
+    match result {
+        Ok(()) => {}
+        Err(TestError::Abort(reason)) => panic!("no histories could be made up: {reason}"),
+        Err(TestError::Fail(reason, history)) => {
+            let text = serde_json::to_string(&history).unwrap();
+            panic!(
+                "{reason}\nCROSSTIE_SEED={seed}; the smallest history (put it in a file, CROSSTIE_HISTORY=that file):\n{text}"
+            );
+        }
+    }
+}
+
+/// The first history of a seed that fails within so many, as it came, with its number and what was not true.
+pub fn first_failure(
+    seed: u64,
+    bounds: Bounds,
+    run: impl Fn(&History) -> Result<(), Violation>,
+) -> Option<(u32, Violation)> {
+    let mut runner = runner(seed, bounds.cases);
+    let histories = history(bounds.stretches);
+    (0..bounds.cases).find_map(|number| {
+        let history = histories.new_tree(&mut runner).unwrap().current();
+        run(&history).err().map(|violation| (number, violation))
+    })
+}
+
+fn runner(seed: u64, cases: u32) -> TestRunner {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let config = Config { cases, max_shrink_iters: 20_000, failure_persistence: None, ..Config::default() };
+    TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
+}
+
+fn rand_bytes() -> [u8; 8] {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0_u8).to_le_bytes()
+}

@@ -1,0 +1,170 @@
+//! Histories: what happens, step by step. Plain data, so that one can be printed, kept and played again.
+
+use serde::{Deserialize, Serialize};
+
+/// What happens, and under which circumstances.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// The circumstances.
+    pub means: Means,
+    /// What happens, in order.
+    pub steps: Vec<Step>,
+}
+
+/// By which means an outcome can be known, and how the systems are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent circumstance")]
+pub struct Means {
+    /// The vendor takes an idempotency key and remembers it for a while.
+    pub key: bool,
+    /// The vendor can be asked what it has.
+    pub look_up: bool,
+    /// What nothing can tell is sent again rather than held.
+    pub resend: bool,
+    /// Records and bodies carry a mark that no other state has. Without it only contents are compared, and A, B, A has two equal states.
+    pub traced: bool,
+    /// How many records there are; steps that name a higher one mean one of these.
+    pub keys: u8,
+    /// By how many seconds the source's clock is ahead of ours.
+    pub skew: i8,
+}
+
+/// Something that happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Step {
+    /// The source changes a record. It becomes visible now, with a time up to so many seconds ago.
+    Change {
+        /// Which record.
+        key: u8,
+        /// Its new content.
+        content: u8,
+        /// How late it is visible, in seconds.
+        late: u8,
+    },
+    /// One page is read and taken. `killed`: the process dies before the page's transaction is durable.
+    Read {
+        /// Whether the process dies.
+        killed: bool,
+    },
+    /// The state that a record had so many states ago comes in once more, as a late or repeated event would bring it.
+    Hint {
+        /// Which record.
+        key: u8,
+        /// How many states ago.
+        age: u8,
+    },
+    /// One record is handed out and carried to its end.
+    Carry(Flight),
+    /// One record is handed out; its call is answered later.
+    Begin(Flight),
+    /// The call that is longest under way is answered.
+    Finish,
+    /// So many seconds pass.
+    Pass(u16),
+    /// The process dies and starts again.
+    Crash,
+    /// The store is lost, and the worker starts with a new one from the beginning.
+    LoseStore,
+    /// Dead letters are replayed.
+    Replay,
+    /// From now on the vendor treats each write of this record so.
+    Poison {
+        /// Which record.
+        key: u8,
+        /// How.
+        poison: Poison,
+    },
+    /// The vendor's health changes.
+    Outage(Outage),
+}
+
+/// How the vendor treats each write of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Poison {
+    /// Like any other.
+    Cured,
+    /// It answers 500.
+    With500,
+    /// It answers 422.
+    Refused,
+}
+
+/// How the vendor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outage {
+    /// Well.
+    Over,
+    /// Every second call is answered 503.
+    Half,
+    /// Every call is answered 503.
+    Whole,
+    /// Every call is answered 429.
+    Busy,
+}
+
+/// What becomes of the calls that are made for one record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flight {
+    /// Of a write.
+    pub write: Write,
+    /// Of a look-up.
+    pub look: Look,
+    /// Of whoever made them.
+    pub end: End,
+}
+
+/// What becomes of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Write {
+    /// Applied and answered.
+    Applied,
+    /// Applied, and the answer is lost.
+    AnswerLost,
+    /// Applied, and answered 500.
+    AppliedWith500,
+    /// Given up, and applied so many seconds after it left.
+    Late(u8),
+    /// Given up, and never applied.
+    Lost,
+    /// No connection.
+    NeverLeft,
+    /// Refused with 422.
+    Refused,
+    /// Answered 500, and not applied.
+    With500,
+    /// Answered 429: not again for so many seconds.
+    Limited(u8),
+}
+
+/// What becomes of a look-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Look {
+    /// Shows what is there.
+    Fresh,
+    /// Shows what was there so many seconds ago.
+    Lagging(u8),
+    /// Fails.
+    Fails,
+    /// Shows another record in this one's place.
+    Stranger,
+    /// Shows several.
+    Several,
+}
+
+/// What becomes of whoever made a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum End {
+    /// What the answer means is stored.
+    Stored,
+    /// The call was made, and whoever made it is gone; the process lives on.
+    Abandoned,
+    /// The process dies right before the call.
+    KilledBefore,
+    /// The process dies before what the answer means is stored.
+    KilledAfter,
+}
+
+impl Flight {
+    /// Nothing fails.
+    pub const WELL: Self = Self { write: Write::Applied, look: Look::Fresh, end: End::Stored };
+}

@@ -1,0 +1,23 @@
+//! What can happen to the delivery protocol: histories made of plain steps, the world they play in (a source, a vendor, a clock), and what
+//! must be true of that world whatever happens. Test code only; it knows nothing of Crosstie's own crates, so that each of them can play the
+//! same histories: the engine's decisions over a model of the disk, and the worker's real store and delivery.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
+
+mod check;
+mod history;
+mod play;
+mod property;
+mod source;
+mod strategy;
+mod vendor;
+mod world;
+
+pub use check::{Bounds, check, first_failure};
+pub use history::{End, Flight, History, Look, Means, Outage, Poison, Step, Write};
+pub use play::{Begun, Standing, Subject, play};
+pub use property::{Property, Violation};
+pub use source::{Source, State};
+pub use strategy::history;
+pub use vendor::{LookUpAnswer, Vendor, WriteAnswer};
+pub use world::{FLIGHT_SECONDS, KEYS, LOOKBACK_SECONDS, PAGE, RETRIES, SETTLE_SECONDS, Shared, WINDOW_SECONDS, World};

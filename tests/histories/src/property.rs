@@ -1,0 +1,74 @@
+//! What must be true whatever happens, by name.
+
+/// Something that must be true whatever happens. The names are the ones in `docs/delivery.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Property {
+    /// `every_change_is_read`
+    EveryChangeIsRead,
+    /// `nothing_acknowledged_is_lost`
+    NothingAcknowledgedIsLost,
+    /// `nothing_is_applied_twice`
+    NothingIsAppliedTwice,
+    /// `an_older_version_never_overwrites_a_newer_one`
+    AnOlderVersionNeverOverwritesANewerOne,
+    /// `a_to_b_to_a_ends_at_a`
+    AToBToAEndsAtA,
+    /// `an_echo_is_not_written`
+    AnEchoIsNotWritten,
+    /// `one_key_never_carries_two_bodies`
+    OneKeyNeverCarriesTwoBodies,
+    /// `what_stands_in_anothers_place_is_never_written_over`
+    AStrangerIsNeverWrittenOver,
+    /// `what_can_be_known_is_never_held`
+    WhatCanBeKnownIsNeverHeld,
+    /// `an_outage_never_fills_the_dead_letters`
+    AnOutageNeverFillsTheDeadLetters,
+    /// `one_poisoned_key_never_blocks_another`
+    OnePoisonedKeyNeverBlocksAnother,
+    /// `a_poisoned_record_is_set_aside`
+    APoisonedRecordIsSetAside,
+    /// `a_refused_record_is_sent_no_more_often_than_the_policy_says`
+    ARefusedRecordIsNotSentForEver,
+    /// `a_dead_letter_does_not_come_back_by_itself`
+    ADeadLetterDoesNotComeBackByItself,
+    /// `nothing_is_sent_before_the_vendor_allows_it`
+    NothingIsSentBeforeTheVendorAllowsIt,
+}
+
+/// A property that was not true, and of what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The property.
+    pub property: Property,
+    /// What happened instead.
+    pub what: String,
+}
+
+impl Property {
+    /// Its name in the documents.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EveryChangeIsRead => "every_change_is_read",
+            Self::NothingAcknowledgedIsLost => "nothing_acknowledged_is_lost",
+            Self::NothingIsAppliedTwice => "nothing_is_applied_twice",
+            Self::AnOlderVersionNeverOverwritesANewerOne => "an_older_version_never_overwrites_a_newer_one",
+            Self::AToBToAEndsAtA => "a_to_b_to_a_ends_at_a",
+            Self::AnEchoIsNotWritten => "an_echo_is_not_written",
+            Self::OneKeyNeverCarriesTwoBodies => "one_key_never_carries_two_bodies",
+            Self::AStrangerIsNeverWrittenOver => "what_stands_in_anothers_place_is_never_written_over",
+            Self::WhatCanBeKnownIsNeverHeld => "what_can_be_known_is_never_held",
+            Self::AnOutageNeverFillsTheDeadLetters => "an_outage_never_fills_the_dead_letters",
+            Self::OnePoisonedKeyNeverBlocksAnother => "one_poisoned_key_never_blocks_another",
+            Self::APoisonedRecordIsSetAside => "a_poisoned_record_is_set_aside",
+            Self::ARefusedRecordIsNotSentForEver => "a_refused_record_is_sent_no_more_often_than_the_policy_says",
+            Self::ADeadLetterDoesNotComeBackByItself => "a_dead_letter_does_not_come_back_by_itself",
+            Self::NothingIsSentBeforeTheVendorAllowsIt => "nothing_is_sent_before_the_vendor_allows_it",
+        }
+    }
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} is not true: {}", self.property.name(), self.what)
+    }
+}

@@ -1,0 +1,384 @@
+//! The vendor: what is booked there, what it remembers, how it fails, and what it must never see.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::{
+    history::{Flight, Look, Means, Outage, Poison, Write},
+    property::{Property, Violation},
+    source::State,
+    world::{RETRIES, WINDOW_SECONDS},
+};
+
+/// What a write is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteAnswer {
+    /// 200.
+    Applied,
+    /// 422.
+    Refused,
+    /// 429, with the seconds to wait; surely not applied.
+    Limited(u8),
+    /// 500 or 503: applied or not.
+    Failed,
+    /// Nothing, within the time a call may take: applied or not.
+    TimedOut,
+    /// There was no connection: surely not applied.
+    NeverLeft,
+}
+
+/// What a look-up is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LookUpAnswer {
+    /// This is there.
+    Present(Value),
+    /// Nothing is.
+    Absent,
+    /// Another record is.
+    Stranger,
+    /// Several are.
+    Several,
+    /// 503.
+    Failed,
+}
+
+/// A write on its way.
+#[derive(Clone, Debug)]
+struct Parcel {
+    arrives: i64,
+    body: Value,
+    key: Option<String>,
+}
+
+/// What a body was written over by, and when.
+#[derive(Clone, Debug)]
+struct Booked {
+    at: i64,
+    body: Value,
+}
+
+/// The vendor.
+#[derive(Debug)]
+pub struct Vendor {
+    means: Means,
+    /// By record, everything that ever was there, in order.
+    booked: BTreeMap<String, Vec<Booked>>,
+    parcels: Vec<Parcel>,
+    /// Idempotency keys that came with a write that was applied: when, and the body.
+    keys: BTreeMap<String, (i64, Value)>,
+    /// Marks that were applied, by record.
+    applied: BTreeMap<String, BTreeSet<u64>>,
+    /// Newest time written, by record.
+    newest: BTreeMap<String, i64>,
+    /// Records whose last write was answered 200 and stored: the worker knows what is there.
+    certain: BTreeSet<String>,
+    /// Bodies that were looked up and found to be another's.
+    strangers: BTreeMap<String, Value>,
+    /// How often each state was read, by mark.
+    reads: BTreeMap<u64, u32>,
+    /// Refusals, by mark.
+    refusals: BTreeMap<u64, u32>,
+    /// Records that ever failed for a reason that may be their own.
+    faulty: BTreeSet<String>,
+    poisoned: BTreeMap<String, Poison>,
+    /// Records that a late write may have changed last, although nothing can tell.
+    unknowable: BTreeSet<String>,
+    outage: Outage,
+    calls: u64,
+    /// No call before this time.
+    busy_until: i64,
+    violation: Option<Violation>,
+}
+
+fn id(body: &Value) -> String {
+    body["id"].as_str().unwrap().to_owned()
+}
+
+impl Vendor {
+    pub(crate) fn new(means: Means) -> Self {
+        Self {
+            means,
+            booked: BTreeMap::new(),
+            parcels: Vec::new(),
+            keys: BTreeMap::new(),
+            applied: BTreeMap::new(),
+            newest: BTreeMap::new(),
+            certain: BTreeSet::new(),
+            strangers: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            refusals: BTreeMap::new(),
+            faulty: BTreeSet::new(),
+            poisoned: BTreeMap::new(),
+            unknowable: BTreeSet::new(),
+            outage: Outage::Over,
+            calls: 0,
+            busy_until: 0,
+            violation: None,
+        }
+    }
+
+    /// From now on the vendor is so.
+    pub fn outage(&mut self, outage: Outage) {
+        self.outage = outage;
+    }
+
+    /// From now on writes of a record are treated so.
+    pub fn poison(&mut self, record: &str, poison: Poison) {
+        match poison {
+            Poison::Cured => drop(self.poisoned.remove(record)),
+            Poison::With500 | Poison::Refused => {
+                self.poisoned.insert(record.to_owned(), poison);
+                self.faulty.insert(record.to_owned());
+            }
+        }
+    }
+
+    /// Records that are poisoned.
+    pub fn poisoned(&self) -> BTreeSet<String> {
+        self.poisoned.keys().cloned().collect()
+    }
+
+    /// Receives a write. `stored` says that what is answered will be stored.
+    pub fn write(&mut self, now: i64, body: &Value, key: Option<&str>, flight: Flight, stored: bool) -> WriteAnswer {
+        let record = id(body);
+        self.sent(now, &record, body);
+        let answer = self.receive(now, &record, body, key, flight.write);
+        if stored && answer == WriteAnswer::Applied {
+            self.certain.insert(record);
+        } else {
+            self.certain.remove(&record);
+        }
+        if stored && answer == WriteAnswer::Refused {
+            self.refused(body);
+        }
+        answer
+    }
+
+    /// An answer reached the worker.
+    pub fn answered(&mut self, now: i64, answer: WriteAnswer) {
+        if let WriteAnswer::Limited(seconds) = answer {
+            self.busy_until = self.busy_until.max(now + i64::from(seconds));
+        }
+    }
+
+    fn sent(&mut self, now: i64, record: &str, body: &Value) {
+        if now < self.busy_until {
+            let until = self.busy_until;
+            self.violate(Property::NothingIsSentBeforeTheVendorAllowsIt, || {
+                format!("{record} was sent at {now} and not before {until} was asked for")
+            });
+        }
+        if self.means.traced && self.strangers.get(record) == Some(body) {
+            self.violate(Property::AStrangerIsNeverWrittenOver, || {
+                format!("{record} was sent after another one had been found in its place")
+            });
+        }
+    }
+
+    fn receive(&mut self, now: i64, record: &str, body: &Value, key: Option<&str>, write: Write) -> WriteAnswer {
+        self.calls += 1;
+        let out = match self.outage {
+            Outage::Over => false,
+            Outage::Half => self.calls.is_multiple_of(2),
+            Outage::Whole => true,
+            Outage::Busy => return WriteAnswer::Limited(0),
+        };
+        if out {
+            if self.outage == Outage::Half {
+                self.faulty.insert(record.to_owned());
+            }
+            return WriteAnswer::Failed;
+        }
+        match self.poisoned.get(record) {
+            None | Some(Poison::Cured) => {}
+            Some(Poison::With500) => return WriteAnswer::Failed,
+            Some(Poison::Refused) => return WriteAnswer::Refused,
+        }
+        match write {
+            Write::Applied => self.apply(now, body, key),
+            Write::AnswerLost => {
+                self.apply(now, body, key);
+                return WriteAnswer::TimedOut;
+            }
+            Write::AppliedWith500 => {
+                self.faulty.insert(record.to_owned());
+                self.apply(now, body, key);
+                return WriteAnswer::Failed;
+            }
+            Write::Late(seconds) => {
+                if !self.can_know() {
+                    self.unknowable.insert(record.to_owned());
+                }
+                let arrives = now + i64::from(seconds);
+                self.parcels.push(Parcel { arrives, body: body.clone(), key: key.map(ToOwned::to_owned) });
+                return WriteAnswer::TimedOut;
+            }
+            Write::Lost => return WriteAnswer::TimedOut,
+            Write::NeverLeft => return WriteAnswer::NeverLeft,
+            Write::Refused => {
+                self.faulty.insert(record.to_owned());
+                return WriteAnswer::Refused;
+            }
+            Write::With500 => {
+                self.faulty.insert(record.to_owned());
+                return WriteAnswer::Failed;
+            }
+            Write::Limited(seconds) => {
+                self.faulty.insert(record.to_owned());
+                return WriteAnswer::Limited(seconds);
+            }
+        }
+        WriteAnswer::Applied
+    }
+
+    /// Applies a write, unless its key is remembered: then it is answered like the first one and changes nothing.
+    fn apply(&mut self, now: i64, body: &Value, key: Option<&str>) {
+        if let Some(key) = key {
+            if let Some((at, first)) = self.keys.get(key)
+                && now < at + i64::from(WINDOW_SECONDS)
+            {
+                if first != body {
+                    self.violate(Property::OneKeyNeverCarriesTwoBodies, || "a key came again with another body".into());
+                }
+                return;
+            }
+            self.keys.insert(key.to_owned(), (now, body.clone()));
+        }
+        self.book(now, body);
+    }
+
+    fn book(&mut self, now: i64, body: &Value) {
+        let record = id(body);
+        if let Some(mark) = body["mark"].as_u64() {
+            if !self.applied.entry(record.clone()).or_default().insert(mark) && self.can_know() {
+                self.violate(Property::NothingIsAppliedTwice, || format!("a state of {record} was applied twice"));
+            }
+            let time = body["time"].as_i64().unwrap();
+            let newest = self.newest.get(&record).copied().unwrap_or(time);
+            if time < newest && self.can_know() {
+                self.violate(Property::AnOlderVersionNeverOverwritesANewerOne, || {
+                    format!("an older state of {record} was written over a newer one")
+                });
+            }
+            self.newest.insert(record.clone(), time.max(newest));
+        } else if self.can_know() && self.certain.contains(&record) && self.has(body) {
+            self.violate(Property::AnEchoIsNotWritten, || format!("{record} was written as it was already"));
+        }
+        self.booked.entry(record).or_default().push(Booked { at: now, body: body.clone() });
+    }
+
+    /// Whether it can always be known, or is asked for to know, what was applied. Else sending again is a person's choice.
+    fn can_know(&self) -> bool {
+        self.means.look_up || !self.means.resend
+    }
+
+    /// Writes that are late arrive.
+    pub(crate) fn arrive(&mut self, now: i64) {
+        let parcels = std::mem::take(&mut self.parcels);
+        let (due, late): (Vec<_>, Vec<_>) = parcels.into_iter().partition(|parcel| parcel.arrives <= now);
+        self.parcels = late;
+        for Parcel { body, key, .. } in due {
+            self.apply(now, &body, key.as_deref());
+        }
+    }
+
+    /// Shows what is there for a body's record.
+    pub fn look_up(&mut self, now: i64, body: &Value, look: Look) -> LookUpAnswer {
+        let record = id(body);
+        self.strangers.remove(&record);
+        if matches!(self.outage, Outage::Whole | Outage::Busy) {
+            return LookUpAnswer::Failed;
+        }
+        match look {
+            Look::Fresh => self.shown(&record, now),
+            Look::Lagging(seconds) => self.shown(&record, now - i64::from(seconds)),
+            Look::Fails => LookUpAnswer::Failed,
+            Look::Stranger | Look::Several => {
+                self.faulty.insert(record.clone());
+                self.strangers.insert(record, body.clone());
+                if look == Look::Stranger { LookUpAnswer::Stranger } else { LookUpAnswer::Several }
+            }
+        }
+    }
+
+    fn shown(&self, record: &str, at: i64) -> LookUpAnswer {
+        let booked = self.booked.get(record).and_then(|all| all.iter().rfind(|booked| booked.at <= at));
+        booked.map_or(LookUpAnswer::Absent, |booked| LookUpAnswer::Present(booked.body.clone()))
+    }
+
+    fn refused(&mut self, body: &Value) {
+        let Some(mark) = body["mark"].as_u64() else { return };
+        let refusals = self.refusals.entry(mark).or_default();
+        *refusals += 1;
+        if *refusals > (RETRIES + 1) * self.reads.get(&mark).copied().unwrap_or(1) {
+            let record = id(body);
+            self.violate(Property::ARefusedRecordIsNotSentForEver, || {
+                format!("{record} was sent again after all its retries were refused")
+            });
+        }
+    }
+
+    /// Whether this is there.
+    pub(crate) fn has(&self, body: &Value) -> bool {
+        self.booked.get(&id(body)).and_then(|all| all.last()).is_some_and(|booked| booked.body == *body)
+    }
+
+    /// Whether this was ever there.
+    pub(crate) fn once_had(&self, body: &Value) -> bool {
+        self.booked.get(&id(body)).is_some_and(|all| all.iter().any(|booked| booked.body == *body))
+    }
+
+    /// Records of which nobody can know what is there, because a person chose to send again what nothing can tell.
+    pub(crate) fn unknowable(&self) -> &BTreeSet<String> {
+        &self.unknowable
+    }
+
+    pub(crate) fn had_a_fault_of(&self, record: &str) -> bool {
+        self.faulty.contains(record)
+    }
+
+    /// A person has these tried again, whatever became of them before.
+    pub(crate) fn replayed(&mut self, records: &BTreeSet<String>) {
+        self.applied.retain(|record, _| !records.contains(record));
+        self.forget_refusals();
+    }
+
+    /// States were read: each may have joined its queue once more, and is then tried as if for the first time.
+    pub(crate) fn read_again(&mut self, states: &[State]) {
+        for state in states {
+            *self.reads.entry(state.mark.into()).or_default() += 1;
+        }
+    }
+
+    fn forget_refusals(&mut self) {
+        self.refusals.clear();
+        self.strangers.clear();
+    }
+
+    /// A worker that was started anew has not been asked to wait, and does not know answers that were not stored.
+    pub(crate) fn forget_answers(&mut self) {
+        self.busy_until = 0;
+        self.certain.clear();
+        self.refusals.clear();
+    }
+
+    /// The worker lost its store: nothing it did before can be expected to be known.
+    pub(crate) fn forget_the_worker(&mut self) {
+        self.parcels.clear();
+        self.applied.clear();
+        self.newest.clear();
+        self.forget_refusals();
+        self.forget_answers();
+    }
+
+    fn violate(&mut self, property: Property, what: impl FnOnce() -> String) {
+        if self.violation.is_none() {
+            self.violation = Some(Violation { property, what: what() });
+        }
+    }
+
+    pub(crate) fn violation(&mut self) -> Option<Violation> {
+        self.violation.take()
+    }
+}

@@ -1,0 +1,107 @@
+//! The destination: hands each call to the world's vendor, and answers a write only when it is told to.
+
+use std::sync::Mutex;
+
+use crosstie_connect::{CallFailure, FailureKind, LookedUp, Outgoing, RecordFault, Written};
+use crosstie_engine::plan::{LookUp, Operation};
+use crosstie_histories::{End, Flight, LookUpAnswer, Shared, WriteAnswer};
+use futures::future::BoxFuture;
+use serde_json::Value;
+use tokio::sync::{Notify, oneshot};
+
+use crate::destination::Destination;
+
+/// A write that was received and is not answered yet.
+pub struct Received {
+    /// What it will be answered.
+    pub answer: WriteAnswer,
+    /// Answers it.
+    pub release: oneshot::Sender<()>,
+}
+
+/// The destination.
+pub struct Books {
+    world: Shared,
+    /// What becomes of the calls of the record that is being carried.
+    pub flight: Mutex<Flight>,
+    /// The write that was received last.
+    pub last: Mutex<Option<Received>>,
+    /// A write was received, or would have been had the process lived.
+    pub received: Notify,
+}
+
+impl Books {
+    pub fn new(world: Shared) -> Self {
+        Self { world, flight: Mutex::new(Flight::WELL), last: Mutex::default(), received: Notify::new() }
+    }
+}
+
+impl Destination for Books {
+    fn write<'a>(&'a self, _: &'a Operation, outgoing: Outgoing<'a>) -> BoxFuture<'a, Written> {
+        Box::pin(async move {
+            let flight = *self.flight.lock().unwrap();
+            if flight.end == End::KilledBefore {
+                self.received.notify_one();
+                return std::future::pending().await;
+            }
+            let now = self.world.now();
+            let answer = self.world.get().vendor.write(
+                now,
+                outgoing.body,
+                outgoing.idempotency_key,
+                flight,
+                flight.end == End::Stored,
+            );
+            let (release, released) = oneshot::channel();
+            *self.last.lock().unwrap() = Some(Received { answer, release });
+            self.received.notify_one();
+            // Whoever drops the sender never answers.
+            if released.await.is_err() {
+                return std::future::pending().await;
+            }
+            written(answer)
+        })
+    }
+
+    fn look_up<'a>(
+        &'a self,
+        _: &'a Operation,
+        _: &'a LookUp,
+        body: &'a Value,
+    ) -> BoxFuture<'a, Result<LookedUp, CallFailure>> {
+        Box::pin(async move {
+            let look = self.flight.lock().unwrap().look;
+            let now = self.world.now();
+            match self.world.get().vendor.look_up(now, body, look) {
+                LookUpAnswer::Present(body) => Ok(LookedUp::Present { body }),
+                LookUpAnswer::Absent => Ok(LookedUp::Absent),
+                LookUpAnswer::Stranger => Ok(LookedUp::Stranger { found: None }),
+                LookUpAnswer::Several => Ok(LookedUp::Several),
+                LookUpAnswer::Failed => Err(failure(FailureKind::ServerError).answered(503, None)),
+            }
+        })
+    }
+}
+
+fn failure(kind: FailureKind) -> CallFailure {
+    CallFailure::new(kind, "the system failed")
+}
+
+fn written(answer: WriteAnswer) -> Written {
+    match answer {
+        WriteAnswer::Applied => Written::Applied { identifier: None, request_id: None },
+        WriteAnswer::Refused => {
+            let detail = "refused".to_owned();
+            let (request_id, code) = (None, None);
+            let fault = RecordFault { status: Some(422), request_id, detail, excerpt: String::new(), code };
+            Written::Refused { fault }
+        }
+        WriteAnswer::Limited(seconds) => {
+            let wait = std::time::Duration::from_secs(seconds.into());
+            Written::NotSent { failure: failure(FailureKind::RateLimited).answered(429, None).after(Some(wait)) }
+        }
+        WriteAnswer::Failed => Written::Unknown { failure: failure(FailureKind::ServerError).answered(503, None) },
+        WriteAnswer::TimedOut => Written::Unknown { failure: failure(FailureKind::TimedOut) },
+        WriteAnswer::NeverLeft => Written::NotSent { failure: failure(FailureKind::Unreachable) },
+    }
+}
