@@ -16,8 +16,8 @@ pub fn history(most_stretches: usize) -> impl Strategy<Value = History> {
 fn storm() -> impl Strategy<Value = Vec<Step>> {
     prop_oneof![2 => Just(Look::Fresh), 1 => Just(Look::Stranger)].prop_flat_map(|look| {
         let writes = vec![Write::Lost, Write::AnswerLost, Write::Late(4), Write::Refused];
-        let carry = prop::sample::select(writes)
-            .prop_map(move |write| Step::Carry(Flight { write, look, end: End::Stored }));
+        let carry =
+            prop::sample::select(writes).prop_map(move |write| Step::Carry(Flight { write, look, end: End::Stored }));
         let pass = prop::sample::select(vec![1_u16, 10, 30]).prop_map(Step::Pass);
         prop::collection::vec(prop_oneof![5 => carry, 3 => pass], 4..12)
     })
