@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{Rule, Seen};
 use crate::{
     canonical,
-    plan::{Method, OnUnknownOutcome, Operation, Outcome},
+    plan::{Identifier, Method, OnUnknownOutcome, Operation, Outcome},
 };
 
 /// A write that was decided and stored before its first call.
@@ -43,6 +43,21 @@ pub struct OpenIntent {
     pub deletes: bool,
     /// Whether the vendor refused it after an outcome had been in doubt: its key can tell nothing more.
     pub refused: bool,
+}
+
+impl OpenIntent {
+    /// What the destination called the record, as a look-up's response says.
+    pub(super) fn identifier_in(&self, found: &Value) -> Option<String> {
+        match self.operation.identifier.as_ref()? {
+            Identifier::Pointer(pointer) => match found.pointer(pointer)? {
+                Value::String(text) => Some(text.clone()),
+                Value::Number(number) => Some(number.to_string()),
+                Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+            },
+            // A look-up's response has no such header; what an earlier write gave is kept.
+            Identifier::Header(_) => None,
+        }
+    }
 }
 
 /// The key that makes resending safe: the same for the same intent, on any machine; different for any other.

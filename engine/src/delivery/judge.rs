@@ -13,7 +13,7 @@ use super::{Facts, Failures, Fault, Found, Intent, OpenIntent, Rule, Seen, Sent,
 use crate::{
     canonical,
     mapping::EvaluationError,
-    plan::{Identifier, Method, OnUnknownOutcome, Outcome, RetryPolicy},
+    plan::{Method, OnUnknownOutcome, Outcome, RetryPolicy},
     retry,
     version::Version,
 };
@@ -332,7 +332,8 @@ impl Judge<'_> {
             Found::Absent if open.deletes => Resolved::Done(Change::Settle(Settled::Deleted)),
             Found::Present(_) if open.deletes => Resolved::NotApplied,
             Found::Present(body) if super::shows_applied(open.operation.method, &open.body, body) => {
-                let how = Settled::Delivered { body_hash: open.body_hash.clone(), identifier: identifier(open, body) };
+                let how =
+                    Settled::Delivered { body_hash: open.body_hash.clone(), identifier: open.identifier_in(body) };
                 Resolved::Done(Change::Settle(how))
             }
             Found::Present(_) | Found::Absent => Resolved::NotApplied,
@@ -387,17 +388,5 @@ fn mapping_cause(error: &EvaluationError) -> String {
                  flow wrote, or leave the field out"
             )
         }
-    }
-}
-
-fn identifier(open: &OpenIntent, found: &Value) -> Option<String> {
-    match open.operation.identifier.as_ref()? {
-        Identifier::Pointer(pointer) => match found.pointer(pointer)? {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-        },
-        // A look-up's response has no such header; what an earlier write gave is kept.
-        Identifier::Header(_) => None,
     }
 }

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
 
+mod call;
 mod check;
 mod history;
 mod play;
@@ -13,11 +14,12 @@ mod strategy;
 mod vendor;
 mod world;
 
+pub use call::{LookUpAnswer, Message, WriteAnswer};
 pub use check::{Bounds, check, first_failure};
 pub use history::{End, Flight, History, Look, Means, Outage, Poison, Step, Write};
 pub use play::{Begun, Standing, Subject, play};
 pub use property::{Property, Violation};
 pub use source::{Source, State};
 pub use strategy::history;
-pub use vendor::{LookUpAnswer, Message, Vendor, WriteAnswer};
+pub use vendor::Vendor;
 pub use world::{FLIGHT_SECONDS, KEYS, LOOKBACK_SECONDS, PAGE, RETRIES, SETTLE_SECONDS, Shared, WINDOW_SECONDS, World};

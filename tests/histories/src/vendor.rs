@@ -5,52 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::{
+    call::{LookUpAnswer, Message, WriteAnswer},
     history::{Flight, Look, Means, Outage, Poison, Write},
     property::{Property, Violation},
     source::State,
     world::{RETRIES, WINDOW_SECONDS},
 };
-
-/// What a write is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WriteAnswer {
-    /// 200.
-    Applied,
-    /// 422.
-    Refused,
-    /// 429, with the seconds to wait; surely not applied.
-    Limited(u8),
-    /// 500 or 503: applied or not.
-    Failed,
-    /// Nothing, within the time a call may take: applied or not.
-    TimedOut,
-    /// There was no connection: surely not applied.
-    NeverLeft,
-}
-
-/// What a look-up is answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LookUpAnswer {
-    /// This is there.
-    Present(Value),
-    /// Nothing is.
-    Absent,
-    /// Another record is.
-    Stranger,
-    /// Several are.
-    Several,
-    /// 503.
-    Failed,
-}
-
-/// What is written: a body, or that what it names be gone.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Message {
-    /// The body.
-    pub body: Value,
-    /// Whether it deletes.
-    pub deletes: bool,
-}
 
 /// A write on its way.
 #[derive(Clone, Debug)]

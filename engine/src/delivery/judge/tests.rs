@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     delivery::{LedgerEntry, Seen},
-    plan::{Idempotency, LookUp, Method, Operation},
+    plan::{Idempotency, Identifier, LookUp, Method, Operation},
     retry::Tally,
     template::Template,
     version::Version,
