@@ -11,7 +11,7 @@ use std::{
 
 use crosstie_connect::{Clock, VendorClient};
 use crosstie_engine::{
-    delivery::Terms,
+    delivery::{Judge, Terms},
     mapping::{Expression, Mapping},
     plan::Flow,
 };
@@ -104,6 +104,11 @@ impl Lane {
     /// The present.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Decides on records at this moment, under the plan's terms.
+    pub fn judge(&self) -> Judge<'_> {
+        Judge { terms: &self.terms, now: self.now(), chance: (self.chance)() }
     }
 }
 

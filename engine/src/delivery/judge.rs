@@ -303,7 +303,7 @@ impl Judge<'_> {
                     Mapped::Done(Change::Settle(Settled::Unchanged { body_hash }))
                 }
             }
-            Err(error) => Mapped::Done(self.failed(facts, Fault::of(mapping_cause(&error)))),
+            Err(error) => Mapped::Done(self.failed(facts, Fault::of(error.to_string()))),
         }
     }
 
@@ -351,8 +351,8 @@ impl Judge<'_> {
         }
     }
 
-    /// A call to find something out failed, a look-up or a fetch: the record waits for the system.
-    pub fn not_found_out(&self, facts: &Facts, setback: Setback) -> Change {
+    /// A look-up that failed: the intent waits for the system.
+    pub fn not_looked_up(&self, facts: &Facts, setback: Setback) -> Change {
         self.waiting(self.now, self.counted(facts, setback.fault, 0), IntentChange::Keep)
     }
 
@@ -375,18 +375,5 @@ impl Judge<'_> {
     /// Every attempt is used up.
     pub fn given_up(&self, facts: &Facts) -> Change {
         Change::Bury(facts.failures.clone())
-    }
-}
-
-fn mapping_cause(error: &EvaluationError) -> String {
-    match error {
-        EvaluationError::Failed { .. } => error.to_string(),
-        EvaluationError::NeedsLookups { wanted } => {
-            let stream = wanted.first().map_or("", |lookup| lookup.stream.as_str());
-            format!(
-                "the mapping looks records of `{stream}` up, which this version cannot read one by one: refer with `xref` to what another \
-                 flow wrote, or leave the field out"
-            )
-        }
     }
 }

@@ -4,7 +4,7 @@
 use crosstie_connect::{CallFailure, Outgoing, Written};
 use crosstie_engine::{
     circuit::Admission,
-    delivery::{Change, Judge, Mapped, Next, OpenIntent, Postponement, Resolved, Settled, Weather, spares_system},
+    delivery::{Change, Mapped, Next, OpenIntent, Postponement, Resolved, Settled, Weather, spares_system},
     plan::LookUp,
 };
 
@@ -39,25 +39,21 @@ struct Carrier<'a> {
 impl Carrier<'_> {
     async fn run(&mut self) -> Result<(), StoreError> {
         loop {
-            let change = match self.judge().next(&self.claimed.facts) {
+            let change = match self.lane.judge().next(&self.claimed.facts) {
                 Next::Evaluate => match self.evaluate().await? {
                     Some(change) => Some(change),
                     None => self.send().await,
                 },
                 Next::Send => self.send().await,
                 Next::LookUp => self.look_up().await?,
-                Next::Wait(until) => Some(self.judge().waits(&self.claimed.facts, until)),
-                Next::Hold => Some(self.judge().held(&self.claimed.facts)),
-                Next::GiveUp => Some(self.judge().given_up(&self.claimed.facts)),
+                Next::Wait(until) => Some(self.lane.judge().waits(&self.claimed.facts, until)),
+                Next::Hold => Some(self.lane.judge().held(&self.claimed.facts)),
+                Next::GiveUp => Some(self.lane.judge().given_up(&self.claimed.facts)),
             };
             if let Some(change) = change {
                 return self.store(change).await;
             }
         }
-    }
-
-    fn judge(&self) -> Judge<'_> {
-        Judge { terms: &self.lane.terms, now: self.lane.now(), chance: (self.lane.chance)() }
     }
 
     /// Finds out what is wanted of the record. None when there is an intent to send now.
@@ -74,12 +70,14 @@ impl Carrier<'_> {
             }
         };
         lane.facts.mapped(wanted.as_ref().err().map(ToString::to_string));
-        let (operation, body, body_hash, deletes) = match self.judge().mapped(&self.claimed.facts, wanted) {
+        let (operation, body, body_hash, deletes) = match self.lane.judge().mapped(&self.claimed.facts, wanted) {
             Mapped::Done(change) => return Ok(Some(change)),
             Mapped::Write(body, body_hash) => (&lane.flow.operation, body, body_hash, false),
-            Mapped::Delete(body, body_hash) => {
-                (lane.flow.delete_operation.as_ref().unwrap_or(&lane.flow.operation), body, body_hash, true)
-            }
+            Mapped::Delete(body, body_hash) => match &lane.flow.delete_operation {
+                Some(operation) => (operation, body, body_hash, true),
+                // Nothing wants a delete of a flow without the means; a write must never stand in for one.
+                None => return Ok(Some(Change::Settle(Settled::LeftOut))),
+            },
         };
         let intent = NewIntent {
             record: self.claimed.id,
@@ -129,7 +127,7 @@ impl Carrier<'_> {
             }
         };
         let open = self.claimed.facts.intent.as_ref()?;
-        Some(self.judge().sent(&self.claimed.facts, open, sent(written), weather))
+        Some(self.lane.judge().sent(&self.claimed.facts, open, sent(written), weather))
     }
 
     /// Between claim and call the circuit may have opened; the record is then let wait where it is.
@@ -147,7 +145,7 @@ impl Carrier<'_> {
             }
             Admission::Wait(_) => now,
         };
-        Some(self.judge().waits(&self.claimed.facts, until))
+        Some(self.lane.judge().waits(&self.claimed.facts, until))
     }
 
     /// Counts a failed send, unless it is the record's own fault.
@@ -184,7 +182,7 @@ impl Carrier<'_> {
     /// Looks the open intent up. None when it was not applied and is closed.
     async fn look_up(&mut self) -> Result<Option<Change>, StoreError> {
         let lane = self.lane;
-        let Some((open, lookup)) = self.wanted() else { return Ok(Some(self.judge().held(&self.claimed.facts))) };
+        let Some((open, lookup)) = self.wanted() else { return Ok(Some(self.lane.judge().held(&self.claimed.facts))) };
         if let Some(change) = self.held_back() {
             return Ok(Some(change));
         }
@@ -193,11 +191,11 @@ impl Carrier<'_> {
             Err(failure) => {
                 lane.metrics.call_failed(&lane.flow.name, failure.kind);
                 self.system_unwell(&failure).await;
-                return Ok(Some(self.judge().not_found_out(&self.claimed.facts, setback(failure))));
+                return Ok(Some(self.lane.judge().not_looked_up(&self.claimed.facts, setback(failure))));
             }
         };
         lane.metrics.resolved(&lane.flow.name);
-        match self.judge().looked_up(&self.claimed.facts, &open, &looked_up) {
+        match self.lane.judge().looked_up(&self.claimed.facts, &open, &looked_up) {
             Resolved::Done(change) => Ok(Some(change)),
             Resolved::NotApplied => {
                 lane.store_trouble.changed(lane.store.close_intent(open.intent.sequence).await)?;

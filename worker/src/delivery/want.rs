@@ -2,7 +2,7 @@
 //! What follows from each answer is decided in the engine.
 
 use crosstie_engine::{
-    delivery::{Change, Compared, Fetched, Fetching, Judge, Wanted, Wish, is_deleted, needs_body},
+    delivery::{Change, Compared, Fetched, Fetching, Wanted, Wish, is_deleted, needs_body},
     mapping::EvaluationError,
 };
 use serde_json::{Map, Value};
@@ -60,25 +60,25 @@ pub async fn wanted(lane: &Lane, claimed: &mut Claimed) -> Result<Wanted, Stop> 
 /// The state that the record's source shows now, where it has to be asked; none where the one that was read will do.
 async fn present(lane: &Lane, claimed: &mut Claimed) -> Result<Option<Value>, Stop> {
     let fetching = if lane.flow.stream.one.is_some() { Fetching::Possible } else { Fetching::Impossible };
-    match judge(lane).compared(&claimed.facts, fetching) {
+    match lane.judge().compared(&claimed.facts, fetching) {
         Compared::Go => return Ok(None),
         Compared::Done(change) => return Err(done(change)),
         Compared::Fetch => {}
     }
-    let faulty = |claimed: &Claimed, problem: String| done(judge(lane).faulty(&claimed.facts, problem));
+    let faulty = |claimed: &Claimed, problem: String| done(lane.judge().faulty(&claimed.facts, problem));
     let shown = fetch(lane, &claimed.key).await.map_err(|unanswered| match unanswered {
-        Unanswered::Wait(until) => done(judge(lane).waits(&claimed.facts, until)),
+        Unanswered::Wait(until) => done(lane.judge().waits(&claimed.facts, until)),
         Unanswered::Refused(problem) => faulty(claimed, problem),
     })?;
     let state = shown.as_ref().map(|record| seen(record, &lane.flow.stream)).transpose();
     let state = state.map_err(|problem| faulty(claimed, problem))?;
-    if let Fetched::Done(change) = judge(lane).fetched(&claimed.facts, state.as_ref()) {
+    if let Fetched::Done(change) = lane.judge().fetched(&claimed.facts, state.as_ref()) {
         return Err(done(change));
     }
     if let Some(state) = state {
         claimed.facts.seen = state;
     }
-    match judge(lane).compared(&claimed.facts, Fetching::Done) {
+    match lane.judge().compared(&claimed.facts, Fetching::Done) {
         Compared::Done(change) => Err(done(change)),
         Compared::Go | Compared::Fetch => Ok(shown),
     }
@@ -86,10 +86,6 @@ async fn present(lane: &Lane, claimed: &mut Claimed) -> Result<Option<Value>, St
 
 fn done(change: Change) -> Stop {
     Stop::Done(Box::new(change))
-}
-
-fn judge(lane: &Lane) -> Judge<'_> {
-    Judge { terms: &lane.terms, now: lane.now(), chance: (lane.chance)() }
 }
 
 struct Seeker<'a> {
@@ -103,7 +99,7 @@ impl Seeker<'_> {
         let lane = self.lane;
         if let Some(parent) = self.known(parent(lane, record).await)? {
             let there = lane.store_trouble.looked(lane.store.is_present(parent.clone()).await)?;
-            if let Some(change) = judge(lane).depends(there) {
+            if let Some(change) = lane.judge().depends(there) {
                 return Err(Stop::Await(parent, Box::new(change)));
             }
         }
@@ -113,7 +109,7 @@ impl Seeker<'_> {
     fn known<T>(&self, evaluated: Result<Evaluated<T>, StoreError>) -> Result<T, Stop> {
         match self.lane.store_trouble.looked(evaluated)? {
             Evaluated::Done(result) => result.map_err(Stop::Failed),
-            Evaluated::Wait(until) => Err(done(judge(self.lane).waits(&self.claimed.facts, until))),
+            Evaluated::Wait(until) => Err(done(self.lane.judge().waits(&self.claimed.facts, until))),
         }
     }
 }

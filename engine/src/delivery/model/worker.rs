@@ -174,7 +174,7 @@ impl Worker {
             LookUpAnswer::Several => Found::Several,
             LookUpAnswer::Failed => {
                 self.unwell(None);
-                return Some(self.judge().not_found_out(facts, setback(None, true)));
+                return Some(self.judge().not_looked_up(facts, setback(None, true)));
             }
         };
         match self.judge().looked_up(facts, &open, &found) {
