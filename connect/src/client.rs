@@ -8,7 +8,7 @@ use crosstie_engine::{
     window::{Bounds, Position},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tower::ServiceExt;
 use url::Url;
@@ -36,6 +36,8 @@ use crate::{
 
 /// Redirects that a read follows, at most.
 const MOST_REDIRECTS: u32 = 3;
+/// By how much look-ups reach back before their write was decided: clocks differ, and are set.
+const LOOK_BACK: SignedDuration = SignedDuration::from_mins(15);
 
 /// The client of one system. Clones share connections, credentials and pace.
 #[derive(Clone)]
@@ -209,18 +211,25 @@ impl VendorClient {
         }
     }
 
-    /// Looks up whether a record is at the vendor's, by the body that was or would be written.
+    /// Looks up whether a record is at the vendor's, by the body that was or would be written. `decided` is when the write was decided, by
+    /// the local clock.
     ///
     /// # Errors
     /// [`CallFailure`] when nothing was found out.
-    pub async fn look_up(&self, operation: &Operation, lookup: &LookUp, body: &Value) -> Result<LookedUp, CallFailure> {
+    pub async fn look_up(
+        &self,
+        operation: &Operation,
+        lookup: &LookUp,
+        body: &Value,
+        decided: Timestamp,
+    ) -> Result<LookedUp, CallFailure> {
         let unable = |problem: String| {
             CallFailure::new(FailureKind::Refused, format!("`{}` cannot be looked up: {problem}", operation.name))
         };
-        let wanted = body.get(&lookup.key_field).and_then(response::key_text);
+        let wanted = target::field_text(body, &lookup.key_field);
         let wanted = wanted.ok_or_else(|| unable(format!("the body has no text or number `{}`", lookup.key_field)))?;
-        let url =
-            target::filled(&self.0.system.base_url, &lookup.path, &lookup.query, Filling { body, identifier: None });
+        let filling = Filling { body, identifier: None, since: Some(self.told_time_of(decided)) };
+        let url = target::filled(&self.0.system.base_url, &lookup.path, &lookup.query, filling);
         let url = url.map_err(|unfilled| unable(unfilled.to_string()))?;
         let (_, reply) = self.read(read_call(Purpose::LookUp, &operation.name, url)).await?;
         match reply {
@@ -233,7 +242,11 @@ impl VendorClient {
                         CallFailure::new(FailureKind::Malformed, detail).because(response::without_content(&error));
                     failure.answered(answer.status.as_u16(), self.request_id(&answer))
                 })?;
-                Ok(look_up::judge(document, &lookup.key, &wanted))
+                look_up::judge(document, lookup, &wanted).map_err(|unproven| {
+                    let detail = format!("the look-up of `{}` tells nothing: {unproven}", operation.name);
+                    CallFailure::new(FailureKind::Malformed, detail)
+                        .answered(answer.status.as_u16(), self.request_id(&answer))
+                })
             }
             Reply::Refusal(answer) if answer.status == StatusCode::NOT_FOUND => Ok(LookedUp::Absent),
             Reply::Refusal(answer) | Reply::Redirect(answer) => Err(self.refused(&operation.name, &answer)),
@@ -262,6 +275,13 @@ impl VendorClient {
                 Reply::Success(_) | Reply::Refusal(_) | Reply::Redirect(_) => return Ok((call.url, reply)),
             }
         }
+    }
+
+    /// A time of the local clock as the vendor's clock had it, earlier by what those may be apart.
+    fn told_time_of(&self, local: Timestamp) -> Timestamp {
+        let now = self.0.clock.now();
+        let ahead = self.told_time().map_or(SignedDuration::ZERO, |told| told.duration_since(now));
+        local.checked_add(ahead).and_then(|time| time.checked_sub(LOOK_BACK)).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
     fn told_time(&self) -> Option<Timestamp> {

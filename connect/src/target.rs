@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crosstie_engine::{
-    plan::{Batch, IDENTIFIER, KEY, Pagination, ReadOne, Stream},
+    plan::{Batch, IDENTIFIER, KEY, Pagination, ReadOne, SINCE, SINCE_EPOCH, Stream},
     template::{Template, TemplateError},
     window::{Bounds, Position},
 };
@@ -88,6 +88,8 @@ pub struct Filling<'a> {
     pub body: &'a Value,
     /// What the vendor called the record.
     pub identifier: Option<&'a str>,
+    /// A time before the write was decided; look-ups have it.
+    pub since: Option<Timestamp>,
 }
 
 impl Filling<'_> {
@@ -95,6 +97,14 @@ impl Filling<'_> {
         if name == IDENTIFIER {
             let identifier = self.identifier.filter(|identifier| !identifier.is_empty());
             return identifier.map(str::to_owned).ok_or(Unfilled::NoIdentifier);
+        }
+        let since = self.since.and_then(|since| match name {
+            SINCE => Some(clock::whole_seconds(since).to_string()),
+            SINCE_EPOCH => Some(since.as_second().to_string()),
+            _ => None,
+        });
+        if let Some(since) = since {
+            return Ok(since);
         }
         let field = name.strip_prefix("body.").ok_or_else(|| Unfilled::Unknown { name: name.to_owned() })?;
         field_text(self.body, field).ok_or_else(|| Unfilled::Missing { field: field.to_owned() })
@@ -146,10 +156,16 @@ pub fn batch(base: &Url, batch: &Batch) -> Url {
     below(base, &batch.path, &query.collect())
 }
 
-/// A field of a body as text: by its whole name at the top, or else step by step along its dots.
-fn field_text(body: &Value, field: &str) -> Option<String> {
-    let value = body.get(field).or_else(|| field.split('.').try_fold(body, |value, step| value.get(step)))?;
-    response::key_text(value)
+/// A field of a body as text: by its whole name at the top, or else step by step along its dots, into lists by position.
+pub fn field_text(body: &Value, field: &str) -> Option<String> {
+    response::key_text(body.get(field).or_else(|| field.split('.').try_fold(body, member))?)
+}
+
+fn member<'a>(value: &'a Value, step: &str) -> Option<&'a Value> {
+    match value {
+        Value::Array(members) => members.get(step.parse::<usize>().ok()?),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => value.get(step),
+    }
 }
 
 fn is_dot_segment(segment: &str) -> bool {
@@ -311,7 +327,7 @@ mod tests {
 
     fn path(template: &str, body: &Value) -> Result<String, Unfilled> {
         let path = Template::parse(template).unwrap();
-        filled(&base(), &path, &BTreeMap::new(), Filling { body, identifier: None })
+        filled(&base(), &path, &BTreeMap::new(), Filling { body, identifier: None, since: None })
             .map(|url| url[url::Position::BeforePath..].to_owned())
     }
 
@@ -354,6 +370,7 @@ mod tests {
         let body = json!({"a": {"b": 12, "c": 1.5}, "a.b": "whole"});
         assert_eq!(path("/{body.a.b}/{body.a.c}", &body).as_deref(), Ok("/root/whole/1.5"));
         assert_eq!(path("/{body.a.b}", &json!({"a": {"b": 12}})).as_deref(), Ok("/root/12"));
+        assert_eq!(path("/{body.a.1.b}", &json!({"a": ["x", {"b": 12}]})).as_deref(), Ok("/root/12"));
     }
 
     #[test]
@@ -369,7 +386,7 @@ mod tests {
         let template = Template::parse("/find?email={body.email}").unwrap();
         let query = [("expand".to_owned(), Template::parse("{body.what}").unwrap())].into();
         let body = json!({"email": "a&admin=1#x", "what": "lines&x=1"});
-        let url = filled(&base(), &template, &query, Filling { body: &body, identifier: None }).unwrap();
+        let url = filled(&base(), &template, &query, Filling { body: &body, identifier: None, since: None }).unwrap();
         assert_eq!(url.as_str(), "https://api.example.com/root/find?email=a%26admin%3D1%23x&expand=lines%26x%3D1");
     }
 }

@@ -31,7 +31,7 @@ const FRAMING: [HeaderName; 7] = [
 /// The request of a write; or what it came to without one.
 pub fn call(base: &Url, operation: &Operation, outgoing: Outgoing) -> Result<Call, Written> {
     let Outgoing { body, identifier, idempotency_key } = outgoing;
-    let url = target::filled(base, &operation.path, &operation.query, Filling { body, identifier });
+    let url = target::filled(base, &operation.path, &operation.query, Filling { body, identifier, since: None });
     let url = url.map_err(|unfilled| match unfilled {
         Unfilled::Missing { .. } | Unfilled::NoIdentifier | Unfilled::DotSegment => {
             Written::Refused { fault: without_request(operation, &unfilled) }

@@ -7,7 +7,9 @@ mod status;
 mod stream;
 
 pub use authentication::{Authentication, BasicAuthentication, BearerAuthentication, HeaderAuthentication};
-pub use operation::{Batch, BatchResults, IdempotencyHeader, Identifier, LookUp, Operation, OperationMethod, Outcome};
+pub use operation::{
+    Batch, BatchResults, IdempotencyHeader, Identifier, LookUp, LookUpProof, Operation, OperationMethod, Outcome,
+};
 pub use status::{ConnectorStatus, CredentialStatus};
 pub use stream::{
     Cursor, CursorPagination, LinkHeaderPagination, NextUrlPagination, OffsetPagination, Pagination, ReadOne, Stream,

@@ -17,8 +17,8 @@ use crosstie_connect::{
 use crosstie_engine::{
     credentials::{CredentialVersion, CredentialsDocument},
     plan::{
-        Allowance, Authentication, Cursor, Egress, Idempotency, Identifier, LookUp, Method, Operation, Outcome,
-        Pagination, Stream, System,
+        Allowance, Authentication, Cursor, Egress, Evidence, Idempotency, Identifier, LookUp, Method, Operation,
+        Outcome, Pagination, Stream, System,
     },
     template::Template,
     window::{Bounds, Position},
@@ -117,6 +117,7 @@ pub fn lookup() -> LookUp {
         key: "/externalId".into(),
         key_field: "externalId".into(),
         settle_seconds: 1,
+        evidence: Evidence::default(),
     }
 }
 
@@ -138,7 +139,7 @@ pub async fn write_body(client: &VendorClient, body: &Value, idempotency_key: Op
 }
 
 pub async fn look_up(client: &VendorClient) -> Result<LookedUp, CallFailure> {
-    client.look_up(&operation(), &lookup(), &body()).await
+    client.look_up(&operation(), &lookup(), &body(), jiff::Timestamp::UNIX_EPOCH).await
 }
 
 /// A vendor of raw sockets.

@@ -42,7 +42,7 @@ pub(crate) fn resolve(
         }
     };
     let depends_on = flow.depends_on.as_ref().and_then(|depends_on| parent(&at, depends_on, findings));
-    let Writes { operation, delete_operation, batch_size } = writes(&at, flow, destination, &map, findings)?;
+    let Writes { operation, once, delete_operation, batch_size } = writes(&at, flow, destination, &map, findings)?;
     Some(Flow {
         name: flow.name.clone(),
         triggers,
@@ -54,6 +54,7 @@ pub(crate) fn resolve(
         lookups,
         depends_on,
         operation,
+        writes_once: once,
         delete_operation,
         batch_size,
         on_unknown_outcome: match flow.on_unknown_outcome.unwrap_or_default() {

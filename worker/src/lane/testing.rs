@@ -7,7 +7,7 @@ use crosstie_engine::{
     credentials::{CredentialVersion, CredentialsDocument},
     mapping::MappingSource,
     plan::{
-        Allowance, Authentication, Egress, LookUp, Method, OnUnknownOutcome, OnWhenFalse, Operation, Outcome,
+        Allowance, Authentication, Egress, Evidence, LookUp, Method, OnUnknownOutcome, OnWhenFalse, Operation, Outcome,
         Pagination, RetryPolicy, StartFrom, Stream, System, Trigger,
     },
     template::Template,
@@ -27,6 +27,7 @@ pub fn look_up(settle_seconds: u32) -> LookUp {
         key: "/id".into(),
         key_field: "id".into(),
         settle_seconds,
+        evidence: Evidence::default(),
     }
 }
 
@@ -96,6 +97,7 @@ fn flow() -> Flow {
         },
         when: None,
         on_when_false: OnWhenFalse::Ignore,
+        writes_once: false,
         map: BTreeMap::new(),
         lookups: Vec::new(),
         depends_on: None,

@@ -291,7 +291,7 @@ impl Vendor for NetSuite {
         seed::generate(request, id, at)
     }
 
-    fn format_time(&self, time: Timestamp, _: &Settings) -> String {
-        utc_time(time)
+    fn format_time(&self, time: Timestamp, _: &Settings) -> Value {
+        utc_time(time).into()
     }
 }

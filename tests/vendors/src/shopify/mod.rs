@@ -206,7 +206,7 @@ impl Vendor for Shopify {
         seed::generate(request, settings, id, at)
     }
 
-    fn format_time(&self, time: Timestamp, settings: &Settings) -> String {
-        shop_time(time, settings)
+    fn format_time(&self, time: Timestamp, settings: &Settings) -> Value {
+        shop_time(time, settings).into()
     }
 }

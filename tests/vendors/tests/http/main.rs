@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly")]
 
 mod control;
+mod crm;
 mod faults;
 mod fixture;
 mod netsuite;
@@ -11,3 +12,4 @@ mod program;
 mod salesforce;
 mod shopify;
 mod shopify_listing;
+mod support;
