@@ -98,6 +98,10 @@ pub enum OnUnknownOutcome {
 }
 
 impl Flow {
+    pub(super) fn needs_third_format(&self) -> bool {
+        std::iter::once(&self.stream).chain(&self.lookups).any(Stream::needs_third_format)
+    }
+
     pub(super) fn needs_second_format(&self) -> bool {
         self.on_when_false != OnWhenFalse::Ignore
             || !self.lookups.is_empty()
