@@ -14,6 +14,7 @@ use tower::ServiceExt;
 use url::Url;
 
 use crate::{
+    ask::{self, Ask},
     batch,
     call::{Answer, BodyFailure, Call, Reading, Reply, Setback},
     classify,
@@ -99,14 +100,14 @@ impl VendorClient {
         bounds: Option<&Bounds>,
         position: &Position,
     ) -> Result<Page, CallFailure> {
-        let url = target::page(&self.0.system.base_url, stream, bounds, position)?;
-        if matches!(position, Position::Url(_)) && self.0.shared.rules.admit(&url).is_err() {
+        let ask = ask::page(&self.0.system.base_url, stream, bounds, position)?;
+        if matches!(position, Position::Url(_)) && self.0.shared.rules.admit(&ask.url).is_err() {
             // It was admitted when it was stored, so the Connector was changed since: a new first page leads to pages that are admitted.
             let detail =
                 format!("the page of `{}` to read next lies outside of what the Connector allows now", stream.name);
             return Err(CallFailure::new(FailureKind::PageExpired, detail));
         }
-        let (url, reply) = self.read(read_call(Purpose::ReadPage, &stream.name, url)).await?;
+        let (url, reply) = self.read(page_call(Purpose::ReadPage, stream, ask)).await?;
         match reply {
             Reply::Success(answer) => {
                 let body = answer.body.as_ref().map_err(|failure| self.without_body(&stream.name, &answer, failure))?;
@@ -136,8 +137,8 @@ impl VendorClient {
         if let Some(time) = self.told_time() {
             return Ok(time);
         }
-        let url = target::smallest_page(&self.0.system.base_url, stream, self.0.clock.now());
-        let call = Call { reading: Reading::Head, ..read_call(Purpose::ReadTime, &stream.name, url) };
+        let ask = ask::smallest_page(&self.0.system.base_url, stream, self.0.clock.now())?;
+        let call = Call { reading: Reading::Head, ..page_call(Purpose::ReadTime, stream, ask) };
         // A refusal tells the time as well: not every vendor likes an empty window.
         self.read(call).await?;
         Ok(self.told_time().unwrap_or_else(|| crate::clock::whole_seconds(self.0.clock.now())))
@@ -158,7 +159,8 @@ impl VendorClient {
             return Err(CallFailure::new(FailureKind::Refused, detail));
         };
         let Some(url) = target::one(&self.0.system.base_url, one, key) else { return Ok(None) };
-        let (_, reply) = self.read(read_call(Purpose::ReadOne, &stream.name, url)).await?;
+        let headers = ask::headers(stream, false)?;
+        let (_, reply) = self.read(Call { headers, ..read_call(Purpose::ReadOne, &stream.name, url) }).await?;
         match reply {
             Reply::Success(answer) => {
                 let failed = |failure: CallFailure| failure.answered(answer.status.as_u16(), self.request_id(&answer));
@@ -261,7 +263,7 @@ impl VendorClient {
             let reply = outcome.map_err(|Setback { failure, reached: _ }| failure)?;
             match reply {
                 Reply::Redirect(answer) if redirects < MOST_REDIRECTS => {
-                    let Some(url) = redirected(&call.url, &answer) else {
+                    let Some(url) = redirected(&call, &answer) else {
                         return Ok((call.url, Reply::Redirect(answer)));
                     };
                     if url.origin() != call.url.origin() {
@@ -328,13 +330,21 @@ fn read_call(purpose: Purpose, name: &str, url: Url) -> Call {
     }
 }
 
+fn page_call(purpose: Purpose, stream: &Stream, ask: Ask) -> Call {
+    let Ask { method, url, headers, body } = ask;
+    Call { method, headers, body, ..read_call(purpose, &stream.name, url) }
+}
+
 /// Where a redirect leads; none when it is none that can be followed.
-fn redirected(from: &Url, answer: &Answer) -> Option<Url> {
-    if !matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
-        return None;
-    }
-    let location = answer.headers.get(header::LOCATION)?.to_str().ok()?;
-    from.join(location).ok()
+fn redirected(call: &Call, answer: &Answer) -> Option<Url> {
+    let followed = match answer.status.as_u16() {
+        307 | 308 => true,
+        // The others ask for a GET, which is not the same as what was asked by POST.
+        301..=303 => call.method == http::Method::GET,
+        _ => false,
+    };
+    let location = answer.headers.get(header::LOCATION).filter(|_| followed)?.to_str().ok()?;
+    call.url.join(location).ok()
 }
 
 /// Whether a refusal says that the vendor no longer knows a page: only of pages that the vendor itself named.

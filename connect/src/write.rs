@@ -18,7 +18,8 @@ use crate::{
 };
 
 /// Headers that belong to the connection or to the message's framing; an operation cannot set them.
-const FRAMING: [HeaderName; 7] = [
+/// Headers that are the connection's own.
+pub const FRAMING: [HeaderName; 7] = [
     header::HOST,
     header::CONNECTION,
     header::CONTENT_LENGTH,

@@ -15,7 +15,7 @@ pub use operation::{
     Batch, BatchResults, Evidence, IDENTIFIER, Idempotency, Identifier, LookUp, Method, Operation, Outcome, Proof,
     SINCE, SINCE_EPOCH,
 };
-pub use stream::{Cursor, KEY, Pagination, ReadOne, Stream};
+pub use stream::{Cursor, CursorFormat, CursorPages, KEY, Pagination, ReadMethod, ReadOne, Stream, page_names};
 
 /// Newest format this version writes and reads. A plan is written in the oldest format that says all it has to say: see [`Plan::format`].
 pub const FORMAT_VERSION: u32 = 3;
@@ -201,8 +201,8 @@ impl Plan {
     }
 
     /// The oldest format that says all this plan has to say. A worker that knows only an older one would get it wrong (write what was
-    /// deleted, write before the parent, mix environments up), so it has to refuse the plan; what it would only do more slowly, such as
-    /// writing without batches, it may take on.
+    /// deleted, write before the parent, mix environments up, read another window than it was told), so it has to refuse the plan; what it
+    /// would only do more slowly, such as writing without batches, it may take on.
     pub fn format(&self) -> u32 {
         let third = self.flows.iter().any(Flow::needs_third_format);
         let second = self.environment != Environment::Production || self.flows.iter().any(Flow::needs_second_format);

@@ -2,8 +2,8 @@
 
 use crosstie_connect::{FailureKind, LookedUp, VendorClient};
 use crosstie_engine::{
-    plan::{Evidence, LookUp, Pagination},
-    window::Position,
+    plan::{CursorPages, Evidence, LookUp, Pagination},
+    window::{Bounds, CursorValue, Position},
 };
 use serde_json::json;
 use wiremock::{
@@ -43,9 +43,8 @@ async fn pages_are_read_along_the_link_header_and_window_filters_go_with_the_fir
 
     let client = client(&system(&server.uri()));
     let stream = stream(Pagination::LinkHeader);
-    let at = |text: &str| text.parse().unwrap();
-    let bounds =
-        crosstie_engine::window::Bounds { from: Some(at("2026-12-31T23:59:59.9Z")), until: at("2027-01-01T00:00:00Z") };
+    let at = |text: &str| Some(CursorValue::Time(text.parse().unwrap()));
+    let bounds = Bounds { from: at("2026-12-31T23:59:59.9Z"), until: at("2027-01-01T00:00:00Z") };
     let page = client.read_page(&stream, Some(&bounds), &Position::First).await.unwrap();
     assert_eq!(page.records, [json!({"id": 1}), json!({"id": 2})]);
     assert_eq!((page.request_id.as_deref(), page.served_version.as_deref()), (Some("r-1"), Some("2026-07")));
@@ -65,7 +64,7 @@ async fn a_page_that_the_vendor_no_longer_knows_is_expired_and_a_path_it_does_no
         let url = Position::Url(format!("{}/orders?page_info=x", server.uri()));
         let failure = client.read_page(&linked, None, &url).await.unwrap_err();
         assert_eq!((failure.kind, failure.status), (FailureKind::PageExpired, Some(status)));
-        let cursor = stream(Pagination::Cursor { pointer: "/next".into(), param: "after".into() });
+        let cursor = stream(Pagination::Cursor(CursorPages::of("/next", "after")));
         let failure = client.read_page(&cursor, None, &Position::Cursor("x".into())).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::PageExpired);
         let failure = client.read_page(&linked, None, &Position::First).await.unwrap_err();

@@ -105,6 +105,7 @@ impl Flow {
         self.writes_once
             || self.operation.needs_third_format()
             || self.delete_operation.as_ref().is_some_and(Operation::needs_third_format)
+            || std::iter::once(&self.stream).chain(&self.lookups).any(Stream::needs_third_format)
     }
 
     pub(super) fn needs_second_format(&self) -> bool {

@@ -8,7 +8,7 @@ use crosstie_engine::{
     mapping::MappingSource,
     plan::{
         Allowance, Authentication, Egress, Evidence, LookUp, Method, OnUnknownOutcome, OnWhenFalse, Operation, Outcome,
-        Pagination, RetryPolicy, StartFrom, Stream, System, Trigger,
+        RetryPolicy, StartFrom, Stream, System, Trigger,
     },
     template::Template,
 };
@@ -86,14 +86,9 @@ fn flow() -> Flow {
         stream: Stream {
             name: "orders".into(),
             path: "/orders".into(),
-            query: BTreeMap::new(),
-            records: String::new(),
             key: "/id".into(),
             version: Some("/version".into()),
-            deleted: None,
-            one: None,
-            cursor: None,
-            pagination: Pagination::None,
+            ..Stream::default()
         },
         when: None,
         on_when_false: OnWhenFalse::Ignore,

@@ -257,15 +257,15 @@ pub fn stream() -> Stream {
         records: "/orders".into(),
         key: "/id".into(),
         version: Some("/updated_at".into()),
-        deleted: None,
-        one: None,
         cursor: Some(Cursor {
             field: "/updated_at".into(),
-            param: "updated_at_min".into(),
+            param: Some("updated_at_min".into()),
             until_param: Some("updated_at_max".into()),
             lookback_seconds: 300,
+            ..Cursor::default()
         }),
         pagination: Pagination::LinkHeader,
+        ..Stream::default()
     }
 }
 

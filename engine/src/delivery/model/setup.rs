@@ -79,10 +79,11 @@ pub fn stream() -> Stream {
         one: None,
         cursor: Some(Cursor {
             field: "/time".into(),
-            param: "min".into(),
-            until_param: None,
+            param: Some("min".into()),
             lookback_seconds: LOOKBACK_SECONDS,
+            ..Cursor::default()
         }),
         pagination: Pagination::Offset { param: "offset".into(), limit_param: "limit".into(), limit: PAGE },
+        ..Stream::default()
     }
 }
