@@ -41,10 +41,15 @@ pub struct Preset {
     pub operations: Vec<Operation>,
 }
 
-const SOURCES: [&str; 3] = [
+const SOURCES: [&str; 8] = [
+    include_str!("../../connectors/hubspot.yaml"),
+    include_str!("../../connectors/intercom.yaml"),
+    include_str!("../../connectors/jira.yaml"),
     include_str!("../../connectors/netsuite.yaml"),
     include_str!("../../connectors/salesforce.yaml"),
     include_str!("../../connectors/shopify.yaml"),
+    include_str!("../../connectors/slack.yaml"),
+    include_str!("../../connectors/zendesk.yaml"),
 ];
 
 // A preset that does not parse would be missing here; a test makes sure that none is.

@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod common;
+#[path = "presets/crm.rs"]
+mod crm;
+
 use crosstie_connect::{Authorities, CredentialStore, LookedUp, Outgoing, Row, Surroundings, VendorClient, Written};
 use crosstie_connect::{RecordFault, WrittenBatch};
 use crosstie_crds::{Connector, Integration};
@@ -39,6 +43,11 @@ fn planned(source: &Connector, destination: &Connector, map: &Value, write: &Val
     let flow = json!({
         "name": "orders", "triggers": [{"everySeconds": 60}], "stream": "orders", "map": map, "write": write,
     });
+    compiled(&flow, source, destination)
+}
+
+/// The plan of an Integration with this one flow.
+fn compiled(flow: &Value, source: &Connector, destination: &Connector) -> Plan {
     let document = json!({
         "apiVersion": "crosstie.dev/v1alpha1", "kind": "Integration", "metadata": {"name": "i", "namespace": "shop"},
         "spec": {

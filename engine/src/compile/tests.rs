@@ -4,6 +4,7 @@ use crosstie_crds::{Connector, Integration, condition::Reason};
 use serde_json::{Value, json};
 
 mod language;
+mod presets;
 mod reading;
 
 use super::{Compiled, Settings, integration};

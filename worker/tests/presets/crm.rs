@@ -1,0 +1,266 @@
+//! Round trips through a whole worker: HubSpot, Zendesk, Jira, Slack, Intercom and Salesforce, each read page by page and each written, with
+//! calls whose answer never comes. Every record arrives exactly once.
+
+use std::collections::BTreeSet;
+
+use crosstie_engine::plan::Trigger;
+use crosstie_vendors::{
+    control::Client,
+    wire::{Fault, FaultRule},
+};
+use serde_json::{Value, json};
+
+use crate::common::{Bench, PLENTY, until, until_report};
+
+/// Credentials of every vendor here: those that take basic authentication need an email beside the token.
+const CREDENTIALS: [(&str, &str); 2] = [("token", "token-1"), ("email", "agent@example.com")];
+
+struct End<'a> {
+    vendor: &'a str,
+    preset: &'a str,
+    /// Members of the Connector's spec beside preset, address and credentials.
+    spec: Value,
+}
+
+fn end<'a>(vendor: &'a str, preset: &'a str) -> End<'a> {
+    End { vendor, preset, spec: json!({}) }
+}
+
+fn connector(name: &str, end: &End, client: &Client) -> Value {
+    let mut spec =
+        json!({"preset": end.preset, "baseURL": client.base_url(), "credentials": {"secretRef": {"name": "x"}}});
+    spec.as_object_mut().unwrap().extend(end.spec.as_object().unwrap().clone());
+    json!({
+        "apiVersion": "crosstie.dev/v1alpha1", "kind": "Connector", "metadata": {"name": name, "namespace": "shop"},
+        "spec": spec,
+    })
+}
+
+/// A bench with these two vendors instead of the shop and the books, and a plan that was compiled from documents.
+async fn bench(source: &End<'_>, destination: &End<'_>, flow: &Value) -> Bench {
+    let mut bench = Bench::new().await;
+    bench.shop = bench.simulator.control(source.vendor, "source").unwrap();
+    bench.books = bench.simulator.control(destination.vendor, "destination").unwrap();
+    for client in [&bench.shop, &bench.books] {
+        client.set_tokens(&["token-1"]).await.unwrap();
+    }
+    let documents = [connector("source", source, &bench.shop), connector("destination", destination, &bench.books)];
+    let [from, to] = documents.map(|document| serde_json::from_value(document).unwrap());
+    bench.plan = super::compiled(flow, &from, &to);
+    // Presets wait for real vendors' indexes; the simulator has none.
+    for flow in &mut bench.plan.flows {
+        flow.triggers = vec![Trigger::EverySeconds(1)];
+        for operation in [Some(&mut flow.operation), flow.delete_operation.as_mut()].into_iter().flatten() {
+            if let Some(lookup) = &mut operation.outcome.lookup {
+                lookup.settle_seconds = 1;
+            }
+        }
+    }
+    bench.plan.retry = crosstie_engine::plan::RetryPolicy { retries: 3, initial_seconds: 1, factor: 1, max_seconds: 1 };
+    bench.write_plan();
+    bench.write_shares(PLENTY);
+    let values: serde_json::Map<String, Value> =
+        CREDENTIALS.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+    for name in ["source", "destination"] {
+        let document = json!({"connector": name, "current": {"versionId": "v1", "values": values}});
+        bench.write(&format!("credentials/{name}/credentials.json"), &document.to_string());
+    }
+    bench
+}
+
+fn flow(stream: &str, map: &Value, write: &Value) -> Value {
+    json!({
+        "name": "flow", "triggers": [{"everySeconds": 60}], "stream": stream, "startFrom": "Beginning", "map": map,
+        "write": write,
+    })
+}
+
+async fn seed(client: &Client, resource: &str, count: u64) {
+    let start_time = "2026-01-01T00:00:00Z".parse().unwrap();
+    let request = crosstie_vendors::wire::SeedRequest {
+        resource: resource.into(),
+        count,
+        start_id: 1,
+        start_time,
+        step_millis: 1000,
+        seed: 7,
+        lines: None,
+    };
+    assert_eq!(client.seed(&request).await.unwrap(), count);
+}
+
+/// Some writes take effect and are never answered, or with an error, or with what is no JSON.
+async fn doubts(client: &Client, method: &str, path: &str) {
+    for (fault, seed) in
+        [(Fault::TimeoutAfterCommit {}, 3), (Fault::ErrorAfterCommit { code: 502 }, 4), (Fault::MalformedBody {}, 5)]
+    {
+        let rule = FaultRule::new(fault).method(method).path_contains(path).percent(10, seed).times(3);
+        client.add_fault(&rule).await.unwrap();
+    }
+}
+
+/// Waits until so many are delivered and nothing waits, and gives what the destination holds.
+async fn delivered(bench: &Bench, count: i64, resource: &str) -> Vec<Value> {
+    let worker = bench.start().await;
+    until_report(&worker, &format!("{count} are delivered"), |report| {
+        report.flows[0].delivered == count && report.flows[0].queue_depth == 0
+    })
+    .await;
+    worker.stop().await;
+    let struck: u64 = bench.books.faults().await.unwrap().iter().map(|fault| fault.applied).sum();
+    assert!(struck > 0, "no write was in doubt");
+    bench.books.records(resource, 0, 10_000).await.unwrap().items
+}
+
+fn distinct(records: &[Value], pointer: &str) -> usize {
+    records.iter().filter_map(|record| record.pointer(pointer).map(Value::to_string)).collect::<BTreeSet<_>>().len()
+}
+
+fn posts() -> Value {
+    json!({
+        "channel": "'C0SALES'", "text": "record.properties.dealname + ' closed for ' + record.properties.amount",
+        "metadata.event_type": "'deal'", "metadata.event_payload.key": "'deal-' + record.id",
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deal_of_hubspot_is_posted_to_slack_once_across_restarts_and_changes() {
+    let write = json!({"operation": "postMessage", "mode": "Create"});
+    let bench = bench(&end("hubspot", "HubSpot"), &end("slack", "Slack"), &flow("deals", &posts(), &write)).await;
+    seed(&bench.shop, "deals", 230).await;
+    doubts(&bench.books, "POST", "/chat.postMessage").await;
+    // A worker that is stopped in the middle, twice.
+    for posted in [20, 90] {
+        let worker = bench.start().await;
+        until("some are posted", || async { bench.books.stats().await.unwrap().writes.creates >= posted }).await;
+        worker.stop().await;
+    }
+    assert_eq!(delivered(&bench, 230, "messages").await.len(), 230);
+    // A deal that changes, and a worker that starts anew: it is a post already.
+    bench.shop.patch_record("deals", "5", &json!({"properties": {"amount": "1.00"}})).await.unwrap();
+    seed_one(&bench.shop).await;
+    let messages = delivered(&bench, 231, "messages").await;
+    assert_eq!((messages.len(), distinct(&messages, "/metadata/event_payload/key")), (231, 231));
+    assert!(messages.iter().any(|message| message["text"] == "New closed for 5.00"));
+}
+
+async fn seed_one(client: &Client) {
+    let deal = json!({"properties": {"dealname": "New", "amount": "5.00"}, "archived": false});
+    client.put_record("deals", "9000", &deal).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tickets_of_zendesk_become_issues_of_jira_once_each() {
+    let map = json!({
+        "fields.project.key": "'SHOP'", "fields.issuetype.name": "'Task'", "fields.summary": "record.subject",
+        "fields.labels": "['zendesk-' + string(record.id)]",
+    });
+    let write = json!({"operation": "createIssue", "mode": "Create"});
+    let bench = bench(&end("zendesk", "Zendesk"), &end("jira", "Jira"), &flow("tickets", &map, &write)).await;
+    seed(&bench.shop, "tickets", 120).await;
+    doubts(&bench.books, "POST", "/rest/api/3/issue").await;
+    let issues = delivered(&bench, 120, "issues").await;
+    assert_eq!((issues.len(), distinct(&issues, "/fields/labels")), (120, 120));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn issues_of_jira_become_tickets_of_zendesk_once_each() {
+    let map = json!({
+        "ticket.external_id": "record.key", "ticket.subject": "record.fields.summary", "ticket.comment.body": "record.key",
+    });
+    let write = json!({"operation": "createTicket", "mode": "Create"});
+    let bench = bench(&end("jira", "Jira"), &end("zendesk", "Zendesk"), &flow("issues", &map, &write)).await;
+    seed(&bench.shop, "issues", 120).await;
+    doubts(&bench.books, "POST", "/api/v2/tickets").await;
+    let tickets = delivered(&bench, 120, "tickets").await;
+    assert_eq!((tickets.len(), distinct(&tickets, "/external_id")), (120, 120));
+    let hits = bench.books.stats().await.unwrap().writes;
+    assert_eq!(hits.creates, 120, "what is sent again with its key makes no second ticket");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn conversations_of_intercom_become_deals_of_hubspot_once_each() {
+    let map = json!({
+        "properties.external_id": "'conversation-' + record.id", "properties.dealname": "record.source.subject",
+        "properties.pipeline": "'default'", "properties.dealstage": "'appointmentscheduled'",
+    });
+    let write = json!({"operation": "createDeal", "mode": "Create"});
+    let flow = flow("conversations", &map, &write);
+    let bench = bench(&end("intercom", "Intercom"), &end("hubspot", "HubSpot"), &flow).await;
+    seed(&bench.shop, "conversations", 160).await;
+    doubts(&bench.books, "POST", "/deals").await;
+    let deals = delivered(&bench, 160, "deals").await;
+    assert_eq!((deals.len(), distinct(&deals, "/properties/external_id")), (160, 160));
+    assert_eq!(bench.shop.stats().await.unwrap().last_requested_version.as_deref(), Some("2.15"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accounts_of_salesforce_become_contacts_of_intercom_once_each() {
+    let map = json!({"external_id": "record.Id", "name": "record.Name", "role": "'lead'"});
+    let write = json!({"operation": "createContact", "mode": "Create"});
+    let flow = flow("accounts", &map, &write);
+    let bench = bench(&end("salesforce", "Salesforce"), &end("intercom", "Intercom"), &flow).await;
+    seed(&bench.shop, "Account", 120).await;
+    doubts(&bench.books, "POST", "/contacts").await;
+    let contacts = delivered(&bench, 120, "contacts").await;
+    assert_eq!((contacts.len(), distinct(&contacts, "/external_id")), (120, 120));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_of_a_slack_channel_become_orders_of_salesforce_once_each() {
+    let source = End {
+        spec: json!({"streams": [{"name": "messages", "query": {"channel": "C0SUPPORT"}}]}),
+        ..end("slack", "Slack")
+    };
+    let map = json!({"External_Id__c": "record.ts", "Name": "record.text"});
+    let flow = flow("messages", &map, &json!({"operation": "upsertCustomOrder"}));
+    let bench = bench(&source, &end("salesforce", "Salesforce"), &flow).await;
+    for number in 0..210 {
+        let ts = format!("{}.{number:06}", 1_767_225_600 + number);
+        let channel = if number % 3 == 0 { "C0SALES" } else { "C0SUPPORT" };
+        let message = json!({"type": "message", "channel": channel, "text": format!("Message {number}"), "ts": ts});
+        bench.shop.put_record("messages", &ts, &message).await.unwrap();
+    }
+    doubts(&bench.books, "PATCH", "/sobjects/Order__c").await;
+    let orders = delivered(&bench, 140, "Order__c").await;
+    assert_eq!((orders.len(), distinct(&orders, "/External_Id__c")), (140, 140));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_slack_refuses_with_200_goes_to_the_dead_letters_and_the_rest_goes_on() {
+    let mut map = posts();
+    map["channel"] = json!("record.id == '7' ? 'C0NONE' : 'C0SALES'");
+    let write = json!({"operation": "postMessage", "mode": "Create"});
+    let bench = bench(&end("hubspot", "HubSpot"), &end("slack", "Slack"), &flow("deals", &map, &write)).await;
+    seed(&bench.shop, "deals", 20).await;
+    let worker = bench.start().await;
+    until_report(&worker, "one is dead and the others are posted", |report| {
+        report.flows[0].dead_letters == 1 && report.flows[0].delivered == 19
+    })
+    .await;
+    // A token that is refused, also with 200, is the system's trouble and no record's.
+    bench.books.set_tokens(&[]).await.unwrap();
+    seed_one(&bench.shop).await;
+    until_report(&worker, "it waits", |report| report.flows[0].queue_depth == 1 && !report.problems.is_empty()).await;
+    bench.books.set_tokens(&["token-1"]).await.unwrap();
+    let report = until_report(&worker, "it is posted", |report| report.flows[0].delivered == 20).await;
+    assert_eq!(report.flows[0].dead_letters, 1);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn contacts_of_hubspot_are_written_again_when_they_change_and_the_newest_state_stays() {
+    let inputs =
+        "[{'id': 'user-' + string(record.id), 'idProperty': 'external_id', 'properties': {'email': record.email}}]";
+    let flow = flow("users", &json!({"inputs": inputs}), &json!({"operation": "upsertContact"}));
+    let bench = bench(&end("zendesk", "Zendesk"), &end("hubspot", "HubSpot"), &flow).await;
+    seed(&bench.shop, "users", 130).await;
+    doubts(&bench.books, "POST", "/contacts/batch/upsert").await;
+    let contacts = delivered(&bench, 130, "contacts").await;
+    assert_eq!((contacts.len(), distinct(&contacts, "/properties/external_id")), (130, 130));
+    bench.shop.patch_record("users", "7", &json!({"email": "new@example.com"})).await.unwrap();
+    let contacts = delivered(&bench, 131, "contacts").await;
+    let changed: Vec<&Value> = contacts.iter().filter(|one| one["properties"]["external_id"] == "user-7").collect();
+    assert_eq!((contacts.len(), changed.len()), (130, 1));
+    assert_eq!(changed[0]["properties"]["email"], "new@example.com");
+}
