@@ -41,14 +41,13 @@ pub struct Preset {
     pub operations: Vec<Operation>,
 }
 
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 7] = [
     include_str!("../../connectors/hubspot.yaml"),
     include_str!("../../connectors/intercom.yaml"),
     include_str!("../../connectors/jira.yaml"),
     include_str!("../../connectors/netsuite.yaml"),
     include_str!("../../connectors/salesforce.yaml"),
     include_str!("../../connectors/shopify.yaml"),
-    include_str!("../../connectors/slack.yaml"),
     include_str!("../../connectors/zendesk.yaml"),
 ];
 
