@@ -235,7 +235,7 @@ fn update(id: &str, call: &Call, state: &mut State) -> Reply {
     }
 }
 
-fn problems<'a>(fields: &Value) -> Vec<(&'a str, &'a str)> {
+fn problems(fields: &Value) -> Vec<(&'static str, &'static str)> {
     let mut problems = Vec::new();
     let description = &fields["description"];
     if !description.is_null() && (description["type"] != "doc" || description["version"] != 1) {
