@@ -4,6 +4,7 @@
 //! faults and limits and checked the credentials, and it counts and logs what comes back.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -11,10 +12,34 @@ use crate::message::{Call, Reply};
 use crate::store::{Layout, State};
 use crate::tokens::{Identity, Tokens};
 use crate::wire::{SeedRequest, Settings};
-use crate::{netsuite, salesforce, shopify};
+use crate::{generic, klaviyo, mailchimp, netsuite, salesforce, sap, shopify, stripe};
 
 /// Every vendor. A new one is a module and a line here.
-pub(crate) const REGISTRY: &[&dyn Vendor] = &[&shopify::Shopify, &netsuite::NetSuite, &salesforce::Salesforce];
+pub(crate) const REGISTRY: &[&dyn Vendor] = &[
+    &generic::Generic,
+    &klaviyo::Klaviyo,
+    &mailchimp::Mailchimp,
+    &netsuite::NetSuite,
+    &salesforce::Salesforce,
+    &sap::Sap,
+    &shopify::Shopify,
+    &stripe::Stripe,
+];
+
+/// Settings of a vendor that limits nothing and has no versions, with pages of this size.
+pub(crate) fn settings(page_size_default: usize, page_size_max: usize) -> Settings {
+    Settings {
+        page_size_default,
+        page_size_max,
+        rate_limit: None,
+        concurrency_limit: None,
+        api_versions: Vec::new(),
+        deprecated_reasons: BTreeMap::new(),
+        extra_headers: BTreeMap::new(),
+        clock_offset_millis: 0,
+        time_zone: "UTC".to_owned(),
+    }
+}
 
 /// Why a request was refused before it reached the vendor's own handling.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,8 +83,8 @@ pub(crate) trait Vendor: Send + Sync + 'static {
     /// How a new instance behaves.
     fn settings(&self) -> Settings;
 
-    /// Puts in what every account of this vendor has from the start.
-    fn furnish(&self, state: &mut State, settings: &Settings);
+    /// Puts in what every account of this vendor has from the start: nothing.
+    fn furnish(&self, _: &mut State, _: &Settings) {}
 
     /// Gives where the records of a resource keep what indexes need; none when there is no such resource.
     fn layouts(&self) -> fn(&str) -> Option<Layout>;
@@ -68,13 +93,22 @@ pub(crate) trait Vendor: Send + Sync + 'static {
     fn route(&self, call: &Call) -> Cow<'static, str>;
 
     /// The versions in play; none for a path or a vendor without versions.
-    fn versions(&self, call: &Call, settings: &Settings) -> Option<Versions>;
+    fn versions(&self, _: &Call, _: &Settings) -> Option<Versions> {
+        None
+    }
 
-    /// Who the request says it is.
-    fn identify(&self, call: &Call, tokens: &mut Tokens) -> Identity;
+    /// Who the request says it is: whoever has the bearer token.
+    fn identify(&self, call: &Call, tokens: &mut Tokens) -> Identity {
+        match call.header("authorization").and_then(|value| value.split_once(' ')) {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => tokens.identify(token.trim()),
+            Some(_) | None => Identity::ANONYMOUS,
+        }
+    }
 
-    /// The idempotency key the request carries.
-    fn idempotency_key<'a>(&self, call: &'a Call) -> Option<&'a str>;
+    /// The idempotency key the request carries; none where the vendor has no such header.
+    fn idempotency_key<'a>(&self, _: &'a Call) -> Option<&'a str> {
+        None
+    }
 
     /// The vendor's own words for a refusal.
     fn refuse(&self, refusal: Refusal) -> Reply;
@@ -82,14 +116,20 @@ pub(crate) trait Vendor: Send + Sync + 'static {
     /// Answers a request that passed everything else. Locks the state itself, as briefly as it can.
     fn answer(&self, call: &Call, settings: &Settings, state: &std::sync::Mutex<State>) -> Reply;
 
-    /// Adds what every answer of this vendor carries, refusals included.
-    fn finish(&self, reply: Reply, call: &Call, finish: Finish<'_>) -> Reply;
+    /// Adds what every answer of this vendor carries, refusals included: nothing.
+    fn finish(&self, reply: Reply, _: &Call, _: Finish<'_>) -> Reply {
+        reply
+    }
 
     /// The `id`-th record of a seed, whose times are `at`; none when this resource cannot be seeded.
-    fn generate(&self, request: &SeedRequest, settings: &Settings, id: u64, at: jiff::Timestamp) -> Option<Value>;
+    fn generate(&self, _: &SeedRequest, _: &Settings, _: u64, _: jiff::Timestamp) -> Option<Value> {
+        None
+    }
 
-    /// A time as this vendor writes it.
-    fn format_time(&self, time: jiff::Timestamp, settings: &Settings) -> String;
+    /// A time as this vendor writes it into records: RFC 3339 in UTC, to the second.
+    fn format_time(&self, time: jiff::Timestamp, _: &Settings) -> Value {
+        Value::from(time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+    }
 }
 
 /// The vendor with this name.

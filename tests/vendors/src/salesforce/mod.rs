@@ -230,7 +230,7 @@ impl Vendor for Salesforce {
         None
     }
 
-    fn format_time(&self, time: Timestamp, _: &Settings) -> String {
-        written(time)
+    fn format_time(&self, time: Timestamp, _: &Settings) -> Value {
+        Value::from(written(time))
     }
 }

@@ -150,7 +150,11 @@ impl Collection {
 
     fn index_values(&self, value: &Value) -> Record {
         let text = |field: Option<&str>| field.and_then(|field| value.get(field)).and_then(Value::as_str);
-        let time = |field| text(field).and_then(|text| text.parse::<Timestamp>().ok());
+        let seconds = |field: Option<&str>| field.and_then(|field| value.get(field)).and_then(Value::as_i64);
+        let time = |field| match seconds(field) {
+            Some(seconds) => Timestamp::from_second(seconds).ok(),
+            None => text(field).and_then(|text| text.parse::<Timestamp>().ok()),
+        };
         Record {
             created: time(self.layout.created_field).map_or(0, Timestamp::as_microsecond),
             updated: time(self.layout.updated_field).map_or(0, Timestamp::as_microsecond),

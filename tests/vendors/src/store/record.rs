@@ -36,7 +36,8 @@ impl fmt::Display for RecordId {
     }
 }
 
-/// Where a collection's records keep what the indexes need. Times are RFC 3339 strings with an offset.
+/// Where a collection's records keep what the indexes need. Times are RFC 3339 strings with an offset, or whole
+/// seconds since the epoch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Layout {
     /// The field that holds the id.

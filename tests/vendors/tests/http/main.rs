@@ -4,10 +4,17 @@
 mod control;
 mod faults;
 mod fixture;
+mod generic;
+mod klaviyo;
+mod mailchimp;
 mod netsuite;
 mod netsuite_paging;
+mod netsuite_suiteql;
 mod oauth1;
 mod program;
 mod salesforce;
+mod sap;
 mod shopify;
+mod shopify_graphql;
 mod shopify_listing;
+mod stripe;
