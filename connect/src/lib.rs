@@ -6,6 +6,7 @@
 //! with the other version of them. No Kubernetes and no storage live here.
 
 mod address;
+mod ask;
 mod auth;
 mod batch;
 mod bucket;
@@ -26,6 +27,7 @@ mod outcome;
 mod page;
 mod resolve;
 mod response;
+mod select;
 mod signals;
 mod stack;
 mod surroundings;

@@ -18,7 +18,8 @@ use crate::{
 };
 
 /// Headers that belong to the connection or to the message's framing; an operation cannot set them.
-const FRAMING: [HeaderName; 7] = [
+/// Headers that are the connection's own.
+pub const FRAMING: [HeaderName; 7] = [
     header::HOST,
     header::CONNECTION,
     header::CONTENT_LENGTH,
@@ -31,7 +32,7 @@ const FRAMING: [HeaderName; 7] = [
 /// The request of a write; or what it came to without one.
 pub fn call(base: &Url, operation: &Operation, outgoing: Outgoing) -> Result<Call, Written> {
     let Outgoing { body, identifier, idempotency_key } = outgoing;
-    let url = target::filled(base, &operation.path, &operation.query, Filling { body, identifier });
+    let url = target::filled(base, &operation.path, &operation.query, Filling { body, identifier, since: None });
     let url = url.map_err(|unfilled| match unfilled {
         Unfilled::Missing { .. } | Unfilled::NoIdentifier | Unfilled::DotSegment => {
             Written::Refused { fault: without_request(operation, &unfilled) }

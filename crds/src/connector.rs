@@ -2,17 +2,22 @@
 //! What a field means lives in its doc comment, because `kubectl explain` shows it.
 
 mod authentication;
+mod cursor;
 mod operation;
+mod pagination;
 mod status;
 mod stream;
 
 pub use authentication::{Authentication, BasicAuthentication, BearerAuthentication, HeaderAuthentication};
-pub use operation::{Batch, BatchResults, IdempotencyHeader, Identifier, LookUp, Operation, OperationMethod, Outcome};
-pub use status::{ConnectorStatus, CredentialStatus};
-pub use stream::{
-    Cursor, CursorPagination, LinkHeaderPagination, NextUrlPagination, OffsetPagination, Pagination, ReadOne, Stream,
-    Text,
+pub use cursor::{Cursor, CursorFormat};
+pub use operation::{
+    Batch, BatchResults, IdempotencyHeader, Identifier, LookUp, LookUpProof, Operation, OperationMethod, Outcome,
 };
+pub use pagination::{
+    CursorPagination, LinkHeaderPagination, NextUrlPagination, OffsetPagination, PagePagination, Pagination,
+};
+pub use status::{ConnectorStatus, CredentialStatus};
+pub use stream::{ReadOne, Stream, StreamMethod, Text};
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;

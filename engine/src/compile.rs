@@ -2,9 +2,11 @@
 //! exists only when there is none.
 
 mod connector;
+mod cursor;
 mod dependencies;
 mod flow;
 mod operation;
+mod pagination;
 mod stream;
 mod write;
 

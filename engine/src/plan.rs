@@ -11,11 +11,14 @@ use url::Url;
 use crate::{canonical, template::Template};
 
 pub use flow::{DependsOn, Flow, OnUnknownOutcome, OnWhenFalse, StartFrom, Trigger};
-pub use operation::{Batch, BatchResults, IDENTIFIER, Idempotency, Identifier, LookUp, Method, Operation, Outcome};
-pub use stream::{Cursor, KEY, Pagination, ReadOne, Stream};
+pub use operation::{
+    Batch, BatchResults, Evidence, IDENTIFIER, Idempotency, Identifier, LookUp, Method, Operation, Outcome, Proof,
+    SINCE, SINCE_EPOCH,
+};
+pub use stream::{Cursor, CursorFormat, CursorPages, KEY, Pagination, ReadMethod, ReadOne, Stream, page_names};
 
 /// Newest format this version writes and reads. A plan is written in the oldest format that says all it has to say: see [`Plan::format`].
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// Oldest format this version reads.
 pub const OLDEST_FORMAT_VERSION: u32 = 1;
@@ -198,11 +201,16 @@ impl Plan {
     }
 
     /// The oldest format that says all this plan has to say. A worker that knows only an older one would get it wrong (write what was
-    /// deleted, write before the parent, mix environments up), so it has to refuse the plan; what it would only do more slowly, such as
-    /// writing without batches, it may take on.
+    /// deleted, write before the parent, mix environments up, read another window than it was told), so it has to refuse the plan; what it
+    /// would only do more slowly, such as writing without batches, it may take on.
     pub fn format(&self) -> u32 {
+        let third = self.flows.iter().any(Flow::needs_third_format);
         let second = self.environment != Environment::Production || self.flows.iter().any(Flow::needs_second_format);
-        if second { 2 } else { 1 }
+        match (third, second) {
+            (true, _) => 3,
+            (false, true) => 2,
+            (false, false) => 1,
+        }
     }
 
     /// The plan as JSON with sorted members, the form that is published.

@@ -135,8 +135,11 @@ fn merge_named<T: Clone>(under: &[T], over: &[T], name: fn(&T) -> &String, merge
 fn merge_streams(under: &Stream, over: &Stream) -> Stream {
     Stream {
         name: over.name.clone(),
+        method: over.method.or(under.method),
         path: over.path.clone().or_else(|| under.path.clone()),
         query: merge_maps(&under.query, &over.query),
+        headers: merge_maps(&under.headers, &over.headers),
+        body: over.body.clone().or_else(|| under.body.clone()),
         records: over.records.clone().or_else(|| under.records.clone()),
         key: over.key.clone().or_else(|| under.key.clone()),
         version: over.version.clone().or_else(|| under.version.clone()),

@@ -78,7 +78,7 @@ async fn write(client: &VendorClient, operation: &Operation, body: &Value) -> Op
 }
 
 async fn found(client: &VendorClient, operation: &Operation, body: &Value) -> LookedUp {
-    client.look_up(operation, operation.outcome.lookup.as_ref().unwrap(), body).await.unwrap()
+    client.look_up(operation, operation.outcome.lookup.as_ref().unwrap(), body, jiff::Timestamp::now()).await.unwrap()
 }
 
 #[tokio::test]

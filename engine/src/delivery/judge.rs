@@ -331,7 +331,7 @@ impl Judge<'_> {
         match found {
             Found::Absent if open.deletes => Resolved::Done(Change::Settle(Settled::Deleted)),
             Found::Present(_) if open.deletes => Resolved::NotApplied,
-            Found::Present(body) if super::shows_applied(open.operation.method, &open.body, body) => {
+            Found::Present(body) if open.is_shown_by(body) => {
                 let how =
                     Settled::Delivered { body_hash: open.body_hash.clone(), identifier: open.identifier_in(body) };
                 Resolved::Done(Change::Settle(how))

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::is_default;
 use crate::template::Template;
 
 /// Name, in an operation's templates, of what the vendor called the record.
@@ -127,15 +128,64 @@ pub struct LookUp {
     pub path: Template,
     /// Query parameters of that request.
     pub query: BTreeMap<String, Template>,
-    /// Pointer, in the response, to what must equal the body's `key_field`.
+    /// Pointer, in the response, to what must equal the body's `key_field`; `*` as a segment searches all members of a list.
     pub key: String,
-    /// Top-level field of the body that identifies the record.
+    /// Field of the body that identifies the record; dots lead into it.
     pub key_field: String,
     /// Seconds after a call could last have left before a look-up is believed.
     pub settle_seconds: u32,
+    /// How the response is to be read, where it is not just the record.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub evidence: Evidence,
+}
+
+/// Names, in the templates of a look-up, of a time a quarter of an hour before the write was decided: in RFC 3339, and in seconds since 1970.
+pub const SINCE: &str = "since";
+/// See [`SINCE`].
+pub const SINCE_EPOCH: &str = "sinceEpoch";
+
+/// How the response to a look-up is to be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Evidence {
+    /// Pointer to what says that there is more than was answered: absence is not proved then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more: Option<String>,
+    /// Pointer, within what was found, to the fields that are compared with the body; its top without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
+    /// Pointer, within what was found, to the identifier the vendor gave; the operation's without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifier: Option<String>,
+    /// What shows that a write took effect; the method says it without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
+}
+
+/// What shows, of a record that was found, that a write took effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Proof {
+    /// That it is there.
+    Presence,
+    /// That it has the fields that were written.
+    Fields,
+}
+
+impl LookUp {
+    /// Whether a worker that does not know all of this would read the answer wrong.
+    fn needs_third_format(&self) -> bool {
+        self.evidence != Evidence::default()
+            || self.key.split('/').any(|segment| segment == "*")
+            || self.key_field.contains('.')
+    }
 }
 
 impl Operation {
+    /// Whether a worker of the second format would get it wrong.
+    pub(super) fn needs_third_format(&self) -> bool {
+        self.outcome.lookup.as_ref().is_some_and(LookUp::needs_third_format)
+    }
+
     /// The names that its path and query want filled.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.path.names().chain(self.query.values().flat_map(Template::names))

@@ -1,10 +1,10 @@
-//! What a vendor is to the simulator, and the list of those there are.
+//! What a vendor is to the simulator, and the list of those there are. What most vendors have in common is the default of a method; what a
+//! dialect is made of is in [`crate::dialect`].
 //!
 //! A vendor answers one complete request at a time, without I/O, clocks or counting: the dispatcher has already applied
 //! faults and limits and checked the credentials, and it counts and logs what comes back.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -12,33 +12,31 @@ use crate::message::{Call, Reply};
 use crate::store::{Layout, State};
 use crate::tokens::{Identity, Tokens};
 use crate::wire::{SeedRequest, Settings};
-use crate::{generic, klaviyo, mailchimp, netsuite, salesforce, sap, shopify, stripe};
+use crate::{
+    dialect, generic, hubspot, intercom, jira, klaviyo, mailchimp, netsuite, salesforce, sap, shopify, slack, stripe,
+    zendesk,
+};
 
 /// Every vendor. A new one is a module and a line here.
 pub(crate) const REGISTRY: &[&dyn Vendor] = &[
     &generic::Generic,
+    &hubspot::HubSpot,
+    &intercom::Intercom,
+    &jira::Jira,
     &klaviyo::Klaviyo,
     &mailchimp::Mailchimp,
     &netsuite::NetSuite,
     &salesforce::Salesforce,
     &sap::Sap,
     &shopify::Shopify,
+    &slack::Slack,
     &stripe::Stripe,
+    &zendesk::Zendesk,
 ];
 
-/// Settings of a vendor that limits nothing and has no versions, with pages of this size.
+/// Settings without limits and versions, with pages of this size when the request does not say, and at most.
 pub(crate) fn settings(page_size_default: usize, page_size_max: usize) -> Settings {
-    Settings {
-        page_size_default,
-        page_size_max,
-        rate_limit: None,
-        concurrency_limit: None,
-        api_versions: Vec::new(),
-        deprecated_reasons: BTreeMap::new(),
-        extra_headers: BTreeMap::new(),
-        clock_offset_millis: 0,
-        time_zone: "UTC".to_owned(),
-    }
+    Settings { page_size_default, ..dialect::settings(page_size_max) }
 }
 
 /// Why a request was refused before it reached the vendor's own handling.
@@ -75,7 +73,8 @@ pub(crate) struct Finish<'a> {
     pub(crate) bucket_used: u32,
 }
 
-/// One vendor's dialect.
+/// One vendor's dialect. A REST vendor with a bearer token, without versions and idempotency keys needs a name, settings, layouts, refusals
+/// and answers.
 pub(crate) trait Vendor: Send + Sync + 'static {
     /// The first segment of its paths.
     fn name(&self) -> &'static str;
@@ -83,30 +82,29 @@ pub(crate) trait Vendor: Send + Sync + 'static {
     /// How a new instance behaves.
     fn settings(&self) -> Settings;
 
-    /// Puts in what every account of this vendor has from the start: nothing.
-    fn furnish(&self, _: &mut State, _: &Settings) {}
+    /// Puts in what every account of this vendor has from the start.
+    fn furnish(&self, _state: &mut State, _settings: &Settings) {}
 
     /// Gives where the records of a resource keep what indexes need; none when there is no such resource.
     fn layouts(&self) -> fn(&str) -> Option<Layout>;
 
     /// The path with its variable parts replaced by names, for counting. Must have few different values.
-    fn route(&self, call: &Call) -> Cow<'static, str>;
+    fn route(&self, call: &Call) -> Cow<'static, str> {
+        dialect::route(&call.path).into()
+    }
 
     /// The versions in play; none for a path or a vendor without versions.
-    fn versions(&self, _: &Call, _: &Settings) -> Option<Versions> {
+    fn versions(&self, _call: &Call, _settings: &Settings) -> Option<Versions> {
         None
     }
 
-    /// Who the request says it is: whoever has the bearer token.
+    /// Who the request says it is; a bearer token says it when a vendor has no other way.
     fn identify(&self, call: &Call, tokens: &mut Tokens) -> Identity {
-        match call.header("authorization").and_then(|value| value.split_once(' ')) {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => tokens.identify(token.trim()),
-            Some(_) | None => Identity::ANONYMOUS,
-        }
+        dialect::bearer(call, tokens)
     }
 
-    /// The idempotency key the request carries; none where the vendor has no such header.
-    fn idempotency_key<'a>(&self, _: &'a Call) -> Option<&'a str> {
+    /// The idempotency key the request carries.
+    fn idempotency_key<'a>(&self, _call: &'a Call) -> Option<&'a str> {
         None
     }
 
@@ -116,19 +114,19 @@ pub(crate) trait Vendor: Send + Sync + 'static {
     /// Answers a request that passed everything else. Locks the state itself, as briefly as it can.
     fn answer(&self, call: &Call, settings: &Settings, state: &std::sync::Mutex<State>) -> Reply;
 
-    /// Adds what every answer of this vendor carries, refusals included: nothing.
-    fn finish(&self, reply: Reply, _: &Call, _: Finish<'_>) -> Reply {
+    /// Adds what every answer of this vendor carries, refusals included.
+    fn finish(&self, reply: Reply, _call: &Call, _finish: Finish<'_>) -> Reply {
         reply
     }
 
     /// The `id`-th record of a seed, whose times are `at`; none when this resource cannot be seeded.
-    fn generate(&self, _: &SeedRequest, _: &Settings, _: u64, _: jiff::Timestamp) -> Option<Value> {
+    fn generate(&self, _request: &SeedRequest, _settings: &Settings, _id: u64, _at: jiff::Timestamp) -> Option<Value> {
         None
     }
 
-    /// A time as this vendor writes it into records: RFC 3339 in UTC, to the second.
-    fn format_time(&self, time: jiff::Timestamp, _: &Settings) -> Value {
-        Value::from(time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+    /// A time as this vendor writes it; RFC 3339 in UTC when it has no other way.
+    fn format_time(&self, time: jiff::Timestamp, _settings: &Settings) -> Value {
+        dialect::utc(time).into()
     }
 }
 

@@ -299,6 +299,6 @@ impl Vendor for NetSuite {
     }
 
     fn format_time(&self, time: Timestamp, _: &Settings) -> Value {
-        Value::from(utc_time(time))
+        utc_time(time).into()
     }
 }

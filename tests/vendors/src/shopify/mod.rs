@@ -219,6 +219,6 @@ impl Vendor for Shopify {
     }
 
     fn format_time(&self, time: Timestamp, settings: &Settings) -> Value {
-        Value::from(shop_time(time, settings))
+        shop_time(time, settings).into()
     }
 }

@@ -63,7 +63,7 @@ impl Fixture {
     }
 
     /// An account of a vendor that takes bearer tokens.
-    pub(crate) async fn of(vendor: &str) -> Self {
+    pub(crate) async fn bearer(vendor: &str) -> Self {
         Self::new(vendor, "Authorization", "Bearer ").await
     }
 

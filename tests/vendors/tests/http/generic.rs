@@ -7,7 +7,7 @@ use crate::fixture::{Answer, Fixture};
 
 #[tokio::test]
 async fn pages_follow_cursors_within_a_range_of_times() {
-    let fixture = Fixture::of("rest").await;
+    let fixture = Fixture::bearer("rest").await;
     fixture.seed("shipments", 5).await;
     let range = "updated_since=2026-07-01T00:00:01Z&updated_until=2026-07-01T00:00:03Z&limit=2";
     let first = fixture.get(&format!("/v1/shipments?{range}")).await;
@@ -22,7 +22,7 @@ async fn pages_follow_cursors_within_a_range_of_times() {
 
 #[tokio::test]
 async fn a_key_makes_one_write_of_many_requests() {
-    let fixture = Fixture::of("rest").await;
+    let fixture = Fixture::bearer("rest").await;
     let create =
         || fixture.request(Method::POST, "/v1/shipments").header("Idempotency-Key", "k").json(&json!({"number": "N"}));
     let first = Answer::read(create().send().await.unwrap()).await;
@@ -34,7 +34,7 @@ async fn a_key_makes_one_write_of_many_requests() {
 
 #[tokio::test]
 async fn a_batch_answers_each_record_in_its_place() {
-    let fixture = Fixture::of("rest").await;
+    let fixture = Fixture::bearer("rest").await;
     let items = json!([{"id": "a", "quantity": 1}, {"id": "b", "quantity": -1}, {"quantity": 1}]);
     let answer = fixture.send(Method::POST, "/v1/stock/batch", &json!({"items": items})).await;
     let results: Vec<_> = answer.body["results"].as_array().unwrap().iter().map(|one| &one["status"]).collect();

@@ -11,7 +11,7 @@ const HASH: &str = "b418773a2c51fb9777a1648346fa7394";
 
 #[tokio::test]
 async fn a_member_is_added_once_and_then_changed() {
-    let fixture = Fixture::of("mailchimp").await;
+    let fixture = Fixture::bearer("mailchimp").await;
     let body = json!({"email_address": "A@example.com", "status_if_new": "subscribed", "merge_fields": {"FNAME": "Ä"}});
     let made = fixture.send(Method::PUT, &format!("{MEMBERS}/{HASH}"), &body).await;
     assert_eq!(
@@ -37,7 +37,7 @@ async fn a_member_is_added_once_and_then_changed() {
 
 #[tokio::test]
 async fn members_are_listed_by_the_time_of_their_last_change() {
-    let fixture = Fixture::of("mailchimp").await;
+    let fixture = Fixture::bearer("mailchimp").await;
     fixture.seed("members", 5).await;
     let range = "since_last_changed=2026-07-01T00:00:01Z&before_last_changed=2026-07-01T00:00:03Z";
     let page = fixture.get(&format!("{MEMBERS}?{range}&count=2&offset=1")).await;
@@ -49,7 +49,7 @@ async fn members_are_listed_by_the_time_of_their_last_change() {
 
 #[tokio::test]
 async fn what_mailchimp_refuses_is_refused_in_its_words() {
-    let fixture = Fixture::of("mailchimp").await;
+    let fixture = Fixture::bearer("mailchimp").await;
     for body in [
         json!({"status_if_new": "subscribed"}),
         json!({"email_address": "nobody", "status_if_new": "subscribed"}),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail loudly")]
 
 mod control;
+mod crm;
 mod faults;
 mod fixture;
 mod generic;
@@ -18,3 +19,4 @@ mod shopify;
 mod shopify_graphql;
 mod shopify_listing;
 mod stripe;
+mod support;

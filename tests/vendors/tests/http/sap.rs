@@ -30,7 +30,7 @@ fn order(number: &str) -> Value {
 
 #[tokio::test]
 async fn a_write_needs_the_token_of_its_session() {
-    let fixture = Fixture::of("sap").await;
+    let fixture = Fixture::bearer("sap").await;
     let text = |response: reqwest::Response| async { (response.status().as_u16(), response.headers().clone()) };
     let bare = text(fixture.request(Method::POST, ORDERS).json(&order("1")).send().await.unwrap()).await;
     assert_eq!((bare.0, bare.1["x-csrf-token"].to_str().unwrap()), (403, "Required"));
@@ -45,7 +45,7 @@ async fn a_write_needs_the_token_of_its_session() {
 
 #[tokio::test]
 async fn a_change_needs_the_etag_of_the_state_it_changes() {
-    let fixture = Fixture::of("sap").await;
+    let fixture = Fixture::bearer("sap").await;
     let made = write(&fixture, Method::POST, ORDERS, None, &order("O'1")).await;
     let found = fixture.get(&format!("{ORDERS}?$filter=PurchaseOrderByCustomer eq 'O''1'")).await;
     let tag = found.body["value"][0]["@odata.etag"].as_str().unwrap();
@@ -62,7 +62,7 @@ async fn a_change_needs_the_etag_of_the_state_it_changes() {
 
 #[tokio::test]
 async fn version_four_pages_by_links_relative_to_the_service() {
-    let fixture = Fixture::of("sap").await;
+    let fixture = Fixture::bearer("sap").await;
     fixture.seed("SalesOrder", 5).await;
     let filter = "LastChangeDateTime ge 2026-07-01T00:00:01Z and LastChangeDateTime le 2026-07-01T00:00:03Z";
     let query = format!("$filter={filter}&$orderby=LastChangeDateTime");
@@ -80,7 +80,7 @@ async fn version_four_pages_by_links_relative_to_the_service() {
 
 #[tokio::test]
 async fn version_two_has_other_times_and_envelopes_and_needs_to_be_asked_for_json() {
-    let fixture = Fixture::of("sap").await;
+    let fixture = Fixture::bearer("sap").await;
     fixture.seed("A_BusinessPartner", 2).await;
     let page =
         fixture.get(&format!("{PARTNERS}?$format=json&$filter=LastChangeDate ge datetime'2026-07-01T00:00:00'")).await;

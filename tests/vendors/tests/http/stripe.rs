@@ -13,7 +13,7 @@ async fn form(fixture: &Fixture, path: &str, body: &'static str, key: Option<&st
 
 #[tokio::test]
 async fn a_list_goes_from_the_newest_to_the_oldest_page_by_page() {
-    let fixture = Fixture::of("stripe").await;
+    let fixture = Fixture::bearer("stripe").await;
     fixture.seed("charges", 5).await;
     let ids = |answer: &Answer| -> Vec<String> {
         let data = answer.body["data"].as_array().unwrap();
@@ -30,7 +30,7 @@ async fn a_list_goes_from_the_newest_to_the_oldest_page_by_page() {
 
 #[tokio::test]
 async fn a_key_makes_one_write_of_many_requests_and_belongs_to_one_body() {
-    let fixture = Fixture::of("stripe").await;
+    let fixture = Fixture::bearer("stripe").await;
     let made =
         form(&fixture, "/v1/customers", "email=a%40example.com&metadata[crm]=7&address[city]=M%C3%BCnchen", Some("k"))
             .await;
@@ -51,7 +51,7 @@ async fn a_key_makes_one_write_of_many_requests_and_belongs_to_one_body() {
 
 #[tokio::test]
 async fn what_stripe_refuses_is_refused_in_its_words() {
-    let fixture = Fixture::of("stripe").await;
+    let fixture = Fixture::bearer("stripe").await;
     fixture.seed("charges", 1).await;
     let json = fixture.send(Method::POST, "/v1/customers", &json!({"email": "a@example.com"})).await;
     assert_eq!((json.status, &json.body["error"]["type"]), (400, &json!("invalid_request_error")));
@@ -76,7 +76,7 @@ async fn what_stripe_refuses_is_refused_in_its_words() {
 
 #[tokio::test]
 async fn a_refund_changes_its_charge() {
-    let fixture = Fixture::of("stripe").await;
+    let fixture = Fixture::bearer("stripe").await;
     fixture.seed("charges", 1).await;
     let refund = form(&fixture, "/v1/refunds", "charge=ch_000000000001&amount=100&metadata[order]=1", None).await;
     assert_eq!((refund.status, &refund.body["amount"], &refund.body["currency"]), (200, &json!(100), &json!("usd")));
