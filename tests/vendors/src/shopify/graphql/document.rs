@@ -51,7 +51,8 @@ fn tokens(text: &str) -> Result<Vec<String>, String> {
             }
             _ if first.is_alphanumeric() || matches!(first, '_' | '$' | '-') => {
                 let word = |character: char| character.is_alphanumeric() || matches!(character, '_' | '.');
-                rest[1..].find(|character| !word(character)).map_or(rest.len(), |end| end + 1)
+                let start = first.len_utf8();
+                rest[start..].find(|character| !word(character)).map_or(rest.len(), |end| end + start)
             }
             _ => first.len_utf8(),
         };
