@@ -165,13 +165,14 @@ async fn carry(source: End, seeded: &[&str], destination: End, flow: Value) -> B
         bench.write(&format!("credentials/{end}/credentials.json"), &document.to_string());
     }
     let worker = bench.start().await;
+    let all = i64::try_from(COUNT).unwrap();
     let report = until_report(&worker, "everything has arrived", |report| {
         let flow = &report.flows[0];
-        flow.delivered >= COUNT && flow.queue_depth == 0 || flow.dead_letters > 0
+        flow.delivered >= all && flow.queue_depth == 0 || flow.dead_letters > 0
     })
     .await;
     let faults: u64 = bench.books.faults().await.unwrap().iter().map(|fault| fault.applied).sum();
-    assert_eq!((report.flows[0].delivered, report.flows[0].dead_letters), (COUNT, 0), "{:?}", report.problems);
+    assert_eq!((report.flows[0].delivered, report.flows[0].dead_letters), (all, 0), "{:?}", report.problems);
     assert!(faults > 0, "no write went unanswered");
     worker.stop().await;
     let writes = bench.books.stats().await.unwrap().writes;
