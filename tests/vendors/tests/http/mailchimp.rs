@@ -42,7 +42,8 @@ async fn members_are_listed_by_the_time_of_their_last_change() {
     let range = "since_last_changed=2026-07-01T00:00:01Z&before_last_changed=2026-07-01T00:00:03Z";
     let page = fixture.get(&format!("{MEMBERS}?{range}&count=2&offset=1")).await;
     let names: Vec<_> = page.body["members"].as_array().unwrap().iter().map(|one| &one["email_address"]).collect();
-    assert_eq!((names, &page.body["total_items"]), (vec!["Buyer3@example.com", "Buyer4@example.com"], &json!(3)));
+    assert_eq!(names, ["Buyer3@example.com", "Buyer4@example.com"]);
+    assert_eq!(page.body["total_items"], 3);
     assert_eq!(fixture.get(&format!("{MEMBERS}?count=1001")).await.status, 400);
     assert_eq!(fixture.get("/3.0/lists/none/members").await.status, 404);
 }
