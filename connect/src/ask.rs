@@ -39,9 +39,11 @@ pub fn page(base: &Url, stream: &Stream, bounds: Option<&Bounds>, position: &Pos
             paging.insert(param.as_str(), offset(position).to_string());
             paging.insert(limit_param.as_str(), limit.to_string());
         }
-        (Position::First | Position::Offset(_), Pagination::Page { param, first, size_param, size }) => {
+        (Position::First | Position::Offset(_), Pagination::Page { param, first, size_param, size, in_records }) => {
             let (number, size) = numbered_page(offset(position), *size);
-            paging.insert(param.as_str(), number.saturating_add(u64::from(*first)).to_string());
+            let numbered = number.saturating_add(u64::from(*first));
+            let place = if *in_records { number.saturating_mul(u64::from(size)) } else { numbered };
+            paging.insert(param.as_str(), place.to_string());
             paging.insert(size_param.as_str(), size.to_string());
         }
         (
@@ -70,7 +72,8 @@ pub fn smallest_page(base: &Url, stream: &Stream, now: Timestamp) -> Result<Ask,
     let one = || "1".to_owned();
     let paging = match &stream.pagination {
         Pagination::Offset { param, limit_param, .. } => vec![(param.as_str(), "0".to_owned()), (limit_param, one())],
-        Pagination::Page { param, first, size_param, .. } => {
+        Pagination::Page { param, first, size_param, in_records, .. } => {
+            let first = if *in_records { 0 } else { *first };
             vec![(param.as_str(), first.to_string()), (size_param, one())]
         }
         Pagination::None | Pagination::LinkHeader | Pagination::Cursor(_) | Pagination::NextUrl { .. } => Vec::new(),

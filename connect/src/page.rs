@@ -271,7 +271,13 @@ mod tests {
 
     #[test]
     fn a_numbered_page_is_the_end_if_nothing_is_behind_the_record_that_was_read_last() {
-        let numbered = Pagination::Page { param: "page".into(), first: 1, size_param: "per_page".into(), size: 100 };
+        let numbered = Pagination::Page {
+            param: "page".into(),
+            first: 1,
+            size_param: "per_page".into(),
+            size: 100,
+            in_records: false,
+        };
         let page = |records: usize| json!({"data": vec![json!({}); records]});
         assert_eq!(next(&numbered, &Position::First, "", &page(100)), Some(Position::Offset(100)));
         // Page 1 of 99, counted from 0, begins at the record that is asked for.

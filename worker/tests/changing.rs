@@ -18,7 +18,7 @@ fn delete() -> Operation {
 
 fn one() -> ReadOne {
     let path = Template::parse("/admin/api/2026-07/orders/{key}.json").unwrap();
-    ReadOne { path, query: [].into(), record: "/order".into() }
+    ReadOne { path, query: [].into(), record: "/order".into(), into: String::new() }
 }
 
 async fn bench(change: impl FnOnce(&mut Bench)) -> Bench {

@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "presets/commerce.rs"]
+mod commerce;
 mod common;
 #[path = "presets/crm.rs"]
 mod crm;
+
+use std::collections::BTreeMap;
 
 use crosstie_connect::{Authorities, CredentialStore, LookedUp, Outgoing, Row, Surroundings, VendorClient, Written};
 use crosstie_connect::{RecordFault, WrittenBatch};
@@ -63,7 +67,10 @@ fn compiled(flow: &Value, source: &Connector, destination: &Connector) -> Plan {
 }
 
 fn client(system: &System) -> VendorClient {
-    let values = [("token".to_owned(), TOKEN.to_owned())].into();
+    client_with(system, [("token".to_owned(), TOKEN.to_owned())].into())
+}
+
+fn client_with(system: &System, values: BTreeMap<String, String>) -> VendorClient {
     let current = CredentialVersion { version_id: "v1".into(), values };
     let document = CredentialsDocument { connector: system.connector.clone(), current, previous: None };
     let surroundings = Surroundings { authorities: Authorities::Only(Vec::new()), ..Surroundings::default() };

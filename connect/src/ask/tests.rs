@@ -180,8 +180,15 @@ fn headers_of_a_stream_win_over_our_own_and_never_over_those_of_the_connection()
 
 #[test]
 fn numbered_pages_are_asked_for_by_number_and_size() {
-    let pagination = Pagination::Page { param: "page".into(), first: 1, size_param: "per_page".into(), size: 100 };
-    let stream = Stream { path: "/orders".into(), pagination, ..Stream::default() };
+    let stream = |in_records| {
+        let (param, size_param) = ("page".into(), "per_page".into());
+        let pagination = Pagination::Page { param, first: 1, size_param, size: 100, in_records };
+        Stream { path: "/orders".into(), pagination, ..Stream::default() }
+    };
+    let (by_position, stream) = (stream(true), stream(false));
+    for (position, query) in [(Position::First, "page=0&per_page=100"), (Position::Offset(99), "page=99&per_page=99")] {
+        assert_eq!(page(&base(), &by_position, None, &position).unwrap().url.query(), Some(query));
+    }
     let query = |position: &Position| page(&base(), &stream, None, position).unwrap().url.query().unwrap().to_owned();
     assert_eq!(query(&Position::First), "page=1&per_page=100");
     assert_eq!(query(&Position::Offset(99)), "page=2&per_page=99");

@@ -97,6 +97,10 @@ pub struct PagePagination {
     /// Records a page, at most, and no more than the system gives in one. 20 to 10000.
     #[schemars(range(min = 20, max = 10_000))]
     pub size: u32,
+    /// `param` takes the position of the page's first record, which is then always a multiple of the page's size, instead of the page's number:
+    /// for systems that refuse other positions. False when left out; with true, `first` has no meaning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_records: Option<bool>,
 }
 
 /// Pagination by a URL in the response's body.

@@ -121,6 +121,12 @@ pub struct ReadOne {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256), regex(pattern = "^(/.*)?$"))]
     pub record: Option<String>,
+    /// JSON pointer to where the record belongs in one of the list, where the list has it in an envelope. A list of events is an example, whose
+    /// `/data/object` is the record as it was: the record that is read stands there too, so that `key` and mappings find it, and the rest of the
+    /// envelope is missing. It is a record as the list has them when this is left out. At most 256 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
+    pub into: Option<String>,
 }
 
 /// A short text, at most 1024 characters.

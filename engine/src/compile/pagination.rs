@@ -19,7 +19,8 @@ pub(super) fn resolve(site: &mut Site, spec: &SpecPagination, stream: &Stream) -
     }
     if let Some(page) = &spec.page {
         let (param, size_param) = (page.param.clone(), page.size_param.clone());
-        return Some(Pagination::Page { param, first: page.first.unwrap_or(1), size_param, size: page.size });
+        let (first, in_records) = (page.first.unwrap_or(1), page.in_records.unwrap_or(false));
+        return Some(Pagination::Page { param, first, size_param, size: page.size, in_records });
     }
     if let Some(next_url) = &spec.next_url {
         return Some(Pagination::NextUrl { pointer: next_url.pointer.clone() });

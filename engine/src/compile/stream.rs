@@ -159,7 +159,8 @@ impl Resolved {
             findings.invalid(at, "put {key} into the path or the query, for example /orders/{key}.json");
             return None;
         }
-        Some(ReadOne { path, query, record: one.record.clone().unwrap_or_default() })
+        let (record, into) = (one.record.clone().unwrap_or_default(), one.into.clone().unwrap_or_default());
+        Some(ReadOne { path, query, record, into })
     }
 }
 

@@ -88,6 +88,7 @@ impl Stream {
             || self.records.split('/').any(|segment| segment == "*")
             || self.cursor.as_ref().is_some_and(Cursor::needs_third_format)
             || self.pagination.needs_third_format()
+            || self.one.as_ref().is_some_and(|one| !one.into.is_empty())
             || page_names::ALL.into_iter().any(|name| self.names(name))
     }
 }
@@ -105,6 +106,9 @@ pub struct ReadOne {
     pub query: BTreeMap<String, Template>,
     /// Pointer to the record in the response; empty for the whole.
     pub record: String,
+    /// Pointer to where it belongs in a record of the list; empty where both are the same.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub into: String,
 }
 
 /// How to ask only for what changed within a window. The bounds are query parameters, or stand as names in the stream's request.
@@ -194,6 +198,9 @@ pub enum Pagination {
         size_param: String,
         /// Records a page, at most; at least 20.
         size: u32,
+        /// Whether the parameter takes the position of the page's first record instead of its number.
+        #[serde(default, skip_serializing_if = "is_default")]
+        in_records: bool,
     },
     /// A URL in the body.
     NextUrl {

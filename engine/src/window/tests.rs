@@ -229,7 +229,7 @@ fn no_record_slips_between_pages_when_others_leave_the_list() {
 }
 
 fn numbered(size: u32) -> Pagination {
-    Pagination::Page { param: "page".into(), first: 1, size_param: "size".into(), size }
+    Pagination::Page { param: "page".into(), first: 1, size_param: "size".into(), size, in_records: false }
 }
 
 #[test]

@@ -66,10 +66,7 @@ pub(crate) fn json(status: StatusCode, body: &Value) -> Reply {
 
 /// The request's body, when it is a JSON object.
 pub(crate) fn object(call: &Call) -> Option<Map<String, Value>> {
-    match serde_json::from_slice(&call.body) {
-        Ok(Value::Object(fields)) => Some(fields),
-        Ok(_) | Err(_) => None,
-    }
+    call.object()
 }
 
 /// RFC 3339 in UTC, whole seconds.

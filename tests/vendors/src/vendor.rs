@@ -12,19 +12,32 @@ use crate::message::{Call, Reply};
 use crate::store::{Layout, State};
 use crate::tokens::{Identity, Tokens};
 use crate::wire::{SeedRequest, Settings};
-use crate::{dialect, hubspot, intercom, jira, netsuite, salesforce, shopify, slack, zendesk};
+use crate::{
+    dialect, generic, hubspot, intercom, jira, klaviyo, mailchimp, netsuite, salesforce, sap, shopify, slack, stripe,
+    zendesk,
+};
 
 /// Every vendor. A new one is a module and a line here.
 pub(crate) const REGISTRY: &[&dyn Vendor] = &[
+    &generic::Generic,
     &hubspot::HubSpot,
     &intercom::Intercom,
     &jira::Jira,
+    &klaviyo::Klaviyo,
+    &mailchimp::Mailchimp,
     &netsuite::NetSuite,
     &salesforce::Salesforce,
+    &sap::Sap,
     &shopify::Shopify,
     &slack::Slack,
+    &stripe::Stripe,
     &zendesk::Zendesk,
 ];
+
+/// Settings without limits and versions, with pages of this size when the request does not say, and at most.
+pub(crate) fn settings(page_size_default: usize, page_size_max: usize) -> Settings {
+    Settings { page_size_default, ..dialect::settings(page_size_max) }
+}
 
 /// Why a request was refused before it reached the vendor's own handling.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -78,7 +78,10 @@ fn other_formats_of_a_cursor_are_resolved() {
     assert_eq!(pattern.format, CursorFormat::Pattern("%d/%m/%Y".into()));
     assert_eq!(pattern.time_zone.as_deref(), Some("Asia/Tokyo"));
     let page = stream(&json!({"pagination": {"page": {"param": "p", "sizeParam": "s", "size": 50}}})).pagination;
-    assert_eq!(page, Pagination::Page { param: "p".into(), first: 1, size_param: "s".into(), size: 50 });
+    assert_eq!(
+        page,
+        Pagination::Page { param: "p".into(), first: 1, size_param: "s".into(), size: 50, in_records: false }
+    );
 }
 
 #[test]

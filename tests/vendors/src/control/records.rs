@@ -42,8 +42,11 @@ fn fill(instance: &Instance, request: &SeedRequest) -> Result<Seeded, Problem> {
         let chunk = (start..(start + SEED_CHUNK).min(request.count)).map(generate).collect::<Result<Vec<_>, _>>()?;
         let mut state = instance.state();
         let collection = state.collection(&request.resource).ok_or_else(|| not_found("resource"))?;
+        let field = collection.layout().id_field;
         for (id, value) in chunk {
-            collection.put(&RecordId::Number(id), value).map_err(|conflict| bad(conflict.to_string()))?;
+            // Where ids are no numbers, the record says its own.
+            let id = value[field].as_str().map_or(RecordId::Number(id), RecordId::parse);
+            collection.put(&id, value).map_err(|conflict| bad(conflict.to_string()))?;
         }
     }
     Ok(Seeded { seeded: request.count })

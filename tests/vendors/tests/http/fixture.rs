@@ -67,6 +67,11 @@ impl Fixture {
         Self::new(vendor, "Authorization", "Bearer ").await
     }
 
+    /// A Klaviyo account.
+    pub(crate) async fn klaviyo() -> Self {
+        Self::new("klaviyo", "Authorization", "Klaviyo-API-Key ").await
+    }
+
     async fn new(vendor: &str, header: &'static str, prefix: &'static str) -> Self {
         let simulator = Simulator::start().await.unwrap();
         let control = simulator.control(vendor, "main").unwrap();
