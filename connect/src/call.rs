@@ -38,6 +38,8 @@ pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Result<Bytes, BodyFailure>,
+    /// The vendor's own code of what is wrong, where one of the system's rules found it.
+    pub code: Option<String>,
 }
 
 /// Why there is a head of an answer without its body.
@@ -86,8 +88,10 @@ pub enum Reply {
     Success(Answer),
     /// 3xx.
     Redirect(Answer),
-    /// 4xx for what was asked.
+    /// 4xx for what was asked, or what the system's rules take for that.
     Refusal(Answer),
+    /// The call was not carried out and need not be.
+    Ignored(Answer),
 }
 
 /// The system did not do its part.

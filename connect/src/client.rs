@@ -19,9 +19,10 @@ use crate::{
     classify,
     clock::{Clock, VendorClock},
     credentials::CredentialStore,
+    csrf::Tokens,
     egress::{EgressRefusal, Rules},
     failure::{BuildError, CallFailure, FailureKind},
-    guard, look_up,
+    guard,
     observe::Purpose,
     one,
     outcome::{LookedUp, Outgoing, Page, Written, WrittenBatch},
@@ -29,9 +30,10 @@ use crate::{
     response,
     stack::{self, Shared, Stack},
     surroundings::Surroundings,
-    target::{self, Filling},
+    target,
     throttle::Pace,
     write,
+    writing::Unsought,
 };
 
 /// Redirects that a read follows, at most.
@@ -39,13 +41,15 @@ const MOST_REDIRECTS: u32 = 3;
 
 /// The client of one system. Clones share connections, credentials and pace.
 #[derive(Clone)]
-pub struct VendorClient(Arc<Inner>);
+pub struct VendorClient(pub(crate) Arc<Inner>);
 
-struct Inner {
-    system: System,
-    shared: Shared,
+pub struct Inner {
+    pub system: System,
+    pub shared: Shared,
     clock: Arc<dyn Clock>,
-    stack: Stack,
+    pub stack: Stack,
+    /// The token that writes carry, where the system wants one.
+    pub tokens: Option<Tokens>,
 }
 
 impl VendorClient {
@@ -74,7 +78,14 @@ impl VendorClient {
             credentials,
         };
         let stack = stack::stack(system, &shared, surroundings)?;
-        Ok(Self(Arc::new(Inner { system: system.clone(), shared, clock: Arc::clone(&surroundings.clock), stack })))
+        let tokens = system.csrf.as_ref().map(|csrf| {
+            Tokens::new(&system.base_url, csrf).ok_or_else(|| BuildError::HeaderName {
+                connector: system.connector.clone(),
+                header: csrf.header.clone(),
+            })
+        });
+        let (system, tokens) = (system.clone(), tokens.transpose()?);
+        Ok(Self(Arc::new(Inner { system, shared, clock: Arc::clone(&surroundings.clock), stack, tokens })))
     }
 
     /// Takes on another share of the vendor's allowance, at once and also for calls that wait already.
@@ -114,6 +125,10 @@ impl VendorClient {
                     opened.map_err(|failure| failure.answered(answer.status.as_u16(), self.request_id(&answer)))?;
                 let served_version = response::header(&answer.headers, self.0.system.served_version_header.as_deref());
                 Ok(Page { records, next, request_id: self.request_id(&answer), served_version })
+            }
+            Reply::Ignored(answer) => {
+                let request_id = self.request_id(&answer);
+                Ok(Page { records: Vec::new(), next: None, request_id, served_version: None })
             }
             Reply::Refusal(answer) if has_expired(position, answer.status) => {
                 let detail = format!("a page of `{}` is no longer known: its window starts again", stream.name);
@@ -163,21 +178,15 @@ impl VendorClient {
                 let body = answer.body.as_ref().map_err(|failure| self.without_body(&stream.name, &answer, failure))?;
                 one::record(stream, one, key, body).map(Some).map_err(failed)
             }
+            Reply::Ignored(_) => Ok(None),
             Reply::Refusal(answer) if write::is_gone(&answer) => Ok(None),
             Reply::Refusal(answer) | Reply::Redirect(answer) => Err(self.refused(&stream.name, &answer)),
         }
     }
 
-    /// Writes a record.
+    /// Writes a record: by one request, or by what the operation says has to go before and after it.
     pub async fn write(&self, operation: &Operation, outgoing: Outgoing<'_>) -> Written {
-        let system = &self.0.system;
-        match write::call(&system.base_url, operation, outgoing) {
-            Ok(call) => {
-                let outcome = self.0.stack.clone().oneshot(call).await;
-                write::judge(self.0.shared.rules.host(), operation, system.request_id_header.as_deref(), outcome)
-            }
-            Err(written) => written,
-        }
+        self.put(operation, outgoing).await
     }
 
     /// Writes several records by one call. What is too many or too large for the vendor is refused whole; splitting is the caller's.
@@ -201,9 +210,9 @@ impl VendorClient {
                     request_id_header: system.request_id_header.as_deref(),
                     operation,
                     batch,
-                    records: bodies.len(),
+                    bodies,
                 };
-                judge.judge(self.0.stack.clone().oneshot(call).await)
+                judge.judge(self.submit(call).await)
             }
             Err(failure) => WrittenBatch::NotSent { failure },
         }
@@ -214,34 +223,14 @@ impl VendorClient {
     /// # Errors
     /// [`CallFailure`] when nothing was found out.
     pub async fn look_up(&self, operation: &Operation, lookup: &LookUp, body: &Value) -> Result<LookedUp, CallFailure> {
-        let unable = |problem: String| {
-            CallFailure::new(FailureKind::Refused, format!("`{}` cannot be looked up: {problem}", operation.name))
-        };
-        let wanted = body.get(&lookup.key_field).and_then(response::key_text);
-        let wanted = wanted.ok_or_else(|| unable(format!("the body has no text or number `{}`", lookup.key_field)))?;
-        let url =
-            target::filled(&self.0.system.base_url, &lookup.path, &lookup.query, Filling { body, identifier: None });
-        let url = url.map_err(|unfilled| unable(unfilled.to_string()))?;
-        let (_, reply) = self.read(read_call(Purpose::LookUp, &operation.name, url)).await?;
-        match reply {
-            Reply::Success(answer) => {
-                let body =
-                    answer.body.as_ref().map_err(|failure| self.without_body(&operation.name, &answer, failure))?;
-                let document: Value = serde_json::from_slice(body).map_err(|error| {
-                    let detail = format!("the look-up of `{}` was answered with no JSON", operation.name);
-                    let failure =
-                        CallFailure::new(FailureKind::Malformed, detail).because(response::without_content(&error));
-                    failure.answered(answer.status.as_u16(), self.request_id(&answer))
-                })?;
-                Ok(look_up::judge(document, &lookup.key, &wanted))
-            }
-            Reply::Refusal(answer) if answer.status == StatusCode::NOT_FOUND => Ok(LookedUp::Absent),
-            Reply::Refusal(answer) | Reply::Redirect(answer) => Err(self.refused(&operation.name, &answer)),
-        }
+        self.sought(operation, lookup, body).await.map(|(found, _)| found).map_err(|unsought| match unsought {
+            Unsought::Failed(failure) => failure,
+            Unsought::Unfilled(problem) => CallFailure::new(FailureKind::Refused, problem),
+        })
     }
 
     /// Sends a read and follows a few redirects to the same origin. Gives the URL that answered at last.
-    async fn read(&self, mut call: Call) -> Result<(Url, Reply), CallFailure> {
+    pub(crate) async fn read(&self, mut call: Call) -> Result<(Url, Reply), CallFailure> {
         let mut redirects = 0;
         loop {
             let outcome = self.0.stack.clone().oneshot(call.clone()).await;
@@ -259,7 +248,9 @@ impl VendorClient {
                     redirects += 1;
                     call.url = url;
                 }
-                Reply::Success(_) | Reply::Refusal(_) | Reply::Redirect(_) => return Ok((call.url, reply)),
+                Reply::Success(_) | Reply::Refusal(_) | Reply::Redirect(_) | Reply::Ignored(_) => {
+                    return Ok((call.url, reply));
+                }
             }
         }
     }
@@ -268,15 +259,15 @@ impl VendorClient {
         self.0.shared.vendor_clock.now(self.0.clock.now())
     }
 
-    fn request_id(&self, answer: &Answer) -> Option<String> {
+    pub(crate) fn request_id(&self, answer: &Answer) -> Option<String> {
         response::header(&answer.headers, self.0.system.request_id_header.as_deref())
     }
 
-    fn refused(&self, name: &str, answer: &Answer) -> CallFailure {
+    pub(crate) fn refused(&self, name: &str, answer: &Answer) -> CallFailure {
         classify::refused(self.0.shared.rules.host(), name, answer.status, self.request_id(answer))
     }
 
-    fn without_body(&self, name: &str, answer: &Answer, failure: &BodyFailure) -> CallFailure {
+    pub(crate) fn without_body(&self, name: &str, answer: &Answer, failure: &BodyFailure) -> CallFailure {
         let kind = match failure {
             BodyFailure::TooLarge { .. } => FailureKind::BodyTooLarge,
             BodyFailure::TimedOut(_) => FailureKind::TimedOut,
@@ -294,7 +285,7 @@ impl std::fmt::Debug for VendorClient {
     }
 }
 
-fn read_call(purpose: Purpose, name: &str, url: Url) -> Call {
+pub fn read_call(purpose: Purpose, name: &str, url: Url) -> Call {
     let accept = (header::ACCEPT, HeaderValue::from_static("application/json"));
     Call {
         purpose,

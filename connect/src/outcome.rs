@@ -45,6 +45,11 @@ pub enum Written {
         /// What the vendor said of it.
         fault: RecordFault,
     },
+    /// The system's rules say that there is nothing to be done for it: surely not applied.
+    Ignored {
+        /// What the vendor said of it.
+        fault: RecordFault,
+    },
     /// It never left, or was turned away before it was looked at: surely not applied.
     NotSent {
         /// Why.

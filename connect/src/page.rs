@@ -137,7 +137,8 @@ mod tests {
             allowance: Allowance { requests: 1, per_seconds: 1, concurrency: 1 },
             served_version_header: None,
             request_id_header: None,
-            credential_rejection_statuses: Vec::new(),
+            errors: Vec::new(),
+            csrf: None,
         };
         Rules::new(&system).unwrap()
     }

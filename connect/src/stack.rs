@@ -41,7 +41,7 @@ pub fn stack(system: &System, shared: &Shared, surroundings: &Surroundings) -> R
         .map_err(|source| BuildError::Client { connector: connector.clone(), source })?;
     let classifier = Arc::new(Classifier {
         host: shared.rules.host().to_owned(),
-        rejections: system.credential_rejection_statuses.clone(),
+        rules: system.errors.clone(),
         request_id_header: system.request_id_header.clone(),
         clock: Arc::clone(&surroundings.clock),
     });

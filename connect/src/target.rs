@@ -90,14 +90,20 @@ pub struct Filling<'a> {
     pub identifier: Option<&'a str>,
 }
 
-impl Filling<'_> {
+impl<'a> Filling<'a> {
+    /// A field of the body: by its whole name at the top, or else step by step along its dots.
+    pub fn value(&self, field: &str) -> Option<&'a Value> {
+        let body = self.body;
+        body.get(field).or_else(|| field.split('.').try_fold(body, |value, step| value.get(step)))
+    }
+
     fn text(&self, name: &str) -> Result<String, Unfilled> {
         if name == IDENTIFIER {
             let identifier = self.identifier.filter(|identifier| !identifier.is_empty());
             return identifier.map(str::to_owned).ok_or(Unfilled::NoIdentifier);
         }
         let field = name.strip_prefix("body.").ok_or_else(|| Unfilled::Unknown { name: name.to_owned() })?;
-        field_text(self.body, field).ok_or_else(|| Unfilled::Missing { field: field.to_owned() })
+        self.value(field).and_then(response::key_text).ok_or_else(|| Unfilled::Missing { field: field.to_owned() })
     }
 }
 
@@ -146,10 +152,9 @@ pub fn batch(base: &Url, batch: &Batch) -> Url {
     below(base, &batch.path, &query.collect())
 }
 
-/// A field of a body as text: by its whole name at the top, or else step by step along its dots.
-fn field_text(body: &Value, field: &str) -> Option<String> {
-    let value = body.get(field).or_else(|| field.split('.').try_fold(body, |value, step| value.get(step)))?;
-    response::key_text(value)
+/// The URL of a path that nothing is filled into.
+pub fn plain(base: &Url, path: &str) -> Url {
+    below(base, path, &BTreeMap::new())
 }
 
 fn is_dot_segment(segment: &str) -> bool {

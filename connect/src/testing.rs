@@ -43,6 +43,7 @@ pub fn answer(status: u16, headers: &[(&'static str, &str)], body: &'static str)
         status: StatusCode::from_u16(status).unwrap(),
         headers: headers.collect(),
         body: Ok(Bytes::from_static(body.as_bytes())),
+        code: None,
     }
 }
 

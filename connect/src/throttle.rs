@@ -83,7 +83,7 @@ impl Pace {
 
     fn heed(&self, outcome: &Result<Reply, Setback>) {
         match outcome {
-            Ok(Reply::Success(answer) | Reply::Redirect(answer) | Reply::Refusal(answer)) => {
+            Ok(Reply::Success(answer) | Reply::Redirect(answer) | Reply::Refusal(answer) | Reply::Ignored(answer)) => {
                 if let Some(factor) = signals::slowness(&answer.headers) {
                     self.bucket().slow(factor);
                 }

@@ -88,7 +88,7 @@ impl Transport {
             Reading::Whole if status.is_success() => read(response, LARGEST_BODY, Beyond::Fails).await,
             Reading::Whole => read(response, LARGEST_ERROR_BODY, Beyond::IsLeft).await,
         };
-        Ok(Answer { status, headers, body })
+        Ok(Answer { status, headers, body, code: None })
     }
 
     fn broken(&self, error: reqwest::Error) -> Break {

@@ -2,17 +2,23 @@
 //! What a field means lives in its doc comment, because `kubectl explain` shows it.
 
 mod authentication;
+mod errors;
 mod operation;
 mod status;
 mod stream;
+mod write;
 
 pub use authentication::{Authentication, BasicAuthentication, BearerAuthentication, HeaderAuthentication};
-pub use operation::{Batch, BatchResults, IdempotencyHeader, Identifier, LookUp, Operation, OperationMethod, Outcome};
+pub use errors::{ErrorCondition, ErrorHeader, ErrorMeaning, ErrorRule, RetryAfter, WaitFormat};
+pub use operation::{
+    Batch, BatchResults, FailedRows, IdempotencyHeader, Identifier, LookUp, Operation, OperationMethod, Outcome,
+};
 pub use status::{ConnectorStatus, CredentialStatus};
 pub use stream::{
     Cursor, CursorPagination, LinkHeaderPagination, NextUrlPagination, OffsetPagination, Pagination, ReadOne, Stream,
     Text,
 };
+pub use write::{Asynchronous, BodyFormat, Csrf, Find, Follow, IfMatch, Location, ReadMethod};
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -90,6 +96,17 @@ pub struct ConnectorSpec {
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub operations: Vec<Operation>,
+
+    /// A token that every write has to carry, as SAP's systems want it. The preset's applies when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csrf: Option<Csrf>,
+
+    /// What answers mean where HTTP alone does not say it, such as an error in an answer with status 200. The first rule that matches decides;
+    /// the preset's rules are asked after these, and HTTP's own meaning after those. At most 32.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub errors: Vec<ErrorRule>,
 }
 
 /// Where a Connector's credentials come from: exactly one member.

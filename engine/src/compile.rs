@@ -3,8 +3,10 @@
 
 mod connector;
 mod dependencies;
+mod errors;
 mod flow;
 mod operation;
+mod request;
 mod stream;
 mod write;
 

@@ -1,8 +1,10 @@
 //! The plan: everything a worker needs to know of an Integration, fully resolved. It is the seam between operator and worker, and
 //! travels as JSON in a ConfigMap. Types and their format live here; how one is made lives in `compile`.
 
+mod errors;
 mod flow;
 mod operation;
+mod request;
 mod stream;
 
 use serde::{Deserialize, Serialize};
@@ -10,12 +12,17 @@ use url::Url;
 
 use crate::{canonical, template::Template};
 
+pub use errors::{BodyTest, Condition, ErrorRule, HeaderTest, Meaning, Place, RetryAfter, Test, WaitFormat};
 pub use flow::{DependsOn, Flow, OnUnknownOutcome, OnWhenFalse, StartFrom, Trigger};
-pub use operation::{Batch, BatchResults, IDENTIFIER, Idempotency, Identifier, LookUp, Method, Operation, Outcome};
+pub use operation::{
+    Batch, BatchResults, FailedRows, IDENTIFIER, Idempotency, Identifier, LookUp, Method, Operation, Outcome,
+    ResultKey, names_a_record,
+};
+pub use request::{BodyFormat, Csrf, Find, IfMatch, Job, Shape};
 pub use stream::{Cursor, KEY, Pagination, ReadOne, Stream};
 
 /// Newest format this version writes and reads. A plan is written in the oldest format that says all it has to say: see [`Plan::format`].
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// Oldest format this version reads.
 pub const OLDEST_FORMAT_VERSION: u32 = 1;
@@ -83,9 +90,18 @@ pub struct System {
     pub served_version_header: Option<String>,
     /// Response header with the vendor's id of a request, if it has one.
     pub request_id_header: Option<String>,
-    /// Statuses beside 401 that mean the credentials were refused, if the vendor has any.
-    #[serde(default)]
-    pub credential_rejection_statuses: Vec<u16>,
+    /// What the vendor's answers mean where HTTP alone does not say it. The first rule that matches decides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<ErrorRule>,
+    /// A token that every write has to carry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csrf: Option<Csrf>,
+}
+
+impl System {
+    fn needs_third_format(&self) -> bool {
+        !self.errors.is_empty() || self.csrf.is_some()
+    }
 }
 
 /// How requests are authenticated. Templates name keys of the credentials.
@@ -198,11 +214,17 @@ impl Plan {
     }
 
     /// The oldest format that says all this plan has to say. A worker that knows only an older one would get it wrong (write what was
-    /// deleted, write before the parent, mix environments up), so it has to refuse the plan; what it would only do more slowly, such as
-    /// writing without batches, it may take on.
+    /// deleted, write before the parent, mix environments up, take a refusal for a success), so it has to refuse the plan; what it would only
+    /// do more slowly, such as writing without batches, it may take on.
     pub fn format(&self) -> u32 {
+        let third = [&self.source, &self.destination].into_iter().any(System::needs_third_format)
+            || self.flows.iter().any(Flow::needs_third_format);
         let second = self.environment != Environment::Production || self.flows.iter().any(Flow::needs_second_format);
-        if second { 2 } else { 1 }
+        match (third, second) {
+            (true, _) => 3,
+            (false, true) => 2,
+            (false, false) => 1,
+        }
     }
 
     /// The plan as JSON with sorted members, the form that is published.

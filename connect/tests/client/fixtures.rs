@@ -47,7 +47,8 @@ pub fn system(base_url: &str) -> System {
         allowance: PLENTY,
         served_version_header: Some("X-Api-Version".into()),
         request_id_header: Some("X-Request-Id".into()),
-        credential_rejection_statuses: Vec::new(),
+        errors: Vec::new(),
+        csrf: None,
     }
 }
 
@@ -106,6 +107,10 @@ pub fn operation() -> Operation {
             lookup: Some(lookup()),
         },
         omit: Vec::new(),
+        shape: crosstie_engine::plan::Shape::default(),
+        find: None,
+        if_match: None,
+        job: None,
         batch: None,
     }
 }
@@ -117,6 +122,10 @@ pub fn lookup() -> LookUp {
         key: "/externalId".into(),
         key_field: "externalId".into(),
         settle_seconds: 1,
+        body: None,
+        record: None,
+        identifier: None,
+        compare: None,
     }
 }
 

@@ -3,10 +3,13 @@
 
 mod batches;
 mod egress;
+mod finding;
 mod fixtures;
+mod following;
 mod nasty;
 mod ones;
 mod reads;
 mod rotation;
+mod scripted;
 mod tls;
 mod writes;

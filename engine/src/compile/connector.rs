@@ -9,7 +9,7 @@ use crosstie_crds::{
 };
 use url::Url;
 
-use super::{Findings, PlannedAuthentication, Settings};
+use super::{Findings, PlannedAuthentication, Settings, errors};
 use crate::{
     plan::{Allowance, Egress, IDENTIFIER, KEY, System},
     preset,
@@ -53,6 +53,9 @@ pub(crate) fn resolve(connector: &Connector, settings: &Settings, findings: &mut
             None
         }
     };
+    let operations: Vec<&str> = merged.operations.iter().map(|operation| operation.name.as_str()).collect();
+    let streams: Vec<&str> = merged.streams.iter().map(|stream| stream.name.as_str()).collect();
+    let rules = errors::resolve(&merged.errors, &operations, &streams, findings);
     let rate = &merged.rate_limit;
     let system = System {
         connector: connector.metadata.name.clone().unwrap_or_default(),
@@ -75,10 +78,12 @@ pub(crate) fn resolve(connector: &Connector, settings: &Settings, findings: &mut
         },
         served_version_header: merged.served_version_header,
         request_id_header: merged.request_id_header,
-        credential_rejection_statuses: merged.credential_rejection_statuses,
+        errors: rules,
+        csrf: None,
     };
-    let resolved =
+    let mut resolved =
         Resolved { name: system.connector.clone(), system, streams: merged.streams, operations: merged.operations };
+    resolved.system.csrf = merged.csrf.and_then(|csrf| resolved.csrf(&csrf, findings));
     for stream in &resolved.streams {
         resolved.stream(&stream.name, findings);
     }

@@ -48,7 +48,9 @@ pub struct OpenIntent {
 impl OpenIntent {
     /// What the destination called the record, as a look-up's response says.
     pub(super) fn identifier_in(&self, found: &Value) -> Option<String> {
-        match self.operation.identifier.as_ref()? {
+        let looked_up = self.operation.outcome.lookup.as_ref().and_then(|lookup| lookup.identifier.clone());
+        let place = looked_up.map(Identifier::Pointer).or_else(|| self.operation.identifier.clone());
+        match &place? {
             Identifier::Pointer(pointer) => match found.pointer(pointer)? {
                 Value::String(text) => Some(text.clone()),
                 Value::Number(number) => Some(number.to_string()),
@@ -57,6 +59,17 @@ impl OpenIntent {
             // A look-up's response has no such header; what an earlier write gave is kept.
             Identifier::Header(_) => None,
         }
+    }
+}
+
+impl OpenIntent {
+    /// Whether a record that a settled look-up found shows that it was applied. Where a record is looked for before it is written, being there says
+    /// nothing: the write may have been an update.
+    pub(super) fn is_shown_by(&self, found: &Value) -> bool {
+        let Operation { method, find, outcome, .. } = &self.operation;
+        let place = outcome.lookup.as_ref().and_then(|lookup| lookup.compare.as_ref());
+        let found = place.and_then(|pointer| found.pointer(pointer)).unwrap_or(found);
+        shows_applied(if find.is_some() { Method::Patch } else { *method }, &self.body, found)
     }
 }
 
@@ -154,6 +167,10 @@ mod tests {
             key: "/id".into(),
             key_field: "id".into(),
             settle_seconds,
+            body: None,
+            record: None,
+            identifier: None,
+            compare: None,
         });
         Outcome { idempotency, lookup }
     }

@@ -98,6 +98,11 @@ pub enum OnUnknownOutcome {
 }
 
 impl Flow {
+    pub(super) fn needs_third_format(&self) -> bool {
+        let operations = [Some(&self.operation), self.delete_operation.as_ref()];
+        operations.into_iter().flatten().any(Operation::needs_third_format)
+    }
+
     pub(super) fn needs_second_format(&self) -> bool {
         self.on_when_false != OnWhenFalse::Ignore
             || !self.lookups.is_empty()

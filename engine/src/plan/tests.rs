@@ -1,4 +1,4 @@
-//! Plans of both formats, and which of them a plan needs.
+//! Plans of all formats, and which of them a plan needs.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ fn first_format() -> Value {
         "authentication": {"bearer": {"token": "{token}"}},
         "egress": {"allowHosts": [], "allowCidrs": []},
         "allowance": {"requests": 40, "perSeconds": 20, "concurrency": 8},
-        "servedVersionHeader": null, "requestIdHeader": null, "credentialRejectionStatuses": [],
+        "servedVersionHeader": null, "requestIdHeader": null,
     });
     let flow = json!({
         "name": "orders", "triggers": [{"everySeconds": 60}], "startFrom": "now", "when": null, "map": {},
@@ -68,6 +68,10 @@ fn a_plan_needs_the_second_format_for_what_a_worker_of_the_first_would_get_wrong
         plan.format_version = 2;
         assert_eq!(Plan::parse(plan.to_json().as_bytes()).unwrap(), plan, "change {index}");
     }
+    let mut errors = plan();
+    let rule = json!({"when": {"statuses": [200]}, "means": "RecordFailure"});
+    errors.destination.errors = vec![serde_json::from_value(rule).unwrap()];
+    assert_eq!(errors.format(), 3, "a worker without them takes a refusal for a success");
     let mut batches = plan();
     batches.flows[0].batch_size = 50;
     assert_eq!(batches.format(), 1, "a worker without batches writes the same, only more slowly");

@@ -27,6 +27,10 @@ pub fn look_up(settle_seconds: u32) -> LookUp {
         key: "/id".into(),
         key_field: "id".into(),
         settle_seconds,
+        body: None,
+        record: None,
+        identifier: None,
+        compare: None,
     }
 }
 
@@ -127,7 +131,8 @@ fn source() -> VendorClient {
         allowance,
         served_version_header: None,
         request_id_header: None,
-        credential_rejection_statuses: Vec::new(),
+        errors: Vec::new(),
+        csrf: None,
     };
     let current = CredentialVersion { version_id: "v1".into(), values: BTreeMap::new() };
     let document = CredentialsDocument { connector: "shop".into(), current, previous: None };

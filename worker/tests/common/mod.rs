@@ -203,7 +203,8 @@ fn system(connector: &str, client: &Client, authentication: Authentication) -> S
         allowance: PLENTY,
         served_version_header: None,
         request_id_header: Some("X-N-OperationId".into()),
-        credential_rejection_statuses: Vec::new(),
+        errors: Vec::new(),
+        csrf: None,
     }
 }
 
@@ -276,6 +277,10 @@ pub fn operation() -> Operation {
         key: "/externalId".into(),
         key_field: "externalId".into(),
         settle_seconds: 1,
+        body: None,
+        record: None,
+        identifier: None,
+        compare: None,
     };
     Operation {
         name: "upsertSalesOrder".into(),

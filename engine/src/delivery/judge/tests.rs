@@ -34,6 +34,10 @@ fn outcome(key: bool, look_up: bool) -> Outcome {
         key: "/id".into(),
         key_field: "id".into(),
         settle_seconds: 5,
+        body: None,
+        record: None,
+        identifier: None,
+        compare: None,
     });
     Outcome { idempotency, lookup }
 }
@@ -227,6 +231,18 @@ fn a_poisoned_record_in_doubt_is_looked_up_before_it_is_buried() {
     assert!(matches!(judge(&terms, 6).looked_up(&again, &doubtful, &Found::Absent), Resolved::NotApplied));
     again.intent = None;
     assert_eq!(judge(&terms, 6).next(&again), Next::GiveUp);
+}
+
+#[test]
+fn a_write_that_the_vendor_ignores_is_settled_as_left_out_unless_an_earlier_send_is_in_doubt() {
+    let terms = terms();
+    let ignored = || Sent::Ignored(Fault::of("nothing to be done"));
+    let fresh = open(outcome(false, true), None);
+    let settled = judge(&terms, 0).sent(&claimed(Some(fresh.clone())), &fresh, ignored(), OTHERS_PASSED);
+    assert_eq!(settled, Change::Settle(Settled::LeftOut));
+    let doubtful = open(outcome(true, true), Some(at(0)));
+    let change = judge(&terms, 1).sent(&claimed(Some(doubtful.clone())), &doubtful, ignored(), OTHERS_PASSED);
+    assert_eq!(postponement(change).intent, IntentChange::Refused, "the earlier send may have been applied");
 }
 
 #[test]

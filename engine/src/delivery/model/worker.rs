@@ -210,7 +210,7 @@ impl Worker {
             WriteAnswer::NeverLeft => Sent::NotSent(setback(None, false)),
         };
         let weather = match &sent {
-            Sent::Applied { .. } | Sent::Refused(_) => {
+            Sent::Applied { .. } | Sent::Refused(_) | Sent::Ignored(_) => {
                 self.process.circuit = self.process.circuit.well();
                 self.process.tally.well += 1;
                 Weather::default()
