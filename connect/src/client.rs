@@ -26,13 +26,12 @@ use crate::{
     observe::Purpose,
     one,
     outcome::{LookedUp, Outgoing, Page, Written, WrittenBatch},
+    pace::Paces,
     page::Arrived,
     response,
     stack::{self, Shared, Stack},
     surroundings::Surroundings,
-    target,
-    throttle::Pace,
-    write,
+    target, write,
     writing::Unsought,
 };
 
@@ -73,7 +72,7 @@ impl VendorClient {
     ) -> Result<Self, BuildError> {
         let shared = Shared {
             rules: Arc::new(Rules::new(system)?),
-            pace: Arc::new(Pace::new(share)),
+            paces: Arc::new(Paces::new(system, share, Arc::clone(&surroundings.clock))),
             vendor_clock: Arc::<VendorClock>::default(),
             credentials,
         };
@@ -90,7 +89,7 @@ impl VendorClient {
 
     /// Takes on another share of the vendor's allowance, at once and also for calls that wait already.
     pub fn set_share(&self, share: Allowance) {
-        self.0.shared.pace.set_share(share);
+        self.0.shared.paces.set_share(share);
     }
 
     /// The credentials in use.
@@ -163,6 +162,18 @@ impl VendorClient {
     /// [`CallFailure`] when that could not be found out: also when the stream says nothing of single records, and when the answer holds no
     /// record or another one.
     pub async fn read_one(&self, stream: &Stream, key: &str) -> Result<Option<Value>, CallFailure> {
+        self.single(Purpose::ReadOne, stream, key).await
+    }
+
+    /// The same for a mapping, for which it may be as old as the Connector's cache says.
+    ///
+    /// # Errors
+    /// As of [`read_one`](Self::read_one).
+    pub async fn consult(&self, stream: &Stream, key: &str) -> Result<Option<Value>, CallFailure> {
+        self.single(Purpose::Consult, stream, key).await
+    }
+
+    async fn single(&self, purpose: Purpose, stream: &Stream, key: &str) -> Result<Option<Value>, CallFailure> {
         let Some(one) = &stream.one else {
             let detail = format!(
                 "the Connector does not say how to read a single record of `{0}`: set `one` on `{0}`",
@@ -171,7 +182,7 @@ impl VendorClient {
             return Err(CallFailure::new(FailureKind::Refused, detail));
         };
         let Some(url) = target::one(&self.0.system.base_url, one, key) else { return Ok(None) };
-        let (_, reply) = self.read(read_call(Purpose::ReadOne, &stream.name, url)).await?;
+        let (_, reply) = self.read(read_call(purpose, &stream.name, url)).await?;
         match reply {
             Reply::Success(answer) => {
                 let failed = |failure: CallFailure| failure.answered(answer.status.as_u16(), self.request_id(&answer));

@@ -102,7 +102,7 @@ fn is_for(when: &Condition, asked: Asked) -> bool {
     }
     match asked.purpose {
         Purpose::Write | Purpose::LookUp => named(&when.operations),
-        Purpose::ReadPage | Purpose::ReadOne | Purpose::ReadTime => named(&when.streams),
+        Purpose::ReadPage | Purpose::ReadOne | Purpose::ReadTime | Purpose::Consult => named(&when.streams),
     }
 }
 

@@ -139,6 +139,8 @@ mod tests {
             request_id_header: None,
             errors: Vec::new(),
             csrf: None,
+            rate: crosstie_engine::plan::RateRules::default(),
+            cache: None,
         };
         Rules::new(&system).unwrap()
     }

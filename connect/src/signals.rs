@@ -11,9 +11,6 @@ use crate::clock;
 /// The longest wait that is believed: beyond a day a vendor's number is more likely wrong than meant.
 pub const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(24);
 
-/// Shopify's report of how full its bucket is, as in `32/40`.
-const CALL_LIMIT: &str = "x-shopify-shop-api-call-limit";
-
 /// `Retry-After` in its two forms (RFC 9110, section 10.2.3), as it is asked for: bounding it is the caller's. `present` is the vendor's. A date
 /// that is past asks for no wait.
 pub fn retry_after(headers: &HeaderMap, present: Timestamp) -> Option<Duration> {
@@ -55,18 +52,6 @@ fn epoch(number: u64, time: fn(i64) -> Result<Timestamp, jiff::Error>) -> Timest
 pub fn beyond(asked: Duration) -> String {
     let days = asked.as_secs() / (24 * 3600);
     format!("; it asks to wait {days} days, which is more than is believed: it is asked again after one day")
-}
-
-/// By how much to stretch the spacing of requests, from how full the vendor says its bucket is; none when it says nothing.
-pub fn slowness(headers: &HeaderMap) -> Option<u32> {
-    let (used, limit) = headers.get(CALL_LIMIT)?.to_str().ok()?.split_once('/')?;
-    let (used, limit): (u64, u64) = (used.trim().parse().ok()?, limit.trim().parse().ok()?);
-    let percent = used.saturating_mul(100).checked_div(limit)?;
-    Some(match percent {
-        0..80 => 1,
-        80..95 => 2,
-        _ => 4,
-    })
 }
 
 #[cfg(test)]
@@ -122,12 +107,5 @@ mod tests {
             assert_eq!(asked(nonsense), None, "{nonsense}");
         }
         assert_eq!(retry_after(&headers(&[]), present()), None);
-    }
-
-    #[test]
-    fn a_bucket_that_fills_up_slows_requests() {
-        let slow = |text| slowness(&headers(&[(CALL_LIMIT, text)]));
-        assert_eq!([slow("1/40"), slow("32/40"), slow("39/40"), slow("40/40")], [Some(1), Some(2), Some(4), Some(4)]);
-        assert_eq!([slow("1/0"), slow("x/40"), slow("40"), slow("")], [None; 4]);
     }
 }

@@ -4,6 +4,7 @@
 mod authentication;
 mod errors;
 mod operation;
+mod rate;
 mod status;
 mod stream;
 mod write;
@@ -13,6 +14,7 @@ pub use errors::{ErrorCondition, ErrorHeader, ErrorMeaning, ErrorRule, RetryAfte
 pub use operation::{
     Batch, BatchResults, FailedRows, IdempotencyHeader, Identifier, LookUp, Operation, OperationMethod, Outcome,
 };
+pub use rate::{Cache, CostPoints, DailyQuota, EndpointLimit, RateHeaders, RateLimit, ResetHeader};
 pub use status::{ConnectorStatus, CredentialStatus};
 pub use stream::{
     Cursor, CursorPagination, LinkHeaderPagination, NextUrlPagination, OffsetPagination, Pagination, ReadOne, Stream,
@@ -81,6 +83,10 @@ pub struct ConnectorSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
 
+    /// Answers that may be kept for a while. The preset's rules apply when it is left out; nothing is kept without either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Cache>,
+
     /// Hosts, beside baseURL's own, that requests may go to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub egress: Option<Egress>,
@@ -147,33 +153,6 @@ pub struct LocalReference {
     /// Name of the object. 1 to 253 characters.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-}
-
-/// What the vendor allows an account in requests. Whatever is left out comes from the preset.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.requests) == has(self.perSeconds)").message("set rateLimit.requests and rateLimit.perSeconds together"))]
-pub struct RateLimit {
-    /// Requests allowed in each span of perSeconds. 1 to 1000000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub requests: Option<u32>,
-
-    /// Length of the span that requests counts, in seconds. 1 to 86400.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 86_400))]
-    pub per_seconds: Option<u32>,
-
-    /// Requests that may be under way at the same moment. 1 to 1000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1_000))]
-    pub concurrency: Option<u32>,
-
-    /// Name of the vendor account that the allowance belongs to. Connectors of one namespace that name the same group share one
-    /// allowance, split among the Integrations that use it. A Connector is a group of its own when it is left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
-    pub group: Option<String>,
 }
 
 /// Hosts that requests may go to beside baseURL's own.

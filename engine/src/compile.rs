@@ -6,6 +6,7 @@ mod dependencies;
 mod errors;
 mod flow;
 mod operation;
+mod rate;
 mod request;
 mod stream;
 mod write;

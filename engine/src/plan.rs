@@ -4,6 +4,7 @@
 mod errors;
 mod flow;
 mod operation;
+mod rate;
 mod request;
 mod stream;
 
@@ -18,6 +19,7 @@ pub use operation::{
     Batch, BatchResults, FailedRows, IDENTIFIER, Idempotency, Identifier, LookUp, Method, Operation, Outcome,
     ResultKey, names_a_record,
 };
+pub use rate::{Cache, Cost, Daily, Endpoint, RateHeaders, RateRules, ResetHeader, Restore};
 pub use request::{BodyFormat, Csrf, Find, IfMatch, Job, Shape};
 pub use stream::{Cursor, KEY, Pagination, ReadOne, Stream};
 
@@ -86,6 +88,12 @@ pub struct System {
     pub egress: Egress,
     /// The account's whole allowance; a worker keeps to its share of it, see `rate`.
     pub allowance: Allowance,
+    /// Limits beside it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rate: RateRules,
+    /// Answers that may be kept for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Cache>,
     /// Response header with the version that was really served, if the vendor has one.
     pub served_version_header: Option<String>,
     /// Response header with the vendor's id of a request, if it has one.

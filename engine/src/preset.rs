@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use crosstie_crds::{
     ConnectorSpec,
-    connector::{Authentication, Csrf, ErrorRule, Operation, RateLimit, Stream},
+    connector::{Authentication, Cache, Csrf, ErrorRule, Operation, RateLimit, Stream},
 };
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,9 @@ pub struct Preset {
     /// A token that every write has to carry.
     #[serde(default)]
     pub csrf: Option<Csrf>,
+    /// Answers that may be kept for a while.
+    #[serde(default)]
+    pub cache: Option<Cache>,
     /// What can be read.
     #[serde(default)]
     pub streams: Vec<Stream>,
@@ -87,6 +90,8 @@ pub struct Merged {
     pub errors: Vec<ErrorRule>,
     /// The spec's, or the preset's.
     pub csrf: Option<Csrf>,
+    /// The spec's, or the preset's.
+    pub cache: Option<Cache>,
 }
 
 /// Lays a spec over a preset, or over nothing.
@@ -110,6 +115,7 @@ pub fn merge(spec: &ConnectorSpec, preset: Option<&Preset>) -> Merged {
         ),
         served_version_header: of(|preset| preset.served_version_header.clone()),
         request_id_header: of(|preset| preset.request_id_header.clone()),
+        cache: spec.cache.clone().or_else(|| preset?.cache.clone()),
         csrf: spec.csrf.clone().or_else(|| preset?.csrf.clone()),
         errors: spec.errors.iter().chain(preset.map_or(&[][..], |preset| &preset.errors)).cloned().collect(),
     }
@@ -122,6 +128,15 @@ fn merge_rates(over: Option<&RateLimit>, under: Option<&RateLimit>) -> RateLimit
         per_seconds: member(|rate| rate.per_seconds),
         concurrency: member(|rate| rate.concurrency),
         group: over.and_then(|rate| rate.group.clone()),
+        endpoints: merge_named(
+            under.map_or(&[], |rate| &rate.endpoints),
+            over.map_or(&[], |rate| &rate.endpoints),
+            |endpoint| &endpoint.name,
+            |_, over| over.clone(),
+        ),
+        daily: over.and_then(|rate| rate.daily.clone()).or_else(|| under?.daily.clone()),
+        cost: over.and_then(|rate| rate.cost.clone()).or_else(|| under?.cost.clone()),
+        headers: over.and_then(|rate| rate.headers.clone()).or_else(|| under?.headers.clone()),
     }
 }
 

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A parsed template. Serialises as its text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Template {
     parts: Vec<Part>,

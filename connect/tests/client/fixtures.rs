@@ -49,6 +49,8 @@ pub fn system(base_url: &str) -> System {
         request_id_header: Some("X-Request-Id".into()),
         errors: Vec::new(),
         csrf: None,
+        rate: crosstie_engine::plan::RateRules::default(),
+        cache: None,
     }
 }
 
@@ -122,10 +124,7 @@ pub fn lookup() -> LookUp {
         key: "/externalId".into(),
         key_field: "externalId".into(),
         settle_seconds: 1,
-        body: None,
-        record: None,
-        identifier: None,
-        compare: None,
+        ..LookUp::default()
     }
 }
 

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::{Findings, PlannedAuthentication, Settings, errors};
 use crate::{
-    plan::{Allowance, Egress, IDENTIFIER, KEY, System},
+    plan::{Allowance, Egress, IDENTIFIER, KEY, RateRules, System},
     preset,
     template::Template,
 };
@@ -80,9 +80,13 @@ pub(crate) fn resolve(connector: &Connector, settings: &Settings, findings: &mut
         request_id_header: merged.request_id_header,
         errors: rules,
         csrf: None,
+        rate: RateRules::default(),
+        cache: None,
     };
     let mut resolved =
         Resolved { name: system.connector.clone(), system, streams: merged.streams, operations: merged.operations };
+    resolved.system.rate = resolved.rate_rules(&merged.rate_limit, findings);
+    resolved.system.cache = merged.cache.map(|cache| resolved.cache(&cache, findings));
     resolved.system.csrf = merged.csrf.and_then(|csrf| resolved.csrf(&csrf, findings));
     for stream in &resolved.streams {
         resolved.stream(&stream.name, findings);

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 mod errors;
 mod language;
+mod writing;
 
 use super::{Compiled, Settings, integration};
 use crate::plan::{Allowance, Authentication, Pagination, Plan, StartFrom, Trigger};

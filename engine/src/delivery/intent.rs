@@ -167,10 +167,7 @@ mod tests {
             key: "/id".into(),
             key_field: "id".into(),
             settle_seconds,
-            body: None,
-            record: None,
-            identifier: None,
-            compare: None,
+            ..LookUp::default()
         });
         Outcome { idempotency, lookup }
     }

@@ -166,7 +166,7 @@ pub struct Idempotency {
 }
 
 /// A way to read a record back.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LookUp {
     /// Path below the base URL of a GET request; 404 means absent.

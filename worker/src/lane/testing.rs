@@ -27,10 +27,7 @@ pub fn look_up(settle_seconds: u32) -> LookUp {
         key: "/id".into(),
         key_field: "id".into(),
         settle_seconds,
-        body: None,
-        record: None,
-        identifier: None,
-        compare: None,
+        ..LookUp::default()
     }
 }
 
@@ -112,6 +109,10 @@ fn flow() -> Flow {
             identifier: None,
             outcome: Outcome::default(),
             omit: Vec::new(),
+            shape: crosstie_engine::plan::Shape::default(),
+            find: None,
+            if_match: None,
+            job: None,
             batch: None,
         },
         delete_operation: None,
@@ -133,6 +134,8 @@ fn source() -> VendorClient {
         request_id_header: None,
         errors: Vec::new(),
         csrf: None,
+        rate: crosstie_engine::plan::RateRules::default(),
+        cache: None,
     };
     let current = CredentialVersion { version_id: "v1".into(), values: BTreeMap::new() };
     let document = CredentialsDocument { connector: "shop".into(), current, previous: None };

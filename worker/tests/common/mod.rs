@@ -205,6 +205,8 @@ fn system(connector: &str, client: &Client, authentication: Authentication) -> S
         request_id_header: Some("X-N-OperationId".into()),
         errors: Vec::new(),
         csrf: None,
+        rate: crosstie_engine::plan::RateRules::default(),
+        cache: None,
     }
 }
 
@@ -277,10 +279,7 @@ pub fn operation() -> Operation {
         key: "/externalId".into(),
         key_field: "externalId".into(),
         settle_seconds: 1,
-        body: None,
-        record: None,
-        identifier: None,
-        compare: None,
+        ..LookUp::default()
     };
     Operation {
         name: "upsertSalesOrder".into(),
@@ -291,6 +290,10 @@ pub fn operation() -> Operation {
         identifier: Some(Identifier::Header("Location".into())),
         outcome: Outcome { idempotency: None, lookup: Some(lookup) },
         omit: Vec::new(),
+        shape: crosstie_engine::plan::Shape::default(),
+        find: None,
+        if_match: None,
+        job: None,
         batch: None,
     }
 }

@@ -34,10 +34,7 @@ fn outcome(key: bool, look_up: bool) -> Outcome {
         key: "/id".into(),
         key_field: "id".into(),
         settle_seconds: 5,
-        body: None,
-        record: None,
-        identifier: None,
-        compare: None,
+        ..LookUp::default()
     });
     Outcome { idempotency, lookup }
 }
@@ -52,6 +49,10 @@ fn open(outcome: Outcome, in_doubt_since: Option<Timestamp>) -> OpenIntent {
         identifier: Some(Identifier::Pointer("/number".into())),
         outcome,
         omit: Vec::new(),
+        shape: crate::plan::Shape::default(),
+        find: None,
+        if_match: None,
+        job: None,
         batch: None,
     };
     let intent = Intent { sequence: 1, idempotency_key: "k".into(), stored_at: at(0), in_doubt_since };

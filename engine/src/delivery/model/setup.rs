@@ -39,6 +39,7 @@ pub fn operation(means: Means) -> Operation {
         key: "/id".into(),
         key_field: "id".into(),
         settle_seconds: SETTLE_SECONDS,
+        ..LookUp::default()
     });
     Operation {
         name: "upsert".into(),
@@ -49,6 +50,10 @@ pub fn operation(means: Means) -> Operation {
         identifier: None,
         outcome: Outcome { idempotency, lookup },
         omit: Vec::new(),
+        shape: crate::plan::Shape::default(),
+        find: None,
+        if_match: None,
+        job: None,
         batch: None,
     }
 }
