@@ -15,7 +15,7 @@ fn examples(page: &str) -> Vec<String> {
 #[test]
 fn lint_has_nothing_to_say_of_the_examples_of_connectors() {
     let examples = examples("connectors.md");
-    assert!(examples.len() >= 6, "an example went");
+    assert!(examples.len() >= 7, "an example went");
     let folder = tempfile::tempdir().unwrap();
     for (number, example) in examples.iter().enumerate() {
         std::fs::write(folder.path().join(format!("{number}.yaml")), example).unwrap();
@@ -26,6 +26,7 @@ fn lint_has_nothing_to_say_of_the_examples_of_connectors() {
     assert!(output.status.success(), "{printed}");
     for object in [
         "connector/warehouse",
+        "connector/rooms",
         "connector/tickets",
         "connector/salesforce",
         "integration/sales",
@@ -34,5 +35,19 @@ fn lint_has_nothing_to_say_of_the_examples_of_connectors() {
         "connector/messages",
     ] {
         assert!(printed.contains(&format!("{object}: ok")), "{object}: {printed}");
+    }
+}
+
+#[test]
+fn lint_has_nothing_to_say_of_any_example() {
+    let examples = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let folders: Vec<PathBuf> = std::fs::read_dir(examples).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let folders: Vec<&PathBuf> = folders.iter().filter(|folder| folder.join("connectors.yaml").exists()).collect();
+    assert!(folders.len() >= 2, "{folders:?}");
+    for folder in folders {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_kubectl-crosstie")).arg("lint").arg("-f").arg(folder).output().unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && printed.contains("integration/"), "{}: {printed}", folder.display());
     }
 }

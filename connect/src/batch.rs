@@ -48,7 +48,7 @@ fn items<'a>(operation: &Operation, batch: &Batch, bodies: &[&'a Value]) -> Resu
         return Ok(bodies.iter().map(|body| Cow::Borrowed(*body)).collect());
     }
     let item = |body: &Value| {
-        let filled = body::filled(&batch.record_fields, Filling { body, identifier: None });
+        let filled = body::filled(&batch.record_fields, Filling { body, identifier: None, since: None });
         let filled = filled.map_err(|unfilled| not_called(operation, &unfilled.to_string()))?;
         Ok(Cow::Owned(body::among(filled, &batch.record_wrap, body.clone())))
     };

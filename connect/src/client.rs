@@ -8,12 +8,13 @@ use crosstie_engine::{
     window::{Bounds, Position},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tower::ServiceExt;
 use url::Url;
 
 use crate::{
+    ask::{self, Ask},
     batch,
     call::{Answer, BodyFailure, Call, Reading, Reply, Setback},
     classify,
@@ -37,6 +38,8 @@ use crate::{
 
 /// Redirects that a read follows, at most.
 const MOST_REDIRECTS: u32 = 3;
+/// By how much look-ups reach back before their write was decided: clocks differ, and are set.
+const LOOK_BACK: SignedDuration = SignedDuration::from_mins(15);
 
 /// The client of one system. Clones share connections, credentials and pace.
 #[derive(Clone)]
@@ -45,7 +48,7 @@ pub struct VendorClient(pub(crate) Arc<Inner>);
 pub struct Inner {
     pub system: System,
     pub shared: Shared,
-    clock: Arc<dyn Clock>,
+    pub clock: Arc<dyn Clock>,
     pub stack: Stack,
     /// The token that writes carry, where the system wants one.
     pub tokens: Option<Tokens>,
@@ -107,14 +110,14 @@ impl VendorClient {
         bounds: Option<&Bounds>,
         position: &Position,
     ) -> Result<Page, CallFailure> {
-        let url = target::page(&self.0.system.base_url, stream, bounds, position)?;
-        if matches!(position, Position::Url(_)) && self.0.shared.rules.admit(&url).is_err() {
+        let ask = ask::page(&self.0.system.base_url, stream, bounds, position)?;
+        if matches!(position, Position::Url(_)) && self.0.shared.rules.admit(&ask.url).is_err() {
             // It was admitted when it was stored, so the Connector was changed since: a new first page leads to pages that are admitted.
             let detail =
                 format!("the page of `{}` to read next lies outside of what the Connector allows now", stream.name);
             return Err(CallFailure::new(FailureKind::PageExpired, detail));
         }
-        let (url, reply) = self.read(read_call(Purpose::ReadPage, &stream.name, url)).await?;
+        let (url, reply) = self.read(page_call(Purpose::ReadPage, stream, ask)).await?;
         match reply {
             Reply::Success(answer) => {
                 let body = answer.body.as_ref().map_err(|failure| self.without_body(&stream.name, &answer, failure))?;
@@ -148,8 +151,8 @@ impl VendorClient {
         if let Some(time) = self.told_time() {
             return Ok(time);
         }
-        let url = target::smallest_page(&self.0.system.base_url, stream, self.0.clock.now());
-        let call = Call { reading: Reading::Head, ..read_call(Purpose::ReadTime, &stream.name, url) };
+        let ask = ask::smallest_page(&self.0.system.base_url, stream, self.0.clock.now())?;
+        let call = Call { reading: Reading::Head, ..page_call(Purpose::ReadTime, stream, ask) };
         // A refusal tells the time as well: not every vendor likes an empty window.
         self.read(call).await?;
         Ok(self.told_time().unwrap_or_else(|| crate::clock::whole_seconds(self.0.clock.now())))
@@ -182,7 +185,8 @@ impl VendorClient {
             return Err(CallFailure::new(FailureKind::Refused, detail));
         };
         let Some(url) = target::one(&self.0.system.base_url, one, key) else { return Ok(None) };
-        let (_, reply) = self.read(read_call(purpose, &stream.name, url)).await?;
+        let headers = ask::headers(stream, false)?;
+        let (_, reply) = self.read(Call { headers, ..read_call(purpose, &stream.name, url) }).await?;
         match reply {
             Reply::Success(answer) => {
                 let failed = |failure: CallFailure| failure.answered(answer.status.as_u16(), self.request_id(&answer));
@@ -229,12 +233,19 @@ impl VendorClient {
         }
     }
 
-    /// Looks up whether a record is at the vendor's, by the body that was or would be written.
+    /// Looks up whether a record is at the vendor's, by the body that was or would be written. `decided` is when the write was decided, by
+    /// the local clock.
     ///
     /// # Errors
     /// [`CallFailure`] when nothing was found out.
-    pub async fn look_up(&self, operation: &Operation, lookup: &LookUp, body: &Value) -> Result<LookedUp, CallFailure> {
-        self.sought(operation, lookup, body).await.map(|(found, _)| found).map_err(|unsought| match unsought {
+    pub async fn look_up(
+        &self,
+        operation: &Operation,
+        lookup: &LookUp,
+        body: &Value,
+        decided: Timestamp,
+    ) -> Result<LookedUp, CallFailure> {
+        self.sought(operation, lookup, body, decided).await.map(|(found, _)| found).map_err(|unsought| match unsought {
             Unsought::Failed(failure) => failure,
             Unsought::Unfilled(problem) => CallFailure::new(FailureKind::Refused, problem),
         })
@@ -248,7 +259,7 @@ impl VendorClient {
             let reply = outcome.map_err(|Setback { failure, reached: _ }| failure)?;
             match reply {
                 Reply::Redirect(answer) if redirects < MOST_REDIRECTS => {
-                    let Some(url) = redirected(&call.url, &answer) else {
+                    let Some(url) = redirected(&call, &answer) else {
                         return Ok((call.url, Reply::Redirect(answer)));
                     };
                     if url.origin() != call.url.origin() {
@@ -264,6 +275,13 @@ impl VendorClient {
                 }
             }
         }
+    }
+
+    /// A time of the local clock as the vendor's clock had it, earlier by what those may be apart.
+    pub(crate) fn told_time_of(&self, local: Timestamp) -> Timestamp {
+        let now = self.0.clock.now();
+        let ahead = self.told_time().map_or(SignedDuration::ZERO, |told| told.duration_since(now));
+        local.checked_add(ahead).and_then(|time| time.checked_sub(LOOK_BACK)).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
     fn told_time(&self) -> Option<Timestamp> {
@@ -310,13 +328,21 @@ pub fn read_call(purpose: Purpose, name: &str, url: Url) -> Call {
     }
 }
 
+fn page_call(purpose: Purpose, stream: &Stream, ask: Ask) -> Call {
+    let Ask { method, url, headers, body } = ask;
+    Call { method, headers, body, ..read_call(purpose, &stream.name, url) }
+}
+
 /// Where a redirect leads; none when it is none that can be followed.
-fn redirected(from: &Url, answer: &Answer) -> Option<Url> {
-    if !matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
-        return None;
-    }
-    let location = answer.headers.get(header::LOCATION)?.to_str().ok()?;
-    from.join(location).ok()
+fn redirected(call: &Call, answer: &Answer) -> Option<Url> {
+    let followed = match answer.status.as_u16() {
+        307 | 308 => true,
+        // The others ask for a GET, which is not the same as what was asked by POST.
+        301..=303 => call.method == http::Method::GET,
+        _ => false,
+    };
+    let location = answer.headers.get(header::LOCATION).filter(|_| followed)?.to_str().ok()?;
+    call.url.join(location).ok()
 }
 
 /// Whether a refusal says that the vendor no longer knows a page: only of pages that the vendor itself named.

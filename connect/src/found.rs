@@ -1,12 +1,25 @@
 //! Finding a record among those that a search showed. Pure. Only the one with the very key that was asked for is believed.
 
+use crosstie_engine::plan::LookUp;
 use serde_json::Value;
 
-use crate::{outcome::LookedUp, response};
+use crate::{
+    look_up::{Unproven, is_more},
+    outcome::LookedUp,
+    response,
+};
 
 /// Judges what stands at `place`: a record or a list of records, each with its key at `key`. Of a list, those with another key do not count, unless
 /// there are no others.
-pub fn judge(mut document: Value, place: &str, key: &str, wanted: &str) -> LookedUp {
+pub fn judge(document: Value, lookup: &LookUp, place: &str, wanted: &str) -> Result<LookedUp, Unproven> {
+    let more = lookup.evidence.more.as_ref().filter(|more| is_more(&document, more)).cloned();
+    match (at(document, place, &lookup.key, wanted), more) {
+        (LookedUp::Absent | LookedUp::Stranger { .. }, Some(more)) => Err(Unproven::More { more }),
+        (found, _) => Ok(found),
+    }
+}
+
+fn at(mut document: Value, place: &str, key: &str, wanted: &str) -> LookedUp {
     let of = |record: &Value| record.pointer(key).and_then(response::key_text);
     match document.pointer_mut(place).map(Value::take) {
         None | Some(Value::Null) => LookedUp::Absent,
@@ -31,12 +44,28 @@ pub fn judge(mut document: Value, place: &str, key: &str, wanted: &str) -> Looke
 
 #[cfg(test)]
 mod tests {
+    use crosstie_engine::plan::Evidence;
     use serde_json::json;
 
     use super::*;
 
     fn found(document: Value) -> LookedUp {
-        judge(document, "/issues", "/fields/ext", "5")
+        judge(document, &lookup(), "/issues", "5").unwrap()
+    }
+
+    fn lookup() -> LookUp {
+        let evidence = Evidence { more: Some("/more".into()), ..Evidence::default() };
+        LookUp { key: "/fields/ext".into(), key_field: "ext".into(), evidence, ..LookUp::default() }
+    }
+
+    #[test]
+    fn a_list_that_is_not_whole_proves_no_absence() {
+        for issues in [json!([]), json!([issue("6")])] {
+            let part = json!({"issues": issues, "more": "next"});
+            assert_eq!(judge(part, &lookup(), "/issues", "5"), Err(Unproven::More { more: "/more".into() }));
+        }
+        let part = json!({"issues": [issue("5")], "more": true});
+        assert_eq!(judge(part, &lookup(), "/issues", "5"), Ok(LookedUp::Present { body: issue("5") }));
     }
 
     fn issue(key: &str) -> Value {

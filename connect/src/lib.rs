@@ -6,6 +6,7 @@
 //! with the other version of them. No Kubernetes and no storage live here.
 
 mod address;
+mod ask;
 mod auth;
 mod batch;
 mod body;
@@ -35,6 +36,7 @@ mod page;
 mod quota;
 mod resolve;
 mod response;
+mod select;
 mod signals;
 mod stack;
 mod surroundings;

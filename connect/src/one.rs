@@ -9,6 +9,12 @@ use crate::{
     response,
 };
 
+/// A value as the only one in objects that a pointer leads through.
+fn enclosed(value: Value, pointer: &str) -> Value {
+    let names = pointer.split('/').skip(1).map(|name| name.replace("~1", "/").replace("~0", "~"));
+    names.rev().fold(value, |inner, name| Value::Object([(name, inner)].into_iter().collect()))
+}
+
 /// The record of a key in a response.
 pub fn record(stream: &Stream, one: &ReadOne, key: &str, body: &Bytes) -> Result<Value, CallFailure> {
     let malformed = |problem: &str| {
@@ -23,6 +29,7 @@ pub fn record(stream: &Stream, one: &ReadOne, key: &str, body: &Bytes) -> Result
     let record = document.pointer_mut(&one.record).map(Value::take);
     let record =
         record.filter(Value::is_object).ok_or_else(|| malformed(&format!("there is no record at `{}`", one.record)))?;
+    let record = enclosed(record, &one.into);
     match record.pointer(&stream.key).and_then(response::key_text) {
         Some(found) if found == key => Ok(record),
         Some(_) => Err(malformed(&format!("it shows another record, by its key at `{}`", stream.key))),

@@ -2,17 +2,18 @@
 
 use bytes::Bytes;
 use crosstie_engine::{
-    plan::{Pagination, Stream},
-    window::Position,
+    plan::{CursorPages, Pagination, Stream},
+    window::{Position, numbered_page},
 };
-use http::HeaderMap;
+use http::{HeaderMap, header};
 use serde_json::Value;
 use url::Url;
 
 use crate::{
+    ask,
     egress::Rules,
     failure::{CallFailure, FailureKind},
-    guard, link, response,
+    guard, link, response, select,
 };
 
 /// A page that came, with where it came from.
@@ -35,7 +36,7 @@ impl Arrived<'_> {
             document.as_ref().and_then(|document| document.pointer(pointer)).unwrap_or(&Value::Null).clone()
         };
         let next = match &self.stream.pagination {
-            Pagination::None | Pagination::Offset { .. } => None,
+            Pagination::None | Pagination::Offset { .. } | Pagination::Page { .. } => None,
             Pagination::LinkHeader => {
                 link::next(self.headers).map(|target| self.next_url(rules, &target)).transpose()?
             }
@@ -46,51 +47,100 @@ impl Arrived<'_> {
                     return Err(self.malformed(&format!("what is at `{pointer}` is no URL of a next page")));
                 }
             },
-            Pagination::Cursor { pointer, .. } => match pointed(pointer) {
-                Value::Null | Value::Bool(false) => None,
-                Value::String(text) if text.is_empty() => None,
-                value => Some(Position::Cursor(
-                    response::key_text(&value)
-                        .ok_or_else(|| self.malformed(&format!("what is at `{pointer}` is no cursor")))?,
-                )),
+            Pagination::Cursor(pages) => match &pages.pointer {
+                Some(pointer) => self.cursor(pointer, &pointed(pointer))?,
+                None => None,
             },
+        };
+        let more = match &self.stream.pagination {
+            Pagination::Cursor(CursorPages { has_more: Some(pointer), .. }) => {
+                Some(self.has_more(pointer, document.as_ref())?)
+            }
+            Pagination::Cursor(_) | Pagination::None | Pagination::LinkHeader | Pagination::NextUrl { .. } => None,
+            Pagination::Offset { .. } | Pagination::Page { .. } => None,
         };
         let records = document.as_mut().map_or(Ok(Vec::new()), |document| self.records(document))?;
         let next = match &self.stream.pagination {
-            Pagination::Offset { .. } => self.next_offset(records.len()),
-            Pagination::None | Pagination::LinkHeader | Pagination::Cursor { .. } | Pagination::NextUrl { .. } => next,
+            Pagination::Offset { .. } => next_offset(ask::offset(self.position), ask::offset(self.position), &records),
+            Pagination::Page { size, .. } => {
+                let (number, size) = numbered_page(ask::offset(self.position), *size);
+                next_offset(ask::offset(self.position), number.saturating_mul(u64::from(size)), &records)
+            }
+            Pagination::Cursor(pages) => self.behind(pages, more, next, &records)?,
+            Pagination::None | Pagination::LinkHeader | Pagination::NextUrl { .. } => next,
         };
         self.without_circles(records, next)
     }
 
     fn document(&self) -> Result<Value, CallFailure> {
-        serde_json::from_slice(self.body)
-            .map_err(|error| self.malformed("it is no JSON").because(response::without_content(&error)))
+        serde_json::from_slice(self.body).map_err(|error| {
+            let kind = self.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+            let problem = if kind.trim_start().to_ascii_lowercase().starts_with("text/html") {
+                "it is an HTML page and no JSON, perhaps one to log in: check baseURL, path and credentials"
+            } else {
+                "it is no JSON"
+            };
+            self.malformed(problem).because(response::without_content(&error))
+        })
     }
 
     fn records(&self, document: &mut Value) -> Result<Vec<Value>, CallFailure> {
-        match document.pointer_mut(&self.stream.records).map(Value::take) {
-            Some(Value::Array(records)) => Ok(records),
-            Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) | None => {
-                Err(self.malformed(&format!("there is no list of records at `{}`", self.stream.records)))
+        let records = select::list(document.take(), &self.stream.records);
+        records.ok_or_else(|| self.malformed(&format!("there is no list of records at `{}`", self.stream.records)))
+    }
+
+    fn cursor(&self, pointer: &str, value: &Value) -> Result<Option<Position>, CallFailure> {
+        match value {
+            Value::Null | Value::Bool(false) => Ok(None),
+            Value::String(text) if text.is_empty() => Ok(None),
+            value => match response::key_text(value) {
+                Some(cursor) => Ok(Some(Position::Cursor(cursor))),
+                None => Err(self.malformed(&format!("what is at `{pointer}` is no cursor"))),
+            },
+        }
+    }
+
+    /// Whether the vendor says that there are more pages. If it says nothing where it should, nobody knows.
+    fn has_more(&self, pointer: &str, document: Option<&Value>) -> Result<bool, CallFailure> {
+        match document.map(|document| document.pointer(pointer)) {
+            None | Some(Some(Value::Null)) => Ok(false),
+            Some(Some(Value::Bool(more))) => Ok(*more),
+            Some(Some(Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_)) | None) => {
+                Err(self.malformed(&format!("there is neither true nor false at `{pointer}`")))
             }
         }
+    }
+
+    /// The page behind a cursor, which is `next` or in the last record.
+    fn behind(
+        &self,
+        pages: &CursorPages,
+        more: Option<bool>,
+        next: Option<Position>,
+        records: &[Value],
+    ) -> Result<Option<Position>, CallFailure> {
+        if more == Some(false) {
+            return Ok(None);
+        }
+        let next = match (&pages.last_record, records.last()) {
+            (None, _) => next,
+            (Some(_), None) => None,
+            (Some(pointer), Some(last)) => {
+                let cursor = last.pointer(pointer).and_then(response::key_text);
+                let problem = || self.malformed(&format!("its last record has no text or number at `{pointer}`"));
+                Some(Position::Cursor(cursor.ok_or_else(problem)?))
+            }
+        };
+        if more == Some(true) && next.is_none() {
+            return Err(self.malformed("it says that there are more pages, and nothing leads to the next one"));
+        }
+        Ok(next)
     }
 
     fn next_url(&self, rules: &Rules, target: &str) -> Result<Position, CallFailure> {
         let url = self.url.join(target).map_err(|error| self.malformed("its next page has no URL").because(error))?;
         rules.admit(&url).map_err(|refusal| guard::refused(&self.stream.name, refusal))?;
         Ok(Position::Url(url.into()))
-    }
-
-    /// A page may hold fewer records than were asked for, because vendors cap that, so a short page is not the end. The end is a page with
-    /// no more than the one record that pages have in common.
-    fn next_offset(&self, records: usize) -> Option<Position> {
-        let offset = match self.position {
-            Position::Offset(offset) => *offset,
-            Position::First | Position::Url(_) | Position::Cursor(_) => 0,
-        };
-        (records > 1).then(|| Position::Offset(offset.saturating_add(u64::try_from(records).unwrap_or(u64::MAX))))
     }
 
     /// A page that is its own next page would be read for ever. Without records it is the end, as some vendors mark it.
@@ -117,10 +167,15 @@ impl Arrived<'_> {
     }
 }
 
+/// Where a page by position was asked for the record at `position` and began at `start`: the position behind it. A page may hold fewer records
+/// than were asked for, because vendors cap that, so a short page is not the end. The end is a page with nothing behind that record.
+fn next_offset(position: u64, start: u64, records: &[Value]) -> Option<Position> {
+    let end = start.saturating_add(u64::try_from(records.len()).unwrap_or(u64::MAX));
+    (end > position.saturating_add(1)).then_some(Position::Offset(end))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use crosstie_engine::plan::{Allowance, Authentication, Egress, System};
     use http::header;
     use serde_json::json;
@@ -148,18 +203,8 @@ mod tests {
     type Opened = Result<(Vec<Value>, Option<Position>), (FailureKind, String)>;
 
     fn opened(pagination: &Pagination, position: &Position, link: &str, body: &str) -> Opened {
-        let stream = Stream {
-            name: "orders".into(),
-            path: "/orders".into(),
-            query: BTreeMap::new(),
-            records: "/data".into(),
-            key: "/id".into(),
-            version: Some("/updated_at".into()),
-            deleted: None,
-            one: None,
-            cursor: None,
-            pagination: pagination.clone(),
-        };
+        let (name, records) = ("orders".into(), "/data".into());
+        let stream = Stream { name, records, pagination: pagination.clone(), ..Stream::default() };
         let url = Url::parse("https://api.example.com/orders?page=1").unwrap();
         let headers = HeaderMap::from_iter([(header::LINK, link.parse().unwrap())]);
         let body = Bytes::from(body.to_owned());
@@ -180,7 +225,7 @@ mod tests {
     }
 
     fn cursor() -> Pagination {
-        Pagination::Cursor { pointer: "/after".into(), param: "after".into() }
+        Pagination::Cursor(CursorPages::of("/after", "after"))
     }
 
     fn offset() -> Pagination {
@@ -224,7 +269,66 @@ mod tests {
         );
         assert_eq!(next(&offset(), &Position::Offset(29), "", &page(1)), None);
         assert_eq!(next(&offset(), &Position::First, "", &page(0)), None);
-        assert_eq!(next(&offset(), &Position::Offset(u64::MAX), "", &page(2)), Some(Position::Offset(u64::MAX)));
+        assert_eq!(next(&offset(), &Position::Offset(u64::MAX), "", &page(2)), None);
+    }
+
+    #[test]
+    fn a_numbered_page_is_the_end_if_nothing_is_behind_the_record_that_was_read_last() {
+        let numbered = Pagination::Page {
+            param: "page".into(),
+            first: 1,
+            size_param: "per_page".into(),
+            size: 100,
+            in_records: false,
+        };
+        let page = |records: usize| json!({"data": vec![json!({}); records]});
+        assert_eq!(next(&numbered, &Position::First, "", &page(100)), Some(Position::Offset(100)));
+        // Page 1 of 99, counted from 0, begins at the record that is asked for.
+        assert_eq!(next(&numbered, &Position::Offset(99), "", &page(99)), Some(Position::Offset(198)));
+        assert_eq!(next(&numbered, &Position::Offset(99), "", &page(1)), None);
+        assert_eq!(next(&numbered, &Position::Offset(99), "", &page(0)), None);
+    }
+
+    #[test]
+    fn the_last_record_may_lead_to_the_next_page_and_the_vendor_say_which_is_the_last() {
+        let stripe = Pagination::Cursor(CursorPages {
+            last_record: Some("/id".into()),
+            param: Some("starting_after".into()),
+            has_more: Some("/has_more".into()),
+            ..CursorPages::default()
+        });
+        let data = json!([{"id": "a"}, {"id": "b"}]);
+        let page = |more: Value| json!({"data": data, "has_more": more}).to_string();
+        let open = |body: &str| opened(&stripe, &Position::First, "", body).map(|(_, next)| next);
+        assert_eq!(open(&page(json!(true))), Ok(Some(Position::Cursor("b".into()))));
+        assert_eq!((open(&page(json!(false))), open(&page(json!(null)))), (Ok(None), Ok(None)));
+        for unclear in [
+            json!({"data": data}),
+            json!({"data": data, "has_more": "yes"}),
+            json!({"data": [], "has_more": true}),
+            json!({"data": [{"id": null}], "has_more": true}),
+        ] {
+            assert_eq!(open(&unclear.to_string()).unwrap_err().0, FailureKind::Malformed, "{unclear}");
+        }
+        let until_empty = Pagination::Cursor(CursorPages { last_record: Some("/id".into()), ..CursorPages::default() });
+        assert_eq!(
+            next(&until_empty, &Position::First, "", &json!({"data": data})),
+            Some(Position::Cursor("b".into()))
+        );
+        assert_eq!(next(&until_empty, &Position::Cursor("b".into()), "", &json!({"data": []})), None);
+    }
+
+    #[test]
+    fn an_html_page_with_status_200_is_told_as_one() {
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, "text/html; charset=utf-8".parse().unwrap())]);
+        let (stream, body) =
+            (Stream { name: "orders".into(), ..Stream::default() }, Bytes::from_static(b"<html>jane</html>"));
+        let url = Url::parse("https://api.example.com/orders").unwrap();
+        let arrived =
+            Arrived { stream: &stream, position: &Position::First, url: &url, headers: &headers, body: &body };
+        let failure = arrived.open(&rules()).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Malformed);
+        assert!(failure.detail.contains("log in") && !failure.detail.contains("jane"), "{failure}");
     }
 
     #[test]

@@ -1,63 +1,21 @@
-//! Which URL a call goes to. Pure. Values of records become one path segment or one query value each: whatever is in them, they cannot
+//! Which URL a call goes to; for pages see `ask`. Pure. Values of records become one path segment or one query value each: whatever is in them, they cannot
 //! lead to another path.
 
 use std::collections::BTreeMap;
 
 use crosstie_engine::{
-    plan::{Batch, IDENTIFIER, KEY, Pagination, ReadOne, Stream},
+    plan::{Batch, IDENTIFIER, KEY, ReadOne, SINCE, SINCE_EPOCH},
     template::{Template, TemplateError},
-    window::{Bounds, Position},
 };
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use url::Url;
 
-use crate::{
-    clock,
-    failure::{CallFailure, FailureKind},
-    response,
-};
+use crate::{clock, response};
 
 /// What is escaped in a path segment: all but the unreserved characters (RFC 3986).
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// The URL of a page. Where the window's bounds are query parameters they go with every page but those that the vendor gives the whole URL of.
-pub fn page(base: &Url, stream: &Stream, bounds: Option<&Bounds>, position: &Position) -> Result<Url, CallFailure> {
-    let mut query = window_query(stream, bounds);
-    match (position, &stream.pagination) {
-        (Position::First, Pagination::Offset { param, limit_param, limit }) => {
-            query.insert(param, "0".to_owned());
-            query.insert(limit_param, limit.to_string());
-        }
-        (
-            Position::First,
-            Pagination::None | Pagination::LinkHeader | Pagination::Cursor { .. } | Pagination::NextUrl { .. },
-        ) => {}
-        (Position::Offset(offset), Pagination::Offset { param, limit_param, limit }) => {
-            query.insert(param, offset.to_string());
-            query.insert(limit_param, limit.to_string());
-        }
-        (Position::Cursor(cursor), Pagination::Cursor { param, .. }) => {
-            query.insert(param, cursor.clone());
-        }
-        (Position::Url(url), Pagination::LinkHeader | Pagination::NextUrl { .. }) => {
-            return Url::parse(url).map_err(|error| expired(stream).because(error));
-        }
-        (Position::Offset(_) | Position::Cursor(_) | Position::Url(_), _) => return Err(expired(stream)),
-    }
-    Ok(below(base, &stream.path, &query))
-}
-
-/// The URL of a page that costs the vendor little: an empty window, one record a page.
-pub fn smallest_page(base: &Url, stream: &Stream, now: Timestamp) -> Url {
-    let mut query = window_query(stream, Some(&Bounds { from: Some(now), until: now }));
-    if let Pagination::Offset { param, limit_param, limit: _ } = &stream.pagination {
-        query.insert(param, "0".to_owned());
-        query.insert(limit_param, "1".to_owned());
-    }
-    below(base, &stream.path, &query)
-}
+pub const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What a record must provide for a path or query, and does not.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,13 +46,14 @@ pub struct Filling<'a> {
     pub body: &'a Value,
     /// What the vendor called the record.
     pub identifier: Option<&'a str>,
+    /// A time before the write was decided; look-ups have it.
+    pub since: Option<Timestamp>,
 }
 
 impl<'a> Filling<'a> {
-    /// A field of the body: by its whole name at the top, or else step by step along its dots.
-    pub fn value(&self, field: &str) -> Option<&'a Value> {
-        let body = self.body;
-        body.get(field).or_else(|| field.split('.').try_fold(body, |value, step| value.get(step)))
+    /// A field of the body, see [`field`].
+    pub fn value(&self, name: &str) -> Option<&'a Value> {
+        field(self.body, name)
     }
 
     fn text(&self, name: &str) -> Result<String, Unfilled> {
@@ -102,8 +61,16 @@ impl<'a> Filling<'a> {
             let identifier = self.identifier.filter(|identifier| !identifier.is_empty());
             return identifier.map(str::to_owned).ok_or(Unfilled::NoIdentifier);
         }
+        let since = self.since.and_then(|since| match name {
+            SINCE => Some(clock::whole_seconds(since).to_string()),
+            SINCE_EPOCH => Some(since.as_second().to_string()),
+            _ => None,
+        });
+        if let Some(since) = since {
+            return Ok(since);
+        }
         let field = name.strip_prefix("body.").ok_or_else(|| Unfilled::Unknown { name: name.to_owned() })?;
-        self.value(field).and_then(response::key_text).ok_or_else(|| Unfilled::Missing { field: field.to_owned() })
+        field_text(self.body, field).ok_or_else(|| Unfilled::Missing { field: field.to_owned() })
     }
 }
 
@@ -157,27 +124,29 @@ pub fn plain(base: &Url, path: &str) -> Url {
     below(base, path, &BTreeMap::new())
 }
 
-fn is_dot_segment(segment: &str) -> bool {
+/// A field of a body as text: by its whole name at the top, or else step by step along its dots, into lists by position.
+pub fn field_text(body: &Value, name: &str) -> Option<String> {
+    field(body, name).and_then(response::key_text)
+}
+
+/// A field of a body: by its whole name at the top, or else step by step along its dots, into lists by position.
+pub fn field<'a>(body: &'a Value, name: &str) -> Option<&'a Value> {
+    body.get(name).or_else(|| name.split('.').try_fold(body, member))
+}
+
+fn member<'a>(value: &'a Value, step: &str) -> Option<&'a Value> {
+    match value {
+        Value::Array(members) => members.get(step.parse::<usize>().ok()?),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => value.get(step),
+    }
+}
+
+pub fn is_dot_segment(segment: &str) -> bool {
     matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
 }
 
-fn window_query<'a>(stream: &'a Stream, bounds: Option<&Bounds>) -> BTreeMap<&'a str, String> {
-    let mut query: BTreeMap<&str, String> =
-        stream.query.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-    if let (Some(cursor), Some(bounds)) = (&stream.cursor, bounds) {
-        if let Some(from) = bounds.from {
-            // Rounded down, so that no record of that second is left out.
-            query.insert(&cursor.param, clock::whole_seconds(from).to_string());
-        }
-        if let Some(param) = &cursor.until_param {
-            query.insert(param, bounds.until.to_string());
-        }
-    }
-    query
-}
-
 /// A URL below the base URL's path. A path may bring a query of its own.
-fn below(base: &Url, path: &str, query: &BTreeMap<&str, String>) -> Url {
+pub fn below(base: &Url, path: &str, query: &BTreeMap<&str, String>) -> Url {
     let (path, own_query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
     let mut url = base.clone();
     url.set_path(&format!("{}/{}", base.path().trim_end_matches('/'), path.trim_start_matches('/')));
@@ -189,17 +158,8 @@ fn below(base: &Url, path: &str, query: &BTreeMap<&str, String>) -> Url {
     url
 }
 
-fn expired(stream: &Stream) -> CallFailure {
-    let detail = format!(
-        "the page of `{}` to read next is not of the kind its pagination has now: its window starts again",
-        stream.name
-    );
-    CallFailure::new(FailureKind::PageExpired, detail)
-}
-
 #[cfg(test)]
 mod tests {
-    use crosstie_engine::plan::Cursor;
     use serde_json::json;
 
     use super::*;
@@ -208,115 +168,9 @@ mod tests {
         Url::parse("https://api.example.com/root").unwrap()
     }
 
-    fn stream(pagination: Pagination) -> Stream {
-        Stream {
-            name: "orders".into(),
-            path: "/orders.json".into(),
-            query: [("status".to_owned(), "any".to_owned())].into(),
-            records: "/orders".into(),
-            key: "/id".into(),
-            version: Some("/updated_at".into()),
-            deleted: None,
-            one: None,
-            cursor: Some(Cursor {
-                field: "/updated_at".into(),
-                param: "min".into(),
-                until_param: Some("max".into()),
-                lookback_seconds: 300,
-            }),
-            pagination,
-        }
-    }
-
-    fn offset() -> Pagination {
-        Pagination::Offset { param: "offset".into(), limit_param: "limit".into(), limit: 50 }
-    }
-
-    fn bounds() -> Bounds {
-        let at = |text: &str| text.parse().unwrap();
-        Bounds { from: Some(at("2027-01-01T10:00:00.999Z")), until: at("2027-01-02T00:00:00Z") }
-    }
-
-    fn url(pagination: Pagination, position: &Position) -> String {
-        page(&base(), &stream(pagination), Some(&bounds()), position).unwrap().into()
-    }
-
-    #[test]
-    fn a_first_page_asks_for_the_window_with_its_lower_end_rounded_down() {
-        let expected = "https://api.example.com/root/orders.json?max=2027-01-02T00%3A00%3A00Z&min=2027-01-01T10%3A00%3A00Z&status=any";
-        assert_eq!(url(Pagination::LinkHeader, &Position::First), expected);
-    }
-
-    #[test]
-    fn a_window_from_the_beginning_has_no_lower_end() {
-        let bounds = Bounds { from: None, ..bounds() };
-        let url = page(&base(), &stream(Pagination::None), Some(&bounds), &Position::First).unwrap();
-        assert_eq!(url.query(), Some("max=2027-01-02T00%3A00%3A00Z&status=any"));
-    }
-
-    #[test]
-    fn a_stream_without_a_cursor_is_asked_for_everything() {
-        let mut stream = stream(Pagination::None);
-        stream.cursor = None;
-        let url = page(&base(), &stream, Some(&bounds()), &Position::First).unwrap();
-        assert_eq!(url.query(), Some("status=any"));
-    }
-
-    #[test]
-    fn pages_by_position_and_by_cursor_keep_the_window() {
-        for (pagination, position, wanted) in [
-            (
-                offset(),
-                Position::First,
-                "limit=50&max=2027-01-02T00%3A00%3A00Z&min=2027-01-01T10%3A00%3A00Z&offset=0&status=any",
-            ),
-            (
-                offset(),
-                Position::Offset(99),
-                "limit=50&max=2027-01-02T00%3A00%3A00Z&min=2027-01-01T10%3A00%3A00Z&offset=99&status=any",
-            ),
-            (
-                Pagination::Cursor { pointer: "/next".into(), param: "after".into() },
-                Position::Cursor("a b&c=d".into()),
-                "after=a+b%26c%3Dd&max=2027-01-02T00%3A00%3A00Z&min=2027-01-01T10%3A00%3A00Z&status=any",
-            ),
-        ] {
-            assert_eq!(url(pagination, &position).split_once('?').unwrap().1, wanted);
-        }
-    }
-
-    #[test]
-    fn a_vendors_url_is_the_whole_request() {
-        let next = "https://api.example.com/root/orders.json?page_info=abc";
-        assert_eq!(url(Pagination::LinkHeader, &Position::Url(next.into())), next);
-    }
-
-    #[test]
-    fn a_position_of_another_kind_of_pagination_makes_the_window_start_again() {
-        for (pagination, position) in [
-            (Pagination::LinkHeader, Position::Cursor("c".into())),
-            (offset(), Position::Url("https://api.example.com/".into())),
-            (Pagination::None, Position::Offset(3)),
-            (Pagination::LinkHeader, Position::Url("not a URL".into())),
-        ] {
-            let failure = page(&base(), &stream(pagination), None, &position).unwrap_err();
-            assert_eq!(failure.kind, FailureKind::PageExpired);
-        }
-    }
-
-    #[test]
-    fn asking_for_the_time_asks_for_as_little_as_possible() {
-        let now = "2027-01-01T10:00:00Z".parse().unwrap();
-        let url = smallest_page(&base(), &stream(offset()), now);
-        assert_eq!(
-            url.query(),
-            Some("limit=1&max=2027-01-01T10%3A00%3A00Z&min=2027-01-01T10%3A00%3A00Z&offset=0&status=any")
-        );
-    }
-
     fn path(template: &str, body: &Value) -> Result<String, Unfilled> {
         let path = Template::parse(template).unwrap();
-        filled(&base(), &path, &BTreeMap::new(), Filling { body, identifier: None })
+        filled(&base(), &path, &BTreeMap::new(), Filling { body, identifier: None, since: None })
             .map(|url| url[url::Position::BeforePath..].to_owned())
     }
 
@@ -359,6 +213,7 @@ mod tests {
         let body = json!({"a": {"b": 12, "c": 1.5}, "a.b": "whole"});
         assert_eq!(path("/{body.a.b}/{body.a.c}", &body).as_deref(), Ok("/root/whole/1.5"));
         assert_eq!(path("/{body.a.b}", &json!({"a": {"b": 12}})).as_deref(), Ok("/root/12"));
+        assert_eq!(path("/{body.a.1.b}", &json!({"a": ["x", {"b": 12}]})).as_deref(), Ok("/root/12"));
     }
 
     #[test]
@@ -374,7 +229,7 @@ mod tests {
         let template = Template::parse("/find?email={body.email}").unwrap();
         let query = [("expand".to_owned(), Template::parse("{body.what}").unwrap())].into();
         let body = json!({"email": "a&admin=1#x", "what": "lines&x=1"});
-        let url = filled(&base(), &template, &query, Filling { body: &body, identifier: None }).unwrap();
+        let url = filled(&base(), &template, &query, Filling { body: &body, identifier: None, since: None }).unwrap();
         assert_eq!(url.as_str(), "https://api.example.com/root/find?email=a%26admin%3D1%23x&expand=lines%26x%3D1");
     }
 }

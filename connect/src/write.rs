@@ -19,7 +19,8 @@ use crate::{
 };
 
 /// Headers that belong to the connection or to the message's framing; an operation cannot set them.
-const FRAMING: [HeaderName; 7] = [
+/// Headers that are the connection's own.
+pub const FRAMING: [HeaderName; 7] = [
     header::HOST,
     header::CONNECTION,
     header::CONTENT_LENGTH,
@@ -32,7 +33,7 @@ const FRAMING: [HeaderName; 7] = [
 /// The request of a write; or what it came to without one.
 pub fn call(base: &Url, operation: &Operation, outgoing: Outgoing) -> Result<Call, Written> {
     let Outgoing { body, identifier, idempotency_key } = outgoing;
-    let url = target::filled(base, &operation.path, &operation.query, Filling { body, identifier });
+    let url = target::filled(base, &operation.path, &operation.query, Filling { body, identifier, since: None });
     let url = url.map_err(|unfilled| match unfilled {
         Unfilled::Missing { .. } | Unfilled::NoIdentifier | Unfilled::DotSegment => {
             Written::Refused { fault: without_request(operation, &unfilled.to_string()) }
@@ -44,7 +45,7 @@ pub fn call(base: &Url, operation: &Operation, outgoing: Outgoing) -> Result<Cal
         headers.remove(header::CONTENT_TYPE);
         return Ok(request(operation, operation.method, url, headers, None));
     }
-    let made = body::made(operation, Filling { body, identifier });
+    let made = body::made(operation, Filling { body, identifier, since: None });
     let made = made.map_err(|unmade| Written::Refused { fault: without_request(operation, &unmade.to_string()) })?;
     let named = operation.headers.keys().any(|name| name.eq_ignore_ascii_case(header::CONTENT_TYPE.as_str()));
     if !named {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crosstie_engine::plan::{Job, LookUp, Operation};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 use tower::ServiceExt;
@@ -100,7 +101,10 @@ impl VendorClient {
         body: &Value,
         deadline: Instant,
     ) -> Result<Before, Written> {
-        let looking = timeout(deadline.saturating_duration_since(Instant::now()), self.sought(operation, lookup, body));
+        let looking = timeout(
+            deadline.saturating_duration_since(Instant::now()),
+            self.sought(operation, lookup, body, self.0.clock.now()),
+        );
         let (found, headers) = match looking.await {
             Ok(Ok(found)) => found,
             Ok(Err(Unsought::Failed(failure))) => return Err(Written::NotSent { failure }),
@@ -120,7 +124,7 @@ impl VendorClient {
                     Some(Some(pointer)) => at(pointer),
                     Some(None) => headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned),
                 };
-                let identifier = lookup.identifier.as_ref().and_then(at);
+                let identifier = lookup.evidence.identifier.as_ref().and_then(at);
                 if operation.find.is_some() && identifier.is_none() {
                     "the record that was found does not say what the system calls it: check `find.identifier`"
                 } else if operation.if_match.is_some() && tag.is_none() {
@@ -257,13 +261,14 @@ impl VendorClient {
         operation: &Operation,
         lookup: &LookUp,
         body: &Value,
+        decided: Timestamp,
     ) -> Result<(LookedUp, HeaderMap), Unsought> {
         let unable = |problem: String| format!("`{}` cannot be looked up: {problem}", operation.name);
-        let wanted = body.get(&lookup.key_field).and_then(response::key_text);
+        let wanted = target::field_text(body, &lookup.key_field);
         let wanted = wanted.ok_or_else(|| {
             Unsought::Unfilled(unable(format!("the body has no text or number `{}`", lookup.key_field)))
         })?;
-        let filling = Filling { body, identifier: None };
+        let filling = Filling { body, identifier: None, since: Some(self.told_time_of(decided)) };
         let url = target::filled(&self.0.system.base_url, &lookup.path, &lookup.query, filling);
         let url = url.map_err(|unfilled| Unsought::Unfilled(unable(unfilled.to_string())))?;
         let mut call = read_call(Purpose::LookUp, &operation.name, url);
@@ -285,11 +290,18 @@ impl VendorClient {
                         CallFailure::new(FailureKind::Malformed, detail).because(response::without_content(&error));
                     Unsought::Failed(failure.answered(answer.status.as_u16(), self.request_id(&answer)))
                 })?;
-                let found = match &lookup.record {
-                    Some(place) => found::judge(document, place, &lookup.key, &wanted),
-                    None => look_up::judge(document, &lookup.key, &wanted),
+                let found = match &lookup.place {
+                    Some(place) => found::judge(document, lookup, place, &wanted),
+                    None => look_up::judge(document, lookup, &wanted),
                 };
-                Ok((found, answer.headers))
+                match found {
+                    Ok(found) => Ok((found, answer.headers)),
+                    Err(unproven) => {
+                        let detail = format!("the look-up of `{}` tells nothing: {unproven}", operation.name);
+                        let failure = CallFailure::new(FailureKind::Malformed, detail);
+                        Err(Unsought::Failed(failure.answered(answer.status.as_u16(), self.request_id(&answer))))
+                    }
+                }
             }
             Reply::Ignored(answer) => Ok((LookedUp::Absent, answer.headers)),
             Reply::Refusal(answer) if answer.status == http::StatusCode::NOT_FOUND => {

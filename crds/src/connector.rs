@@ -2,25 +2,29 @@
 //! What a field means lives in its doc comment, because `kubectl explain` shows it.
 
 mod authentication;
+mod cursor;
 mod errors;
 mod operation;
+mod pagination;
 mod rate;
 mod status;
 mod stream;
 mod write;
 
 pub use authentication::{Authentication, BasicAuthentication, BearerAuthentication, HeaderAuthentication};
+pub use cursor::{Cursor, CursorFormat};
 pub use errors::{ErrorCondition, ErrorHeader, ErrorMeaning, ErrorRule, RetryAfter, WaitFormat};
 pub use operation::{
-    Batch, BatchResults, FailedRows, IdempotencyHeader, Identifier, LookUp, Operation, OperationMethod, Outcome,
+    Batch, BatchResults, FailedRows, IdempotencyHeader, Identifier, LookUp, LookUpProof, Operation, OperationMethod,
+    Outcome,
+};
+pub use pagination::{
+    CursorPagination, LinkHeaderPagination, NextUrlPagination, OffsetPagination, PagePagination, Pagination,
 };
 pub use rate::{Cache, CostPoints, DailyQuota, EndpointLimit, RateHeaders, RateLimit, ResetHeader};
 pub use status::{ConnectorStatus, CredentialStatus};
-pub use stream::{
-    Cursor, CursorPagination, LinkHeaderPagination, NextUrlPagination, OffsetPagination, Pagination, ReadOne, Stream,
-    Text,
-};
-pub use write::{Asynchronous, BodyFormat, Csrf, Find, Follow, IfMatch, Location, ReadMethod};
+pub use stream::{ReadOne, Stream, StreamMethod, Text};
+pub use write::{Asynchronous, BodyFormat, Csrf, Find, Follow, IfMatch, Location};
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;

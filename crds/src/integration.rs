@@ -5,7 +5,7 @@ mod flow;
 mod state;
 mod status;
 
-pub use flow::{DependsOn, Expression, Flow, OnUnknownOutcome, OnWhenFalse, Trigger, Write};
+pub use flow::{DependsOn, Expression, Flow, OnUnknownOutcome, OnWhenFalse, Trigger, Write, WriteMode};
 pub use state::{DeletionPolicy, EmbeddedState, State};
 pub use status::{FlowStatus, IntegrationStatus, PlanStatus, SyncStatus};
 

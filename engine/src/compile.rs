@@ -2,10 +2,12 @@
 //! exists only when there is none.
 
 mod connector;
+mod cursor;
 mod dependencies;
 mod errors;
 mod flow;
 mod operation;
+mod pagination;
 mod rate;
 mod request;
 mod stream;

@@ -16,12 +16,12 @@ use crate::{canonical, template::Template};
 pub use errors::{BodyTest, Condition, ErrorRule, HeaderTest, Meaning, Place, RetryAfter, Test, WaitFormat};
 pub use flow::{DependsOn, Flow, OnUnknownOutcome, OnWhenFalse, StartFrom, Trigger};
 pub use operation::{
-    Batch, BatchResults, FailedRows, IDENTIFIER, Idempotency, Identifier, LookUp, Method, Operation, Outcome,
-    ResultKey, names_a_record,
+    Batch, BatchResults, Evidence, FailedRows, IDENTIFIER, Idempotency, Identifier, LookUp, Method, Operation, Outcome,
+    Proof, ResultKey, SINCE, SINCE_EPOCH, names_a_record,
 };
 pub use rate::{Cache, Cost, Daily, Endpoint, RateHeaders, RateRules, ResetHeader, Restore};
 pub use request::{BodyFormat, Csrf, Find, IfMatch, Job, Shape};
-pub use stream::{Cursor, KEY, Pagination, ReadOne, Stream};
+pub use stream::{Cursor, CursorFormat, CursorPages, KEY, Pagination, ReadMethod, ReadOne, Stream, page_names};
 
 /// Newest format this version writes and reads. A plan is written in the oldest format that says all it has to say: see [`Plan::format`].
 pub const FORMAT_VERSION: u32 = 3;
@@ -222,8 +222,8 @@ impl Plan {
     }
 
     /// The oldest format that says all this plan has to say. A worker that knows only an older one would get it wrong (write what was
-    /// deleted, write before the parent, mix environments up, take a refusal for a success), so it has to refuse the plan; what it would only
-    /// do more slowly, such as writing without batches, it may take on.
+    /// deleted, write before the parent, mix environments up, read another window than it was told, take a refusal for a success), so it has
+    /// to refuse the plan; what it would only do more slowly, such as writing without batches, it may take on.
     pub fn format(&self) -> u32 {
         let third = [&self.source, &self.destination].into_iter().any(System::needs_third_format)
             || self.flows.iter().any(Flow::needs_third_format);

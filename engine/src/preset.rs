@@ -47,10 +47,15 @@ pub struct Preset {
     pub operations: Vec<Operation>,
 }
 
-const SOURCES: [&str; 3] = [
+const SOURCES: &[&str] = &[
+    include_str!("../../connectors/klaviyo.yaml"),
+    include_str!("../../connectors/mailchimp.yaml"),
     include_str!("../../connectors/netsuite.yaml"),
+    include_str!("../../connectors/rest.yaml"),
     include_str!("../../connectors/salesforce.yaml"),
+    include_str!("../../connectors/sap.yaml"),
     include_str!("../../connectors/shopify.yaml"),
+    include_str!("../../connectors/stripe.yaml"),
 ];
 
 // A preset that does not parse would be missing here; a test makes sure that none is.
@@ -154,8 +159,11 @@ fn merge_named<T: Clone>(under: &[T], over: &[T], name: fn(&T) -> &String, merge
 fn merge_streams(under: &Stream, over: &Stream) -> Stream {
     Stream {
         name: over.name.clone(),
+        method: over.method.or(under.method),
         path: over.path.clone().or_else(|| under.path.clone()),
         query: merge_maps(&under.query, &over.query),
+        headers: merge_maps(&under.headers, &over.headers),
+        body: over.body.clone().or_else(|| under.body.clone()),
         records: over.records.clone().or_else(|| under.records.clone()),
         key: over.key.clone().or_else(|| under.key.clone()),
         version: over.version.clone().or_else(|| under.version.clone()),
@@ -198,6 +206,34 @@ fn merge_maps<T: Clone>(under: &BTreeMap<String, T>, over: &BTreeMap<String, T>)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whether all of a document is in another one.
+    fn holds(whole: &serde_json::Value, part: &serde_json::Value, path: &str) {
+        match (whole, part) {
+            (serde_json::Value::Object(whole), serde_json::Value::Object(part)) => {
+                for (name, member) in part {
+                    let found = whole.get(name).unwrap_or_else(|| panic!("{path}.{name} means nothing"));
+                    holds(found, member, &format!("{path}.{name}"));
+                }
+            }
+            (serde_json::Value::Array(whole), serde_json::Value::Array(part)) => {
+                assert_eq!(whole.len(), part.len(), "{path}");
+                for (number, (whole, part)) in whole.iter().zip(part).enumerate() {
+                    holds(whole, part, &format!("{path}[{number}]"));
+                }
+            }
+            (whole, part) => assert_eq!(whole, part, "{path}"),
+        }
+    }
+
+    #[test]
+    fn a_preset_says_nothing_that_is_not_understood() {
+        for source in SOURCES {
+            let preset: Preset = serde_saphyr::from_str(source).unwrap();
+            let written: serde_json::Value = serde_saphyr::from_str(source).unwrap();
+            holds(&serde_json::to_value(&preset).unwrap(), &written, &preset.name);
+        }
+    }
 
     #[test]
     fn every_preset_parses_and_is_found_by_its_name() {

@@ -2,6 +2,7 @@
 //! field of the body, the API version) is the caller's business.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// A parsed template. Serialises as its text.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -106,6 +107,45 @@ impl Template {
     }
 }
 
+/// Whether a text has a name between braces in it.
+pub fn mentions(text: &str, name: &str) -> bool {
+    text.match_indices(name).any(|(at, _)| text[..at].ends_with('{') && text[at + name.len()..].starts_with('}'))
+}
+
+/// The same of every text within a JSON value; names of members are no texts.
+pub fn mentions_within(value: &Value, name: &str) -> bool {
+    match value {
+        Value::String(text) => mentions(text, name),
+        Value::Array(items) => items.iter().any(|item| mentions_within(item, name)),
+        Value::Object(members) => members.values().any(|member| mentions_within(member, name)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// Replaces names between braces by what `value` gives for them. Braces around anything else are text, and so is what was put in: it is not
+/// looked at again. For texts of other languages, in which braces mean something of their own.
+pub fn replace<'a>(text: &str, value: impl Fn(&str) -> Option<&'a str>) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(open) = rest.find('{') {
+        let (before, from) = rest.split_at(open);
+        out.push_str(before);
+        let name = from[1..].split_once('}').map(|(name, _)| name);
+        match name.and_then(|name| Some((name, value(name)?))) {
+            Some((name, put)) => {
+                out.push_str(put);
+                rest = &from[name.len() + 2..];
+            }
+            None => {
+                out.push('{');
+                rest = &from[1..];
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
 impl std::fmt::Display for Template {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for part in &self.parts {
@@ -142,6 +182,27 @@ mod tests {
         assert_eq!(template.fill(known), Err(TemplateError::Missing { name: "token".into() }));
         let filled = template.bind("token", "t").fill(known).unwrap();
         assert_eq!(filled, "ops@example.com/token:t");
+    }
+
+    #[test]
+    fn in_other_languages_only_known_names_are_replaced_and_what_is_put_in_is_not_looked_at_again() {
+        let known = |name: &str| match name {
+            "since" => Some("{until}"),
+            "cursor" => Some("c"),
+            _ => None,
+        };
+        for (text, filled) in [
+            ("a >= {since} and b", "a >= {until} and b"),
+            ("{ orders(after: \"{cursor}\") { id } }", "{ orders(after: \"c\") { id } }"),
+            ("{{cursor}}", "{c}"),
+            ("{cursor", "{cursor"),
+            ("{}{ü}{cursor}{", "{}{ü}c{"),
+        ] {
+            assert_eq!(replace(text, known), filled);
+        }
+        assert!(mentions("x{since}", "since") && !mentions("{sinces} since {since", "since"));
+        let body = serde_json::json!({"{since}": ["{until}"]});
+        assert!(mentions_within(&body, "until") && !mentions_within(&body, "since"));
     }
 
     #[test]

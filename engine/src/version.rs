@@ -1,6 +1,10 @@
 //! A record's version: the source's own order of its states. Times and counters are understood; anything else is a fault of the record,
 //! because guessing an order could overwrite newer data with older.
 
+use crate::{
+    plan::Stream,
+    window::{self, CursorValue},
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -58,12 +62,26 @@ impl Version {
         }
     }
 
+    /// Reads the version of a stream's record. Where the cursor points to the same field, what is no version by itself is read by its format.
+    ///
+    /// # Errors
+    /// [`VersionError`].
+    pub fn in_stream(record: &Value, stream: &Stream) -> Result<Self, VersionError> {
+        let Some(pointer) = &stream.version else { return Ok(Self::Unordered) };
+        let cursor = stream.cursor.as_ref().filter(|cursor| cursor.field == *pointer);
+        Self::of(record, pointer).or_else(|error| match cursor.and_then(|cursor| cursor.of(record)) {
+            Some(CursorValue::Time(time)) => Ok(Self::Time(time)),
+            Some(CursorValue::Counter(counter)) => Ok(Self::Counter(counter)),
+            None => Err(error),
+        })
+    }
+
     /// Reads a version from text: a decimal counter, an RFC 3339 time, or the word for none. The inverse of `Display`.
     pub fn parse(text: &str) -> Option<Self> {
         if text == UNORDERED {
             return Some(Self::Unordered);
         }
-        text.parse().map(Self::Counter).or_else(|_| text.parse().map(Self::Time)).ok()
+        text.parse().map(Self::Counter).ok().or_else(|| window::time(text).map(Self::Time))
     }
 
     /// The order of two versions; none between a time and a counter. One without an order is neither older nor newer than any.
@@ -109,6 +127,22 @@ mod tests {
     #[test]
     fn counters_are_compared_as_numbers_and_not_as_text() {
         assert_eq!(of(&json!("9")).unwrap().compare(&of(&json!(10)).unwrap()), Some(Ordering::Less));
+    }
+
+    #[test]
+    fn a_version_in_the_cursors_field_is_read_by_the_cursors_format() {
+        let format = crate::plan::CursorFormat::Pattern("%d.%m.%Y %H:%M".into());
+        let cursor = crate::plan::Cursor { field: "/v".into(), format, ..crate::plan::Cursor::default() };
+        let stream = Stream { version: Some("/v".into()), cursor: Some(cursor), ..Stream::default() };
+        let read = |value: Value| Version::in_stream(&json!({ "v": value }), &stream);
+        assert_eq!(read(json!("01.07.2026 09:00")), Ok(Version::Time("2026-07-01T09:00:00Z".parse().unwrap())));
+        assert_eq!(read(json!(5)), Ok(Version::Counter(5)));
+        assert!(matches!(read(json!("soon")), Err(VersionError::NotOrdered { .. })));
+        let elsewhere = Stream { version: Some("/w".into()), ..stream.clone() };
+        assert!(matches!(
+            Version::in_stream(&json!({"w": "01.07.2026 09:00"}), &elsewhere),
+            Err(VersionError::NotOrdered { .. })
+        ));
     }
 
     #[test]

@@ -1,8 +1,12 @@
-//! How a stream is read: a window of time with bounds fixed before its first page, then page after page, then the cursor moves to the
-//! window's upper bound. The state is small, stored with each page's records in one transaction, and resumes anywhere.
+//! How a stream is read: a window with bounds fixed before its first page, then page after page, then the cursor moves to the window's upper
+//! bound. The state is small, stored with each page's records in one transaction, and resumes anywhere.
 //!
-//! The cursor never moves to the highest value seen: a record that commits late with an earlier time is then still read, because the
-//! next window starts `lookback` earlier.
+//! A cursor of time never moves to the highest value seen: a record that commits late with an earlier time is then still read, because the
+//! next window starts `lookback` earlier. A counter has no present that could be asked for, so that its windows are open at the end: the
+//! cursor moves to the highest number seen once everything from the lower bound on was read, and what commits late is met by reaching back.
+
+mod value;
+mod watch;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -10,16 +14,22 @@ use serde::{Deserialize, Serialize};
 use crate::delivery::Rule;
 use crate::plan::{Cursor, Pagination, StartFrom, Stream};
 
+pub use value::{CursorProblem, CursorValue, time};
+use watch::Watch;
+
 /// Where reading a stream stands. Empty before the first read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct PollState {
-    /// No window reaches back before this time: where the flow was told to begin.
-    pub begins: Option<Timestamp>,
-    /// Everything up to this time, by the source's clock, has been read.
-    pub cursor: Option<Timestamp>,
+    /// No window reaches back before this value: where the flow was told to begin.
+    pub begins: Option<CursorValue>,
+    /// Everything up to this value, by the source's order, has been read.
+    pub cursor: Option<CursorValue>,
     /// The window being read, if one is.
     pub open: Option<Window>,
+    /// The last window ended before what was the present then: the next one is read at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub behind: bool,
 }
 
 /// A window being read.
@@ -33,15 +43,24 @@ pub struct Window {
     /// Where pages are positions: hash of the last record read, which must be on the next page as it was. A record that changed meanwhile may
     /// have moved to there, and others with it to before.
     pub anchor: Option<String>,
+    /// Highest value of the cursor that was seen, where that is what the cursor moves to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub highest: Option<CursorValue>,
+    /// It ends before what was the present when it was opened.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub behind: bool,
+    /// Whether pages come again.
+    #[serde(default, skip_serializing_if = "Watch::is_new")]
+    watch: Watch,
 }
 
-/// A span of time by the source's clock. Both ends are inclusive.
+/// A span of a cursor's values. Both ends are inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bounds {
     /// Lower end; from the beginning without one.
-    pub from: Option<Timestamp>,
-    /// Upper end.
-    pub until: Timestamp,
+    pub from: Option<CursorValue>,
+    /// Upper end; open without one, as windows of counters are.
+    pub until: Option<CursorValue>,
 }
 
 /// Which page of a window.
@@ -54,7 +73,7 @@ pub enum Position {
     Url(String),
     /// The one behind a vendor's cursor.
     Cursor(String),
-    /// The one that starts at this record, counted from 0.
+    /// The one that starts at this record, counted from 0, or has it and those behind it.
     Offset(u64),
 }
 
@@ -65,6 +84,8 @@ pub struct PageSeen<'a> {
     pub hashes: &'a [String],
     /// What the vendor says comes next.
     pub next: Option<Position>,
+    /// Highest value of the cursor among its records, where windows have no upper bound.
+    pub highest: Option<CursorValue>,
 }
 
 /// What a page does to the state.
@@ -74,44 +95,94 @@ pub enum Turn {
     Take(PollState),
     /// Records moved between pages: nothing is taken, and reading goes on from an earlier page.
     StepBack(PollState),
+    /// The vendor gives the same pages again and again: nothing is taken, and this is where to try again, after a while.
+    Repeats(PollState),
+}
+
+/// The numbered page, of at most `size` records, that has the record at a position and as many as possible behind it: its number, counted
+/// from 0, and its size.
+pub fn numbered_page(position: u64, size: u32) -> (u64, u32) {
+    // From the largest down, so that among equals the largest is taken.
+    let behind = |size: &u32| u64::from(*size) - 1 - position % u64::from(*size);
+    let size = (1..=size).rev().max_by_key(|size| (behind(size), *size)).unwrap_or(1);
+    (position / u64::from(size), size)
+}
+
+/// Records a page, where pages are positions and overlap.
+fn overlapping(stream: &Stream) -> Option<u32> {
+    match &stream.pagination {
+        Pagination::Offset { limit, .. } => Some(*limit),
+        Pagination::Page { size, .. } => Some(*size),
+        Pagination::None | Pagination::LinkHeader | Pagination::Cursor(_) | Pagination::NextUrl { .. } => None,
+    }
 }
 
 impl PollState {
     /// The state with a window open: the one that is open already, or a new one that ends at the source's present. A flow that is to
     /// begin `Now` gets none at its first read: its cursor is set, and the next read has something to look for.
+    ///
+    /// A state that was stored while the stream's cursor was of another kind, time or counter, says nothing of where to go on: everything is
+    /// read again, and what is known is recognised.
     #[must_use]
     pub fn opened(&self, stream: &Stream, start: StartFrom, source_now: Timestamp) -> Self {
         if self.open.is_some() {
             return self.clone();
         }
+        let present = CursorValue::Time(source_now);
         let Some(cursor) = &stream.cursor else {
-            return self.with_window(Bounds { from: None, until: source_now });
+            return self.with_window(None, Some(present));
         };
-        let first = self.cursor.is_none();
-        match (first, start) {
-            (true, StartFrom::Now) => Self { begins: Some(source_now), cursor: Some(source_now), open: None },
-            (true, StartFrom::Beginning) => self.with_window(Bounds { from: None, until: source_now }),
-            (true, StartFrom::Time(time)) => {
-                let begun = Self { begins: Some(time), ..self.clone() };
-                begun.with_window(Bounds { from: Some(time), until: source_now.max(time) })
+        if cursor.counts() {
+            return self.opened_for_counters(cursor);
+        }
+        match (self.cursor, start) {
+            (None, StartFrom::Now) => Self { begins: Some(present), cursor: Some(present), ..Self::default() },
+            (None, StartFrom::Beginning) => self.with_window(None, Some(present)),
+            (None, StartFrom::Time(time)) => {
+                let begun = Self { begins: Some(time.into()), ..self.clone() };
+                begun.within_span(cursor, Some(time), source_now.max(time))
             }
-            (false, StartFrom::Now | StartFrom::Beginning | StartFrom::Time(_)) => {
+            (Some(CursorValue::Time(reached)), StartFrom::Now | StartFrom::Beginning | StartFrom::Time(_)) => {
                 // A source whose clock was set back must not make the cursor move backwards.
-                let until = self.cursor.map_or(source_now, |cursor| cursor.max(source_now));
-                self.with_window(Bounds { from: self.lower_bound(cursor), until })
+                self.within_span(cursor, self.lower_bound(cursor, reached), reached.max(source_now))
             }
+            (Some(CursorValue::Counter(_)), _) => Self::default().with_window(None, Some(present)),
         }
     }
 
-    fn lower_bound(&self, cursor: &Cursor) -> Option<Timestamp> {
-        let lookback = if Rule::WindowsReachBack.holds() { cursor.lookback_seconds } else { 0 };
-        let lookback = SignedDuration::from_secs(i64::from(lookback));
-        let from = self.cursor?.checked_sub(lookback).ok()?;
-        Some(self.begins.map_or(from, |begins| from.max(begins)))
+    fn opened_for_counters(&self, cursor: &Cursor) -> Self {
+        match self.cursor {
+            Some(CursorValue::Counter(reached)) => {
+                let back = if Rule::WindowsReachBack.holds() { cursor.lookback_count } else { 0 };
+                self.with_window(Some(CursorValue::Counter(reached.saturating_sub(back.into()))), None)
+            }
+            Some(CursorValue::Time(_)) | None => Self::default().with_window(None, None),
+        }
     }
 
-    fn with_window(&self, bounds: Bounds) -> Self {
-        Self { open: Some(Window { bounds, next: Position::First, anchor: None }), ..self.clone() }
+    fn lower_bound(&self, cursor: &Cursor, reached: Timestamp) -> Option<Timestamp> {
+        let lookback = if Rule::WindowsReachBack.holds() { cursor.lookback_seconds } else { 0 };
+        let lookback = SignedDuration::from_secs(i64::from(lookback));
+        let from = reached.checked_sub(lookback).ok()?;
+        let begins = self.begins.and_then(CursorValue::time);
+        Some(begins.map_or(from, |begins| from.max(begins)))
+    }
+
+    /// The state with a window of time, which ends earlier where it would be longer than the vendor takes.
+    fn within_span(&self, cursor: &Cursor, from: Option<Timestamp>, until: Timestamp) -> Self {
+        let longest = from
+            .zip(cursor.window_seconds)
+            .and_then(|(from, seconds)| from.checked_add(SignedDuration::from_secs(i64::from(seconds))).ok());
+        let ends = longest.map_or(until, |longest| until.min(longest));
+        let mut state = self.with_window(from.map(CursorValue::Time), Some(CursorValue::Time(ends)));
+        if let Some(window) = &mut state.open {
+            window.behind = ends < until;
+        }
+        state
+    }
+
+    fn with_window(&self, from: Option<CursorValue>, until: Option<CursorValue>) -> Self {
+        Self { open: Some(Window::new(Bounds { from, until })), behind: false, ..self.clone() }
     }
 
     /// What a page that was read does to the state. Without an open window the state stays.
@@ -119,137 +190,77 @@ impl PollState {
         let Some(window) = &self.open else {
             return Turn::Take(self.clone());
         };
-        if let (Pagination::Offset { limit, .. }, Position::Offset(offset), Some(anchor)) =
-            (&stream.pagination, &window.next, &window.anchor)
-            && !page.hashes.contains(anchor)
-            && Rule::PagesOverlap.holds()
-        {
-            let earlier = match offset.checked_sub(u64::from(*limit) - 1) {
-                Some(earlier) if earlier > 0 => Window { next: Position::Offset(earlier), ..window.clone() },
-                Some(_) | None => Window { next: Position::First, anchor: None, ..window.clone() },
-            };
+        if let Some(earlier) = window.stepped_back(stream, page) {
             return Turn::StepBack(Self { open: Some(earlier), ..self.clone() });
         }
-        let next = match (&stream.pagination, &page.next) {
-            (_, None) => None,
-            (Pagination::Offset { .. }, Some(Position::Offset(after))) => {
-                Some(Position::Offset(after.saturating_sub(1)))
+        let watch = match window.watch.seen(page.hashes) {
+            Ok(watch) => watch,
+            // Records may have moved so that a page holds what another one held. Read again from the first page, they will not do so again.
+            Err(again) if page.next.is_some() => {
+                let turn = if again.may_restart() { Turn::StepBack } else { Turn::Repeats };
+                let restarted = Window { watch: again, ..window.restarted() };
+                return turn(Self { open: Some(restarted), ..self.clone() });
             }
-            (_, Some(next)) => Some(next.clone()),
+            Err(watch) => watch,
+        };
+        let highest = window.highest.max(page.highest);
+        let next = match (overlapping(stream), &page.next) {
+            (Some(_), Some(Position::Offset(after))) => Some(Position::Offset(after.saturating_sub(1))),
+            (_, next) => next.clone(),
         };
         Turn::Take(match next {
             Some(next) => {
                 let anchor = page.hashes.last().cloned().or_else(|| window.anchor.clone());
-                Self { open: Some(Window { next, anchor, bounds: window.bounds }), ..self.clone() }
+                Self { open: Some(Window { next, anchor, highest, watch, ..window.clone() }), ..self.clone() }
             }
-            None => Self { cursor: Some(window.bounds.until), open: None, begins: self.begins },
+            None => self.exhausted(window, highest),
         })
+    }
+
+    /// The state after a window's last page.
+    fn exhausted(&self, window: &Window, highest: Option<CursorValue>) -> Self {
+        let cursor = match window.bounds.until {
+            Some(until) => Some(until),
+            // A source that counts anew, or forgot its newest records, must not make the cursor move backwards.
+            None => self.cursor.filter(|cursor| cursor.counter().is_some()).max(highest),
+        };
+        Self { cursor, open: None, begins: self.begins, behind: window.behind }
     }
 
     /// Starts the open window again from its first page, with the same bounds: for a vendor that no longer knows a page's URL or cursor.
     #[must_use]
     pub fn restarted(&self) -> Self {
-        let open =
-            self.open.as_ref().map(|window| Window { next: Position::First, anchor: None, bounds: window.bounds });
-        Self { open, ..self.clone() }
+        Self { open: self.open.as_ref().map(Window::restarted), ..self.clone() }
+    }
+}
+
+impl Window {
+    fn new(bounds: Bounds) -> Self {
+        let watch = Watch::default();
+        Self { bounds, next: Position::First, anchor: None, highest: None, behind: false, watch }
+    }
+
+    fn restarted(&self) -> Self {
+        Self { highest: self.highest, behind: self.behind, ..Self::new(self.bounds) }
+    }
+
+    /// The window at an earlier page, where the last record read is not where it should be.
+    fn stepped_back(&self, stream: &Stream, page: &PageSeen) -> Option<Self> {
+        let (Some(limit), Position::Offset(offset), Some(anchor)) = (overlapping(stream), &self.next, &self.anchor)
+        else {
+            return None;
+        };
+        if page.hashes.contains(anchor) || !Rule::PagesOverlap.holds() {
+            return None;
+        }
+        Some(match offset.checked_sub(u64::from(limit) - 1) {
+            Some(earlier) if earlier > 0 => {
+                Self { next: Position::Offset(earlier), watch: self.watch.stepped_back(), ..self.clone() }
+            }
+            Some(_) | None => Self { watch: self.watch.stepped_back(), ..self.restarted() },
+        })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + second).unwrap()
-    }
-
-    fn stream(pagination: Pagination) -> Stream {
-        Stream {
-            name: "orders".into(),
-            path: "/orders".into(),
-            query: BTreeMap::new(),
-            records: "/orders".into(),
-            key: "/id".into(),
-            version: Some("/updated_at".into()),
-            deleted: None,
-            one: None,
-            cursor: Some(Cursor {
-                field: "/updated_at".into(),
-                param: "min".into(),
-                until_param: None,
-                lookback_seconds: 300,
-            }),
-            pagination,
-        }
-    }
-
-    fn hashes(range: std::ops::Range<u32>) -> Vec<String> {
-        range.map(|key| key.to_string()).collect()
-    }
-
-    fn taken(turn: Turn) -> PollState {
-        match turn {
-            Turn::Take(state) => state,
-            Turn::StepBack(state) => panic!("stepped back to {state:?}"),
-        }
-    }
-
-    #[test]
-    fn the_cursor_moves_to_the_upper_bound_when_the_window_is_exhausted_and_not_before() {
-        let stream = stream(Pagination::LinkHeader);
-        let open = PollState::default().opened(&stream, StartFrom::Beginning, at(1000));
-        let hashes = hashes(0..2);
-        let next = Some(Position::Url("https://x/2".into()));
-        let half = taken(open.turned(&stream, &PageSeen { hashes: &hashes, next }));
-        assert_eq!(half.cursor, None);
-        let done = taken(half.turned(&stream, &PageSeen { hashes: &hashes, next: None }));
-        assert_eq!((done.cursor, done.open), (Some(at(1000)), None));
-    }
-
-    #[test]
-    fn the_next_window_reaches_back_by_the_lookback_but_never_before_where_the_flow_began() {
-        let stream = stream(Pagination::None);
-        let state = PollState { begins: Some(at(900)), cursor: Some(at(1000)), open: None };
-        let bounds = state.opened(&stream, StartFrom::Now, at(2000)).open.unwrap().bounds;
-        assert_eq!(bounds, Bounds { from: Some(at(900)), until: at(2000) });
-        let state = PollState { begins: Some(at(0)), ..state };
-        assert_eq!(state.opened(&stream, StartFrom::Now, at(2000)).open.unwrap().bounds.from, Some(at(700)));
-    }
-
-    #[test]
-    fn a_flow_that_begins_now_reads_nothing_older() {
-        let begun = PollState::default().opened(&stream(Pagination::None), StartFrom::Now, at(50));
-        assert_eq!(begun, PollState { begins: Some(at(50)), cursor: Some(at(50)), open: None });
-    }
-
-    #[test]
-    fn a_source_clock_that_was_set_back_does_not_move_the_cursor_back() {
-        let state = PollState { begins: None, cursor: Some(at(1000)), open: None };
-        let open = state.opened(&stream(Pagination::None), StartFrom::Beginning, at(10));
-        assert_eq!(open.open.unwrap().bounds.until, at(1000));
-    }
-
-    #[test]
-    fn an_open_window_keeps_its_bounds_however_often_it_is_resumed() {
-        let stream = stream(Pagination::LinkHeader);
-        let open = PollState::default().opened(&stream, StartFrom::Beginning, at(1000));
-        assert_eq!(open.opened(&stream, StartFrom::Beginning, at(5000)), open);
-    }
-
-    #[test]
-    fn pages_by_position_overlap_by_one_record_and_step_back_when_records_moved() {
-        let pagination = Pagination::Offset { param: "offset".into(), limit_param: "limit".into(), limit: 3 };
-        let stream = stream(pagination);
-        let open = PollState::default().opened(&stream, StartFrom::Beginning, at(1000));
-        let first = taken(open.turned(&stream, &PageSeen { hashes: &hashes(0..3), next: Some(Position::Offset(3)) }));
-        assert_eq!(first.open.as_ref().unwrap().next, Position::Offset(2));
-        // Record 0 was deleted meanwhile: what was at position 2 moved to 1, so position 2 now holds record 3 and 2 would be overlooked.
-        let turn = first.turned(&stream, &PageSeen { hashes: &hashes(3..6), next: Some(Position::Offset(5)) });
-        let Turn::StepBack(back) = turn else { panic!("taken: {turn:?}") };
-        assert_eq!(back.open.as_ref().unwrap().next, Position::First);
-        let again = taken(back.turned(&stream, &PageSeen { hashes: &hashes(1..4), next: Some(Position::Offset(3)) }));
-        assert_eq!(again.open.unwrap().anchor.as_deref(), Some("3"));
-    }
-}
+mod tests;

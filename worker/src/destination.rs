@@ -4,6 +4,7 @@
 use crosstie_connect::{CallFailure, LookedUp, Outgoing, VendorClient, Written};
 use crosstie_engine::plan::{LookUp, Operation};
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use serde_json::Value;
 
 /// Where records are written.
@@ -11,12 +12,13 @@ pub trait Destination: Send + Sync {
     /// Writes a record.
     fn write<'a>(&'a self, operation: &'a Operation, outgoing: Outgoing<'a>) -> BoxFuture<'a, Written>;
 
-    /// Looks up whether a record is there.
+    /// Looks up whether a record is there whose write was decided at that time.
     fn look_up<'a>(
         &'a self,
         operation: &'a Operation,
         lookup: &'a LookUp,
         body: &'a Value,
+        decided: Timestamp,
     ) -> BoxFuture<'a, Result<LookedUp, CallFailure>>;
 }
 
@@ -30,7 +32,8 @@ impl Destination for VendorClient {
         operation: &'a Operation,
         lookup: &'a LookUp,
         body: &'a Value,
+        decided: Timestamp,
     ) -> BoxFuture<'a, Result<LookedUp, CallFailure>> {
-        Box::pin(self.look_up(operation, lookup, body))
+        Box::pin(self.look_up(operation, lookup, body, decided))
     }
 }

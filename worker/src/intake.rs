@@ -9,7 +9,7 @@ use crosstie_connect::{CallFailure, FailureKind, Page};
 use crosstie_engine::{
     circuit::Admission,
     schedule,
-    window::{PageSeen, PollState, Turn},
+    window::{CursorValue, PageSeen, PollState, Turn},
 };
 use jiff::Timestamp;
 use tokio::time::sleep;
@@ -32,7 +32,8 @@ const LONGEST_RESTART: Duration = Duration::from_mins(1);
 
 /// Reads a flow's stream at its times until it is told to stop. A page under way is given up; the next start reads it again.
 pub async fn run(lane: Arc<Lane>, opened: Opened, stop: CancellationToken) {
-    let mut reader = Reader { lane: &lane, poll: opened.poll, last_run: opened.last_run, depth: 0, restarts: 0 };
+    let Opened { poll, last_run, .. } = opened;
+    let mut reader = Reader { lane: &lane, poll, last_run, depth: 0, restarts: 0, repeats: false };
     tokio::select! {
         () = stop.cancelled() => {}
         () = reader.run() => {}
@@ -46,6 +47,8 @@ struct Reader<'a> {
     depth: u64,
     /// How often the vendor forgot a page of the open window.
     restarts: u32,
+    /// The pages of the open window came again and again: that the vendor answers does not mean that it can be read.
+    repeats: bool,
 }
 
 /// What reading a page came to nothing for.
@@ -70,8 +73,8 @@ impl From<StoreError> for Obstacle {
 impl Reader<'_> {
     async fn run(&mut self) {
         loop {
-            // A window that a stop left open is read on at once.
-            let mut run = self.last_run.filter(|_| self.poll.open.is_some());
+            // A window that a stop left open is read on at once, and so is the next one of a long past.
+            let mut run = self.last_run.filter(|_| self.poll.open.is_some() || self.poll.behind);
             while run.is_none() {
                 run = self.wait_for_trigger().await;
             }
@@ -146,16 +149,19 @@ impl Reader<'_> {
             self.poll.opened(stream, lane.flow.start_from, source_now)
         };
         let Some(window) = &poll.open else {
-            lane.source_gate.well();
+            self.well();
             return Ok(self.take(Vec::new(), poll, run).await?);
         };
         let bounds = stream.cursor.as_ref().map(|_| &window.bounds);
-        let Page { records, next, .. } = lane.source.read_page(stream, bounds, &window.next).await?;
-        lane.source_gate.well();
+        let Page { records, next, request_id, .. } = lane.source.read_page(stream, bounds, &window.next).await?;
+        self.well();
         lane.metrics.read(&lane.flow.name, records.len() as u64);
+        let counted = stream.cursor.as_ref().filter(|cursor| cursor.counts());
+        let highest: Option<CursorValue> =
+            counted.and_then(|cursor| records.iter().filter_map(|record| cursor.of(record)).max());
         let (hashes, incoming): (Vec<String>, Vec<Incoming>) =
             records.into_iter().map(|record| incoming(&record, stream)).unzip();
-        match poll.turned(stream, &PageSeen { hashes: &hashes, next }) {
+        match poll.turned(stream, &PageSeen { hashes: &hashes, next, highest }) {
             Turn::Take(poll) => Ok(self.take(incoming, poll, run).await?),
             Turn::StepBack(poll) => {
                 tracing::info!(
@@ -165,19 +171,32 @@ impl Reader<'_> {
                 self.poll = poll;
                 Ok(false)
             }
+            Turn::Repeats(poll) => {
+                (self.poll, self.repeats) = (poll, true);
+                Err(repeating(&stream.name, request_id).into())
+            }
+        }
+    }
+
+    /// The source answered as it should. While its pages come again and again that is not so, however well each of them looks.
+    fn well(&self) {
+        if self.repeats {
+            self.lane.source_gate.undecided(self.lane.now());
+        } else {
+            self.lane.source_gate.well();
         }
     }
 
     async fn take(&mut self, records: Vec<Incoming>, poll: PollState, run: Timestamp) -> Result<bool, StoreError> {
         let (lane, now) = (self.lane, self.lane.now());
         let finished = poll.open.is_none();
-        let synced = finished.then_some(now);
+        let synced = (finished && !poll.behind).then_some(now);
         let page = TakenPage { scope: lane.scope, records, poll: poll.clone(), run, synced, now };
         let taken = lane.store_trouble.changed(lane.store.take_page(page).await)?;
         self.poll = poll;
         self.depth = taken.depth;
         if finished {
-            self.restarts = 0;
+            (self.restarts, self.repeats) = (0, false);
         }
         if taken.kept > 0 {
             lane.wake.notify_one();
@@ -216,4 +235,12 @@ impl Reader<'_> {
         self.poll = self.poll.restarted();
         sleep(wait.min(LONGEST_RESTART)).await;
     }
+}
+
+fn repeating(stream: &str, request_id: Option<String>) -> CallFailure {
+    let detail = format!(
+        "the pages of `{stream}` come again and again, so that reading them would never end: the vendor does not do what the Connector says \
+         leads to the next page; check `pagination`"
+    );
+    CallFailure { request_id, ..CallFailure::new(FailureKind::Malformed, detail) }
 }

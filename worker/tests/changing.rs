@@ -18,7 +18,7 @@ fn delete() -> Operation {
 
 fn one() -> ReadOne {
     let path = Template::parse("/admin/api/2026-07/orders/{key}.json").unwrap();
-    ReadOne { path, query: [].into(), record: "/order".into() }
+    ReadOne { path, query: [].into(), record: "/order".into(), into: String::new() }
 }
 
 async fn bench(change: impl FnOnce(&mut Bench)) -> Bench {
@@ -206,5 +206,28 @@ async fn a_record_that_is_listed_and_not_found_by_itself_is_set_aside_and_nothin
     let report = until_report(&worker, "it is set aside", |report| report.flows[0].dead_letters == 1).await;
     assert_eq!((report.flows[0].queue_depth, deletes(&bench, 1).await), (0, 0));
     assert_eq!(bench.booked(1).await.unwrap()["memo"], "before");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_is_written_once_is_left_as_it_is_when_it_changes_also_after_a_restart() {
+    let bench = bench(|bench| bench.plan.flows[0].writes_once = true).await;
+    bench.order(1, "first").await;
+    let worker = bench.start().await;
+    bench.until_booked(1).await;
+    for (change, then) in [("second", 2), ("third", 3)] {
+        bench.shop.patch_record("orders", "1", &json!({"note": change})).await.unwrap();
+        // What comes later is read in the same window or a later one: once it is booked, the change was settled.
+        bench.order(then, "other").await;
+        bench.until_booked(then).await;
+    }
+    until_report(&worker, "nothing waits", |report| report.flows[0].queue_depth == 0).await;
+    worker.stop().await;
+    bench.shop.patch_record("orders", "1", &json!({"note": "fourth"})).await.unwrap();
+    bench.order(4, "other").await;
+    let worker = bench.start().await;
+    bench.until_booked(4).await;
+    until_report(&worker, "nothing waits", |report| report.flows[0].queue_depth == 0).await;
+    assert_eq!((bench.writes(1).await, bench.booked(1).await.unwrap()["memo"].as_str()), (1, Some("first")));
     worker.stop().await;
 }

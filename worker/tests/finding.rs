@@ -60,7 +60,8 @@ impl Respond for Desk {
 fn operation() -> Operation {
     let lookup = json!({
         "path": "/search", "query": {"ext": "{body.externalId}"}, "key": "/fields/externalId", "keyField": "externalId",
-        "settleSeconds": 1, "record": "/issues", "identifier": "/id", "compare": "/fields",
+        "settleSeconds": 1, "place": "/issues",
+        "evidence": {"record": "/fields", "identifier": "/id", "proof": "Fields"},
     });
     serde_json::from_value(json!({
         "name": "upsertTicket", "method": "POST", "path": "/tickets", "query": {}, "headers": {},
@@ -136,7 +137,8 @@ async fn a_refusal_with_status_200_is_none_delivered_and_a_limit_with_status_403
     let mut post: Operation = operation();
     (post.find, post.identifier, post.outcome.lookup) = (None, None, None);
     post.shape = crosstie_engine::plan::Shape::default();
-    let limited = json!({"statuses": [403], "body": {"pointer": "/*/errorCode", "test": {"in": ["REQUEST_LIMIT_EXCEEDED"]}}});
+    let limited =
+        json!({"statuses": [403], "body": {"pointer": "/*/errorCode", "test": {"in": ["REQUEST_LIMIT_EXCEEDED"]}}});
     let refused = json!({"statuses": [200], "body": {"pointer": "/ok", "test": {"in": ["false"]}}});
     let rules = json!([{"when": limited, "means": "RateLimited"}, {"when": refused, "means": "RecordFailure", "message": "/error"}]);
     let bench = bench(&server, post, |system| system.errors = serde_json::from_value(rules.clone()).unwrap()).await;

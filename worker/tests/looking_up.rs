@@ -21,6 +21,7 @@ async fn bench() -> Bench {
         path: Template::parse("/admin/api/2026-07/customers/{key}.json").unwrap(),
         query: [].into(),
         record: "/customer".into(),
+        into: String::new(),
     };
     let flow = &mut bench.plan.flows[0];
     flow.lookups = vec![Stream { name: "customers".into(), one: Some(one), ..stream() }];

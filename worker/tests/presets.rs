@@ -2,6 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "presets/commerce.rs"]
+mod commerce;
+mod common;
+
+use std::collections::BTreeMap;
+
 use crosstie_connect::{Authorities, CredentialStore, LookedUp, Outgoing, Row, Surroundings, VendorClient, Written};
 use crosstie_connect::{RecordFault, WrittenBatch};
 use crosstie_crds::{Connector, Integration};
@@ -54,7 +60,10 @@ fn planned(source: &Connector, destination: &Connector, map: &Value, write: &Val
 }
 
 fn client(system: &System) -> VendorClient {
-    let values = [("token".to_owned(), TOKEN.to_owned())].into();
+    client_with(system, [("token".to_owned(), TOKEN.to_owned())].into())
+}
+
+fn client_with(system: &System, values: BTreeMap<String, String>) -> VendorClient {
     let current = CredentialVersion { version_id: "v1".into(), values };
     let document = CredentialsDocument { connector: system.connector.clone(), current, previous: None };
     let surroundings = Surroundings { authorities: Authorities::Only(Vec::new()), ..Surroundings::default() };
@@ -78,7 +87,7 @@ async fn write(client: &VendorClient, operation: &Operation, body: &Value) -> Op
 }
 
 async fn found(client: &VendorClient, operation: &Operation, body: &Value) -> LookedUp {
-    client.look_up(operation, operation.outcome.lookup.as_ref().unwrap(), body).await.unwrap()
+    client.look_up(operation, operation.outcome.lookup.as_ref().unwrap(), body, jiff::Timestamp::now()).await.unwrap()
 }
 
 #[tokio::test]

@@ -13,7 +13,8 @@ use crate::{
 fn operation(more: &Value) -> Operation {
     let lookup = json!({
         "path": "/search", "query": {"ext": "{body.externalId}"}, "key": "/fields/externalId", "keyField": "externalId",
-        "settleSeconds": 0, "record": "/issues", "identifier": "/id", "compare": "/fields",
+        "settleSeconds": 0, "place": "/issues",
+        "evidence": {"record": "/fields", "identifier": "/id", "proof": "Fields"},
     });
     let mut operation = json!({
         "name": "upsert", "method": "POST", "path": "/issues", "query": {}, "headers": {},
@@ -134,7 +135,7 @@ async fn a_create_whose_answer_never_came_is_found_and_not_made_twice() {
     let Written::Unknown { failure } = written else { panic!("{written:?}") };
     assert_eq!(failure.kind, FailureKind::TimedOut);
     let lookup = operation.outcome.lookup.clone().unwrap();
-    let found = client.look_up(&operation, &lookup, &body()).await.unwrap();
+    let found = client.look_up(&operation, &lookup, &body(), jiff::Timestamp::now()).await.unwrap();
     assert_eq!(found, LookedUp::Present { body: issue("77", "5001") }, "what the protocol then decides by");
     // And were it sent again all the same, it would be an update.
     assert_eq!(identifier(put(&client, &operation, None).await).as_deref(), Some("77"));

@@ -17,11 +17,11 @@ use crosstie_connect::{
 use crosstie_engine::{
     credentials::{CredentialVersion, CredentialsDocument},
     plan::{
-        Allowance, Authentication, Cursor, Egress, Idempotency, Identifier, LookUp, Method, Operation, Outcome,
-        Pagination, Stream, System,
+        Allowance, Authentication, Cursor, Egress, Evidence, Idempotency, Identifier, LookUp, Method, Operation,
+        Outcome, Pagination, Stream, System,
     },
     template::Template,
-    window::{Bounds, Position},
+    window::{Bounds, CursorValue, Position},
 };
 use serde_json::Value;
 use tokio::{
@@ -80,19 +80,17 @@ pub fn stream(pagination: Pagination) -> Stream {
     Stream {
         name: "orders".into(),
         path: "/orders".into(),
-        query: BTreeMap::new(),
         records: "/orders".into(),
         key: "/id".into(),
         version: Some("/updated_at".into()),
-        deleted: None,
-        one: None,
         cursor: Some(Cursor {
             field: "/updated_at".into(),
-            param: "updated_at_min".into(),
-            until_param: None,
+            param: Some("updated_at_min".into()),
             lookback_seconds: 300,
+            ..Cursor::default()
         }),
         pagination,
+        ..Stream::default()
     }
 }
 
@@ -124,6 +122,7 @@ pub fn lookup() -> LookUp {
         key: "/externalId".into(),
         key_field: "externalId".into(),
         settle_seconds: 1,
+        evidence: Evidence::default(),
         ..LookUp::default()
     }
 }
@@ -133,7 +132,7 @@ pub fn body() -> Value {
 }
 
 pub async fn first_page(client: &VendorClient, pagination: Pagination) -> Result<Page, CallFailure> {
-    let bounds = Bounds { from: None, until: "2027-01-01T00:00:00Z".parse().unwrap() };
+    let bounds = Bounds { from: None, until: Some(CursorValue::Time("2027-01-01T00:00:00Z".parse().unwrap())) };
     client.read_page(&stream(pagination), Some(&bounds), &Position::First).await
 }
 
@@ -146,7 +145,7 @@ pub async fn write_body(client: &VendorClient, body: &Value, idempotency_key: Op
 }
 
 pub async fn look_up(client: &VendorClient) -> Result<LookedUp, CallFailure> {
-    client.look_up(&operation(), &lookup(), &body()).await
+    client.look_up(&operation(), &lookup(), &body(), jiff::Timestamp::UNIX_EPOCH).await
 }
 
 /// A vendor of raw sockets.

@@ -15,6 +15,7 @@ fn readable() -> Stream {
         path: template("/orders/{key}.json"),
         query: [("expand".to_owned(), template("lines"))].into(),
         record: "/order".into(),
+        into: String::new(),
     };
     Stream { one: Some(one), ..stream(Pagination::None) }
 }
@@ -93,7 +94,8 @@ async fn a_key_cannot_lead_to_another_path_and_one_that_would_names_nothing() {
     Mock::given(method("GET")).respond_with(ResponseTemplate::new(404)).mount(&server).await;
     let client = client(&system(&server.uri()));
     assert_eq!(client.read_one(&readable(), "../../admin?x=1#y").await.unwrap(), None);
-    let bare = ReadOne { path: template("/orders/{key}"), query: [].into(), record: String::new() };
+    let bare =
+        ReadOne { path: template("/orders/{key}"), query: [].into(), record: String::new(), into: String::new() };
     let stream = Stream { one: Some(bare), ..readable() };
     for key in ["", ".", "..", "%2e%2E"] {
         let before = server.received_requests().await.unwrap().len();
@@ -103,6 +105,24 @@ async fn a_key_cannot_lead_to_another_path_and_one_that_would_names_nothing() {
     }
     let requests = server.received_requests().await.unwrap();
     assert_eq!(requests[0].url.path(), "/orders/..%2F..%2Fadmin%3Fx%3D1%23y.json");
+}
+
+#[tokio::test]
+async fn a_record_goes_where_the_list_has_it() {
+    let server = MockServer::start().await;
+    Mock::given(path("/charges/7"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(json!({"id": "7"})))
+        .mount(&server)
+        .await;
+    let one = ReadOne {
+        path: template("/charges/{key}"),
+        query: [].into(),
+        record: String::new(),
+        into: "/data/a~1b".into(),
+    };
+    let events = Stream { one: Some(one), key: "/data/a~1b/id".into(), ..readable() };
+    let record = client(&system(&server.uri())).read_one(&events, "7").await.unwrap();
+    assert_eq!(record, Some(json!({"data": {"a/b": {"id": "7"}}})));
 }
 
 #[tokio::test]

@@ -1,14 +1,17 @@
 //! Pages, the vendor's time, and look-ups.
 
-use crosstie_connect::{FailureKind, LookedUp};
-use crosstie_engine::{plan::Pagination, window::Position};
+use crosstie_connect::{FailureKind, LookedUp, VendorClient};
+use crosstie_engine::{
+    plan::{CursorPages, Evidence, LookUp, Pagination},
+    window::{Bounds, CursorValue, Position},
+};
 use serde_json::json;
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
     matchers::{header, method, path, query_param, query_param_is_missing},
 };
 
-use crate::fixtures::{body, client, first_page, look_up, lookup, operation, stream, system};
+use crate::fixtures::{body, client, first_page, look_up, lookup, operation, stream, system, template};
 
 fn orders(ids: &[u32]) -> serde_json::Value {
     json!({"orders": ids.iter().map(|id| json!({"id": id})).collect::<Vec<_>>()})
@@ -40,9 +43,8 @@ async fn pages_are_read_along_the_link_header_and_window_filters_go_with_the_fir
 
     let client = client(&system(&server.uri()));
     let stream = stream(Pagination::LinkHeader);
-    let at = |text: &str| text.parse().unwrap();
-    let bounds =
-        crosstie_engine::window::Bounds { from: Some(at("2026-12-31T23:59:59.9Z")), until: at("2027-01-01T00:00:00Z") };
+    let at = |text: &str| Some(CursorValue::Time(text.parse().unwrap()));
+    let bounds = Bounds { from: at("2026-12-31T23:59:59.9Z"), until: at("2027-01-01T00:00:00Z") };
     let page = client.read_page(&stream, Some(&bounds), &Position::First).await.unwrap();
     assert_eq!(page.records, [json!({"id": 1}), json!({"id": 2})]);
     assert_eq!((page.request_id.as_deref(), page.served_version.as_deref()), (Some("r-1"), Some("2026-07")));
@@ -62,7 +64,7 @@ async fn a_page_that_the_vendor_no_longer_knows_is_expired_and_a_path_it_does_no
         let url = Position::Url(format!("{}/orders?page_info=x", server.uri()));
         let failure = client.read_page(&linked, None, &url).await.unwrap_err();
         assert_eq!((failure.kind, failure.status), (FailureKind::PageExpired, Some(status)));
-        let cursor = stream(Pagination::Cursor { pointer: "/next".into(), param: "after".into() });
+        let cursor = stream(Pagination::Cursor(CursorPages::of("/next", "after")));
         let failure = client.read_page(&cursor, None, &Position::Cursor("x".into())).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::PageExpired);
         let failure = client.read_page(&linked, None, &Position::First).await.unwrap_err();
@@ -202,8 +204,49 @@ async fn a_look_up_finds_a_record_a_stranger_several_or_nothing() {
     let several = json!({"items": [{"externalId": "5001"}, {"externalId": "5001"}]});
     Mock::given(method("GET")).respond_with(ResponseTemplate::new(200).set_body_json(several)).mount(&server).await;
     let listed = crosstie_engine::plan::LookUp { key: "/items/0/externalId".into(), ..lookup() };
-    let found = client(&system(&server.uri())).look_up(&operation(), &listed, &body()).await.unwrap();
+    let found = client(&system(&server.uri()))
+        .look_up(&operation(), &listed, &body(), jiff::Timestamp::UNIX_EPOCH)
+        .await
+        .unwrap();
     assert_eq!(found, LookedUp::Several);
+}
+
+#[tokio::test]
+async fn a_look_up_reaches_back_before_its_write_by_the_vendors_clock() {
+    let server = MockServer::start().await;
+    let posts = json!({"messages": [{"key": "1"}, {"key": "5001", "ts": "7"}], "has_more": true});
+    // The vendor's clock is an hour ahead of ours; the write was decided ten minutes ago.
+    let now: jiff::Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
+    let dated = ResponseTemplate::new(200).insert_header("Date", "Sun, 01 Mar 2026 13:00:00 GMT");
+    Mock::given(path("/history")).respond_with(dated.clone().set_body_json(posts)).mount(&server).await;
+    Mock::given(path("/orders")).respond_with(dated.set_body_json(json!([]))).mount(&server).await;
+    let mut surroundings = crate::fixtures::impatient();
+    surroundings.clock = std::sync::Arc::new(Fixed(now));
+    let system = system(&server.uri());
+    let client = VendorClient::surrounded(&system, crate::fixtures::store(), system.allowance, &surroundings).unwrap();
+    client.source_time(&stream(Pagination::None)).await.unwrap();
+    let posted = LookUp {
+        path: template("/history"),
+        query: [("oldest".to_owned(), template("{sinceEpoch}")), ("from".to_owned(), template("{since}"))].into(),
+        key: "/messages/*/key".into(),
+        key_field: "meta.key".into(),
+        evidence: Evidence { more: Some("/has_more".into()), ..Evidence::default() },
+        ..lookup()
+    };
+    let decided = now - jiff::SignedDuration::from_mins(10);
+    let looked_up = |key: &'static str| {
+        let (client, posted) = (client.clone(), posted.clone());
+        async move { client.look_up(&operation(), &posted, &json!({"meta": {"key": key}}), decided).await }
+    };
+    assert_eq!(looked_up("5001").await.unwrap(), LookedUp::Present { body: json!({"key": "5001", "ts": "7"}) });
+    let failure = looked_up("5002").await.unwrap_err();
+    assert!(failure.kind == FailureKind::Malformed && failure.detail.contains("/has_more"), "{failure:?}");
+    let asked = server.received_requests().await.unwrap();
+    let asked = asked.iter().find(|request| request.url.path() == "/history").unwrap();
+    let query: std::collections::HashMap<_, _> = asked.url.query_pairs().into_owned().collect();
+    let (oldest, from) = (query["oldest"].parse::<i64>().unwrap(), query["from"].parse::<jiff::Timestamp>().unwrap());
+    // The vendor's clock goes on between the two calls.
+    assert!((1_772_368_500..1_772_368_560).contains(&oldest) && from.as_second() == oldest, "{query:?}");
 }
 
 #[tokio::test]
@@ -221,6 +264,7 @@ async fn a_look_up_that_proves_nothing_is_a_failure_and_never_absent() {
         Mock::given(method("GET")).respond_with(answer).mount(&server).await;
         assert_eq!(look_up(&ours).await.unwrap_err().kind, kind);
     }
-    let failure = ours.look_up(&operation(), &lookup(), &json!({"memo": "x"})).await.unwrap_err();
+    let decided = jiff::Timestamp::UNIX_EPOCH;
+    let failure = ours.look_up(&operation(), &lookup(), &json!({"memo": "x"}), decided).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Refused);
 }

@@ -282,8 +282,9 @@ pub struct IdempotencyHeader {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct LookUp {
-    /// Path below baseURL of a GET request, with the same replacements as the operation's path. Status 404 means absent. At most 1024
-    /// characters.
+    /// Path below baseURL of a GET request, with the same replacements as the operation's path. In path and query, `{since}` is a time
+    /// (RFC 3339), and `{sinceEpoch}` the same in seconds since 1970, a quarter of an hour before the write was decided, by the system's
+    /// own clock: for lists that go back further than anybody wants to read. Status 404 means absent. At most 1024 characters.
     #[schemars(length(min = 1, max = 1024), regex(pattern = "^/"))]
     pub path: String,
     /// Query parameters of that request. At most 16, names up to 128 and values up to 1024 characters.
@@ -292,10 +293,12 @@ pub struct LookUp {
     #[x_kube(validation = Rule::new("self.all(name, name.size() <= 128 && self[name].size() <= 1024)").message("keep names in query to 128 characters and values to 1024"))]
     pub query: BTreeMap<String, Text>,
     /// JSON pointer, in the response, to the value that must equal the mapped body's field of keyField; otherwise the record found is
-    /// a stranger's and is not touched. At most 256 characters.
+    /// a stranger's and is not touched. A list on the way must have one member. With `*` as a segment all members of a list are searched,
+    /// for example `/issues/*/fields/labels/*`: one that has the value is the record, none means absent. At most 256 characters.
     #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
     pub key: String,
-    /// Top-level field of the mapped body that identifies the record, for example `externalId`. At most 128 characters.
+    /// Field of the mapped body that identifies the record, for example `externalId`; dots lead into it, as in `labels.0`. At most 128
+    /// characters.
     #[schemars(length(min = 1, max = 128))]
     pub key_field: String,
     /// How long after a call could last have left before a look-up is believed, in seconds: commits and indexes lag. 0 to 3600; 5
@@ -303,4 +306,32 @@ pub struct LookUp {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 3_600))]
     pub settle_seconds: Option<u32>,
+    /// JSON pointer, in the response, to what says that there is more than was answered, for example `/has_more`: anything but null, false
+    /// and an empty text. The record is then not believed to be absent; it waits. What is answered is everything when it is left out. At most
+    /// 256 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
+    pub more: Option<String>,
+    /// JSON pointer, within the response or the one member of a list in it that was found, to where the record's fields stand that are
+    /// compared with the mapped body, for example `/properties`. They stand at its top when it is left out. At most 256 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
+    pub record: Option<String>,
+    /// JSON pointer, within the same, to the identifier the system gave the record. The operation's identifier.pointer when it is left out. At
+    /// most 256 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
+    pub identifier: Option<String>,
+    /// What shows that the write took effect. When it is left out, Presence for POST and Fields for other methods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<LookUpProof>,
+}
+
+/// What shows, of a record that was looked up, that a write took effect.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LookUpProof {
+    /// The record is there: for calls that only create.
+    Presence,
+    /// It is there and has the fields that were written: for calls that may update what is there already.
+    Fields,
 }

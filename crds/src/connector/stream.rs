@@ -1,12 +1,16 @@
-//! What can be read from a system: streams, their cursors and their pagination.
+//! What can be read from a system: streams of records, and single ones. Cursors and pagination have files of their own.
 
 use std::collections::BTreeMap;
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-/// One list of records that can be read.
+use super::{cursor::Cursor, pagination::Pagination};
+
+/// One list of records that can be read. In path, query and body, `{apiVersion}` is replaced, and where the cursor says so `{since}`,
+/// `{until}`, `{cursor}` and `{pageSize}`; in headers `{apiVersion}`.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Stream {
@@ -14,21 +18,38 @@ pub struct Stream {
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z][A-Za-z0-9_-]*$"))]
     pub name: String,
 
-    /// Path below baseURL; `{apiVersion}` is replaced. Needed unless the preset has a stream of this name. At most 1024
-    /// characters.
+    /// HTTP method: GET or POST; GET when left out. Reading by POST must change nothing at the system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<StreamMethod>,
+
+    /// Path below baseURL, for example `/admin/api/{apiVersion}/orders.json`. Needed unless the preset has a stream of this name. At most
+    /// 1024 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024), regex(pattern = "^/"))]
     pub path: Option<String>,
 
-    /// Query parameters of the first page's request; `{apiVersion}` is replaced in values. At most 32, names up to 128 and
-    /// values up to 1024 characters.
+    /// Query parameters of the first page's request, and of every page's unless the system gives the next page's URL. At most 32, names up
+    /// to 128 and values up to 1024 characters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     #[x_kube(validation = Rule::new("self.all(name, name.size() <= 128 && self[name].size() <= 1024)").message("keep names in query to 128 characters and values to 1024"))]
     pub query: BTreeMap<String, Text>,
 
-    /// JSON pointer (RFC 6901) to the list of records in the response, for example `/orders`. The whole response is the list
-    /// when it is empty. At most 256 characters.
+    /// Request headers beside those of auth, also of single reads. `Accept` is application/json, and with a body `Content-Type` too, unless
+    /// they are set here. At most 16, names up to 128 and values up to 1024 characters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    #[x_kube(validation = Rule::new("self.all(name, name.size() <= 128 && self[name].size() <= 1024)").message("keep names in headers to 128 characters and values to 1024"))]
+    pub headers: BTreeMap<String, Text>,
+
+    /// Body of a POST request, sent as JSON; every text in it is a template. A text is sent as it is. At most 16384 characters of JSON. None
+    /// when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "any_schema")]
+    pub body: Option<Value>,
+
+    /// JSON pointer (RFC 6901) to the list of records in the response, for example `/orders`. The whole response is the list when it is
+    /// empty. A `*` goes through all items of a list, for example `/data/orders/edges/*/node`. At most 256 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256), regex(pattern = "^(/.*)?$"))]
     pub records: Option<String>,
@@ -65,6 +86,22 @@ pub struct Stream {
     pub pagination: Option<Pagination>,
 }
 
+/// HTTP method of a read (RFC 9110).
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamMethod {
+    /// Without a body.
+    #[serde(rename = "GET")]
+    Get,
+    /// With a body, as searches and GraphQL want it.
+    #[serde(rename = "POST")]
+    Post,
+}
+
+/// A value of any type.
+fn any_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"x-kubernetes-preserve-unknown-fields": true})
+}
+
 /// How to read a single record of a stream by its key.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -84,92 +121,15 @@ pub struct ReadOne {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256), regex(pattern = "^(/.*)?$"))]
     pub record: Option<String>,
+    /// JSON pointer to where the record belongs in one of the list, where the list has it in an envelope. A list of events is an example, whose
+    /// `/data/object` is the record as it was: the record that is read stands there too, so that `key` and mappings find it, and the rest of the
+    /// envelope is missing. It is a record as the list has them when this is left out. At most 256 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
+    pub into: Option<String>,
 }
 
 /// A short text, at most 1024 characters.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(transparent)]
 pub struct Text(#[schemars(length(max = 1024))] pub String);
-
-/// How to ask a stream only for records that changed within a window of time.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Cursor {
-    /// JSON pointer, within a record, to the time it last changed (RFC 3339), for example `/updated_at`. At most 256 characters.
-    #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
-    pub field: String,
-    /// Query parameter that takes the window's lower bound, for example `updated_at_min`. At most 128 characters.
-    #[schemars(length(min = 1, max = 128))]
-    pub param: String,
-    /// Query parameter that takes the window's upper bound, for example `updated_at_max`. Without one, later records
-    /// are read early, and recognised in the next window. At most 128 characters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
-    pub until_param: Option<String>,
-    /// How far each window reaches back before the last one's end, in seconds, because systems commit records late. 0 to 604800;
-    /// 300 when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 604_800))]
-    pub lookback_seconds: Option<u32>,
-}
-
-/// How to get the next page: exactly one member.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.linkHeader), has(self.cursor), has(self.offset), has(self.nextURL)].filter(set, set).size() == 1").message("set exactly one of linkHeader, cursor, offset and nextURL under pagination"))]
-pub struct Pagination {
-    /// The response's `Link` header with `rel="next"` (RFC 8288) holds the next page's URL.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub link_header: Option<LinkHeaderPagination>,
-    /// The response's body holds a cursor that goes into a query parameter.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<CursorPagination>,
-    /// Pages are positions counted in records.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub offset: Option<OffsetPagination>,
-    /// The response's body holds the next page's URL.
-    #[serde(default, rename = "nextURL", skip_serializing_if = "Option::is_none")]
-    pub next_url: Option<NextUrlPagination>,
-}
-
-/// Pagination by the `Link` header. It has no settings.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Default)]
-pub struct LinkHeaderPagination {}
-
-/// Pagination by a cursor in the response's body.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct CursorPagination {
-    /// JSON pointer to the cursor in the response, for example `/paging/next/after`; absent or null on the last page. At most 256
-    /// characters.
-    #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
-    pub pointer: String,
-    /// Query parameter that takes the cursor, for example `after`. At most 128 characters.
-    #[schemars(length(min = 1, max = 128))]
-    pub param: String,
-}
-
-/// Pagination by position, counted in records.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct OffsetPagination {
-    /// Query parameter that takes the position of the first record, for example `offset`. At most 128 characters.
-    #[schemars(length(min = 1, max = 128))]
-    pub param: String,
-    /// Query parameter that takes the number of records a page, for example `limit`. At most 128 characters.
-    #[schemars(length(min = 1, max = 128))]
-    pub limit_param: String,
-    /// Records a page. 2 to 10000, because a page overlaps the one before by one record.
-    #[schemars(range(min = 2, max = 10_000))]
-    pub limit: u32,
-}
-
-/// Pagination by a URL in the response's body.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct NextUrlPagination {
-    /// JSON pointer to the next page's URL in the response, for example `/links/next`; absent or null on the last page. At most 256
-    /// characters.
-    #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
-    pub pointer: String,
-}

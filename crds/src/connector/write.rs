@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     operation::{OperationMethod, fields_schema},
-    stream::Text,
+    stream::{StreamMethod, Text},
 };
 
 /// Format of a request's body.
@@ -25,17 +25,6 @@ pub enum BodyFormat {
     Xml,
 }
 
-/// HTTP method of a request that reads.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReadMethod {
-    /// The usual one.
-    #[serde(rename = "GET")]
-    Get,
-    /// For searches whose question is a body.
-    #[serde(rename = "POST")]
-    Post,
-}
-
 /// How a record is looked for before it is written. In path, query and body, `{apiVersion}` and `{body.FIELD}` are replaced. Status 404 and an
 /// empty list mean that there is none.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -44,7 +33,7 @@ pub enum ReadMethod {
 pub struct Find {
     /// HTTP method. GET when it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub method: Option<ReadMethod>,
+    pub method: Option<StreamMethod>,
     /// Path below baseURL. At most 1024 characters.
     #[schemars(length(min = 1, max = 1024), regex(pattern = "^/"))]
     pub path: String,
@@ -69,9 +58,15 @@ pub struct Find {
     /// none but strangers, or with several that have the key, nothing is written. At most 256 characters.
     #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
     pub key: String,
-    /// Top-level field of the mapped body that identifies the record, for example `externalId`. At most 128 characters.
+    /// Field of the mapped body that identifies the record, for example `externalId`; dots lead into it, as in `labels.0`. At most 128 characters.
     #[schemars(length(min = 1, max = 128))]
     pub key_field: String,
+    /// JSON pointer, in the response, to what says that there is more than was answered, for example `/has_more`: anything but null, false and an
+    /// empty text. The record is then not believed to be absent; the write waits. What is answered is everything when it is left out. At most 256
+    /// characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
+    pub more: Option<String>,
     /// JSON pointer, within a record found, to the object that holds what was written, for example `/properties`. The operation's `wrap` when it is
     /// left out, and without one the record itself. At most 256 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]

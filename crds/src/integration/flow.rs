@@ -94,6 +94,11 @@ pub struct Write {
     #[schemars(length(min = 1, max = 63))]
     pub operation: String,
 
+    /// What a record that was written before gets when its source changes it: `Upsert` writes it again, whenever it maps to another body;
+    /// `Create` never does, for messages and other things that are made once. Upsert when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<WriteMode>,
+
     /// Operation of the destination's Connector that deletes a record, for example `deleteSalesOrder`. It is called for records that were
     /// deleted at the source, and for those that stop to take part where onWhenFalse is `Delete`; only if the record was written before.
     /// Nothing is ever deleted when it is left out. 1 to 63 characters.
@@ -106,6 +111,16 @@ pub struct Write {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub batch_size: Option<u32>,
+}
+
+/// What a record that was written before gets when its source changes it. `Upsert` when left out.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum WriteMode {
+    /// It is written again, whenever it maps to another body.
+    #[default]
+    Upsert,
+    /// Nothing: each record is written once.
+    Create,
 }
 
 /// What has to be at the destination before a record.

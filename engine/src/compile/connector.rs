@@ -11,7 +11,7 @@ use url::Url;
 
 use super::{Findings, PlannedAuthentication, Settings, errors};
 use crate::{
-    plan::{Allowance, Egress, IDENTIFIER, KEY, RateRules, System},
+    plan::{Allowance, Egress, IDENTIFIER, KEY, RateRules, SINCE, SINCE_EPOCH, System},
     preset,
     template::Template,
 };
@@ -198,10 +198,10 @@ pub(super) enum Names {
     Version,
     /// A record's key.
     Key,
-    /// Fields of a mapped body.
-    Body,
-    /// Those, and what the vendor called the record.
+    /// Fields of a mapped body, and what the vendor called the record.
     BodyAndIdentifier,
+    /// Fields of a mapped body, and a time before the write was decided.
+    BodyAndSince,
 }
 
 impl Names {
@@ -209,8 +209,8 @@ impl Names {
         match self {
             Self::Version => false,
             Self::Key => name == KEY,
-            Self::Body => name.starts_with("body."),
             Self::BodyAndIdentifier => name.starts_with("body.") || name == IDENTIFIER,
+            Self::BodyAndSince => name.starts_with("body.") || [SINCE, SINCE_EPOCH].contains(&name),
         }
     }
 
@@ -218,8 +218,8 @@ impl Names {
         match self {
             Self::Version => "{apiVersion}",
             Self::Key => "{apiVersion} and {key}",
-            Self::Body => "{apiVersion} and {body.FIELD}",
             Self::BodyAndIdentifier => "{apiVersion}, {body.FIELD} and {identifier}",
+            Self::BodyAndSince => "{apiVersion}, {body.FIELD}, {since} and {sinceEpoch}",
         }
     }
 }

@@ -32,6 +32,9 @@ pub(crate) fn resolve(
     let triggers: Vec<Trigger> = triggers.collect();
     let start_from = start_from(&at("startFrom"), flow.start_from.as_deref(), findings);
     let stream = stream(&at("stream"), source, &flow.stream, findings);
+    if let (Some(stream), Some(start)) = (&stream, start_from) {
+        begins(&at("startFrom"), stream, start, findings);
+    }
     let map = flow.map.iter().map(|(field, expression)| (field.clone(), expression.0.clone())).collect();
     let when = flow.when.as_ref().map(|expression| expression.0.clone());
     let lookups = match Mapping::compile(&MappingSource { when: when.as_deref(), map: &map }) {
@@ -42,7 +45,7 @@ pub(crate) fn resolve(
         }
     };
     let depends_on = flow.depends_on.as_ref().and_then(|depends_on| parent(&at, depends_on, findings));
-    let Writes { operation, delete_operation, batch_size } = writes(&at, flow, destination, &map, findings)?;
+    let Writes { operation, once, delete_operation, batch_size } = writes(&at, flow, destination, &map, findings)?;
     Some(Flow {
         name: flow.name.clone(),
         triggers,
@@ -54,6 +57,7 @@ pub(crate) fn resolve(
         lookups,
         depends_on,
         operation,
+        writes_once: once,
         delete_operation,
         batch_size,
         on_unknown_outcome: match flow.on_unknown_outcome.unwrap_or_default() {
@@ -164,6 +168,29 @@ fn start_from(path: &str, text: Option<&str>, findings: &mut Findings) -> Option
                 None
             }
         },
+    }
+}
+
+/// Where a flow begins has to be something that its stream can be asked for.
+fn begins(path: &str, stream: &Stream, start: StartFrom, findings: &mut Findings) {
+    let Some(cursor) = &stream.cursor else { return };
+    match start {
+        StartFrom::Now | StartFrom::Time(_) if cursor.counts() => {
+            let message = format!(
+                "set it to Beginning: the stream `{}` counts its changes, and which number belongs to a time, or to now, cannot be told",
+                stream.name
+            );
+            findings.invalid(path, message);
+        }
+        StartFrom::Beginning if cursor.window_seconds.is_some() => {
+            let message = format!(
+                "set it to Now or to a time, such as 2020-01-01T00:00:00Z: the stream `{}` is read in windows of windowSeconds, the first of \
+                 which has to begin somewhere",
+                stream.name
+            );
+            findings.invalid(path, message);
+        }
+        StartFrom::Now | StartFrom::Beginning | StartFrom::Time(_) => {}
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crosstie_crds::connector::{
-    Batch as SpecBatch, BatchResults as SpecResults, Identifier as SpecIdentifier, OperationMethod,
-    Outcome as SpecOutcome,
+    Batch as SpecBatch, BatchResults as SpecResults, Identifier as SpecIdentifier, LookUp as SpecLookUp, LookUpProof,
+    OperationMethod, Outcome as SpecOutcome,
 };
 use serde_json::Value;
 
@@ -14,7 +14,8 @@ use super::{
     request::{self, Single},
 };
 use crate::plan::{
-    Batch, BatchResults, FailedRows, Idempotency, Identifier, IfMatch, LookUp, Method, Operation, Outcome, ResultKey,
+    Batch, BatchResults, Evidence, FailedRows, Idempotency, Identifier, IfMatch, LookUp, Method, Operation, Outcome,
+    Proof, ResultKey,
 };
 
 /// How long look-ups wait when nothing is said, in seconds.
@@ -74,19 +75,29 @@ impl Resolved {
             .map(|header| Idempotency { header: header.name.clone(), window_seconds: header.window_seconds });
         let lookup = match &outcome.lookup {
             None => None,
-            Some(lookup) => Some(LookUp {
-                path: self.bound(&format!("{path}.lookup.path"), &lookup.path, Names::Body, findings)?,
-                query: self.bound_map(&format!("{path}.lookup.query"), &lookup.query, Names::Body, findings)?,
-                key: lookup.key.clone(),
-                key_field: lookup.key_field.clone(),
-                settle_seconds: lookup.settle_seconds.unwrap_or(DEFAULT_SETTLE_SECONDS),
-                body: None,
-                record: None,
-                identifier: None,
-                compare: None,
-            }),
+            Some(lookup) => Some(self.look_up(&format!("{path}.lookup"), lookup, findings)?),
         };
         Some(Outcome { idempotency, lookup })
+    }
+
+    fn look_up(&self, at: &str, lookup: &SpecLookUp, findings: &mut Findings) -> Option<LookUp> {
+        let path = self.bound(&format!("{at}.path"), &lookup.path, Names::BodyAndSince, findings);
+        let query = self.bound_map(&format!("{at}.query"), &lookup.query, Names::BodyAndSince, findings);
+        let proof = lookup.proof.map(|proof| match proof {
+            LookUpProof::Presence => Proof::Presence,
+            LookUpProof::Fields => Proof::Fields,
+        });
+        let (more, record, identifier) = (lookup.more.clone(), lookup.record.clone(), lookup.identifier.clone());
+        Some(LookUp {
+            path: path?,
+            query: query?,
+            key: lookup.key.clone(),
+            key_field: lookup.key_field.clone(),
+            settle_seconds: lookup.settle_seconds.unwrap_or(DEFAULT_SETTLE_SECONDS),
+            evidence: Evidence { more, record, identifier, proof },
+            body: None,
+            place: None,
+        })
     }
 
     fn batch(&self, at: &str, batch: &SpecBatch, single: Method, findings: &mut Findings) -> Option<Batch> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crosstie_crds::connector::{
     Asynchronous, BodyFormat as SpecFormat, Csrf as SpecCsrf, Find as SpecFind, Follow, Operation as SpecOperation,
+    StreamMethod,
 };
 use serde_json::{Map, Value};
 
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::{
     inlay,
-    plan::{BodyFormat, Csrf, Find, Job, LookUp, Method, Place, Shape, names_a_record},
+    plan::{BodyFormat, Csrf, Evidence, Find, Job, LookUp, Method, Place, Proof, Shape, names_a_record},
     template::Template,
 };
 
@@ -133,10 +134,10 @@ impl Resolved {
     }
 
     fn sought(&self, at: &str, operation: &SpecOperation, find: &SpecFind, findings: &mut Findings) -> Option<LookUp> {
-        let path = self.bound(&format!("{at}.path"), &find.path, Names::Body, findings);
-        let query = self.bound_map(&format!("{at}.query"), &find.query, Names::Body, findings);
+        let path = self.bound(&format!("{at}.path"), &find.path, Names::BodyAndSince, findings);
+        let query = self.bound_map(&format!("{at}.query"), &find.query, Names::BodyAndSince, findings);
         check_size(&format!("{at}.body"), &find.body, findings);
-        let posts = find.method == Some(crosstie_crds::connector::ReadMethod::Post);
+        let posts = find.method == Some(StreamMethod::Post);
         if !posts && !find.body.is_empty() {
             findings.invalid(format!("{at}.method"), "set POST: GET has no body");
         }
@@ -146,10 +147,15 @@ impl Resolved {
             key: find.key.clone(),
             key_field: find.key_field.clone(),
             settle_seconds: find.settle_seconds.unwrap_or(DEFAULT_SETTLE_SECONDS),
+            evidence: Evidence {
+                more: find.more.clone(),
+                record: find.compare.clone().or_else(|| operation.wrap.clone()),
+                identifier: Some(find.identifier.clone()),
+                // Being there says nothing: the write may have been an update.
+                proof: Some(Proof::Fields),
+            },
             body: posts.then(|| self.members(&format!("{at}.body"), &find.body, findings)),
-            record: Some(find.record.clone().unwrap_or_default()),
-            identifier: Some(find.identifier.clone()),
-            compare: find.compare.clone().or_else(|| operation.wrap.clone()),
+            place: Some(find.record.clone().unwrap_or_default()),
         })
     }
 

@@ -1,63 +1,154 @@
 //! Streams of a Connector, checked and resolved.
 
-use crosstie_crds::connector::{Pagination as SpecPagination, ReadOne as SpecReadOne};
+use std::collections::BTreeMap;
+
+use crosstie_crds::connector::{ReadOne as SpecReadOne, Stream as SpecStream, StreamMethod};
+use serde_json::Value;
 
 use super::{
     Findings,
     connector::{Names, Resolved},
+    cursor, pagination,
 };
 use crate::{
-    plan::{Cursor, KEY, Pagination, ReadOne, Stream},
-    template::Template,
+    plan::{KEY, Pagination, ReadMethod, ReadOne, Stream, page_names},
+    template::{self, Template},
 };
 
-/// How far windows reach back when nothing is said, in seconds.
-const DEFAULT_LOOKBACK_SECONDS: u32 = 300;
+/// Longest body of a request, in bytes of JSON.
+const LONGEST_BODY: usize = 16_384;
+
+/// Where a stream's problems are, and where they go.
+pub(super) struct Site<'a> {
+    pub(super) stream: &'a str,
+    pub(super) findings: &'a mut Findings,
+}
+
+impl Site<'_> {
+    pub(super) fn at(&self, field: &str) -> String {
+        format!("spec.streams[{}].{field}", self.stream)
+    }
+
+    pub(super) fn invalid(&mut self, field: &str, message: impl Into<String>) {
+        self.findings.invalid(self.at(field), message);
+    }
+
+    fn needed(&mut self, field: &str, value: Option<&String>, say: &str) -> Option<String> {
+        if value.is_none() {
+            self.invalid(field, say);
+        }
+        value.cloned()
+    }
+}
 
 impl Resolved {
     /// The stream of a name, resolved. `None` together with findings, or when there is none of that name.
     pub(crate) fn stream(&self, name: &str, findings: &mut Findings) -> Option<Stream> {
-        let stream = self.streams.iter().find(|stream| stream.name == name)?;
-        let at = |field: &str| format!("spec.streams[{name}].{field}");
-        let mut needed = |field: &str, value: &Option<String>, say: &str| {
-            if value.is_none() {
-                findings.invalid(at(field), say);
-            }
-            value.clone()
-        };
-        let path = needed("path", &stream.path, "say under which path the list is found");
-        let key = needed("key", &stream.key, "say which field identifies a record, for example /id");
-        if stream.version.is_none() && stream.one.is_none() {
+        let spec = self.streams.iter().find(|stream| stream.name == name)?;
+        let mut site = Site { stream: name, findings };
+        let path = site.needed("path", spec.path.as_ref(), "say under which path the list is found");
+        let key = site.needed("key", spec.key.as_ref(), "say which field identifies a record, for example /id");
+        if spec.version.is_none() && spec.one.is_none() {
             let message = "say which field orders a record's states, for example /updated_at; or, where records have none, set `one`, so \
                            that each can be fetched anew before it is delivered";
-            findings.invalid(at("version"), message);
+            site.invalid("version", message);
         }
-        let path = self.bound(&at("path"), &path?, Names::Version, findings);
-        let query = self.bound_texts(&at("query"), &stream.query, findings);
-        let one = stream.one.as_ref().map(|one| self.one(&at("one"), one, findings));
-        if stream.version.is_none() && one.is_none() {
+        let request = self.request(&mut site, spec, &path?);
+        let one = spec.one.as_ref().map(|one| self.one(&site.at("one"), one, site.findings));
+        if spec.version.is_none() && one.is_none() {
             return None;
         }
-        Some(Stream {
-            name: name.to_owned(),
-            path: path?.to_string(),
-            query: query?,
-            records: stream.records.clone().unwrap_or_default(),
+        let mut stream = Stream {
             key: key?,
-            version: stream.version.clone(),
-            deleted: stream.deleted.clone(),
+            records: spec.records.clone().unwrap_or_default(),
+            version: spec.version.clone(),
+            deleted: spec.deleted.clone(),
             one: match one {
                 None => None,
                 Some(one) => Some(one?),
             },
-            cursor: stream.cursor.as_ref().map(|cursor| Cursor {
-                field: cursor.field.clone(),
-                param: cursor.param.clone(),
-                until_param: cursor.until_param.clone(),
-                lookback_seconds: cursor.lookback_seconds.unwrap_or(DEFAULT_LOOKBACK_SECONDS),
-            }),
-            pagination: stream.pagination.as_ref().map_or(Pagination::None, pagination),
+            ..request?
+        };
+        stream.cursor = match &spec.cursor {
+            None => None,
+            Some(spec) => Some(cursor::resolve(&mut site, spec, &stream)?),
+        };
+        stream.pagination = match &spec.pagination {
+            None => Pagination::None,
+            Some(spec) => pagination::resolve(&mut site, spec, &stream)?,
+        };
+        every_name_is_filled(&mut site, &stream)?;
+        Some(stream)
+    }
+
+    /// What a stream's request is made of.
+    fn request(&self, site: &mut Site, spec: &SpecStream, path: &str) -> Option<Stream> {
+        let method = match spec.method {
+            None | Some(StreamMethod::Get) => ReadMethod::Get,
+            Some(StreamMethod::Post) => ReadMethod::Post,
+        };
+        if spec.body.is_some() && method == ReadMethod::Get {
+            site.invalid("body", "set method to POST: a GET has no body");
+        }
+        let path = self.page_text(site, "path", path);
+        let query = spec
+            .query
+            .iter()
+            .map(|(name, value)| Some((name.clone(), self.page_text(site, &format!("query.{name}"), &value.0)?)));
+        // Every entry is looked at, so that every problem is found.
+        let query = query.collect::<Vec<_>>().into_iter().collect::<Option<BTreeMap<_, _>>>();
+        let headers = self.bound_texts(&site.at("headers"), &spec.headers, site.findings);
+        let body = match &spec.body {
+            None => None,
+            Some(body) => Some(self.page_body(site, body)?),
+        };
+        let name = site.stream.to_owned();
+        Some(Stream { name, method, path: path?, query: query?, headers: headers?, body, ..Stream::default() })
+    }
+
+    /// A text of a stream's request with the version filled in. What stands between braces and looks like a name has to be one.
+    fn page_text(&self, site: &mut Site, field: &str, text: &str) -> Option<String> {
+        for name in bare_names(text) {
+            if name != "apiVersion" && !page_names::ALL.contains(&name) {
+                let message = format!(
+                    "`{{{name}}}` is not known here; known are {{apiVersion}}, {{{}}}",
+                    page_names::ALL.join("}, {")
+                );
+                site.invalid(field, message);
+                return None;
+            }
+        }
+        self.with_version(site, text)
+    }
+
+    /// A body with the version filled in. Braces around anything but a known name are text: other languages mean something by them.
+    fn page_body(&self, site: &mut Site, body: &Value) -> Option<Value> {
+        let size = body.to_string().len();
+        if size > LONGEST_BODY {
+            site.invalid("body", format!("it has {size} bytes of JSON, at most {LONGEST_BODY} are taken"));
+            return None;
+        }
+        Some(match body {
+            Value::String(text) => Value::String(self.with_version(site, text)?),
+            Value::Array(items) => {
+                Value::Array(items.iter().map(|item| self.page_body(site, item)).collect::<Option<_>>()?)
+            }
+            Value::Object(members) => {
+                let members = members.iter().map(|(name, member)| Some((name.clone(), self.page_body(site, member)?)));
+                Value::Object(members.collect::<Option<_>>()?)
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => body.clone(),
         })
+    }
+
+    fn with_version(&self, site: &mut Site, text: &str) -> Option<String> {
+        let version = self.system.api_version.as_deref();
+        if version.is_none() && template::mentions(text, "apiVersion") {
+            let message = format!("`{text}` needs a version and the preset has no default: set spec.apiVersion");
+            site.findings.invalid("spec.apiVersion", message);
+            return None;
+        }
+        Some(template::replace(text, |name| version.filter(|_| name == "apiVersion")))
     }
 
     fn one(&self, at: &str, one: &SpecReadOne, findings: &mut Findings) -> Option<ReadOne> {
@@ -68,26 +159,39 @@ impl Resolved {
             findings.invalid(at, "put {key} into the path or the query, for example /orders/{key}.json");
             return None;
         }
-        Some(ReadOne { path, query, record: one.record.clone().unwrap_or_default() })
+        let (record, into) = (one.record.clone().unwrap_or_default(), one.into.clone().unwrap_or_default());
+        Some(ReadOne { path, query, record, into })
     }
 }
 
-fn pagination(pagination: &SpecPagination) -> Pagination {
-    if pagination.link_header.is_some() {
-        return Pagination::LinkHeader;
+/// What stands between braces and looks like a name of ours, and not like something that another language means by them.
+fn bare_names(text: &str) -> impl Iterator<Item = &str> {
+    let within = text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(within, _)| within);
+    within.filter(|within| {
+        within.starts_with(|first: char| first.is_ascii_alphabetic())
+            && within.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.')
+    })
+}
+
+/// Every name in a request has to be one that the stream has a value for.
+fn every_name_is_filled(site: &mut Site, stream: &Stream) -> Option<()> {
+    let window = stream.cursor.is_some();
+    let (cursor, size) = match &stream.pagination {
+        Pagination::Cursor(pages) => (true, pages.size.is_some()),
+        Pagination::None | Pagination::LinkHeader | Pagination::NextUrl { .. } => (false, false),
+        Pagination::Offset { .. } | Pagination::Page { .. } => (false, false),
+    };
+    let filled = [
+        (page_names::SINCE, window, "set cursor, which says what it stands for"),
+        (page_names::UNTIL, window, "set cursor, which says what it stands for"),
+        (page_names::CURSOR, cursor, "set pagination.cursor, which says where the cursor is found"),
+        (page_names::PAGE_SIZE, size, "set pagination.cursor.size, which says what it stands for"),
+    ];
+    for (name, has_value, message) in filled {
+        if !has_value && stream.names(name) {
+            site.invalid("pagination", format!("`{{{name}}}` stands in the request: {message}"));
+            return None;
+        }
     }
-    if let Some(cursor) = &pagination.cursor {
-        return Pagination::Cursor { pointer: cursor.pointer.clone(), param: cursor.param.clone() };
-    }
-    if let Some(offset) = &pagination.offset {
-        return Pagination::Offset {
-            param: offset.param.clone(),
-            limit_param: offset.limit_param.clone(),
-            limit: offset.limit,
-        };
-    }
-    if let Some(next_url) = &pagination.next_url {
-        return Pagination::NextUrl { pointer: next_url.pointer.clone() };
-    }
-    Pagination::None
+    Some(())
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 mod errors;
 mod language;
+mod reading;
 mod writing;
 
 use super::{Compiled, Settings, integration};
@@ -103,8 +104,8 @@ fn a_plan_survives_its_own_format() {
     let plan = compile(shopify(), netsuite(), orders()).value.unwrap();
     let again = Plan::parse(plan.to_json().as_bytes()).unwrap();
     assert_eq!((again.hash(), &again), (plan.hash(), &plan));
-    let newer = plan.to_json().replace("\"formatVersion\":1", "\"formatVersion\":3");
-    assert!(Plan::parse(newer.as_bytes()).unwrap_err().to_string().contains("format 3"));
+    let newer = plan.to_json().replace("\"formatVersion\":1", "\"formatVersion\":4");
+    assert!(Plan::parse(newer.as_bytes()).unwrap_err().to_string().contains("format 4"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crosstie_crds::integration::Flow as SpecFlow;
+use crosstie_crds::integration::{Flow as SpecFlow, WriteMode};
 
 use super::{Findings, connector::Resolved, flow::listed, request::wanted};
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
 /// How a flow writes, resolved.
 pub(super) struct Writes {
     pub(super) operation: Operation,
+    pub(super) once: bool,
     pub(super) delete_operation: Option<Operation>,
     pub(super) batch_size: u32,
 }
@@ -45,7 +46,11 @@ pub(super) fn writes(
         None => None,
         Some(operation) => Some(operation?),
     };
-    Some(Writes { operation: operation?, delete_operation, batch_size })
+    let once = match flow.write.mode.unwrap_or_default() {
+        WriteMode::Create => true,
+        WriteMode::Upsert => false,
+    };
+    Some(Writes { operation: operation?, once, delete_operation, batch_size })
 }
 
 /// The destination's operation of a name. Problems of operations as such were found with their Connector.

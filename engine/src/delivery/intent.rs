@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{Rule, Seen};
 use crate::{
     canonical,
-    plan::{Identifier, Method, OnUnknownOutcome, Operation, Outcome},
+    plan::{Evidence, Identifier, Method, OnUnknownOutcome, Operation, Outcome, Proof},
 };
 
 /// A write that was decided and stored before its first call.
@@ -48,28 +48,29 @@ pub struct OpenIntent {
 impl OpenIntent {
     /// What the destination called the record, as a look-up's response says.
     pub(super) fn identifier_in(&self, found: &Value) -> Option<String> {
-        let looked_up = self.operation.outcome.lookup.as_ref().and_then(|lookup| lookup.identifier.clone());
-        let place = looked_up.map(Identifier::Pointer).or_else(|| self.operation.identifier.clone());
-        match &place? {
-            Identifier::Pointer(pointer) => match found.pointer(pointer)? {
-                Value::String(text) => Some(text.clone()),
-                Value::Number(number) => Some(number.to_string()),
-                Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-            },
+        let of_write = match self.operation.identifier.as_ref() {
+            Some(Identifier::Pointer(pointer)) => Some(pointer),
             // A look-up's response has no such header; what an earlier write gave is kept.
-            Identifier::Header(_) => None,
+            Some(Identifier::Header(_)) | None => None,
+        };
+        let of_look_up = self.evidence().and_then(|evidence| evidence.identifier.as_ref());
+        match found.pointer(of_look_up.or(of_write)?)? {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
         }
     }
-}
 
-impl OpenIntent {
-    /// Whether a record that a settled look-up found shows that it was applied. Where a record is looked for before it is written, being there says
-    /// nothing: the write may have been an update.
+    /// Whether a record that a settled look-up found shows that this was applied.
     pub(super) fn is_shown_by(&self, found: &Value) -> bool {
-        let Operation { method, find, outcome, .. } = &self.operation;
-        let place = outcome.lookup.as_ref().and_then(|lookup| lookup.compare.as_ref());
-        let found = place.and_then(|pointer| found.pointer(pointer)).unwrap_or(found);
-        shows_applied(if find.is_some() { Method::Patch } else { *method }, &self.body, found)
+        let evidence = self.evidence();
+        let record = evidence.and_then(|evidence| evidence.record.as_deref()).unwrap_or_default();
+        let proof = evidence.and_then(|evidence| evidence.proof);
+        shows_applied(self.operation.method, proof, &self.body, found.pointer(record).unwrap_or(&Value::Null))
+    }
+
+    fn evidence(&self) -> Option<&Evidence> {
+        self.operation.outcome.lookup.as_ref().map(|lookup| &lookup.evidence)
     }
 }
 
@@ -122,12 +123,18 @@ pub fn step(
 }
 
 /// Whether a record that a settled look-up found shows that the intent was applied. Finding it proves a create; an update is proved only by
-/// the fields we wrote being there; a delete is proved by finding nothing.
-pub fn shows_applied(method: Method, body: &Value, found: &Value) -> bool {
-    match method {
-        Method::Post => true,
-        Method::Put | Method::Patch => carries(found, body) || !Rule::UpdateIsProvedByItsFields.holds(),
-        Method::Delete => false,
+/// the fields we wrote being there; a delete is proved by finding nothing. Which of the first two a call is, its method says where nothing
+/// else does.
+pub fn shows_applied(method: Method, proof: Option<Proof>, body: &Value, found: &Value) -> bool {
+    let proof = match (method, proof) {
+        (Method::Delete, _) => return false,
+        (Method::Post | Method::Put | Method::Patch, Some(proof)) => proof,
+        (Method::Post, None) => Proof::Presence,
+        (Method::Put | Method::Patch, None) => Proof::Fields,
+    };
+    match proof {
+        Proof::Presence => true,
+        Proof::Fields => carries(found, body) || !Rule::UpdateIsProvedByItsFields.holds(),
     }
 }
 
@@ -152,7 +159,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::plan::{Idempotency, LookUp};
+    use crate::plan::{Evidence, Idempotency, LookUp};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -167,6 +174,7 @@ mod tests {
             key: "/id".into(),
             key_field: "id".into(),
             settle_seconds,
+            evidence: Evidence::default(),
             ..LookUp::default()
         });
         Outcome { idempotency, lookup }
@@ -196,10 +204,15 @@ mod tests {
     fn a_look_up_proves_a_create_by_being_there_and_an_update_by_our_fields() {
         let body = json!({"id": "1", "total": 10.0, "lines": [{"sku": "a"}], "memo": null});
         let found = json!({"id": "1", "total": 10, "lines": [{"sku": "a", "line": 1}], "status": "open"});
-        assert!(shows_applied(Method::Put, &body, &found));
+        assert!(shows_applied(Method::Put, None, &body, &found));
         let stale = json!({"id": "1", "total": 9, "lines": [{"sku": "a"}]});
-        assert!(!shows_applied(Method::Put, &body, &stale));
-        assert!(shows_applied(Method::Post, &body, &stale));
+        assert!(!shows_applied(Method::Put, None, &body, &stale));
+        assert!(shows_applied(Method::Post, None, &body, &stale));
+        // A POST that updates as well, and a PUT that only creates.
+        assert!(!shows_applied(Method::Post, Some(Proof::Fields), &body, &stale));
+        assert!(shows_applied(Method::Post, Some(Proof::Fields), &body, &found));
+        assert!(shows_applied(Method::Put, Some(Proof::Presence), &body, &stale));
+        assert!(!shows_applied(Method::Delete, Some(Proof::Presence), &body, &found));
     }
 
     #[test]

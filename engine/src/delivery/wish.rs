@@ -18,13 +18,14 @@ pub enum Wish {
 }
 
 impl Wish {
-    /// Of a record that meets the flow's condition, or does not.
-    pub fn of_selected(flow: &Flow, selected: bool) -> Self {
+    /// Of a record that meets the flow's condition, or does not, and is `there` at the destination, or is not.
+    pub fn of_selected(flow: &Flow, selected: bool, there: bool) -> Self {
         if selected {
-            return Self::Write;
+            return if flow.writes_once && there { Self::Leave } else { Self::Write };
         }
         match flow.on_when_false {
             OnWhenFalse::Ignore => Self::Leave,
+            OnWhenFalse::Update if flow.writes_once => Self::Leave,
             OnWhenFalse::Update => Self::Update,
             OnWhenFalse::Delete => Self::of_deleted(flow),
         }

@@ -34,6 +34,9 @@ pub struct Flow {
     pub depends_on: Option<DependsOn>,
     /// What it calls.
     pub operation: Operation,
+    /// Whether a record that is there is left as it is, whatever its source makes of it later.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub writes_once: bool,
     /// What it calls for a record that is to be there no longer. Without one nothing is ever deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delete_operation: Option<Operation>,
@@ -99,8 +102,10 @@ pub enum OnUnknownOutcome {
 
 impl Flow {
     pub(super) fn needs_third_format(&self) -> bool {
-        let operations = [Some(&self.operation), self.delete_operation.as_ref()];
-        operations.into_iter().flatten().any(Operation::needs_third_format)
+        self.writes_once
+            || self.operation.needs_third_format()
+            || self.delete_operation.as_ref().is_some_and(Operation::needs_third_format)
+            || std::iter::once(&self.stream).chain(&self.lookups).any(Stream::needs_third_format)
     }
 
     pub(super) fn needs_second_format(&self) -> bool {

@@ -173,24 +173,64 @@ pub struct LookUp {
     pub path: Template,
     /// Query parameters of that request.
     pub query: BTreeMap<String, Template>,
-    /// Pointer, in the response, to what must equal the body's `key_field`.
+    /// Pointer, in the response, to what must equal the body's `key_field`; `*` as a segment searches all members of a list.
     pub key: String,
-    /// Top-level field of the body that identifies the record.
+    /// Field of the body that identifies the record; dots lead into it.
     pub key_field: String,
     /// Seconds after a call could last have left before a look-up is believed.
     pub settle_seconds: u32,
+    /// How the response is to be read, where it is not just the record.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub evidence: Evidence,
     /// The body of a POST request in place of a GET; texts may name `body.FIELD`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Map<String, Value>>,
     /// Pointer to the record, or the list of those found, in the response; `key` is then one within a record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+}
+
+/// Names, in the templates of a look-up, of a time a quarter of an hour before the write was decided: in RFC 3339, and in seconds since 1970.
+pub const SINCE: &str = "since";
+/// See [`SINCE`].
+pub const SINCE_EPOCH: &str = "sinceEpoch";
+
+/// How the response to a look-up is to be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Evidence {
+    /// Pointer to what says that there is more than was answered: absence is not proved then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more: Option<String>,
+    /// Pointer, within what was found, to the fields that are compared with the body; its top without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<String>,
-    /// Pointer, within the record, to what the vendor calls it; where the operation's response has it without this.
+    /// Pointer, within what was found, to the identifier the vendor gave; the operation's without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identifier: Option<String>,
-    /// Pointer, within the record, to the object that holds what was written; the record itself without it.
+    /// What shows that a write took effect; the method says it without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub compare: Option<String>,
+    pub proof: Option<Proof>,
+}
+
+/// What shows, of a record that was found, that a write took effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Proof {
+    /// That it is there.
+    Presence,
+    /// That it has the fields that were written.
+    Fields,
+}
+
+impl LookUp {
+    /// Whether a worker that does not know all of this would read the answer wrong.
+    fn needs_third_format(&self) -> bool {
+        self.evidence != Evidence::default()
+            || self.key.split('/').any(|segment| segment == "*")
+            || self.key_field.contains('.')
+            || self.body.is_some()
+            || self.place.is_some()
+    }
 }
 
 impl Operation {
@@ -210,7 +250,7 @@ impl Operation {
             || self.find.is_some()
             || self.if_match.is_some()
             || self.job.is_some()
-            || lookup.is_some_and(|lookup| lookup.body.is_some() || lookup.record.is_some())
+            || lookup.is_some_and(LookUp::needs_third_format)
     }
 }
 

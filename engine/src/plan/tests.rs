@@ -78,6 +78,38 @@ fn a_plan_needs_the_second_format_for_what_a_worker_of_the_first_would_get_wrong
 }
 
 #[test]
+fn a_plan_needs_the_third_format_for_a_look_up_that_an_older_worker_would_read_wrong() {
+    let found: [fn(&mut LookUp); 3] = [
+        |lookup| lookup.evidence.more = Some("/has_more".into()),
+        |lookup| lookup.key = "/items/*/id".into(),
+        |lookup| lookup.key_field = "metadata.id".into(),
+    ];
+    for change in found {
+        let mut plan = plan();
+        let mut lookup = LookUp {
+            path: Template::parse("/orders/{body.id}").unwrap(),
+            query: std::collections::BTreeMap::new(),
+            key: "/id".into(),
+            key_field: "id".into(),
+            settle_seconds: 1,
+            evidence: Evidence::default(),
+        };
+        plan.flows[0].operation.outcome.lookup = Some(lookup.clone());
+        assert_eq!(plan.format(), 1);
+        change(&mut lookup);
+        plan.flows[0].operation.outcome.lookup = Some(lookup);
+        assert_eq!(plan.format(), 3);
+    }
+}
+
+#[test]
+fn a_plan_whose_records_are_written_once_needs_the_third_format() {
+    let mut plan = plan();
+    plan.flows[0].writes_once = true;
+    assert_eq!(plan.format(), 3, "an older worker would write them again");
+}
+
+#[test]
 fn a_plan_of_another_format_is_refused_by_its_number() {
     for found in [0, FORMAT_VERSION + 1] {
         let mut document = first_format();

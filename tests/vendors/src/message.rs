@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 
 use axum::http::{HeaderMap, Method, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::random::{Stream, seed_of};
 use crate::wire::WriteKind;
@@ -45,6 +47,24 @@ impl Call {
     /// A header's value, when it is text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The body, when it is a JSON object.
+    pub(crate) fn object(&self) -> Option<Map<String, Value>> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// A query parameter as a number, or what stands for it when it is left out; none when it is no number.
+    pub(crate) fn number(&self, name: &str, otherwise: usize) -> Option<usize> {
+        self.param(name).map_or(Some(otherwise), |text| text.parse().ok())
+    }
+
+    /// The user name and password of basic authentication (RFC 7617).
+    pub(crate) fn basic(&self) -> Option<(String, String)> {
+        let (scheme, encoded) = self.header("authorization")?.split_once(' ')?;
+        let decoded = STANDARD.decode(encoded.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+        let text = String::from_utf8(decoded).ok()?;
+        text.split_once(':').map(|(user, password)| (user.to_owned(), password.to_owned()))
     }
 
     /// The decoded segments of the path.

@@ -186,14 +186,15 @@ impl Carrier<'_> {
         if let Some(change) = self.held_back() {
             return Ok(Some(change));
         }
-        let looked_up = match lane.destination.look_up(&open.operation, &lookup, &open.body).await {
-            Ok(looked_up) => found(looked_up),
-            Err(failure) => {
-                lane.metrics.call_failed(&lane.flow.name, failure.kind);
-                self.system_unwell(&failure).await;
-                return Ok(Some(self.lane.judge().not_looked_up(&self.claimed.facts, setback(failure))));
-            }
-        };
+        let looked_up =
+            match lane.destination.look_up(&open.operation, &lookup, &open.body, open.intent.stored_at).await {
+                Ok(looked_up) => found(looked_up),
+                Err(failure) => {
+                    lane.metrics.call_failed(&lane.flow.name, failure.kind);
+                    self.system_unwell(&failure).await;
+                    return Ok(Some(self.lane.judge().not_looked_up(&self.claimed.facts, setback(failure))));
+                }
+            };
         lane.metrics.resolved(&lane.flow.name);
         match self.lane.judge().looked_up(&self.claimed.facts, &open, &looked_up) {
             Resolved::Done(change) => Ok(Some(change)),

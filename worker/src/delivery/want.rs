@@ -44,7 +44,8 @@ pub async fn wanted(lane: &Lane, claimed: &mut Claimed) -> Result<Wanted, Stop> 
     let wish = if is_deleted(&lane.flow, &record) {
         Wish::of_deleted(&lane.flow)
     } else {
-        Wish::of_selected(&lane.flow, seeker.known(selects(lane, &record).await)?)
+        let there = seeker.claimed.facts.ledger.as_ref().is_some_and(|ledger| ledger.present);
+        Wish::of_selected(&lane.flow, seeker.known(selects(lane, &record).await)?, there)
     };
     match wish {
         Wish::Leave => Ok(Wanted::Leave),

@@ -29,9 +29,8 @@ pub fn incoming(record: &Value, stream: &Stream) -> (String, Incoming) {
 /// # Errors
 /// In words, when the record has no version where the stream says.
 pub fn seen(record: &Value, stream: &Stream) -> Result<Seen, String> {
-    let version = stream.version.as_ref().map(|pointer| Version::of(record, pointer));
-    let version = version.transpose().map_err(|error| error.to_string())?;
-    Ok(Seen::of(version.unwrap_or(Version::Unordered), record))
+    let version = Version::in_stream(record, stream).map_err(|error| error.to_string())?;
+    Ok(Seen::of(version, record))
 }
 
 fn key(record: &Value, pointer: &str) -> Result<String, String> {
@@ -48,26 +47,12 @@ fn key(record: &Value, pointer: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use crosstie_engine::plan::Pagination;
     use serde_json::json;
 
     use super::*;
 
     fn take(record: &Value) -> (String, Incoming) {
-        let stream = Stream {
-            name: "orders".into(),
-            path: "/orders".into(),
-            query: BTreeMap::new(),
-            records: String::new(),
-            key: "/id".into(),
-            version: Some("/version".into()),
-            deleted: None,
-            one: None,
-            cursor: None,
-            pagination: Pagination::None,
-        };
+        let stream = Stream { key: "/id".into(), version: Some("/version".into()), ..Stream::default() };
         incoming(record, &stream)
     }
 

@@ -7,8 +7,8 @@ use crosstie_engine::{
     credentials::{CredentialVersion, CredentialsDocument},
     mapping::MappingSource,
     plan::{
-        Allowance, Authentication, Egress, LookUp, Method, OnUnknownOutcome, OnWhenFalse, Operation, Outcome,
-        Pagination, RetryPolicy, StartFrom, Stream, System, Trigger,
+        Allowance, Authentication, Egress, Evidence, LookUp, Method, OnUnknownOutcome, OnWhenFalse, Operation, Outcome,
+        RetryPolicy, StartFrom, Stream, System, Trigger,
     },
     template::Template,
 };
@@ -27,6 +27,7 @@ pub fn look_up(settle_seconds: u32) -> LookUp {
         key: "/id".into(),
         key_field: "id".into(),
         settle_seconds,
+        evidence: Evidence::default(),
         ..LookUp::default()
     }
 }
@@ -86,17 +87,13 @@ fn flow() -> Flow {
         stream: Stream {
             name: "orders".into(),
             path: "/orders".into(),
-            query: BTreeMap::new(),
-            records: String::new(),
             key: "/id".into(),
             version: Some("/version".into()),
-            deleted: None,
-            one: None,
-            cursor: None,
-            pagination: Pagination::None,
+            ..Stream::default()
         },
         when: None,
         on_when_false: OnWhenFalse::Ignore,
+        writes_once: false,
         map: BTreeMap::new(),
         lookups: Vec::new(),
         depends_on: None,

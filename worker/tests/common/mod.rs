@@ -12,7 +12,7 @@ use crosstie_connect::{Surroundings, Timeouts};
 use crosstie_crds::{condition::Reason, sync_report::WorkerReport};
 use crosstie_engine::{
     plan::{
-        Allowance, Authentication, Cursor, Egress, Environment, Flow, Identifier, LookUp, Method, ObjectName,
+        Allowance, Authentication, Cursor, Egress, Environment, Evidence, Flow, Identifier, LookUp, Method, ObjectName,
         OnUnknownOutcome, OnWhenFalse, Operation, Outcome, Pagination, Plan, RetryPolicy, StartFrom, Stream, System,
         Trigger,
     },
@@ -239,6 +239,7 @@ pub fn flow(name: &str) -> Flow {
         stream: stream(),
         when: Some("record.?cancelled_at.orValue(null) == null".into()),
         on_when_false: OnWhenFalse::Ignore,
+        writes_once: false,
         map: map.map(|(field, expression)| (field.to_owned(), expression.to_owned())).into(),
         lookups: Vec::new(),
         depends_on: None,
@@ -259,15 +260,15 @@ pub fn stream() -> Stream {
         records: "/orders".into(),
         key: "/id".into(),
         version: Some("/updated_at".into()),
-        deleted: None,
-        one: None,
         cursor: Some(Cursor {
             field: "/updated_at".into(),
-            param: "updated_at_min".into(),
+            param: Some("updated_at_min".into()),
             until_param: Some("updated_at_max".into()),
             lookback_seconds: 300,
+            ..Cursor::default()
         }),
         pagination: Pagination::LinkHeader,
+        ..Stream::default()
     }
 }
 
@@ -279,6 +280,7 @@ pub fn operation() -> Operation {
         key: "/externalId".into(),
         key_field: "externalId".into(),
         settle_seconds: 1,
+        evidence: Evidence::default(),
         ..LookUp::default()
     };
     Operation {

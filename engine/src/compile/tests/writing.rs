@@ -64,7 +64,7 @@ fn a_record_is_looked_for_and_the_look_is_how_an_outcome_is_known() {
     assert_eq!(operation.shape.fields["kind"], json!("v1"));
     assert_eq!((operation.shape.wrap.as_str(), find.shape.wrap.as_str()), ("/fields", "/fields"));
     let lookup = operation.outcome.lookup.as_ref().unwrap();
-    assert_eq!((lookup, lookup.compare.as_deref(), lookup.settle_seconds), (&find.lookup, Some("/fields"), 5));
+    assert_eq!((lookup, lookup.evidence.record.as_deref(), lookup.settle_seconds), (&find.lookup, Some("/fields"), 5));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     delivery::{LedgerEntry, Seen},
-    plan::{Idempotency, Identifier, LookUp, Method, Operation},
+    plan::{Evidence, Idempotency, Identifier, LookUp, Method, Operation},
     retry::Tally,
     template::Template,
     version::Version,
@@ -34,6 +34,7 @@ fn outcome(key: bool, look_up: bool) -> Outcome {
         key: "/id".into(),
         key_field: "id".into(),
         settle_seconds: 5,
+        evidence: Evidence::default(),
         ..LookUp::default()
     });
     Outcome { idempotency, lookup }

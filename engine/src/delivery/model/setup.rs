@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use crate::{
     delivery::{Fault, Seen, Setback, Terms},
     plan::{
-        Cursor, Idempotency, LookUp, Method, OnUnknownOutcome, Operation, Outcome, Pagination, RetryPolicy, Stream,
+        Cursor, Evidence, Idempotency, LookUp, Method, OnUnknownOutcome, Operation, Outcome, Pagination, RetryPolicy,
+        Stream,
     },
     template::Template,
     version::Version,
@@ -39,6 +40,7 @@ pub fn operation(means: Means) -> Operation {
         key: "/id".into(),
         key_field: "id".into(),
         settle_seconds: SETTLE_SECONDS,
+        evidence: Evidence::default(),
         ..LookUp::default()
     });
     Operation {
@@ -82,10 +84,11 @@ pub fn stream() -> Stream {
         one: None,
         cursor: Some(Cursor {
             field: "/time".into(),
-            param: "min".into(),
-            until_param: None,
+            param: Some("min".into()),
             lookback_seconds: LOOKBACK_SECONDS,
+            ..Cursor::default()
         }),
         pagination: Pagination::Offset { param: "offset".into(), limit_param: "limit".into(), limit: PAGE },
+        ..Stream::default()
     }
 }

@@ -26,7 +26,7 @@ use crate::{
     plan::{Method, Operation, StartFrom, Stream},
     retry::Tally,
     version::Version,
-    window::{PageSeen, PollState, Position, Turn},
+    window::{CursorValue, PageSeen, PollState, Position, Turn},
 };
 
 /// The worker.
@@ -259,19 +259,23 @@ impl Subject for Worker {
             Position::Offset(offset) => usize::try_from(offset).unwrap(),
             Position::First | Position::Url(_) | Position::Cursor(_) => 0,
         };
-        let page = self.world.get().source.page(window.bounds.from.map(seconds), position, PAGE as usize);
+        let page = self.world.get().source.page(
+            window.bounds.from.and_then(CursorValue::time).map(seconds),
+            position,
+            PAGE as usize,
+        );
         let next = (page.len() == PAGE as usize).then(|| Position::Offset((position + page.len()) as u64));
         let traced = self.world.get().means.traced;
         let hashes: Vec<String> = page.iter().map(|state| canonical::hash(&state.record(traced))).collect();
-        match poll.turned(&self.stream, &PageSeen { hashes: &hashes, next }) {
-            Turn::StepBack(poll) => {
+        match poll.turned(&self.stream, &PageSeen { hashes: &hashes, next, highest: None }) {
+            Turn::StepBack(poll) | Turn::Repeats(poll) => {
                 self.process.poll = poll;
                 false
             }
             Turn::Take(mut poll) => {
                 let done = poll.open.is_none();
                 if done && !Rule::BoundsAreFixedFirst.holds() {
-                    poll.cursor = Some(source_now);
+                    poll.cursor = Some(source_now.into());
                 }
                 if killed && Rule::PageAndPositionTogether.holds() {
                     return done;

@@ -10,7 +10,7 @@ use super::routes::{Answer, Problem, Target, Window, bad, find, not_found, parse
 use crate::dispatch::App;
 use crate::instance::Instance;
 use crate::merge::merge;
-use crate::store::{Collection, Layout, Record, RecordId};
+use crate::store::{self, Collection, Layout, Record, RecordId};
 use crate::wire::{MAX_SEED, MAX_SEEDED_LINES, RecordsPage, SeedRequest, Seeded};
 
 const SEED_CHUNK: u64 = 1_000;
@@ -42,8 +42,11 @@ fn fill(instance: &Instance, request: &SeedRequest) -> Result<Seeded, Problem> {
         let chunk = (start..(start + SEED_CHUNK).min(request.count)).map(generate).collect::<Result<Vec<_>, _>>()?;
         let mut state = instance.state();
         let collection = state.collection(&request.resource).ok_or_else(|| not_found("resource"))?;
+        let field = collection.layout().id_field;
         for (id, value) in chunk {
-            collection.put(&RecordId::Number(id), value).map_err(|conflict| bad(conflict.to_string()))?;
+            // Where ids are no numbers, the record says its own.
+            let id = value[field].as_str().map_or(RecordId::Number(id), RecordId::parse);
+            collection.put(&id, value).map_err(|conflict| bad(conflict.to_string()))?;
         }
     }
     Ok(Seeded { seeded: request.count })
@@ -95,10 +98,10 @@ pub(super) async fn write(
     let mut state = instance.state();
     let collection = state.collection(&resource).ok_or_else(|| not_found("resource"))?;
     let id = resolve(collection, &id).ok_or_else(|| not_found("record"))?;
-    store(collection, &id, value, |layout, value| {
-        for field in [layout.created_field, layout.updated_field].into_iter().flatten() {
-            if value.get(field).is_none() {
-                value[field] = json!(now);
+    put(collection, &id, value, |layout, value| {
+        for name in [layout.created_field, layout.updated_field].into_iter().flatten() {
+            if store::field(value, name).is_none() {
+                store::set_field(value, name, now.clone());
             }
         }
     })
@@ -116,16 +119,16 @@ pub(super) async fn change(
     let collection = state.collection(&resource).ok_or_else(|| not_found("resource"))?;
     let id = resolve(collection, &id).ok_or_else(|| not_found("record"))?;
     let value = collection.get(&id).ok_or_else(|| not_found("record"))?.value();
-    store(collection, &id, value, |layout, value| {
-        let own_time = layout.updated_field.filter(|field| change.get(*field).is_none());
+    put(collection, &id, value, |layout, value| {
+        let own_time = layout.updated_field.filter(|name| store::field(&change, name).is_none());
         merge(value, change);
-        if let Some(field) = own_time {
-            value[field] = json!(now);
+        if let Some(name) = own_time {
+            store::set_field(value, name, now);
         }
     })
 }
 
-fn store(
+fn put(
     collection: &mut Collection,
     id: &RecordId,
     mut value: Value,

@@ -2,11 +2,17 @@
 //!
 //! The part of NetSuite's language that integrations use; anything else is refused rather than guessed.
 
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
 /// All of these must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Filter(Vec<Condition>);
+pub(super) struct Filter {
+    conditions: Vec<Condition>,
+    zone: TimeZone,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Condition {
@@ -22,34 +28,39 @@ enum Operator {
     Contain,
     StartWith,
     Equal,
+    OnOrAfter,
+    OnOrBefore,
 }
 
 impl Filter {
-    /// Reads a filter.
+    /// Reads a filter; dates are those of the account's zone.
     ///
     /// # Errors
     /// A sentence that says what is not understood.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str, zone: &str) -> Result<Self, String> {
         let words = words(text)?;
         let conditions: Result<Vec<Condition>, String> = words.split(|word| word.is("AND")).map(condition).collect();
-        conditions.map(Self)
+        let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+        conditions.map(|conditions| Self { conditions, zone })
     }
 
     /// The external id that a record must have, when that is one of the conditions.
     pub(super) fn external_id(&self) -> Option<&str> {
-        let found =
-            self.0.iter().find(|one| one.operator == Operator::Is && one.field.eq_ignore_ascii_case("externalId"));
+        let found = self
+            .conditions
+            .iter()
+            .find(|one| one.operator == Operator::Is && one.field.eq_ignore_ascii_case("externalId"));
         found.map(|condition| condition.value.as_str())
     }
 
     /// Whether a record is asked for.
     pub(super) fn holds(&self, record: &Value) -> bool {
-        self.0.iter().all(|condition| condition.holds(record))
+        self.conditions.iter().all(|condition| condition.holds(record, &self.zone))
     }
 }
 
 impl Condition {
-    fn holds(&self, record: &Value) -> bool {
+    fn holds(&self, record: &Value, zone: &TimeZone) -> bool {
         let field = record.as_object().and_then(|fields| {
             fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(&self.field)).map(|(_, value)| value)
         });
@@ -67,8 +78,21 @@ impl Condition {
             Operator::IsNot => text != self.value,
             Operator::Contain => text.contains(&self.value),
             Operator::StartWith => text.starts_with(&self.value),
+            Operator::OnOrAfter => on(&text, zone).zip(day(&self.value)).is_some_and(|(on, day)| on >= day),
+            Operator::OnOrBefore => on(&text, zone).zip(day(&self.value)).is_some_and(|(on, day)| on <= day),
         }
     }
+}
+
+/// The day of a time, in the account's zone.
+fn on(text: &str, zone: &TimeZone) -> Option<Date> {
+    let time: Timestamp = text.parse().ok()?;
+    Some(time.to_zoned(zone.clone()).date())
+}
+
+/// A day as an account writes it that has not changed its preferences: month, day, year.
+fn day(text: &str) -> Option<Date> {
+    Date::strptime("%m/%d/%Y", text.split(' ').next()?).ok()
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,6 +141,8 @@ fn condition(words: &[Word]) -> Result<Condition, String> {
         "CONTAIN" => Operator::Contain,
         "START_WITH" => Operator::StartWith,
         "EQUAL" => Operator::Equal,
+        "ON_OR_AFTER" if day(value.text()).is_some() => Operator::OnOrAfter,
+        "ON_OR_BEFORE" if day(value.text()).is_some() => Operator::OnOrBefore,
         other => return Err(format!("the operator {other} in q is not supported here")),
     };
     Ok(Condition { field: field.text().to_owned(), operator, value: value.text().to_owned() })
@@ -130,21 +156,35 @@ mod tests {
 
     #[test]
     fn an_external_id_is_found_with_its_spaces_and_ands() {
-        let filter = Filter::parse(r#"externalId IS "a AND b""#).unwrap();
+        let filter = Filter::parse(r#"externalId IS "a AND b""#, "UTC").unwrap();
         assert_eq!(filter.external_id(), Some("a AND b"));
     }
 
     #[test]
     fn conditions_are_joined() {
-        let filter = Filter::parse(r#"email START_WITH "a" AND entity EQUAL 5"#).unwrap();
+        let filter = Filter::parse(r#"email START_WITH "a" AND entity EQUAL 5"#, "UTC").unwrap();
         assert!(filter.holds(&json!({"email": "ab", "entity": {"id": "5"}})));
         assert!(!filter.holds(&json!({"email": "ab", "entity": {"id": "6"}})));
     }
 
     #[test]
+    fn days_are_those_of_the_account() {
+        let filter = Filter::parse(r#"lastModifiedDate ON_OR_AFTER "7/1/2026""#, "America/Los_Angeles").unwrap();
+        assert!(filter.holds(&json!({"lastModifiedDate": "2026-07-01T07:00:00Z"})));
+        assert!(!filter.holds(&json!({"lastModifiedDate": "2026-07-01T06:59:59Z"})));
+    }
+
+    #[test]
     fn what_is_not_understood_is_refused() {
-        for text in ["", "externalId IS", r#"externalId IS "x"#, "total BETWEEN 5", "a IS b OR c IS d"] {
-            assert!(Filter::parse(text).is_err(), "{text}");
+        for text in [
+            "",
+            "externalId IS",
+            r#"externalId IS "x"#,
+            "total BETWEEN 5",
+            r#"a ON_OR_AFTER "soon""#,
+            "a IS b OR c IS d",
+        ] {
+            assert!(Filter::parse(text, "UTC").is_err(), "{text}");
         }
     }
 }

@@ -1,13 +1,14 @@
 //! NetSuite's REST record service: paths, credentials, errors and headers.
 //!
 //! Reads are in `read`, writes in `write` with their checks in `validate`, asynchronous requests in `job`, OAuth 1.0a in
-//! `oauth1`, collection filters in `filter`, generated records in `seed`.
+//! `oauth1`, collection filters in `filter`, SuiteQL in `suiteql`, generated records in `seed`.
 
 mod filter;
 mod job;
 mod oauth1;
 mod read;
 mod seed;
+mod suiteql;
 mod validate;
 mod write;
 
@@ -84,6 +85,7 @@ enum Route {
     Job(RecordId),
     JobTasks(RecordId),
     JobResult(RecordId),
+    SuiteQl,
 }
 
 fn route(call: &Call) -> Option<Route> {
@@ -99,6 +101,7 @@ fn route(call: &Call) -> Option<Route> {
             }),
             _ => None,
         },
+        ["services", "rest", "query", "v1", "suiteql"] => Some(Route::SuiteQl),
         ["services", "rest", "async", "v1", "job", rest @ ..] => match rest {
             [id] => Some(Route::Job(RecordId::parse(id))),
             [id, "task"] => Some(Route::JobTasks(RecordId::parse(id))),
@@ -220,6 +223,7 @@ impl Vendor for NetSuite {
             Some(Route::Sublist { kind, reference, .. }) => {
                 format!("{RECORDS}/{}/{}/{{sublist}}", shown(&kind), id(&reference)).into()
             }
+            Some(Route::SuiteQl) => "/services/rest/query/v1/suiteql".into(),
             Some(Route::Job(_)) => "/services/rest/async/v1/job/{id}".into(),
             Some(Route::JobTasks(_)) => "/services/rest/async/v1/job/{id}/task".into(),
             Some(Route::JobResult(_)) => "/services/rest/async/v1/job/{id}/task/{id}/result".into(),
@@ -275,11 +279,14 @@ impl Vendor for NetSuite {
             (&Method::GET, Route::Sublist { kind, reference, sublist }) => {
                 read::sublist(kind, reference, sublist, call, state)
             }
+            (&Method::POST, Route::SuiteQl) => suiteql::answer(call, settings, state),
             (&Method::GET, Route::Job(id)) => job::status(id, call, state),
             (&Method::GET, Route::JobTasks(id)) => job::tasks(id, call, state),
             (&Method::GET, Route::JobResult(id)) => job::result(id, state),
             (_, Route::Collection { .. } | Route::Record { .. }) => write::answer(&route, call, &mut hold(state)),
-            (_, Route::Sublist { .. } | Route::Job(_) | Route::JobTasks(_) | Route::JobResult(_)) => not_allowed(),
+            (_, Route::SuiteQl | Route::Sublist { .. } | Route::Job(_) | Route::JobTasks(_) | Route::JobResult(_)) => {
+                not_allowed()
+            }
         }
     }
 
@@ -291,7 +298,7 @@ impl Vendor for NetSuite {
         seed::generate(request, id, at)
     }
 
-    fn format_time(&self, time: Timestamp, _: &Settings) -> String {
-        utc_time(time)
+    fn format_time(&self, time: Timestamp, _: &Settings) -> Value {
+        utc_time(time).into()
     }
 }

@@ -77,12 +77,16 @@ pub(super) fn sublist(kind: &str, reference: &Reference, name: &str, call: &Call
 
 /// Where a page lies.
 #[derive(Debug, Clone, Copy)]
-struct Window {
-    limit: usize,
-    offset: usize,
+pub(super) struct Window {
+    pub(super) limit: usize,
+    pub(super) offset: usize,
 }
 
-fn window(call: &Call, settings: &Settings) -> Result<Window, Reply> {
+/// Reads `limit` and `offset`.
+///
+/// # Errors
+/// The answer to a place that cannot be used.
+pub(super) fn window(call: &Call, settings: &Settings) -> Result<Window, Reply> {
     let number = |name: &str, default: usize| match call.param(name) {
         None => Ok(default),
         Some(text) => text.parse().map_err(|_| bad_parameter(&format!("{name} must be a whole number, not '{text}'."))),
@@ -103,7 +107,7 @@ pub(super) fn collection(kind: &str, call: &Call, settings: &Settings, state: &M
         Ok(window) => window,
         Err(refusal) => return refusal,
     };
-    let filter = match call.param("q").map(Filter::parse).transpose() {
+    let filter = match call.param("q").map(|text| Filter::parse(text, &settings.time_zone)).transpose() {
         Ok(filter) => filter,
         Err(detail) => return bad_parameter(&detail),
     };

@@ -48,7 +48,8 @@ fn perform(route: &Route, call: &Call, state: &mut State) -> Reply {
             | Route::Sublist { .. }
             | Route::Job(_)
             | Route::JobTasks(_)
-            | Route::JobResult(_),
+            | Route::JobResult(_)
+            | Route::SuiteQl,
         ) => Err(not_allowed()),
     };
     result.unwrap_or_else(|refusal| refusal)

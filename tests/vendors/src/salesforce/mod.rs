@@ -3,6 +3,7 @@
 //! Every object has one external id field, [`EXTERNAL_ID`]; a real org has those that its people made. Reads are in `read`, writes in
 //! `write`.
 
+mod query;
 mod read;
 mod write;
 
@@ -17,7 +18,6 @@ use serde_json::{Value, json};
 use crate::instance::hold;
 use crate::message::{Call, Reply};
 use crate::store::{Collection, Layout, RecordId, State};
-use crate::tokens::{Identity, Tokens};
 use crate::vendor::{Finish, Refusal, Vendor, Versions};
 use crate::wire::{SeedRequest, Settings};
 
@@ -28,6 +28,9 @@ const EXTERNAL_ID: &str = "External_Id__c";
 const STANDARD: &[(&str, &str, Option<&str>)] =
     &[("Account", "001", Some("Name")), ("Contact", "003", Some("LastName")), ("Order", "801", Some("AccountId"))];
 const CUSTOM_PREFIX: &str = "a00";
+/// Requests a day that the account has, and how many it always says it used.
+const DAILY: u32 = 100_000;
+const USED: u32 = 18;
 
 /// The vendor.
 pub(crate) struct Salesforce;
@@ -61,6 +64,8 @@ impl Reference {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Route {
     Versions,
+    Limits,
+    Query { locator: Option<String> },
     Record { object: String, reference: Reference },
     Collection { object: String, field: String },
 }
@@ -71,6 +76,11 @@ fn route(call: &Call) -> (Option<String>, Option<Route>) {
     let version = |text: &str| text.strip_prefix('v').map(str::to_owned);
     match &segments.iter().map(AsRef::as_ref).collect::<Vec<&str>>()[..] {
         ["services", "data"] => (None, Some(Route::Versions)),
+        ["services", "data", number, "limits"] => (version(number), Some(Route::Limits)),
+        ["services", "data", number, "query" | "queryAll"] => (version(number), Some(Route::Query { locator: None })),
+        ["services", "data", number, "query" | "queryAll", locator] => {
+            (version(number), Some(Route::Query { locator: Some((*locator).to_owned()) }))
+        }
         ["services", "data", number, "sobjects", object, id] => {
             let reference = Reference::Id(RecordId::parse(id));
             (version(number), Some(Route::Record { object: (*object).to_owned(), reference }))
@@ -141,8 +151,6 @@ impl Vendor for Salesforce {
         }
     }
 
-    fn furnish(&self, _: &mut State, _: &Settings) {}
-
     fn layouts(&self) -> fn(&str) -> Option<Layout> {
         layout
     }
@@ -153,6 +161,9 @@ impl Vendor for Salesforce {
         match route(call).1 {
             None => "{unknown}".into(),
             Some(Route::Versions) => "/services/data".into(),
+            Some(Route::Limits) => format!("{root}/limits").into(),
+            Some(Route::Query { locator: None }) => format!("{root}/query").into(),
+            Some(Route::Query { locator: Some(_) }) => format!("{root}/query/{{locator}}").into(),
             Some(Route::Record { object, reference: Reference::Id(_) }) => {
                 format!("{root}/sobjects/{}/{{id}}", shown(&object)).into()
             }
@@ -168,17 +179,6 @@ impl Vendor for Salesforce {
     fn versions(&self, call: &Call, settings: &Settings) -> Option<Versions> {
         let requested = route(call).0?;
         settings.api_versions.contains(&requested).then(|| Versions { served: requested.clone(), requested })
-    }
-
-    fn identify(&self, call: &Call, tokens: &mut Tokens) -> Identity {
-        match call.header("authorization").and_then(|value| value.split_once(' ')) {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => tokens.identify(token.trim()),
-            Some(_) | None => Identity::ANONYMOUS,
-        }
-    }
-
-    fn idempotency_key<'a>(&self, _: &'a Call) -> Option<&'a str> {
-        None
     }
 
     fn refuse(&self, refusal: Refusal) -> Reply {
@@ -200,11 +200,17 @@ impl Vendor for Salesforce {
         if route == Route::Versions {
             return read::versions(settings);
         }
+        let Some(Versions { served, .. }) = self.versions(call, settings) else { return not_found() };
         let object = match &route {
             Route::Record { object, .. } | Route::Collection { object, .. } => object,
+            Route::Query { locator } => return query::query(&served, locator.as_deref(), call, state),
+            Route::Limits => {
+                let limits = json!({"DailyApiRequests": {"Max": DAILY, "Remaining": DAILY - USED}});
+                return Reply::json(StatusCode::OK, JSON, &limits);
+            }
             Route::Versions => return not_found(),
         };
-        if self.versions(call, settings).is_none() || layout(object).is_none() {
+        if layout(object).is_none() {
             return not_found();
         }
         match (&call.method, &route) {
@@ -215,7 +221,10 @@ impl Vendor for Salesforce {
             (&Method::PATCH, Route::Collection { object, field }) => {
                 write::collection(object, field, call, &mut hold(state))
             }
-            (_, Route::Versions | Route::Record { .. } | Route::Collection { .. }) => {
+            (
+                _,
+                Route::Versions | Route::Limits | Route::Query { .. } | Route::Record { .. } | Route::Collection { .. },
+            ) => {
                 let message = format!("HTTP Method '{}' not allowed here", call.method);
                 error(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", &message)
             }
@@ -223,14 +232,19 @@ impl Vendor for Salesforce {
     }
 
     fn finish(&self, reply: Reply, _: &Call, _: Finish<'_>) -> Reply {
-        reply.header("Sforce-Limit-Info", "api-usage=18/100000")
+        reply.header("Sforce-Limit-Info", format!("api-usage={USED}/{DAILY}"))
     }
 
-    fn generate(&self, _: &SeedRequest, _: &Settings, _: u64, _: Timestamp) -> Option<Value> {
-        None
+    fn generate(&self, request: &SeedRequest, _: &Settings, id: u64, at: Timestamp) -> Option<Value> {
+        let at = written(at);
+        let account = json!({
+            "Id": id.to_string(), "Name": format!("Account {id}"), "CreatedDate": at, "LastModifiedDate": at,
+            EXTERNAL_ID: format!("seed-{id}"),
+        });
+        (request.resource == "Account").then_some(account)
     }
 
-    fn format_time(&self, time: Timestamp, _: &Settings) -> String {
-        written(time)
+    fn format_time(&self, time: Timestamp, _: &Settings) -> Value {
+        written(time).into()
     }
 }

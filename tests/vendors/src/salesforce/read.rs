@@ -35,5 +35,8 @@ pub(super) fn record(object: &str, reference: &Reference, call: &Call, state: &M
     let mut body = Map::new();
     body.insert("attributes".to_owned(), json!({"type": object, "url": url}));
     body.extend(fields);
+    // It moves with the system's own changes too, of which there are none here.
+    let changed = body.get("LastModifiedDate").cloned().unwrap_or_default();
+    body.insert("SystemModstamp".to_owned(), changed);
     Reply::json(StatusCode::OK, JSON, &Value::Object(body))
 }

@@ -26,7 +26,7 @@ pub(super) fn answer(route: &Route, call: &Call, settings: &Settings, state: &Mu
         (&Method::POST, Route::List(resource)) => create(resource, call, settings, state),
         (&Method::PUT, Route::One(resource, id)) => update(resource, id, call, settings, state),
         (&Method::DELETE, Route::One(resource, id)) => delete(resource, id, state),
-        (_, Route::List(_) | Route::Count(_) | Route::One(..) | Route::Refunds(_) | Route::Shop) => {
+        (_, Route::List(_) | Route::Count(_) | Route::One(..) | Route::Refunds(_) | Route::Shop | Route::GraphQl) => {
             error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
         }
     }

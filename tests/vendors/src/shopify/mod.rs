@@ -1,9 +1,10 @@
-//! Shopify's REST Admin API: paths, credentials, versions, errors and headers.
+//! Shopify's Admin API: paths, credentials, versions, errors and headers.
 //!
-//! Listings are in `listing` and `filter`, the answers to each path in `answer`, generated records in `seed`.
+//! REST listings are in `listing` and `filter`, the answers to each REST path in `answer`, GraphQL in `graphql`, generated records in `seed`.
 
 mod answer;
 mod filter;
+mod graphql;
 mod listing;
 mod seed;
 mod version;
@@ -41,6 +42,7 @@ enum Route {
     One(&'static Resource, RecordId),
     Refunds(RecordId),
     Shop,
+    GraphQl,
 }
 
 /// A kind of record and its two names.
@@ -54,6 +56,7 @@ const RESOURCES: &[Resource] = &[
     Resource { plural: "orders", singular: "order" },
     Resource { plural: "customers", singular: "customer" },
     Resource { plural: "locations", singular: "location" },
+    Resource { plural: "products", singular: "product" },
 ];
 
 /// The version asked for and the rest of the path; none for a path outside the Admin API.
@@ -69,6 +72,7 @@ fn route(rest: &[&str]) -> Option<Route> {
     let named = |plural: &str| RESOURCES.iter().find(|resource| resource.plural == plural);
     match rest {
         ["shop.json"] => Some(Route::Shop),
+        ["graphql.json"] => Some(Route::GraphQl),
         [list] => named(list.strip_suffix(".json")?).map(Route::List),
         [plural, "count.json"] => named(plural).map(Route::Count),
         [plural, one] => Some(Route::One(named(plural)?, RecordId::parse(one.strip_suffix(".json")?))),
@@ -141,6 +145,7 @@ impl Vendor for Shopify {
         let rest = match split(call) {
             None => return Cow::Borrowed("{unknown}"),
             Some((_, None)) => "{unknown}".to_owned(),
+            Some((_, Some(Route::GraphQl))) => "graphql.json".to_owned(),
             Some((_, Some(Route::Shop))) => "shop.json".to_owned(),
             Some((_, Some(Route::List(resource)))) => format!("{}.json", resource.plural),
             Some((_, Some(Route::Count(resource)))) => format!("{}/count.json", resource.plural),
@@ -183,16 +188,23 @@ impl Vendor for Shopify {
 
     fn answer(&self, call: &Call, settings: &Settings, state: &Mutex<State>) -> Reply {
         match (self.versions(call, settings), split(call)) {
+            (Some(_), Some((_, Some(Route::GraphQl)))) => graphql::answer(call, state),
             (Some(_), Some((_, Some(route)))) => answer::answer(&route, call, settings, state),
             _ => not_found(),
         }
     }
 
     fn finish(&self, mut reply: Reply, call: &Call, finish: Finish<'_>) -> Reply {
+        let graphql = matches!(split(call), Some((_, Some(Route::GraphQl))));
+        // GraphQL says in the body that a client is too fast, and has no calls to count.
+        if graphql && reply.status == StatusCode::TOO_MANY_REQUESTS {
+            reply = graphql::throttled();
+        }
         let size = finish.settings.rate_limit.map_or(DEFAULT_BUCKET, |limit| limit.bucket_size);
-        reply = reply
-            .header("X-Request-Id", call.request_id.as_str())
-            .header("X-Shopify-Shop-Api-Call-Limit", format!("{}/{size}", finish.bucket_used));
+        reply = reply.header("X-Request-Id", call.request_id.as_str());
+        if !graphql {
+            reply = reply.header("X-Shopify-Shop-Api-Call-Limit", format!("{}/{size}", finish.bucket_used));
+        }
         if let Some(versions) = finish.versions {
             reply = reply.header("X-Shopify-API-Version", versions.served.as_str());
             if let Some(reason) = finish.settings.deprecated_reasons.get(&versions.served) {
@@ -206,7 +218,7 @@ impl Vendor for Shopify {
         seed::generate(request, settings, id, at)
     }
 
-    fn format_time(&self, time: Timestamp, settings: &Settings) -> String {
-        shop_time(time, settings)
+    fn format_time(&self, time: Timestamp, settings: &Settings) -> Value {
+        shop_time(time, settings).into()
     }
 }

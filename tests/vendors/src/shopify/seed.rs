@@ -78,6 +78,7 @@ pub(super) fn generate(request: &SeedRequest, settings: &Settings, id: u64, at: 
     match request.resource.as_str() {
         "orders" => Some(order(request, settings, id, at)),
         "customers" => Some(customer(id, &shop_time(at, settings))),
+        "products" => Some(product(id, &shop_time(at, settings))),
         _ => None,
     }
 }
@@ -96,6 +97,15 @@ fn customer(id: u64, time: &str) -> Value {
         "currency": "USD",
         "tags": "",
         "admin_graphql_api_id": format!("gid://shopify/Customer/{id}"),
+    })
+}
+
+fn product(id: u64, time: &str) -> Value {
+    let (title, price) = Stream::new(0, id).pick(&PRODUCTS);
+    let variant = json!({"id": id.saturating_add(1), "sku": format!("SKU-{:05}", id % 100_000), "title": "Default", "price": money(price)});
+    json!({
+        "id": id, "title": title, "status": "active", "tags": "", "variants": [variant], "created_at": time, "updated_at": time,
+        "admin_graphql_api_id": format!("gid://shopify/Product/{id}"),
     })
 }
 

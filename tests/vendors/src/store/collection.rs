@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use serde_json::Value;
 
+use super::record::{field, micros};
 use super::{Layout, Place, Record, RecordId, Sort};
 
 /// Another record already has this external id.
@@ -149,12 +149,14 @@ impl Collection {
     }
 
     fn index_values(&self, value: &Value) -> Record {
-        let text = |field: Option<&str>| field.and_then(|field| value.get(field)).and_then(Value::as_str);
-        let time = |field| text(field).and_then(|text| text.parse::<Timestamp>().ok());
+        let at = |name: Option<&str>| name.and_then(|name| field(value, name));
         Record {
-            created: time(self.layout.created_field).map_or(0, Timestamp::as_microsecond),
-            updated: time(self.layout.updated_field).map_or(0, Timestamp::as_microsecond),
-            external: text(self.layout.external_field).filter(|text| !text.is_empty()).map(Arc::from),
+            created: at(self.layout.created_field).and_then(micros).unwrap_or(0),
+            updated: at(self.layout.updated_field).and_then(micros).unwrap_or(0),
+            external: at(self.layout.external_field)
+                .and_then(Value::as_str)
+                .filter(|text| !text.is_empty())
+                .map(Arc::from),
             flags: (self.layout.flags)(value),
             text: value.to_string().into(),
         }

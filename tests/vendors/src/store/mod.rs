@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 pub(crate) use collection::{Collection, Conflict};
-pub(crate) use record::{Layout, Place, Record, RecordId, Sort};
+pub(crate) use record::{Layout, Place, Record, RecordId, Sort, field, micros, set_field};
 
 use crate::ledger::Ledger;
 use crate::message::Effect;

@@ -62,6 +62,16 @@ impl Fixture {
         Self::new("salesforce", "Authorization", "Bearer ").await
     }
 
+    /// An account of a vendor that takes bearer tokens.
+    pub(crate) async fn bearer(vendor: &str) -> Self {
+        Self::new(vendor, "Authorization", "Bearer ").await
+    }
+
+    /// A Klaviyo account.
+    pub(crate) async fn klaviyo() -> Self {
+        Self::new("klaviyo", "Authorization", "Klaviyo-API-Key ").await
+    }
+
     async fn new(vendor: &str, header: &'static str, prefix: &'static str) -> Self {
         let simulator = Simulator::start().await.unwrap();
         let control = simulator.control(vendor, "main").unwrap();

@@ -6,6 +6,7 @@ use crosstie_connect::{CallFailure, FailureKind, LookedUp, Outgoing, RecordFault
 use crosstie_engine::plan::{LookUp, Method, Operation};
 use crosstie_histories::{End, Flight, LookUpAnswer, Message, Shared, WriteAnswer};
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 
@@ -70,6 +71,7 @@ impl Destination for Books {
         _: &'a Operation,
         _: &'a LookUp,
         body: &'a Value,
+        _: Timestamp,
     ) -> BoxFuture<'a, Result<LookedUp, CallFailure>> {
         Box::pin(async move {
             let look = self.flight.lock().unwrap().look;

@@ -14,7 +14,7 @@ use crosstie_engine::{
     plan::{Cursor, Environment, Idempotency, Method, OnUnknownOutcome, Operation, Pagination, StartFrom},
     template::Template,
     version::Version,
-    window::{PageSeen, PollState, Position, Turn},
+    window::{CursorValue, PageSeen, PollState, Position, Turn},
 };
 use crosstie_histories::{
     Begun, End, FLIGHT_SECONDS, Flight, LOOKBACK_SECONDS, PAGE, RETRIES, SETTLE_SECONDS, Shared, Standing, State,
@@ -126,9 +126,9 @@ impl Process {
         lane.flow.stream.pagination = Pagination::Offset { param: "offset".into(), limit_param: "limit".into(), limit };
         lane.flow.stream.cursor = Some(Cursor {
             field: "/time".into(),
-            param: "min".into(),
-            until_param: None,
+            param: Some("min".into()),
             lookback_seconds: LOOKBACK_SECONDS,
+            ..Cursor::default()
         });
         lane.terms.on_unknown = if means.resend { OnUnknownOutcome::Resend } else { OnUnknownOutcome::Hold };
         lane.terms.longest_flight = Duration::from_secs(FLIGHT_SECONDS.into());
@@ -211,15 +211,15 @@ impl Subject for Process {
             Position::Offset(offset) => usize::try_from(offset).unwrap(),
             Position::First | Position::Url(_) | Position::Cursor(_) => 0,
         };
-        let from = window.bounds.from.map(|from| from.as_second() - 1_800_000_000);
+        let from = window.bounds.from.and_then(CursorValue::time).map(|from| from.as_second() - 1_800_000_000);
         let world = self.world.get();
         let (page, traced) = (world.source.page(from, position, PAGE as usize), world.means.traced);
         drop(world);
         let next = (page.len() == PAGE as usize).then(|| Position::Offset((position + page.len()) as u64));
         let hashes: Vec<String> =
             page.iter().map(|state| Seen::of(Version::Counter(0), &state.record(traced)).hash).collect();
-        match poll.turned(stream, &PageSeen { hashes: &hashes, next }) {
-            Turn::StepBack(poll) => {
+        match poll.turned(stream, &PageSeen { hashes: &hashes, next, highest: None }) {
+            Turn::StepBack(poll) | Turn::Repeats(poll) => {
                 self.poll = poll;
                 false
             }

@@ -53,7 +53,7 @@ fn figures_of(session: &Session, scope: ScopeId, now: Timestamp) -> Result<Figur
         buried_day: day("buried")?,
         last_run: optional_time(last_run)?,
         last_sync: optional_time(last_sync)?,
-        cursor: poll.cursor,
+        cursor: poll.cursor.and_then(crosstie_engine::window::CursorValue::time),
     })
 }
 

@@ -14,7 +14,7 @@ fn postponement(due: Timestamp, intent: IntentChange) -> Postponement {
 #[tokio::test]
 async fn a_page_and_the_state_of_reading_are_taken_together_or_not_at_all() {
     let bench = Bench::new().await;
-    let poll = PollState { begins: None, cursor: Some(at(50)), open: None };
+    let poll = PollState { cursor: Some(at(50).into()), ..PollState::default() };
     bench.take_with(&[("a", 1, "x"), ("b", 1, "x")], poll.clone(), at(1)).await.unwrap();
     let bench = bench.crash(at(2)).await;
     let opened = bench.store.open_scope(names(), at(0)).await.unwrap();
