@@ -93,6 +93,7 @@ fn a_plan_needs_the_third_format_for_a_look_up_that_an_older_worker_would_read_w
             key_field: "id".into(),
             settle_seconds: 1,
             evidence: Evidence::default(),
+            ..LookUp::default()
         };
         plan.flows[0].operation.outcome.lookup = Some(lookup.clone());
         assert_eq!(plan.format(), 1);
