@@ -15,7 +15,7 @@ fn examples(page: &str) -> Vec<String> {
 #[test]
 fn lint_has_nothing_to_say_of_the_examples_of_connectors() {
     let examples = examples("connectors.md");
-    assert_eq!(examples.len(), 3, "an example came or went");
+    assert_eq!(examples.len(), 6, "an example came or went");
     let folder = tempfile::tempdir().unwrap();
     for (number, example) in examples.iter().enumerate() {
         std::fs::write(folder.path().join(format!("{number}.yaml")), example).unwrap();
@@ -24,7 +24,17 @@ fn lint_has_nothing_to_say_of_the_examples_of_connectors() {
         Command::new(env!("CARGO_BIN_EXE_kubectl-crosstie")).arg("lint").arg("-f").arg(folder.path()).output().unwrap();
     let printed = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{printed}");
-    for object in ["connector/warehouse", "connector/tickets", "connector/salesforce", "integration/sales"] {
+    for object in [
+        "connector/ledger",
+        "connector/depot",
+        "connector/till",
+        "connector/storefront",
+        "connector/backoffice",
+        "connector/warehouse",
+        "connector/tickets",
+        "connector/salesforce",
+        "integration/sales",
+    ] {
         assert!(printed.contains(&format!("{object}: ok")), "{object}: {printed}");
     }
 }

@@ -16,9 +16,13 @@ mod client;
 mod clock;
 mod connections;
 mod credentials;
+mod document;
 mod egress;
 mod failure;
+#[cfg(feature = "grants")]
+pub mod grants;
 mod guard;
+mod identity;
 mod link;
 mod look_up;
 mod observe;
@@ -28,6 +32,7 @@ mod page;
 mod resolve;
 mod response;
 mod select;
+mod sign;
 mod signals;
 mod stack;
 mod surroundings;
@@ -36,6 +41,7 @@ mod throttle;
 mod tls;
 mod transport;
 mod write;
+mod xml;
 
 #[cfg(test)]
 mod testing;

@@ -30,6 +30,8 @@ pub enum Purpose {
     Write,
     /// A look-up for an operation.
     LookUp,
+    /// A call to log in.
+    LogIn,
 }
 
 impl Purpose {
@@ -41,6 +43,7 @@ impl Purpose {
             Self::ReadTime => "ReadTime",
             Self::Write => "Write",
             Self::LookUp => "LookUp",
+            Self::LogIn => "LogIn",
         }
     }
 }

@@ -104,7 +104,7 @@ pub fn batch(base: &Url, batch: &Batch) -> Url {
 }
 
 /// A field of a body as text: by its whole name at the top, or else step by step along its dots.
-fn field_text(body: &Value, field: &str) -> Option<String> {
+pub fn field_text(body: &Value, field: &str) -> Option<String> {
     let value = body.get(field).or_else(|| field.split('.').try_fold(body, |value, step| value.get(step)))?;
     response::key_text(value)
 }

@@ -5,17 +5,26 @@ mod authentication;
 mod cursor;
 mod operation;
 mod pagination;
+mod signing;
 mod status;
 mod stream;
 
-pub use authentication::{Authentication, BasicAuthentication, BearerAuthentication, HeaderAuthentication};
+pub use authentication::{
+    Authentication, BasicAuthentication, BearerAuthentication, ClientCertificate, HeaderAuthentication,
+    NoAuthentication, QueryAuthentication,
+};
 pub use cursor::{Cursor, CursorFormat};
 pub use operation::{Batch, BatchResults, IdempotencyHeader, Identifier, LookUp, Operation, OperationMethod, Outcome};
 pub use pagination::{
-    CursorPagination, LinkHeaderPagination, NextUrlPagination, OffsetPagination, PagePagination, Pagination,
+    CursorPagination, DeltaLinkPagination, DepthCap, LinkHeaderPagination, NextUrlPagination, OffsetPagination,
+    PagePagination, Pagination,
+};
+pub use signing::{
+    AwsSignatureV4Authentication, HashAlgorithm, HmacAuthentication, OAuth1Authentication, SessionAuthentication,
+    SignatureEncoding, TimestampFormat,
 };
 pub use status::{ConnectorStatus, CredentialStatus};
-pub use stream::{ReadOne, Stream, StreamMethod, Text};
+pub use stream::{Csv, ParentStream, ReadOne, Stream, StreamFormat, StreamMethod, Text};
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -73,6 +82,10 @@ pub struct ConnectorSpec {
     /// How requests are authenticated. The preset's way applies when it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<Authentication>,
+
+    /// A client certificate that every connection is made with (mutual TLS), beside auth. None when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ClientCertificate>,
 
     /// How much the vendor allows. The preset's figures apply to whatever is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]

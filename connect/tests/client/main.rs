@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may fail loudly")]
 
 mod batches;
+mod bombs;
 mod egress;
 mod fixtures;
+mod grants;
+mod mutual_tls;
 mod nasty;
 mod ones;
 mod reads;
