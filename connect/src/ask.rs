@@ -105,8 +105,11 @@ pub fn smallest_page(base: &Url, stream: &Stream, now: Timestamp) -> Result<Ask,
         Pagination::Page { param, first, size_param, .. } => {
             vec![(param.as_str(), first.to_string()), (size_param, one())]
         }
-        Pagination::None | Pagination::LinkHeader | Pagination::Cursor(_) => Vec::new(),
-        Pagination::NextUrl { .. } | Pagination::DeltaLink { .. } => Vec::new(),
+        Pagination::None
+        | Pagination::LinkHeader
+        | Pagination::Cursor(_)
+        | Pagination::NextUrl { .. }
+        | Pagination::DeltaLink { .. } => Vec::new(),
     };
     let url = url(base, stream, &filling, paging.into_iter().collect())?;
     asked(stream, url, &filling)
@@ -155,11 +158,7 @@ impl<'a> Filling<'a> {
         let from = cursor.zip(bounds).and_then(|(cursor, bounds)| cursor.lower(bounds.from?));
         let until = cursor.zip(bounds).and_then(|(cursor, bounds)| cursor.upper(bounds.until?));
         let since = from.clone().or_else(|| Some(cursor?.earliest())).unwrap_or_default();
-        let size = match &stream.pagination {
-            Pagination::Cursor(pages) => pages.size,
-            Pagination::None | Pagination::LinkHeader | Pagination::NextUrl { .. } => None,
-            Pagination::Offset { .. } | Pagination::Page { .. } | Pagination::DeltaLink { .. } => None,
-        };
+        let size = stream.pagination.cursor_pages().and_then(|pages| pages.size);
         Self { from, since, until, cursor: None, size, parent: BTreeMap::new() }
     }
 

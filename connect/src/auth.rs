@@ -52,9 +52,14 @@ impl Authenticator {
             Authentication::Session(session) => {
                 Some(Sessions::new(session.clone(), system.base_url.clone(), system.connector.clone()))
             }
-            Authentication::Header { .. } | Authentication::Bearer { .. } | Authentication::Basic { .. } => None,
-            Authentication::Query { .. } | Authentication::OAuth1(_) | Authentication::AwsSignatureV4(_) => None,
-            Authentication::Hmac(_) | Authentication::None => None,
+            Authentication::Header { .. }
+            | Authentication::Bearer { .. }
+            | Authentication::Basic { .. }
+            | Authentication::Query { .. }
+            | Authentication::OAuth1(_)
+            | Authentication::AwsSignatureV4(_)
+            | Authentication::Hmac(_)
+            | Authentication::None => None,
         };
         Ok(Self { scheme, sessions, clock, nonce, identities: Mutex::default() })
     }

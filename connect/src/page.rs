@@ -64,30 +64,19 @@ impl Arrived<'_> {
                 None => None,
             },
         };
-        let more = match &self.stream.pagination {
-            Pagination::Cursor(CursorPages { has_more: Some(pointer), .. }) => {
-                Some(self.has_more(pointer, document.as_ref())?)
-            }
-            Pagination::Cursor(_) | Pagination::None | Pagination::LinkHeader | Pagination::NextUrl { .. } => None,
-            Pagination::Offset { .. } | Pagination::Page { .. } | Pagination::DeltaLink { .. } => None,
+        let pages = self.stream.pagination.cursor_pages();
+        let more = match pages.and_then(|pages| pages.has_more.as_ref()) {
+            Some(pointer) => Some(self.has_more(pointer, document.as_ref())?),
+            None => None,
         };
         let records = document.as_mut().map_or(Ok(Vec::new()), |document| self.records(document))?;
         let next = match &self.stream.pagination {
             Pagination::Offset { .. } => next_offset(ask::offset(self.position), ask::offset(self.position), &records),
-            Pagination::Page { size, .. } => {
-                let position = ask::offset(self.position);
-                let (number, size) = numbered_page(position, *size);
-                let next = next_offset(position, number.saturating_mul(u64::from(size)), &records);
-                if next.is_none() && records.len() as u64 == u64::from(size) {
-                    return Err(
-                        self.malformed("no size makes a page that leads on from there: ask for fewer records a window")
-                    );
-                }
+            Pagination::Page { size, .. } => self.next_numbered(*size, &records)?,
+            Pagination::Cursor(pages) => self.behind(pages, more, next, &records)?,
+            Pagination::None | Pagination::LinkHeader | Pagination::NextUrl { .. } | Pagination::DeltaLink { .. } => {
                 next
             }
-            Pagination::Cursor(pages) => self.behind(pages, more, next, &records)?,
-            Pagination::None | Pagination::LinkHeader | Pagination::NextUrl { .. } => next,
-            Pagination::DeltaLink { .. } => next,
         };
         let next = self.without_circles(&records, next)?;
         let delta = delta.and_then(|position| match position {
@@ -146,6 +135,17 @@ impl Arrived<'_> {
                 None => Err(self.malformed(&format!("what is at `{pointer}` is no cursor"))),
             },
         }
+    }
+
+    /// The position behind a numbered page.
+    fn next_numbered(&self, size: u32, records: &[Value]) -> Result<Option<Position>, CallFailure> {
+        let position = ask::offset(self.position);
+        let (number, size) = numbered_page(position, size);
+        let next = next_offset(position, number.saturating_mul(u64::from(size)), records);
+        if next.is_none() && records.len() as u64 == u64::from(size) {
+            return Err(self.malformed("no size makes a page that leads on from there: ask for fewer records a window"));
+        }
+        Ok(next)
     }
 
     /// Whether the vendor says that there are more pages. If it says nothing where it should, nobody knows.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, map::Entry};
 use crate::document::Unreadable;
 
 /// Elements, attributes and texts of a document, at most.
-const MOST_NODES: u32 = 2_000_000;
+const MOST_NODES: u32 = 400_000;
 
 /// How deep elements may be nested.
 const DEEPEST: usize = 100;

@@ -152,8 +152,11 @@ fn overlapping(stream: &Stream) -> Option<u32> {
     match &stream.pagination {
         Pagination::Offset { limit, .. } => Some(*limit),
         Pagination::Page { size, .. } => Some(*size),
-        Pagination::None | Pagination::LinkHeader | Pagination::Cursor(_) => None,
-        Pagination::NextUrl { .. } | Pagination::DeltaLink { .. } => None,
+        Pagination::None
+        | Pagination::LinkHeader
+        | Pagination::Cursor(_)
+        | Pagination::NextUrl { .. }
+        | Pagination::DeltaLink { .. } => None,
     }
 }
 

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use crosstie_connect::{CallFailure, FailureKind, Page};
 use crosstie_engine::{
     circuit::Admission,
-    plan::Stream,
+    plan::{Cursor, Stream},
     schedule,
     window::{CursorValue, PageSeen, PollState},
 };
@@ -174,7 +174,12 @@ impl Reader<'_> {
         if self.poll.open.is_some() {
             return Ok(self.poll.clone());
         }
-        let source_now = self.lane.source.source_time(stream).await?;
+        // Windows of counters have no end that the source's time would be needed for.
+        let source_now = if stream.cursor.as_ref().is_some_and(Cursor::counts) {
+            self.lane.now()
+        } else {
+            self.lane.source.source_time(stream).await?
+        };
         Ok(self.poll.opened(stream, self.lane.flow.start_from, source_now))
     }
 

@@ -54,12 +54,12 @@ impl Scheme {
                 (parse(&hash.header)?, hash.timestamp_header.as_deref().map(parse).transpose()?)
             }
             Authentication::Session(session) => (parse(&session.header)?, None),
-            Authentication::Bearer { .. } | Authentication::Basic { .. } | Authentication::OAuth1(_) => {
-                (header::AUTHORIZATION, None)
-            }
-            Authentication::AwsSignatureV4(_) | Authentication::Query { .. } | Authentication::None => {
-                (header::AUTHORIZATION, None)
-            }
+            Authentication::Bearer { .. }
+            | Authentication::Basic { .. }
+            | Authentication::OAuth1(_)
+            | Authentication::AwsSignatureV4(_)
+            | Authentication::Query { .. }
+            | Authentication::None => (header::AUTHORIZATION, None),
         };
         Ok(Self {
             connector: system.connector.clone(),

@@ -84,7 +84,7 @@ impl Sessions {
         let slot = self.slot(version);
         let mut session = slot.session.lock().await;
         if let Some(token) = &*session
-            && !refused.is_some_and(|refused| refused.is(token))
+            && refused.is_none_or(|refused| !refused.is(token))
             && !self.is_over(token)
         {
             return Ok(token.clone());

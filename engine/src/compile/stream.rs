@@ -243,11 +243,8 @@ fn depth_cap(site: &mut Site, spec: &SpecStream) -> Option<Option<u32>> {
 /// Every name in a request has to be one that the stream has a value for.
 fn every_name_is_filled(site: &mut Site, stream: &Stream) -> Option<()> {
     let window = stream.cursor.is_some();
-    let (cursor, size) = match &stream.pagination {
-        Pagination::Cursor(pages) => (true, pages.size.is_some()),
-        Pagination::None | Pagination::LinkHeader | Pagination::NextUrl { .. } => (false, false),
-        Pagination::Offset { .. } | Pagination::Page { .. } | Pagination::DeltaLink { .. } => (false, false),
-    };
+    let pages = stream.pagination.cursor_pages();
+    let (cursor, size) = (pages.is_some(), pages.is_some_and(|pages| pages.size.is_some()));
     let filled = [
         (page_names::SINCE, window, "set cursor, which says what it stands for"),
         (page_names::UNTIL, window, "set cursor, which says what it stands for"),

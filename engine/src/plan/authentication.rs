@@ -228,8 +228,12 @@ impl Authentication {
     pub(super) fn needs_third_format(&self) -> bool {
         match self {
             Self::Header { .. } | Self::Bearer { .. } | Self::Basic { .. } => false,
-            Self::Query { .. } | Self::OAuth1(_) | Self::AwsSignatureV4(_) => true,
-            Self::Hmac(_) | Self::Session(_) | Self::None => true,
+            Self::Query { .. }
+            | Self::OAuth1(_)
+            | Self::AwsSignatureV4(_)
+            | Self::Hmac(_)
+            | Self::Session(_)
+            | Self::None => true,
         }
     }
 }

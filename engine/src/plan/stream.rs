@@ -300,6 +300,19 @@ impl CursorPages {
 }
 
 impl Pagination {
+    /// The cursor that leads from page to page, where one does.
+    pub fn cursor_pages(&self) -> Option<&CursorPages> {
+        match self {
+            Self::Cursor(pages) => Some(pages),
+            Self::None
+            | Self::LinkHeader
+            | Self::Offset { .. }
+            | Self::Page { .. }
+            | Self::NextUrl { .. }
+            | Self::DeltaLink { .. } => None,
+        }
+    }
+
     fn needs_third_format(&self) -> bool {
         match self {
             Self::None | Self::LinkHeader | Self::Offset { .. } | Self::NextUrl { .. } => false,
