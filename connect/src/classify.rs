@@ -121,7 +121,7 @@ impl Classifier {
 
     /// What the absence of an answer says.
     pub fn without_answer(&self, name: &str, broken: Break) -> Setback {
-        use FailureKind::{Refused, TimedOut, Unreachable};
+        use FailureKind::{CredentialsRejected, Refused, TimedOut, Unreachable};
         use Reached::{Never, Perhaps};
         let (kind, reached, meaning) = match broken.cause {
             Cause::Egress(refusal) => return Setback::never(guard::refused(name, refusal)),
@@ -138,6 +138,11 @@ impl Classifier {
                 Unreachable,
                 Never,
                 "no TLS session can be made: its certificate is not trusted or the protocols differ",
+            ),
+            Cause::NotKnown => (
+                CredentialsRejected,
+                Never,
+                "it does not accept the client certificate, or wants one and was given none: check spec.tls",
             ),
             Cause::NoConnectionInTime => (TimedOut, Never, "no connection was made in time"),
             Cause::ConnectionLost => (Unreachable, Perhaps, "the connection broke before the answer"),

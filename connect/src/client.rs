@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crosstie_engine::{
-    plan::{Allowance, LookUp, Operation, Stream, System},
+    plan::{Allowance, Authentication, LookUp, Operation, Stream, System},
     window::{Bounds, Position},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::{
     ask::{self, Ask},
-    batch,
+    auth, batch,
     call::{Answer, BodyFailure, Call, Reading, Reply, Setback},
     classify,
     clock::{Clock, VendorClock},
@@ -28,7 +28,7 @@ use crate::{
     one,
     outcome::{LookedUp, Outgoing, Page, Written, WrittenBatch},
     pace::Paces,
-    page::Arrived,
+    page::{Arrived, Opened},
     response,
     stack::{self, Shared, Stack},
     surroundings::Surroundings,
@@ -111,6 +111,25 @@ impl VendorClient {
         position: &Position,
     ) -> Result<Page, CallFailure> {
         let ask = ask::page(&self.0.system.base_url, stream, bounds, position)?;
+        self.page(stream, position, ask).await
+    }
+
+    /// Reads a page of a stream that has a parent, for one record of the parent's stream and its key.
+    ///
+    /// # Errors
+    /// [`CallFailure`]; as with [`Self::read_page`], and of kind [`FailureKind::Refused`] when the parent lacks what the request needs of it.
+    pub async fn read_page_of(
+        &self,
+        stream: &Stream,
+        parent: &Value,
+        key: &str,
+        position: &Position,
+    ) -> Result<Page, CallFailure> {
+        let ask = ask::page_of(&self.0.system.base_url, stream, parent, key, position)?;
+        self.page(stream, position, ask).await
+    }
+
+    async fn page(&self, stream: &Stream, position: &Position, ask: Ask) -> Result<Page, CallFailure> {
         if matches!(position, Position::Url(_)) && self.0.shared.rules.admit(&ask.url).is_err() {
             // It was admitted when it was stored, so the Connector was changed since: a new first page leads to pages that are admitted.
             let detail =
@@ -123,10 +142,16 @@ impl VendorClient {
                 let body = answer.body.as_ref().map_err(|failure| self.without_body(&stream.name, &answer, failure))?;
                 let arrived = Arrived { stream, position, url: &url, headers: &answer.headers, body };
                 let opened = arrived.open(&self.0.shared.rules);
-                let (records, next) =
+                let Opened { records, mut next, mut delta } =
                     opened.map_err(|failure| failure.answered(answer.status.as_u16(), self.request_id(&answer)))?;
+                if let Some(Position::Url(url)) = &mut next {
+                    self.without_key(url);
+                }
+                if let Some(url) = &mut delta {
+                    self.without_key(url);
+                }
                 let served_version = response::header(&answer.headers, self.0.system.served_version_header.as_deref());
-                Ok(Page { records, next, request_id: self.request_id(&answer), served_version })
+                Ok(Page { records, next, delta, request_id: self.request_id(&answer), served_version })
             }
             Reply::Ignored(answer) => {
                 let request_id = self.request_id(&answer);
@@ -284,6 +309,15 @@ impl VendorClient {
         local.checked_add(ahead).and_then(|time| time.checked_sub(LOOK_BACK)).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
+    /// Takes an API key out of the next page's URL, in which vendors repeat what they were asked with: where reading stands is stored.
+    fn without_key(&self, text: &mut String) {
+        let Authentication::Query { name, .. } = &self.0.system.authentication else { return };
+        if let Ok(mut url) = Url::parse(text) {
+            auth::strip(&mut url, name);
+            *text = url.into();
+        }
+    }
+
     fn told_time(&self) -> Option<Timestamp> {
         self.0.shared.vendor_clock.now(self.0.clock.now())
     }
@@ -325,6 +359,7 @@ pub fn read_call(purpose: Purpose, name: &str, url: Url) -> Call {
         body: None,
         reading: Reading::Whole,
         credential_version: None,
+        identity: None,
     }
 }
 

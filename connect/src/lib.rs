@@ -19,11 +19,15 @@ mod clock;
 mod connections;
 mod credentials;
 mod csrf;
+mod document;
 mod egress;
 mod failure;
 mod follow;
 mod found;
+#[cfg(feature = "grants")]
+pub mod grants;
 mod guard;
+mod identity;
 mod job;
 mod link;
 mod look_up;
@@ -37,6 +41,7 @@ mod quota;
 mod resolve;
 mod response;
 mod select;
+mod sign;
 mod signals;
 mod stack;
 mod surroundings;
@@ -46,6 +51,7 @@ mod tls;
 mod transport;
 mod write;
 mod writing;
+mod xml;
 
 #[cfg(test)]
 mod testing;

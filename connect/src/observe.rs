@@ -32,6 +32,8 @@ pub enum Purpose {
     LookUp,
     /// A single record of a stream for a mapping; it may be a while old.
     Consult,
+    /// A call to log in.
+    LogIn,
 }
 
 impl Purpose {
@@ -44,6 +46,7 @@ impl Purpose {
             Self::Write => "Write",
             Self::LookUp => "LookUp",
             Self::Consult => "Consult",
+            Self::LogIn => "LogIn",
         }
     }
 }

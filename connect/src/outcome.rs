@@ -13,6 +13,8 @@ pub struct Page {
     pub records: Vec<Value>,
     /// What the vendor says comes next. With pages by position this is the position right behind this page; the window steps back by one.
     pub next: Option<Position>,
+    /// The vendor's URL that leads to what changes from now on, on a last page that has one.
+    pub delta: Option<String>,
     /// The vendor's id of the request.
     pub request_id: Option<String>,
     /// The API version that was really served, where the vendor says.

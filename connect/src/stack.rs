@@ -6,7 +6,7 @@ use crosstie_engine::plan::System;
 use tower::{ServiceBuilder, layer::layer_fn, util::BoxCloneSyncService};
 
 use crate::{
-    auth::{Auth, Scheme},
+    auth::{Auth, Authenticator},
     cache::{Caching, Kept},
     call::{Call, Reply, Setback},
     classify::{Classifier, Classify},
@@ -37,9 +37,9 @@ pub struct Shared {
 /// Puts the layers of a system together.
 pub fn stack(system: &System, shared: &Shared, surroundings: &Surroundings) -> Result<Stack, BuildError> {
     let connector = system.connector.clone();
-    let scheme = Scheme::new(&connector, &system.authentication)
+    let own = Authenticator::new(system, Arc::clone(&surroundings.clock))
         .map_err(|header| BuildError::HeaderName { connector: connector.clone(), header })?;
-    let scheme = Arc::new(scheme);
+    let own = Arc::new(own);
     let transport = Transport::new(&shared.rules, surroundings)
         .map_err(|source| BuildError::Client { connector: connector.clone(), source })?;
     let classifier = Arc::new(Classifier {
@@ -72,7 +72,7 @@ pub fn stack(system: &System, shared: &Shared, surroundings: &Surroundings) -> R
             // What is kept costs neither credentials nor allowance.
             .layer(layer_fn(move |inner| Caching::new(inner, kept.clone())))
             // Above the throttle, so that the second try with other credentials counts against the share like any request.
-            .layer(layer_fn(move |inner| Auth::new(inner, Arc::clone(&scheme), credentials.clone())))
+            .layer(layer_fn(move |inner| Auth::new(inner, Arc::clone(&own), credentials.clone())))
             .layer(layer_fn(move |inner| Throttle::new(inner, Arc::clone(&paces))))
             // Below the throttle and the authentication, which both act on what an answer means.
             .layer(layer_fn(move |inner| Classify::new(inner, Arc::clone(&classifier))))

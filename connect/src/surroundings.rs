@@ -18,12 +18,15 @@ use crate::{
 pub struct Timeouts {
     /// For a connection: resolving, TCP and TLS together. 5 s.
     pub connect: Duration,
+    /// For the head of the answer, from the beginning: 20 s.
+    pub first_byte: Duration,
     /// For a request as a whole, from the connection to the end of the answer. 30 s.
     pub whole: Duration,
 }
 
 impl Timeouts {
-    const STANDARD: Self = Self { connect: Duration::from_secs(5), whole: Duration::from_secs(30) };
+    const STANDARD: Self =
+        Self { connect: Duration::from_secs(5), first_byte: Duration::from_secs(20), whole: Duration::from_secs(30) };
 }
 
 impl Default for Timeouts {

@@ -70,6 +70,7 @@ pub fn request(operation: &Operation, method: Method, url: Url, headers: HeaderM
         body,
         reading: Reading::Whole,
         credential_version: None,
+        identity: None,
     }
 }
 

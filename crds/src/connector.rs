@@ -7,11 +7,15 @@ mod errors;
 mod operation;
 mod pagination;
 mod rate;
+mod signing;
 mod status;
 mod stream;
 mod write;
 
-pub use authentication::{Authentication, BasicAuthentication, BearerAuthentication, HeaderAuthentication};
+pub use authentication::{
+    Authentication, BasicAuthentication, BearerAuthentication, ClientCertificate, HeaderAuthentication,
+    NoAuthentication, QueryAuthentication,
+};
 pub use cursor::{Cursor, CursorFormat};
 pub use errors::{ErrorCondition, ErrorHeader, ErrorMeaning, ErrorRule, RetryAfter, WaitFormat};
 pub use operation::{
@@ -19,11 +23,16 @@ pub use operation::{
     Outcome,
 };
 pub use pagination::{
-    CursorPagination, LinkHeaderPagination, NextUrlPagination, OffsetPagination, PagePagination, Pagination,
+    CursorPagination, DeltaLinkPagination, DepthCap, LinkHeaderPagination, NextUrlPagination, OffsetPagination,
+    PagePagination, Pagination,
 };
 pub use rate::{Cache, CostPoints, DailyQuota, EndpointLimit, RateHeaders, RateLimit, ResetHeader};
+pub use signing::{
+    AwsSignatureV4Authentication, HashAlgorithm, HmacAuthentication, OAuth1Authentication, SessionAuthentication,
+    SignatureEncoding, TimestampFormat,
+};
 pub use status::{ConnectorStatus, CredentialStatus};
-pub use stream::{ReadOne, Stream, StreamMethod, Text};
+pub use stream::{Csv, ParentStream, ReadOne, Stream, StreamFormat, StreamMethod, Text};
 pub use write::{Asynchronous, BodyFormat, Csrf, Find, Follow, IfMatch, Location};
 
 use kube::{CustomResource, KubeSchema};
@@ -82,6 +91,10 @@ pub struct ConnectorSpec {
     /// How requests are authenticated. The preset's way applies when it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<Authentication>,
+
+    /// A client certificate that every connection is made with (mutual TLS), beside auth. None when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ClientCertificate>,
 
     /// How much the vendor allows. The preset's figures apply to whatever is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]

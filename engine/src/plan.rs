@@ -1,6 +1,7 @@
 //! The plan: everything a worker needs to know of an Integration, fully resolved. It is the seam between operator and worker, and
 //! travels as JSON in a ConfigMap. Types and their format live here; how one is made lives in `compile`.
 
+mod authentication;
 mod errors;
 mod flow;
 mod operation;
@@ -11,8 +12,12 @@ mod stream;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{canonical, template::Template};
+use crate::canonical;
 
+pub use authentication::{
+    Authentication, AwsSignatureV4, ClientCertificate, HashAlgorithm, KeyedHash, OAuth1, SESSION_TOKEN, Session,
+    SignatureEncoding, TimestampFormat, hash_names,
+};
 pub use errors::{BodyTest, Condition, ErrorRule, HeaderTest, Meaning, Place, RetryAfter, Test, WaitFormat};
 pub use flow::{DependsOn, Flow, OnUnknownOutcome, OnWhenFalse, StartFrom, Trigger};
 pub use operation::{
@@ -21,7 +26,9 @@ pub use operation::{
 };
 pub use rate::{Cache, Cost, Daily, Endpoint, RateHeaders, RateRules, ResetHeader, Restore};
 pub use request::{BodyFormat, Csrf, Find, IfMatch, Job, Shape};
-pub use stream::{Cursor, CursorFormat, CursorPages, KEY, Pagination, ReadMethod, ReadOne, Stream, page_names};
+pub use stream::{
+    Cursor, CursorFormat, CursorPages, Format, KEY, Pagination, Parent, ReadMethod, ReadOne, Stream, page_names,
+};
 
 /// Newest format this version writes and reads. A plan is written in the oldest format that says all it has to say: see [`Plan::format`].
 pub const FORMAT_VERSION: u32 = 3;
@@ -84,6 +91,9 @@ pub struct System {
     pub api_version: Option<String>,
     /// How requests are authenticated.
     pub authentication: Authentication,
+    /// The client certificate, if one is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ClientCertificate>,
     /// Where requests may go.
     pub egress: Egress,
     /// The account's whole allowance; a worker keeps to its share of it, see `rate`.
@@ -107,44 +117,13 @@ pub struct System {
 }
 
 impl System {
-    fn needs_third_format(&self) -> bool {
-        !self.errors.is_empty() || self.csrf.is_some()
+    /// Keys of the credentials that are needed.
+    pub fn credential_keys(&self) -> Vec<&str> {
+        self.authentication.keys().into_iter().chain(self.tls.iter().flat_map(ClientCertificate::keys)).collect()
     }
-}
 
-/// How requests are authenticated. Templates name keys of the credentials.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Authentication {
-    /// A header of the vendor's own.
-    Header {
-        /// Name of the header.
-        name: String,
-        /// Template of its value.
-        value: Template,
-    },
-    /// `Authorization: Bearer` (RFC 6750).
-    Bearer {
-        /// Template of the token.
-        token: Template,
-    },
-    /// `Authorization: Basic` (RFC 7617).
-    Basic {
-        /// Template of the user name.
-        username: Template,
-        /// Template of the password.
-        password: Template,
-    },
-}
-
-impl Authentication {
-    /// Keys of the credentials that the templates name.
-    pub fn keys(&self) -> Vec<&str> {
-        match self {
-            Self::Header { name: _, value } => value.names().collect(),
-            Self::Bearer { token } => token.names().collect(),
-            Self::Basic { username, password } => username.names().chain(password.names()).collect(),
-        }
+    fn needs_third_format(&self) -> bool {
+        self.authentication.needs_third_format() || self.tls.is_some() || !self.errors.is_empty() || self.csrf.is_some()
     }
 }
 

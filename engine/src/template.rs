@@ -107,6 +107,25 @@ impl Template {
     }
 }
 
+/// What stands between braces in a text, with nothing but letters, digits and dots in it, and looks like a name.
+pub fn names(text: &str) -> impl Iterator<Item = &str> {
+    let within = text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(within, _)| within);
+    within.filter(|within| {
+        within.starts_with(|first: char| first.is_ascii_alphabetic())
+            && within.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_'))
+    })
+}
+
+/// The same of every text within a JSON value.
+pub fn names_within<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::String(text) => found.extend(names(text)),
+        Value::Array(items) => items.iter().for_each(|item| names_within(item, found)),
+        Value::Object(members) => members.values().for_each(|member| names_within(member, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 /// Whether a text has a name between braces in it.
 pub fn mentions(text: &str, name: &str) -> bool {
     text.match_indices(name).any(|(at, _)| text[..at].ends_with('{') && text[at + name.len()..].starts_with('}'))

@@ -2,10 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may fail loudly")]
 
 mod batches;
+mod bombs;
 mod egress;
 mod finding;
 mod fixtures;
 mod following;
+mod grants;
+mod mutual_tls;
 mod nasty;
 mod ones;
 mod reads;

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use crosstie_crds::{
     Connector,
     condition::Reason,
-    connector::{Authentication, Operation, Stream, Text},
+    connector::{Operation, Stream, Text},
 };
 use url::Url;
 
-use super::{Findings, PlannedAuthentication, Settings, errors};
+use super::{Findings, Settings, authentication, errors};
 use crate::{
     plan::{Allowance, Egress, IDENTIFIER, KEY, RateRules, SINCE, SINCE_EPOCH, System},
     preset,
@@ -44,24 +44,28 @@ pub(crate) fn resolve(connector: &Connector, settings: &Settings, findings: &mut
     let merged = preset::merge(spec, preset);
     let base_url = base_url(&spec.base_url, findings);
     let authentication = match &merged.auth {
-        Some(auth) => authentication(auth, findings),
+        Some(auth) => authentication::resolve(auth, merged.api_version.as_deref(), findings),
         None => {
-            findings.invalid(
-                "spec.auth",
-                "neither the Connector nor its preset says how to authenticate: set one of header, bearer and basic",
-            );
+            let message =
+                format!("neither the Connector nor its preset says how to authenticate: {}", authentication::CHOICES);
+            findings.invalid("spec.auth", message);
             None
         }
     };
     let operations: Vec<&str> = merged.operations.iter().map(|operation| operation.name.as_str()).collect();
     let streams: Vec<&str> = merged.streams.iter().map(|stream| stream.name.as_str()).collect();
     let rules = errors::resolve(&merged.errors, &operations, &streams, findings);
+    let tls = spec.tls.as_ref().map(|tls| authentication::certificate(tls, findings));
     let rate = &merged.rate_limit;
     let system = System {
         connector: connector.metadata.name.clone().unwrap_or_default(),
         base_url: base_url?,
         api_version: merged.api_version,
         authentication: authentication?,
+        tls: match tls {
+            None => None,
+            Some(tls) => Some(tls?),
+        },
         egress: Egress {
             allow_hosts: spec
                 .egress
@@ -115,26 +119,6 @@ fn base_url(text: &str, findings: &mut Findings) -> Option<Url> {
             None
         }
     }
-}
-
-fn authentication(auth: &Authentication, findings: &mut Findings) -> Option<PlannedAuthentication> {
-    let mut template = |path: &str, text: &str| parse_template(path, text, findings);
-    if let Some(header) = &auth.header {
-        return Some(PlannedAuthentication::Header {
-            name: header.name.clone(),
-            value: template("spec.auth.header.value", &header.value)?,
-        });
-    }
-    if let Some(bearer) = &auth.bearer {
-        return Some(PlannedAuthentication::Bearer { token: template("spec.auth.bearer.token", &bearer.token)? });
-    }
-    if let Some(basic) = &auth.basic {
-        let username = template("spec.auth.basic.username", &basic.username);
-        let password = template("spec.auth.basic.password", &basic.password);
-        return Some(PlannedAuthentication::Basic { username: username?, password: password? });
-    }
-    findings.invalid("spec.auth", "set one of header, bearer and basic");
-    None
 }
 
 fn parse_template(path: &str, text: &str, findings: &mut Findings) -> Option<Template> {

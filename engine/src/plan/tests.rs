@@ -119,3 +119,50 @@ fn a_plan_of_another_format_is_refused_by_its_number() {
         assert!(matches!(error, PlanError::Format { found: number } if number == found), "{error}");
     }
 }
+
+#[test]
+fn a_plan_needs_the_third_format_for_what_a_worker_of_the_second_would_read_wrong() {
+    let template = |text: &str| crate::template::Template::parse(text).unwrap();
+    let changes: [fn(&mut Stream); 11] = [
+        |stream| stream.method = ReadMethod::Post,
+        |stream| stream.headers = [("revision".into(), "7".into())].into(),
+        |stream| stream.records = "/edges/*/node".into(),
+        |stream| stream.path = "/orders/{since}".into(),
+        |stream| {
+            stream.cursor = Some(Cursor { format: CursorFormat::Date, param: Some("s".into()), ..Cursor::default() })
+        },
+        |stream| {
+            stream.cursor = Some(Cursor { window_seconds: Some(60), param: Some("s".into()), ..Cursor::default() })
+        },
+        |stream| stream.pagination = Pagination::DeltaLink { next: "/n".into(), delta: "/d".into() },
+        |stream| {
+            stream.pagination =
+                Pagination::Cursor(CursorPages { has_more: Some("/m".into()), ..CursorPages::of("/c", "c") })
+        },
+        |stream| stream.depth_cap = Some(100),
+        |stream| stream.format = Format::Xml,
+        |stream| stream.parent = Some(Box::new(Parent { stream: stream.clone(), key: "/id".into() })),
+    ];
+    for (number, change) in changes.iter().enumerate() {
+        let mut plan = plan();
+        change(&mut plan.flows[0].stream);
+        assert_eq!(plan.format(), 3, "change {number}");
+        let again = Plan::parse(plan.to_json().as_bytes()).unwrap();
+        assert_eq!(again, plan, "change {number}");
+    }
+    let mut plan = plan();
+    plan.source.authentication = Authentication::Query { name: "key".into(), value: template("{key}") };
+    assert_eq!(plan.format(), 3);
+}
+
+#[test]
+fn a_cursor_of_the_second_format_is_read_and_written_as_it_was() {
+    let mut document = first_format();
+    document["flows"][0]["stream"]["pagination"] = json!({"cursor": {"pointer": "/next", "param": "after"}});
+    document["flows"][0]["stream"]["cursor"] =
+        json!({"field": "/at", "param": "since", "untilParam": null, "lookbackSeconds": 300});
+    let plan = Plan::parse(document.to_string().as_bytes()).unwrap();
+    assert_eq!(plan.flows[0].stream.pagination, Pagination::Cursor(CursorPages::of("/next", "after")));
+    assert_eq!(plan.format(), 1);
+    assert_eq!(serde_json::from_str::<Value>(&plan.to_json()).unwrap(), document);
+}

@@ -125,6 +125,7 @@ fn source() -> VendorClient {
         base_url: "http://127.0.0.1:1".parse().unwrap(),
         api_version: None,
         authentication: Authentication::Bearer { token: template("{token}") },
+        tls: None,
         egress: Egress::default(),
         allowance,
         served_version_header: None,

@@ -106,7 +106,8 @@ impl Bench {
     }
 
     pub fn settings(&self) -> Settings {
-        let timeouts = Timeouts { connect: Duration::from_secs(1), whole: Duration::from_millis(800) };
+        let whole = Duration::from_millis(800);
+        let timeouts = Timeouts { connect: Duration::from_secs(1), first_byte: whole, whole };
         Settings {
             files: self.files(),
             state: self.state(),
@@ -199,6 +200,7 @@ fn system(connector: &str, client: &Client, authentication: Authentication) -> S
         base_url: client.base_url().parse().unwrap(),
         api_version: None,
         authentication,
+        tls: None,
         egress: Egress { allow_hosts: Vec::new(), allow_cidrs: vec!["127.0.0.0/8".into()] },
         allowance: PLENTY,
         served_version_header: None,
