@@ -79,6 +79,7 @@ impl Tokens {
             body: None,
             reading: Reading::Head,
             credential_version: None,
+            identity: None,
         }
     }
 

@@ -103,6 +103,7 @@ fn is_for(when: &Condition, asked: Asked) -> bool {
     match asked.purpose {
         Purpose::Write | Purpose::LookUp => named(&when.operations),
         Purpose::ReadPage | Purpose::ReadOne | Purpose::ReadTime | Purpose::Consult => named(&when.streams),
+        Purpose::LogIn => false,
     }
 }
 

@@ -154,7 +154,7 @@ impl Sessions {
             Reply::Redirect(answer) => {
                 return Err(Setback::never(classify::refused(&self.connector, "logIn", answer.status, None)));
             }
-            Reply::Refusal(answer) => return Err(self.refused(&answer)),
+            Reply::Refusal(answer) | Reply::Ignored(answer) => return Err(self.refused(&answer)),
         };
         let body = answer.body.as_ref().map_err(|failure| self.failed(FailureKind::Malformed, &failure.to_string()))?;
         let document: Value = serde_json::from_slice(body)
