@@ -32,7 +32,15 @@ pub struct Ask {
 
 /// The request for a page. The window's bounds go with every page, but for those that the vendor gives the whole URL of.
 pub fn page(base: &Url, stream: &Stream, bounds: Option<&Bounds>, position: &Position) -> Result<Ask, CallFailure> {
-    let mut filling = Filling::of(stream, bounds);
+    paged(base, stream, position, Filling::of(stream, bounds))
+}
+
+fn paged<'a>(
+    base: &Url,
+    stream: &'a Stream,
+    position: &'a Position,
+    mut filling: Filling<'a>,
+) -> Result<Ask, CallFailure> {
     let mut paging = BTreeMap::new();
     match (position, &stream.pagination) {
         (Position::First | Position::Offset(_), Pagination::Offset { param, limit_param, limit }) => {
@@ -48,13 +56,17 @@ pub fn page(base: &Url, stream: &Stream, bounds: Option<&Bounds>, position: &Pos
         }
         (
             Position::First,
-            Pagination::None | Pagination::LinkHeader | Pagination::Cursor(_) | Pagination::NextUrl { .. },
+            Pagination::None
+            | Pagination::LinkHeader
+            | Pagination::Cursor(_)
+            | Pagination::NextUrl { .. }
+            | Pagination::DeltaLink { .. },
         ) => {}
         (Position::Cursor(cursor), Pagination::Cursor(CursorPages { param, .. })) => {
             filling.cursor = Some(cursor);
             paging.extend(param.as_deref().map(|param| (param, cursor.clone())));
         }
-        (Position::Url(url), Pagination::LinkHeader | Pagination::NextUrl { .. }) => {
+        (Position::Url(url), Pagination::LinkHeader | Pagination::NextUrl { .. } | Pagination::DeltaLink { .. }) => {
             let url = Url::parse(url).map_err(|error| expired(stream).because(error))?;
             return asked(stream, url, &filling);
         }
@@ -62,6 +74,26 @@ pub fn page(base: &Url, stream: &Stream, bounds: Option<&Bounds>, position: &Pos
     }
     let url = url(base, stream, &filling, paging)?;
     asked(stream, url, &filling)
+}
+
+/// The request for a page of the children of a parent.
+pub fn page_of(
+    base: &Url,
+    stream: &Stream,
+    parent: &Value,
+    key: &str,
+    position: &Position,
+) -> Result<Ask, CallFailure> {
+    let mut values = BTreeMap::new();
+    for name in stream.parent_names() {
+        let field = name.strip_prefix(page_names::PARENT).unwrap_or(name);
+        let value =
+            if name == page_names::PARENT_KEY { Some(key.to_owned()) } else { target::field_text(parent, field) };
+        let problem =
+            || not_called(stream, &format!("its parent has no text or number `{field}`, which its request names"));
+        values.insert(name, value.ok_or_else(problem)?);
+    }
+    paged(base, stream, position, Filling { parent: values, ..Filling::of(stream, None) })
 }
 
 /// The request for a page that costs the vendor little: an empty window, one record a page.
@@ -76,7 +108,11 @@ pub fn smallest_page(base: &Url, stream: &Stream, now: Timestamp) -> Result<Ask,
             let first = if *in_records { 0 } else { *first };
             vec![(param.as_str(), first.to_string()), (size_param, one())]
         }
-        Pagination::None | Pagination::LinkHeader | Pagination::Cursor(_) | Pagination::NextUrl { .. } => Vec::new(),
+        Pagination::None
+        | Pagination::LinkHeader
+        | Pagination::Cursor(_)
+        | Pagination::NextUrl { .. }
+        | Pagination::DeltaLink { .. } => Vec::new(),
     };
     let url = url(base, stream, &filling, paging.into_iter().collect())?;
     asked(stream, url, &filling)
@@ -115,6 +151,8 @@ struct Filling<'a> {
     until: Option<String>,
     cursor: Option<&'a str>,
     size: Option<u32>,
+    /// What the names of the parent's record stand for.
+    parent: BTreeMap<&'a str, String>,
 }
 
 impl<'a> Filling<'a> {
@@ -123,12 +161,8 @@ impl<'a> Filling<'a> {
         let from = cursor.zip(bounds).and_then(|(cursor, bounds)| cursor.lower(bounds.from?));
         let until = cursor.zip(bounds).and_then(|(cursor, bounds)| cursor.upper(bounds.until?));
         let since = from.clone().or_else(|| Some(cursor?.earliest())).unwrap_or_default();
-        let size = match &stream.pagination {
-            Pagination::Cursor(pages) => pages.size,
-            Pagination::None | Pagination::LinkHeader | Pagination::NextUrl { .. } => None,
-            Pagination::Offset { .. } | Pagination::Page { .. } => None,
-        };
-        Self { from, since, until, cursor: None, size }
+        let size = stream.pagination.cursor_pages().and_then(|pages| pages.size);
+        Self { from, since, until, cursor: None, size, parent: BTreeMap::new() }
     }
 
     /// A text with its names replaced, each value escaped for where the text stands.
@@ -140,7 +174,9 @@ impl<'a> Filling<'a> {
             (page_names::CURSOR, Some(self.cursor.unwrap_or_default())),
             (page_names::PAGE_SIZE, size.as_deref()),
         ];
-        let escaped = values.map(|(name, value)| (name, value.map(&escape)));
+        let of_parent = self.parent.iter().map(|(name, value)| (*name, Some(value.as_str())));
+        let escaped: Vec<(&str, Option<String>)> =
+            values.into_iter().chain(of_parent).map(|(name, value)| (name, value.map(&escape))).collect();
         template::replace(text, |name| {
             let found = escaped.iter().find(|(known, _)| *known == name);
             found.and_then(|(_, value)| value.as_deref())

@@ -1,22 +1,27 @@
 //! Making one request of several records, and judging what came of each. Pure.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use bytes::Bytes;
-use crosstie_engine::plan::{Batch, BatchResults, Operation};
+use crosstie_engine::{
+    inlay,
+    plan::{Batch, BatchResults, FailedRows, Operation, ResultKey, names_a_record},
+};
 use serde::{
     Serialize, Serializer,
     ser::{Error as _, SerializeMap},
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 use url::Url;
 
 use crate::{
+    body,
     call::{Answer, BodyFailure, Call, Reached, Reply, Setback},
     classify,
     failure::{CallFailure, FailureKind},
     outcome::{RecordFault, Row, WrittenBatch},
-    response, target,
+    response,
+    target::{self, Filling},
     write::{self, not_called},
 };
 
@@ -29,9 +34,25 @@ pub fn call(
     idempotency_key: Option<&str>,
 ) -> Result<Call, CallFailure> {
     let headers = write::headers(operation, idempotency_key)?;
-    let body = serde_json::to_vec(&Request { batch, bodies })
+    let items = items(operation, batch, bodies)?;
+    let bodies: Vec<&Value> = items.iter().map(AsRef::as_ref).collect();
+    let body = serde_json::to_vec(&Request { batch, bodies: &bodies })
         .map_err(|error| not_called(operation, "the records do not fit into the request").because(error))?;
     Ok(write::request(operation, batch.method, target::batch(base, batch), headers, Some(Bytes::from(body))))
+}
+
+/// The items of the list. Only where constant members name something of a record, or the body has a place within its item, are they made anew.
+fn items<'a>(operation: &Operation, batch: &Batch, bodies: &[&'a Value]) -> Result<Vec<Cow<'a, Value>>, CallFailure> {
+    let names = inlay::names(&Value::Object(batch.record_fields.clone()), &names_a_record);
+    if names.is_empty() && batch.record_wrap.is_empty() {
+        return Ok(bodies.iter().map(|body| Cow::Borrowed(*body)).collect());
+    }
+    let item = |body: &Value| {
+        let filled = body::filled(&batch.record_fields, Filling { body, identifier: None, since: None });
+        let filled = filled.map_err(|unfilled| not_called(operation, &unfilled.to_string()))?;
+        Ok(Cow::Owned(body::among(filled, &batch.record_wrap, body.clone())))
+    };
+    bodies.iter().map(|body| item(body)).collect()
 }
 
 /// The request's body: the list of records, with the constant members around it.
@@ -84,7 +105,7 @@ impl Serialize for Nested<'_> {
 /// The records, each with the constant members that it does not have itself.
 #[derive(Clone, Copy)]
 struct List<'a> {
-    constants: &'a BTreeMap<String, Value>,
+    constants: &'a Map<String, Value>,
     bodies: &'a [&'a Value],
 }
 
@@ -96,7 +117,7 @@ impl Serialize for List<'_> {
 }
 
 struct Item<'a> {
-    constants: &'a BTreeMap<String, Value>,
+    constants: &'a Map<String, Value>,
     body: &'a Value,
 }
 
@@ -124,8 +145,8 @@ pub struct Judge<'a> {
     pub request_id_header: Option<&'a str>,
     pub operation: &'a Operation,
     pub batch: &'a Batch,
-    /// How many records were sent.
-    pub records: usize,
+    /// The bodies that were sent.
+    pub bodies: &'a [&'a Value],
 }
 
 impl Judge<'_> {
@@ -135,7 +156,7 @@ impl Judge<'_> {
             Ok(Reply::Success(answer)) => {
                 let rows = match &self.batch.results {
                     Some(results) => self.rows(results, &answer),
-                    None => Ok((0..self.records).map(|_| Row::Applied { identifier: None }).collect()),
+                    None => Ok(self.bodies.iter().map(|_| Row::Applied { identifier: None }).collect()),
                 };
                 let request_id = self.request_id(&answer);
                 match rows {
@@ -145,9 +166,11 @@ impl Judge<'_> {
                     }
                 }
             }
-            Ok(Reply::Refusal(answer)) => {
+            // Records that need nothing done are found one by one.
+            Ok(Reply::Refusal(answer) | Reply::Ignored(answer)) => {
                 let request_id = self.request_id(&answer);
-                let fault = write::fault(self.host, self.operation, "the batch as a whole", request_id, &answer);
+                let fault =
+                    write::fault(self.host, self.operation, "it refuses the batch as a whole", request_id, &answer);
                 WrittenBatch::Refused { fault }
             }
             Ok(Reply::Redirect(answer)) => {
@@ -178,23 +201,85 @@ impl Judge<'_> {
         let list = document.pointer(&results.records).and_then(Value::as_array);
         let list =
             list.ok_or_else(|| self.malformed(&format!("there is no list of results at `{}`", results.records)))?;
-        if list.len() != self.records {
-            return Err(self.malformed(&format!("it has {} results for {} records", list.len(), self.records)));
+        if let Some(key) = &results.key {
+            return self.rows_by_key(results, key, list, &document, answer);
+        }
+        let records = self.bodies.len();
+        if list.len() != records {
+            return Err(self.malformed(&format!("it has {} results for {records} records", list.len())));
         }
         list.iter().map(|result| self.row(results, result, answer)).collect()
     }
 
+    /// The results by the keys in them. A key that two records have, that no record has, or that has two results, is told of none.
+    fn rows_by_key(
+        &self,
+        results: &BatchResults,
+        key: &ResultKey,
+        list: &[Value],
+        document: &Value,
+        answer: &Answer,
+    ) -> Result<Vec<Row>, CallFailure> {
+        let mut rows: BTreeMap<String, Row> = BTreeMap::new();
+        let mut add = |key: Option<String>, row: Row| match key.map(|key| rows.insert(key, row)) {
+            Some(None) => Ok(()),
+            Some(Some(_)) => Err(self.malformed("two results have the same key")),
+            None => Err(self.malformed("a result has no key")),
+        };
+        for result in list {
+            let row = match &results.succeeded {
+                Some(_) => self.row(results, result, answer)?,
+                None => self.applied(results, result),
+            };
+            add(result.pointer(&key.pointer).and_then(response::key_text), row)?;
+        }
+        if let Some(failed) = &results.failed {
+            let nothing = Vec::new();
+            for result in document.pointer(&failed.records).and_then(Value::as_array).unwrap_or(&nothing) {
+                for key in self.keys(failed, result)? {
+                    add(Some(key), self.refused(results, result, self.status_of(failed, result)?, answer))?;
+                }
+            }
+        }
+        let told = self.bodies.iter().map(|body| {
+            let key = body.get(&key.field).and_then(response::key_text);
+            key.and_then(|key| rows.remove(&key)).ok_or_else(|| self.malformed("a record has no result of its own"))
+        });
+        let told = told.collect::<Result<Vec<Row>, CallFailure>>()?;
+        if rows.is_empty() { Ok(told) } else { Err(self.malformed("there is a result for a record that was not sent")) }
+    }
+
+    fn keys(&self, failed: &FailedRows, result: &Value) -> Result<Vec<String>, CallFailure> {
+        let keys: Vec<String> = match result.pointer(&failed.key) {
+            Some(Value::Array(keys)) => keys.iter().filter_map(response::key_text).collect(),
+            Some(key) => response::key_text(key).into_iter().collect(),
+            None => Vec::new(),
+        };
+        if keys.is_empty() { Err(self.malformed("a record that was refused has no key")) } else { Ok(keys) }
+    }
+
+    /// The status of a record that was refused; an error where it does not say whether the record was applied.
+    fn status_of(&self, failed: &FailedRows, result: &Value) -> Result<Option<u16>, CallFailure> {
+        let status = failed.status.as_ref().and_then(|pointer| result.pointer(pointer)).and_then(response::key_text);
+        match status.and_then(|status| status.parse().ok()) {
+            Some(status @ (408 | 500..=599)) => Err(self.unclear_row(status)),
+            status => Ok(status),
+        }
+    }
+
+    fn unclear_row(&self, status: u16) -> CallFailure {
+        let problem = format!("a record's result has status {status}, which does not say whether it was applied");
+        self.unclear(FailureKind::ServerError, &problem)
+    }
+
     fn row(&self, results: &BatchResults, result: &Value, answer: &Answer) -> Result<Row, CallFailure> {
-        let (applied, status) = match result.pointer(&results.succeeded) {
+        let place = results.succeeded.as_deref().unwrap_or_default();
+        let (applied, status) = match result.pointer(place) {
             Some(Value::Bool(applied)) => (*applied, None),
             Some(Value::Number(number)) => match number.as_u64().and_then(|status| u16::try_from(status).ok()) {
                 Some(status @ 200..=299) => (true, Some(status)),
                 // What lies behind a gateway was asked, and nobody knows what it did.
-                Some(status @ (408 | 500..=599)) => {
-                    let problem =
-                        format!("a record's result has status {status}, which does not say whether it was applied");
-                    return Err(self.unclear(FailureKind::ServerError, &problem));
-                }
+                Some(status @ (408 | 500..=599)) => return Err(self.unclear_row(status)),
                 Some(status) => (false, Some(status)),
                 None => return Err(self.unsaid(results)),
             },
@@ -202,12 +287,18 @@ impl Judge<'_> {
                 return Err(self.unsaid(results));
             }
         };
-        if applied {
-            let identifier = results.identifier.as_ref().and_then(|pointer| result.pointer(pointer));
-            return Ok(Row::Applied { identifier: identifier.and_then(response::key_text) });
-        }
+        Ok(if applied { self.applied(results, result) } else { self.refused(results, result, status, answer) })
+    }
+
+    #[expect(clippy::unused_self, reason = "one of the judge's answers, like the others")]
+    fn applied(&self, results: &BatchResults, result: &Value) -> Row {
+        let identifier = results.identifier.as_ref().and_then(|pointer| result.pointer(pointer));
+        Row::Applied { identifier: identifier.and_then(response::key_text) }
+    }
+
+    fn refused(&self, results: &BatchResults, result: &Value, status: Option<u16>, answer: &Answer) -> Row {
         let error = results.error.as_ref().and_then(|pointer| result.pointer(pointer)).unwrap_or(result);
-        Ok(Row::Refused {
+        Row::Refused {
             fault: RecordFault {
                 status,
                 request_id: self.request_id(answer),
@@ -218,11 +309,14 @@ impl Judge<'_> {
                 excerpt: response::excerpt(&Bytes::from(error.to_string())),
                 code: response::error_code_in(result).or_else(|| response::error_code_in(error)),
             },
-        })
+        }
     }
 
     fn unsaid(&self, results: &BatchResults) -> CallFailure {
-        self.malformed(&format!("a result has neither true, false nor a status at `{}`", results.succeeded))
+        self.malformed(&format!(
+            "a result has neither true, false nor a status at `{}`",
+            results.succeeded.as_deref().unwrap_or_default()
+        ))
     }
 
     fn malformed(&self, problem: &str) -> CallFailure {

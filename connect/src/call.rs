@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
-use crate::{egress::EgressRefusal, failure::CallFailure, observe::Purpose};
+use crate::{egress::EgressRefusal, failure::CallFailure, identity::Identity, observe::Purpose};
 
 /// A request on its way. It prints nothing of itself: URL, headers and body hold credentials and values.
 #[derive(Clone)]
@@ -23,6 +23,8 @@ pub struct Call {
     pub reading: Reading,
     /// Id of the credentials it carries; the authentication layer sets it.
     pub credential_version: Option<Arc<str>>,
+    /// The client certificate of its connection; the authentication layer sets it.
+    pub identity: Option<Arc<Identity>>,
 }
 
 /// How much of an answer is wanted.
@@ -38,6 +40,8 @@ pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Result<Bytes, BodyFailure>,
+    /// The vendor's own code of what is wrong, where one of the system's rules found it.
+    pub code: Option<String>,
 }
 
 /// Why there is a head of an answer without its body.
@@ -72,6 +76,8 @@ pub enum Cause {
     NoAuthority,
     /// No TLS session, because the two ends do not agree; nothing was sent.
     NoTrust,
+    /// No TLS session, because the vendor does not accept our certificate or wants one that we did not give; nothing was looked at.
+    NotKnown,
     /// No connection, or no TLS session on it, in time; nothing was sent.
     NoConnectionInTime,
     /// The connection broke after the request was begun.
@@ -86,8 +92,10 @@ pub enum Reply {
     Success(Answer),
     /// 3xx.
     Redirect(Answer),
-    /// 4xx for what was asked.
+    /// 4xx for what was asked, or what the system's rules take for that.
     Refusal(Answer),
+    /// The call was not carried out and need not be.
+    Ignored(Answer),
 }
 
 /// The system did not do its part.

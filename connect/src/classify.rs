@@ -3,37 +3,87 @@
 use std::{
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
+use crosstie_engine::plan::{ErrorRule, Meaning};
 use http::StatusCode;
+use jiff::Timestamp;
+use serde_json::Value;
 use tower::{Service, ServiceExt};
 
 use crate::{
     call::{Answer, Break, Call, Cause, Pending, Reached, Reply, Setback},
     clock::Clock,
     failure::{CallFailure, FailureKind},
-    guard, response, signals,
+    guard,
+    meaning::{self, Asked, Said},
+    response,
+    signals::{self, LONGEST_RETRY_AFTER},
 };
 
 /// What classification knows of a system.
 pub struct Classifier {
     pub host: String,
-    /// Statuses beside 401 that refuse the credentials.
-    pub rejections: Vec<u16>,
+    /// What answers mean where HTTP alone does not say it.
+    pub rules: Vec<ErrorRule>,
     pub request_id_header: Option<String>,
     pub clock: Arc<dyn Clock>,
 }
 
 impl Classifier {
-    /// What an answer says.
-    pub fn answer(&self, name: &str, answer: Answer) -> Result<Reply, Setback> {
+    /// What an answer says: by the system's own rules, or else by HTTP.
+    pub fn answer(&self, asked: Asked, answer: Answer) -> Result<Reply, Setback> {
+        match meaning::said(&self.rules, asked, &answer) {
+            Said::Nothing => self.by_status(asked.name, answer),
+            Said::Unclear => {
+                let meaning = "its body could not be read, and only that says whether the call went well";
+                let told = Told { kind: FailureKind::Malformed, reached: Reached::Perhaps, meaning, code: None };
+                Err(self.setback(asked.name, &answer, &told, None))
+            }
+            Said::Rule(rule, document) => self.by_rule(asked.name, answer, rule, document.as_ref()),
+        }
+    }
+
+    fn by_rule(
+        &self,
+        name: &str,
+        mut answer: Answer,
+        rule: &ErrorRule,
+        document: Option<&Value>,
+    ) -> Result<Reply, Setback> {
+        use FailureKind::{CredentialsRejected, RateLimited, ServerError, Unsupported};
+        use Reached::{Never, Perhaps};
+        let code = meaning::code(rule, document);
+        let (kind, reached, meaning) = match rule.means {
+            Meaning::Success => return Ok(Reply::Success(answer)),
+            Meaning::Ignore => return Ok(Reply::Ignored(answer)),
+            Meaning::RecordFailure => {
+                answer.code = code;
+                return Ok(Reply::Refusal(answer));
+            }
+            Meaning::CredentialsRejected => (CredentialsRejected, Never, "the credentials are refused"),
+            Meaning::RateLimited => (RateLimited, Never, "the vendor admits no more requests now"),
+            Meaning::Retry => (ServerError, Never, "the vendor does not take it now"),
+            Meaning::SystemFailure => (ServerError, Perhaps, "the vendor is unwell"),
+            Meaning::Unsupported => (
+                Unsupported,
+                Never,
+                "the vendor does not serve this version of its API any more: set another apiVersion in the Connector",
+            ),
+        };
+        let asked = rule.retry_after.as_ref().and_then(|retry_after| {
+            let text = meaning::wait_text(retry_after, &answer.headers, document)?;
+            signals::wait(&text, retry_after.format, self.vendors_present(&answer))
+        });
+        Err(self.setback(name, &answer, &Told { kind, reached, meaning, code }, asked))
+    }
+
+    fn by_status(&self, name: &str, answer: Answer) -> Result<Reply, Setback> {
         use FailureKind::{CredentialsRejected, Malformed, RateLimited, Refused, ServerError, TimedOut};
         use Reached::{Never, Perhaps};
-        let status = answer.status;
-        let (kind, reached, meaning) = match status.as_u16() {
-            code if code == 401 || self.rejections.contains(&code) => {
-                (CredentialsRejected, Never, "the credentials are refused")
-            }
+        let (kind, reached, meaning) = match answer.status.as_u16() {
+            401 => (CredentialsRejected, Never, "the credentials are refused"),
             200..=299 => return Ok(Reply::Success(answer)),
             300..=399 => return Ok(Reply::Redirect(answer)),
             405 | 406 | 415 | 421 | 426 => {
@@ -46,17 +96,32 @@ impl Classifier {
             500..=599 => (ServerError, Perhaps, "the vendor is unwell"),
             _ => (Malformed, Perhaps, "this is no status of an answer"),
         };
-        let detail = format!("`{}` of `{name}` answered {}: {meaning}", self.host, status.as_u16());
-        let asks = matches!(kind, RateLimited | ServerError);
-        let retry_after = asks.then(|| signals::retry_after(&answer.headers, self.clock.now())).flatten();
+        Err(self.setback(name, &answer, &Told { kind, reached, meaning, code: None }, None))
+    }
+
+    /// A failure by an answer. `asked` is the wait that a rule found; without one the answer's headers say it.
+    fn setback(&self, name: &str, answer: &Answer, told: &Told, asked: Option<Duration>) -> Setback {
+        let waits = matches!(told.kind, FailureKind::RateLimited | FailureKind::ServerError);
+        let by_header = || signals::retry_after(&answer.headers, self.vendors_present(answer));
+        let asked = if waits { asked.or_else(by_header) } else { None };
+        let wait = asked.map(|asked| asked.min(LONGEST_RETRY_AFTER));
+        let (status, meaning) = (answer.status.as_u16(), told.meaning);
+        let code = told.code.as_deref().map(|code| format!(" (`{code}`)")).unwrap_or_default();
+        let beyond = asked.filter(|asked| *asked > LONGEST_RETRY_AFTER).map(signals::beyond).unwrap_or_default();
+        let detail = format!("`{}` of `{name}` answered {status}: {meaning}{code}{beyond}", self.host);
         let request_id = response::header(&answer.headers, self.request_id_header.as_deref());
-        let failure = CallFailure::new(kind, detail).answered(status.as_u16(), request_id).after(retry_after);
-        Err(Setback { failure, reached })
+        let failure = CallFailure::new(told.kind, detail).answered(status, request_id).after(wait);
+        Setback { failure, reached: told.reached }
+    }
+
+    /// The vendor's own present as the answer tells it, so that a clock that is off does not matter; or else ours.
+    fn vendors_present(&self, answer: &Answer) -> Timestamp {
+        crate::clock::date(&answer.headers).unwrap_or_else(|| self.clock.now())
     }
 
     /// What the absence of an answer says.
     pub fn without_answer(&self, name: &str, broken: Break) -> Setback {
-        use FailureKind::{Refused, TimedOut, Unreachable};
+        use FailureKind::{CredentialsRejected, Refused, TimedOut, Unreachable};
         use Reached::{Never, Perhaps};
         let (kind, reached, meaning) = match broken.cause {
             Cause::Egress(refusal) => return Setback::never(guard::refused(name, refusal)),
@@ -74,6 +139,11 @@ impl Classifier {
                 Never,
                 "no TLS session can be made: its certificate is not trusted or the protocols differ",
             ),
+            Cause::NotKnown => (
+                CredentialsRejected,
+                Never,
+                "it does not accept the client certificate, or wants one and was given none: check spec.tls",
+            ),
             Cause::NoConnectionInTime => (TimedOut, Never, "no connection was made in time"),
             Cause::ConnectionLost => (Unreachable, Perhaps, "the connection broke before the answer"),
             Cause::NoAnswerInTime => (TimedOut, Perhaps, "no answer came in time"),
@@ -82,6 +152,15 @@ impl Classifier {
         failure.source = broken.source;
         Setback { failure, reached }
     }
+}
+
+/// What an answer came to that is a failure.
+struct Told {
+    kind: FailureKind,
+    reached: Reached,
+    meaning: &'static str,
+    /// The vendor's own code.
+    code: Option<String>,
 }
 
 /// The failure of a call whose answer says no, for those who take that as the configuration's fault.
@@ -124,9 +203,9 @@ where
     fn call(&mut self, call: Call) -> Self::Future {
         let (classifier, inner) = (Arc::clone(&self.classifier), self.inner.clone());
         Box::pin(async move {
-            let name = Arc::clone(&call.name);
+            let (name, purpose) = (Arc::clone(&call.name), call.purpose);
             match inner.oneshot(call).await {
-                Ok(answer) => classifier.answer(&name, answer),
+                Ok(answer) => classifier.answer(Asked { purpose, name: &name }, answer),
                 Err(broken) => Err(classifier.without_answer(&name, broken)),
             }
         })
@@ -140,18 +219,21 @@ mod tests {
     use super::*;
     use crate::{SystemClock, testing::answer};
 
+    const ORDERS: Asked = Asked { purpose: crate::Purpose::ReadPage, name: "orders" };
+
     fn classifier() -> Classifier {
         Classifier {
             host: "api.example.com".into(),
-            rejections: vec![403],
+            rules: Vec::new(),
             request_id_header: Some("x-request-id".into()),
             clock: Arc::new(SystemClock),
         }
     }
 
     fn sorted(status: u16) -> String {
-        match classifier().answer("orders", answer(status, &[], "")) {
+        match classifier().answer(ORDERS, answer(status, &[], "")) {
             Ok(Reply::Success(_)) => "success".into(),
+            Ok(Reply::Ignored(_)) => "ignored".into(),
             Ok(Reply::Redirect(_)) => "redirect".into(),
             Ok(Reply::Refusal(_)) => "refusal".into(),
             Err(Setback { failure, reached }) => format!("{} {reached:?}", failure.kind.as_str()),
@@ -163,8 +245,8 @@ mod tests {
         for (statuses, meaning) in [
             (&[200, 201, 202, 204, 207, 299][..], "success"),
             (&[300, 301, 302, 303, 304, 307, 308, 399], "redirect"),
-            (&[400, 402, 404, 409, 410, 412, 413, 422, 423, 428, 451, 499], "refusal"),
-            (&[401, 403], "CredentialsRejected Never"),
+            (&[400, 402, 403, 404, 409, 410, 412, 413, 422, 423, 428, 451, 499], "refusal"),
+            (&[401], "CredentialsRejected Never"),
             (&[405, 406, 415, 421, 426], "Refused Never"),
             (&[408], "TimedOut Perhaps"),
             (&[425, 429], "RateLimited Never"),
@@ -202,7 +284,7 @@ mod tests {
     #[test]
     fn a_failure_carries_the_vendors_request_id_and_wait() {
         let limited = answer(429, &[("retry-after", "7"), ("x-request-id", "r-1")], "body with jane@example.com");
-        let Err(setback) = classifier().answer("orders", limited) else { panic!("sorted as well") };
+        let Err(setback) = classifier().answer(ORDERS, limited) else { panic!("sorted as well") };
         assert_eq!(setback.failure.status, Some(429));
         assert_eq!(setback.failure.request_id.as_deref(), Some("r-1"));
         assert_eq!(setback.failure.retry_after, Some(Duration::from_secs(7)));

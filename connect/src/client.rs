@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crosstie_engine::{
-    plan::{Allowance, LookUp, Operation, Stream, System},
+    plan::{Allowance, Authentication, LookUp, Operation, Stream, System},
     window::{Bounds, Position},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -15,24 +15,25 @@ use url::Url;
 
 use crate::{
     ask::{self, Ask},
-    batch,
+    auth, batch,
     call::{Answer, BodyFailure, Call, Reading, Reply, Setback},
     classify,
     clock::{Clock, VendorClock},
     credentials::CredentialStore,
+    csrf::Tokens,
     egress::{EgressRefusal, Rules},
     failure::{BuildError, CallFailure, FailureKind},
-    guard, look_up,
+    guard,
     observe::Purpose,
     one,
     outcome::{LookedUp, Outgoing, Page, Written, WrittenBatch},
-    page::Arrived,
+    pace::Paces,
+    page::{Arrived, Opened},
     response,
     stack::{self, Shared, Stack},
     surroundings::Surroundings,
-    target::{self, Filling},
-    throttle::Pace,
-    write,
+    target, write,
+    writing::Unsought,
 };
 
 /// Redirects that a read follows, at most.
@@ -42,13 +43,15 @@ const LOOK_BACK: SignedDuration = SignedDuration::from_mins(15);
 
 /// The client of one system. Clones share connections, credentials and pace.
 #[derive(Clone)]
-pub struct VendorClient(Arc<Inner>);
+pub struct VendorClient(pub(crate) Arc<Inner>);
 
-struct Inner {
-    system: System,
-    shared: Shared,
-    clock: Arc<dyn Clock>,
-    stack: Stack,
+pub struct Inner {
+    pub system: System,
+    pub shared: Shared,
+    pub clock: Arc<dyn Clock>,
+    pub stack: Stack,
+    /// The token that writes carry, where the system wants one.
+    pub tokens: Option<Tokens>,
 }
 
 impl VendorClient {
@@ -72,17 +75,24 @@ impl VendorClient {
     ) -> Result<Self, BuildError> {
         let shared = Shared {
             rules: Arc::new(Rules::new(system)?),
-            pace: Arc::new(Pace::new(share)),
+            paces: Arc::new(Paces::new(system, share, Arc::clone(&surroundings.clock))),
             vendor_clock: Arc::<VendorClock>::default(),
             credentials,
         };
         let stack = stack::stack(system, &shared, surroundings)?;
-        Ok(Self(Arc::new(Inner { system: system.clone(), shared, clock: Arc::clone(&surroundings.clock), stack })))
+        let tokens = system.csrf.as_ref().map(|csrf| {
+            Tokens::new(&system.base_url, csrf).ok_or_else(|| BuildError::HeaderName {
+                connector: system.connector.clone(),
+                header: csrf.header.clone(),
+            })
+        });
+        let (system, tokens) = (system.clone(), tokens.transpose()?);
+        Ok(Self(Arc::new(Inner { system, shared, clock: Arc::clone(&surroundings.clock), stack, tokens })))
     }
 
     /// Takes on another share of the vendor's allowance, at once and also for calls that wait already.
     pub fn set_share(&self, share: Allowance) {
-        self.0.shared.pace.set_share(share);
+        self.0.shared.paces.set_share(share);
     }
 
     /// The credentials in use.
@@ -101,6 +111,25 @@ impl VendorClient {
         position: &Position,
     ) -> Result<Page, CallFailure> {
         let ask = ask::page(&self.0.system.base_url, stream, bounds, position)?;
+        self.page(stream, position, ask).await
+    }
+
+    /// Reads a page of a stream that has a parent, for one record of the parent's stream and its key.
+    ///
+    /// # Errors
+    /// [`CallFailure`]; as with [`Self::read_page`], and of kind [`FailureKind::Refused`] when the parent lacks what the request needs of it.
+    pub async fn read_page_of(
+        &self,
+        stream: &Stream,
+        parent: &Value,
+        key: &str,
+        position: &Position,
+    ) -> Result<Page, CallFailure> {
+        let ask = ask::page_of(&self.0.system.base_url, stream, parent, key, position)?;
+        self.page(stream, position, ask).await
+    }
+
+    async fn page(&self, stream: &Stream, position: &Position, ask: Ask) -> Result<Page, CallFailure> {
         if matches!(position, Position::Url(_)) && self.0.shared.rules.admit(&ask.url).is_err() {
             // It was admitted when it was stored, so the Connector was changed since: a new first page leads to pages that are admitted.
             let detail =
@@ -113,10 +142,20 @@ impl VendorClient {
                 let body = answer.body.as_ref().map_err(|failure| self.without_body(&stream.name, &answer, failure))?;
                 let arrived = Arrived { stream, position, url: &url, headers: &answer.headers, body };
                 let opened = arrived.open(&self.0.shared.rules);
-                let (records, next) =
+                let Opened { records, mut next, mut delta } =
                     opened.map_err(|failure| failure.answered(answer.status.as_u16(), self.request_id(&answer)))?;
+                if let Some(Position::Url(url)) = &mut next {
+                    self.without_key(url);
+                }
+                if let Some(url) = &mut delta {
+                    self.without_key(url);
+                }
                 let served_version = response::header(&answer.headers, self.0.system.served_version_header.as_deref());
-                Ok(Page { records, next, request_id: self.request_id(&answer), served_version })
+                Ok(Page { records, next, delta, request_id: self.request_id(&answer), served_version })
+            }
+            Reply::Ignored(answer) => {
+                let request_id = self.request_id(&answer);
+                Ok(Page { records: Vec::new(), next: None, request_id, served_version: None })
             }
             Reply::Refusal(answer) if has_expired(position, answer.status) => {
                 let detail = format!("a page of `{}` is no longer known: its window starts again", stream.name);
@@ -151,6 +190,18 @@ impl VendorClient {
     /// [`CallFailure`] when that could not be found out: also when the stream says nothing of single records, and when the answer holds no
     /// record or another one.
     pub async fn read_one(&self, stream: &Stream, key: &str) -> Result<Option<Value>, CallFailure> {
+        self.single(Purpose::ReadOne, stream, key).await
+    }
+
+    /// The same for a mapping, for which it may be as old as the Connector's cache says.
+    ///
+    /// # Errors
+    /// As of [`read_one`](Self::read_one).
+    pub async fn consult(&self, stream: &Stream, key: &str) -> Result<Option<Value>, CallFailure> {
+        self.single(Purpose::Consult, stream, key).await
+    }
+
+    async fn single(&self, purpose: Purpose, stream: &Stream, key: &str) -> Result<Option<Value>, CallFailure> {
         let Some(one) = &stream.one else {
             let detail = format!(
                 "the Connector does not say how to read a single record of `{0}`: set `one` on `{0}`",
@@ -160,28 +211,22 @@ impl VendorClient {
         };
         let Some(url) = target::one(&self.0.system.base_url, one, key) else { return Ok(None) };
         let headers = ask::headers(stream, false)?;
-        let (_, reply) = self.read(Call { headers, ..read_call(Purpose::ReadOne, &stream.name, url) }).await?;
+        let (_, reply) = self.read(Call { headers, ..read_call(purpose, &stream.name, url) }).await?;
         match reply {
             Reply::Success(answer) => {
                 let failed = |failure: CallFailure| failure.answered(answer.status.as_u16(), self.request_id(&answer));
                 let body = answer.body.as_ref().map_err(|failure| self.without_body(&stream.name, &answer, failure))?;
                 one::record(stream, one, key, body).map(Some).map_err(failed)
             }
+            Reply::Ignored(_) => Ok(None),
             Reply::Refusal(answer) if write::is_gone(&answer) => Ok(None),
             Reply::Refusal(answer) | Reply::Redirect(answer) => Err(self.refused(&stream.name, &answer)),
         }
     }
 
-    /// Writes a record.
+    /// Writes a record: by one request, or by what the operation says has to go before and after it.
     pub async fn write(&self, operation: &Operation, outgoing: Outgoing<'_>) -> Written {
-        let system = &self.0.system;
-        match write::call(&system.base_url, operation, outgoing) {
-            Ok(call) => {
-                let outcome = self.0.stack.clone().oneshot(call).await;
-                write::judge(self.0.shared.rules.host(), operation, system.request_id_header.as_deref(), outcome)
-            }
-            Err(written) => written,
-        }
+        self.put(operation, outgoing).await
     }
 
     /// Writes several records by one call. What is too many or too large for the vendor is refused whole; splitting is the caller's.
@@ -205,9 +250,9 @@ impl VendorClient {
                     request_id_header: system.request_id_header.as_deref(),
                     operation,
                     batch,
-                    records: bodies.len(),
+                    bodies,
                 };
-                judge.judge(self.0.stack.clone().oneshot(call).await)
+                judge.judge(self.submit(call).await)
             }
             Err(failure) => WrittenBatch::NotSent { failure },
         }
@@ -225,38 +270,14 @@ impl VendorClient {
         body: &Value,
         decided: Timestamp,
     ) -> Result<LookedUp, CallFailure> {
-        let unable = |problem: String| {
-            CallFailure::new(FailureKind::Refused, format!("`{}` cannot be looked up: {problem}", operation.name))
-        };
-        let wanted = target::field_text(body, &lookup.key_field);
-        let wanted = wanted.ok_or_else(|| unable(format!("the body has no text or number `{}`", lookup.key_field)))?;
-        let filling = Filling { body, identifier: None, since: Some(self.told_time_of(decided)) };
-        let url = target::filled(&self.0.system.base_url, &lookup.path, &lookup.query, filling);
-        let url = url.map_err(|unfilled| unable(unfilled.to_string()))?;
-        let (_, reply) = self.read(read_call(Purpose::LookUp, &operation.name, url)).await?;
-        match reply {
-            Reply::Success(answer) => {
-                let body =
-                    answer.body.as_ref().map_err(|failure| self.without_body(&operation.name, &answer, failure))?;
-                let document: Value = serde_json::from_slice(body).map_err(|error| {
-                    let detail = format!("the look-up of `{}` was answered with no JSON", operation.name);
-                    let failure =
-                        CallFailure::new(FailureKind::Malformed, detail).because(response::without_content(&error));
-                    failure.answered(answer.status.as_u16(), self.request_id(&answer))
-                })?;
-                look_up::judge(document, lookup, &wanted).map_err(|unproven| {
-                    let detail = format!("the look-up of `{}` tells nothing: {unproven}", operation.name);
-                    CallFailure::new(FailureKind::Malformed, detail)
-                        .answered(answer.status.as_u16(), self.request_id(&answer))
-                })
-            }
-            Reply::Refusal(answer) if answer.status == StatusCode::NOT_FOUND => Ok(LookedUp::Absent),
-            Reply::Refusal(answer) | Reply::Redirect(answer) => Err(self.refused(&operation.name, &answer)),
-        }
+        self.sought(operation, lookup, body, decided).await.map(|(found, _)| found).map_err(|unsought| match unsought {
+            Unsought::Failed(failure) => failure,
+            Unsought::Unfilled(problem) => CallFailure::new(FailureKind::Refused, problem),
+        })
     }
 
     /// Sends a read and follows a few redirects to the same origin. Gives the URL that answered at last.
-    async fn read(&self, mut call: Call) -> Result<(Url, Reply), CallFailure> {
+    pub(crate) async fn read(&self, mut call: Call) -> Result<(Url, Reply), CallFailure> {
         let mut redirects = 0;
         loop {
             let outcome = self.0.stack.clone().oneshot(call.clone()).await;
@@ -274,31 +295,42 @@ impl VendorClient {
                     redirects += 1;
                     call.url = url;
                 }
-                Reply::Success(_) | Reply::Refusal(_) | Reply::Redirect(_) => return Ok((call.url, reply)),
+                Reply::Success(_) | Reply::Refusal(_) | Reply::Redirect(_) | Reply::Ignored(_) => {
+                    return Ok((call.url, reply));
+                }
             }
         }
     }
 
     /// A time of the local clock as the vendor's clock had it, earlier by what those may be apart.
-    fn told_time_of(&self, local: Timestamp) -> Timestamp {
+    pub(crate) fn told_time_of(&self, local: Timestamp) -> Timestamp {
         let now = self.0.clock.now();
         let ahead = self.told_time().map_or(SignedDuration::ZERO, |told| told.duration_since(now));
         local.checked_add(ahead).and_then(|time| time.checked_sub(LOOK_BACK)).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// Takes an API key out of the next page's URL, in which vendors repeat what they were asked with: where reading stands is stored.
+    fn without_key(&self, text: &mut String) {
+        let Authentication::Query { name, .. } = &self.0.system.authentication else { return };
+        if let Ok(mut url) = Url::parse(text) {
+            auth::strip(&mut url, name);
+            *text = url.into();
+        }
     }
 
     fn told_time(&self) -> Option<Timestamp> {
         self.0.shared.vendor_clock.now(self.0.clock.now())
     }
 
-    fn request_id(&self, answer: &Answer) -> Option<String> {
+    pub(crate) fn request_id(&self, answer: &Answer) -> Option<String> {
         response::header(&answer.headers, self.0.system.request_id_header.as_deref())
     }
 
-    fn refused(&self, name: &str, answer: &Answer) -> CallFailure {
+    pub(crate) fn refused(&self, name: &str, answer: &Answer) -> CallFailure {
         classify::refused(self.0.shared.rules.host(), name, answer.status, self.request_id(answer))
     }
 
-    fn without_body(&self, name: &str, answer: &Answer, failure: &BodyFailure) -> CallFailure {
+    pub(crate) fn without_body(&self, name: &str, answer: &Answer, failure: &BodyFailure) -> CallFailure {
         let kind = match failure {
             BodyFailure::TooLarge { .. } => FailureKind::BodyTooLarge,
             BodyFailure::TimedOut(_) => FailureKind::TimedOut,
@@ -316,7 +348,7 @@ impl std::fmt::Debug for VendorClient {
     }
 }
 
-fn read_call(purpose: Purpose, name: &str, url: Url) -> Call {
+pub fn read_call(purpose: Purpose, name: &str, url: Url) -> Call {
     let accept = (header::ACCEPT, HeaderValue::from_static("application/json"));
     Call {
         purpose,
@@ -327,6 +359,7 @@ fn read_call(purpose: Purpose, name: &str, url: Url) -> Call {
         body: None,
         reading: Reading::Whole,
         credential_version: None,
+        identity: None,
     }
 }
 

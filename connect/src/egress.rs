@@ -215,3 +215,6 @@ fn allowed_host(text: &str) -> Option<String> {
     let url = Url::parse(&format!("https://{spelled}/")).ok()?;
     origin(&url).map(|(_, host, _)| host)
 }
+
+#[cfg(test)]
+mod tests;

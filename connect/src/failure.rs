@@ -48,6 +48,8 @@ pub enum FailureKind {
     EgressRefused,
     /// The answer is larger than is read.
     BodyTooLarge,
+    /// The vendor does not serve the API version any more.
+    Unsupported,
 }
 
 impl FailureKind {
@@ -64,6 +66,7 @@ impl FailureKind {
             Self::Malformed => "Malformed",
             Self::EgressRefused => "EgressRefused",
             Self::BodyTooLarge => "BodyTooLarge",
+            Self::Unsupported => "Unsupported",
         }
     }
 }

@@ -42,7 +42,7 @@ fn at_wildcard(pointer: &str) -> Option<(&str, &str)> {
     Some((&pointer[..at], &pointer[at + 2..]))
 }
 
-fn is_more(document: &Value, pointer: &str) -> bool {
+pub fn is_more(document: &Value, pointer: &str) -> bool {
     match document.pointer(pointer) {
         None | Some(Value::Null | Value::Bool(false)) => false,
         Some(Value::String(text)) => !text.is_empty(),

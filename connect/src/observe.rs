@@ -30,6 +30,10 @@ pub enum Purpose {
     Write,
     /// A look-up for an operation.
     LookUp,
+    /// A single record of a stream for a mapping; it may be a while old.
+    Consult,
+    /// A call to log in.
+    LogIn,
 }
 
 impl Purpose {
@@ -41,6 +45,8 @@ impl Purpose {
             Self::ReadTime => "ReadTime",
             Self::Write => "Write",
             Self::LookUp => "LookUp",
+            Self::Consult => "Consult",
+            Self::LogIn => "LogIn",
         }
     }
 }
@@ -71,6 +77,33 @@ pub struct CallRecord<'a> {
 pub trait Observer: Send + Sync {
     /// A request is over.
     fn called(&self, record: &CallRecord<'_>);
+
+    /// An answer that may be kept was wanted of a stream.
+    fn cached(&self, name: &str, cache_use: CacheUse) {
+        let _ = (name, cache_use);
+    }
+}
+
+/// Where an answer came from that may be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CacheUse {
+    /// From what is kept: no request was made.
+    Hit,
+    /// From what is kept, after the vendor said that it still holds.
+    Revalidated,
+    /// From the vendor.
+    Miss,
+}
+
+impl CacheUse {
+    /// Where it came from as a word, for metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Revalidated => "revalidated",
+            Self::Miss => "miss",
+        }
+    }
 }
 
 /// An observer that wants to know nothing.

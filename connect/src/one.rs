@@ -5,6 +5,7 @@ use crosstie_engine::plan::{ReadOne, Stream};
 use serde_json::Value;
 
 use crate::{
+    document::{self, Unreadable},
     failure::{CallFailure, FailureKind},
     response,
 };
@@ -24,8 +25,10 @@ pub fn record(stream: &Stream, one: &ReadOne, key: &str, body: &Bytes) -> Result
         );
         CallFailure::new(FailureKind::Malformed, detail)
     };
-    let mut document: Value = serde_json::from_slice(body)
-        .map_err(|error| malformed("it is no JSON").because(response::without_content(&error)))?;
+    let mut document = document::read(&stream.format, body).map_err(|unreadable| match unreadable {
+        Unreadable::TooLarge | Unreadable::TooMany => malformed("it is larger than a record can be"),
+        Unreadable::Malformed { problem, source } => malformed(&problem).because(source),
+    })?;
     let record = document.pointer_mut(&one.record).map(Value::take);
     let record =
         record.filter(Value::is_object).ok_or_else(|| malformed(&format!("there is no record at `{}`", one.record)))?;

@@ -13,6 +13,8 @@ pub struct Page {
     pub records: Vec<Value>,
     /// What the vendor says comes next. With pages by position this is the position right behind this page; the window steps back by one.
     pub next: Option<Position>,
+    /// The vendor's URL that leads to what changes from now on, on a last page that has one.
+    pub delta: Option<String>,
     /// The vendor's id of the request.
     pub request_id: Option<String>,
     /// The API version that was really served, where the vendor says.
@@ -42,6 +44,11 @@ pub enum Written {
     },
     /// Refused for the record's own fault: surely not applied.
     Refused {
+        /// What the vendor said of it.
+        fault: RecordFault,
+    },
+    /// The system's rules say that there is nothing to be done for it: surely not applied.
+    Ignored {
         /// What the vendor said of it.
         fault: RecordFault,
     },

@@ -62,7 +62,12 @@ pub fn error_code(body: &Bytes) -> Option<String> {
 
 /// The same of a document that was read already.
 pub fn error_code_in(document: &Value) -> Option<String> {
-    CODES.iter().filter_map(|pointer| document.pointer(pointer).and_then(key_text)).find(|code| looks_like_a_code(code))
+    CODES.iter().filter_map(|pointer| document.pointer(pointer)).find_map(code)
+}
+
+/// A value as a code, where it looks like one and not like a sentence.
+pub fn code(value: &Value) -> Option<String> {
+    key_text(value).filter(|text| looks_like_a_code(text))
 }
 
 /// Where JSON could not be read, without the text that stood there.

@@ -19,6 +19,25 @@ pub fn list(document: Value, pointer: &str) -> Option<Vec<Value>> {
     (!found.missed || found.met).then_some(found.records)
 }
 
+/// The same in what was XML, where a list of one is the one, and an empty list is nothing at all. What the list stands in has to be there.
+pub fn elements(document: Value, pointer: &str) -> Option<Vec<Value>> {
+    let segments: Vec<String> = pointer.split('/').skip(1).map(str::to_owned).collect();
+    let star = segments.iter().position(|segment| segment == "*").unwrap_or(segments.len());
+    let (list, place) = segments[..star].split_last()?;
+    let items = match descend(descend(document, place)?, std::slice::from_ref(list)) {
+        // An element without children is read as an empty text.
+        None => return Some(Vec::new()),
+        Some(Value::Array(items)) => items,
+        Some(one) => vec![one],
+    };
+    let mut found = Found::default();
+    found.collect(
+        Value::Array(items),
+        segments.get(star..).filter(|rest| !rest.is_empty()).unwrap_or(&["*".to_owned()]),
+    );
+    (!found.missed || found.met).then_some(found.records)
+}
+
 #[derive(Default)]
 struct Found {
     records: Vec<Value>,
@@ -75,6 +94,21 @@ mod tests {
         for pointer in ["/one", "/none", "/a~1b/1/x", "/a~1b/x"] {
             assert_eq!(list(document.clone(), pointer), None, "{pointer}");
         }
+    }
+
+    #[test]
+    fn in_xml_one_element_is_a_list_of_one_and_none_is_an_empty_list() {
+        let feed = |entry: Value| json!({"feed": {"title": "x", "entry": entry}});
+        let entry = |id: u8| json!({"content": {"properties": {"id": id}}});
+        let pointer = "/feed/entry/*/content/properties";
+        let ids = |ids: &[u8]| Some(ids.iter().map(|id| json!({ "id": id })).collect::<Vec<_>>());
+        assert_eq!(elements(feed(entry(1)), pointer), ids(&[1]));
+        assert_eq!(elements(feed(json!([entry(1), entry(2)])), pointer), ids(&[1, 2]));
+        assert_eq!(elements(json!({"feed": {"title": "x"}}), pointer), Some(Vec::new()));
+        assert_eq!(elements(json!({"feed": ""}), pointer), Some(Vec::new()));
+        assert_eq!(elements(json!({"error": "x"}), pointer), None);
+        assert_eq!(elements(feed(entry(1)), "/feed/entry/*/contents"), None);
+        assert_eq!(elements(feed(entry(1)), "/feed/entry"), Some(vec![entry(1)]));
     }
 
     #[test]

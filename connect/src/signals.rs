@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crosstie_engine::plan::WaitFormat;
 use http::{HeaderMap, header};
 use jiff::Timestamp;
 
@@ -10,41 +11,47 @@ use crate::clock;
 /// The longest wait that is believed: beyond a day a vendor's number is more likely wrong than meant.
 pub const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(24);
 
-/// Shopify's report of how full its bucket is, as in `32/40`.
-const CALL_LIMIT: &str = "x-shopify-shop-api-call-limit";
-
-/// `Retry-After` in its two forms (RFC 9110, section 10.2.3). A date is counted from the answer's own `Date`, so that a clock that is off does
-/// not matter, or else from `local`. A date that is past asks for no wait.
-pub fn retry_after(headers: &HeaderMap, local: Timestamp) -> Option<Duration> {
-    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        let seconds = text.parse().unwrap_or(u64::MAX);
-        return Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER));
-    }
-    // Some vendors send fractions of a second, which the RFC does not have; they are rounded up by their own digits.
-    if let Some((whole, fraction)) = text.split_once('.')
-        && !fraction.is_empty()
-        && fraction.bytes().all(|byte| byte.is_ascii_digit())
-        && let Ok(seconds) = whole.parse::<u64>()
-    {
-        return Some(Duration::from_secs(seconds.saturating_add(1)).min(LONGEST_RETRY_AFTER));
-    }
-    let until = clock::http_date(text)?;
-    let from = clock::date(headers).unwrap_or(local);
-    let wait = Duration::try_from(until.duration_since(from)).unwrap_or(Duration::ZERO);
-    Some(wait.min(LONGEST_RETRY_AFTER))
+/// `Retry-After` in its two forms (RFC 9110, section 10.2.3), as it is asked for: bounding it is the caller's. `present` is the vendor's. A date
+/// that is past asks for no wait.
+pub fn retry_after(headers: &HeaderMap, present: Timestamp) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    wait(text, WaitFormat::Seconds, present).or_else(|| wait(text, WaitFormat::HttpDate, present))
 }
 
-/// By how much to stretch the spacing of requests, from how full the vendor says its bucket is; none when it says nothing.
-pub fn slowness(headers: &HeaderMap) -> Option<u32> {
-    let (used, limit) = headers.get(CALL_LIMIT)?.to_str().ok()?.split_once('/')?;
-    let (used, limit): (u64, u64) = (used.trim().parse().ok()?, limit.trim().parse().ok()?);
-    let percent = used.saturating_mul(100).checked_div(limit)?;
-    Some(match percent {
-        0..80 => 1,
-        80..95 => 2,
-        _ => 4,
-    })
+/// A wait, or the time it ends at, in one of the ways vendors write it; none when it is not written so. A time that is past asks for no wait.
+pub fn wait(text: &str, format: WaitFormat, present: Timestamp) -> Option<Duration> {
+    let text = text.trim();
+    let until = match format {
+        WaitFormat::Seconds => return whole(text).map(Duration::from_secs),
+        WaitFormat::Milliseconds => return whole(text).map(Duration::from_millis),
+        WaitFormat::EpochSeconds => epoch(whole(text)?, Timestamp::from_second),
+        WaitFormat::EpochMilliseconds => epoch(whole(text)?, Timestamp::from_millisecond),
+        WaitFormat::HttpDate => clock::http_date(text)?,
+        WaitFormat::Rfc3339 => text.parse().ok()?,
+    };
+    Some(Duration::try_from(until.duration_since(present)).unwrap_or(Duration::ZERO))
+}
+
+/// A number that is not negative. Some vendors send fractions, which the RFC does not have; they are rounded up. Numbers too large for 64 bits are
+/// as large as those can be.
+fn whole(text: &str) -> Option<u64> {
+    let (whole, fraction) = text.split_once('.').map_or((text, None), |(whole, fraction)| (whole, Some(fraction)));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !fraction.is_none_or(digits) {
+        return None;
+    }
+    let number: u64 = whole.parse().unwrap_or(u64::MAX);
+    Some(number.saturating_add(u64::from(fraction.is_some())))
+}
+
+fn epoch(number: u64, time: fn(i64) -> Result<Timestamp, jiff::Error>) -> Timestamp {
+    i64::try_from(number).ok().and_then(|number| time(number).ok()).unwrap_or(Timestamp::MAX)
+}
+
+/// What is said of a wait that is longer than any that is kept.
+pub fn beyond(asked: Duration) -> String {
+    let days = asked.as_secs() / (24 * 3600);
+    format!("; it asks to wait {days} days, which is more than is believed: it is asked again after one day")
 }
 
 #[cfg(test)]
@@ -55,38 +62,50 @@ mod tests {
         pairs.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect()
     }
 
-    fn wait(pairs: &[(&'static str, &str)]) -> Option<Duration> {
-        retry_after(&headers(pairs), "2027-03-01T12:00:00Z".parse().unwrap())
+    fn present() -> Timestamp {
+        "2027-03-01T12:00:00Z".parse().unwrap()
+    }
+
+    fn asked(text: &str) -> Option<Duration> {
+        retry_after(&headers(&[("retry-after", text)]), present())
     }
 
     #[test]
     fn retry_after_is_read_in_both_forms() {
-        assert_eq!(wait(&[("retry-after", " 7 ")]), Some(Duration::from_secs(7)));
-        assert_eq!(wait(&[("retry-after", "2.0")]), Some(Duration::from_secs(3)));
-        assert_eq!(wait(&[("retry-after", "Mon, 01 Mar 2027 12:01:00 GMT")]), Some(Duration::from_mins(1)));
+        assert_eq!(asked(" 7 "), Some(Duration::from_secs(7)));
+        assert_eq!(asked("2.0"), Some(Duration::from_secs(3)));
+        assert_eq!(asked("Mon, 01 Mar 2027 12:01:00 GMT"), Some(Duration::from_mins(1)));
+        assert_eq!(asked("Thu, 01 Jan 1970 00:00:00 GMT"), Some(Duration::ZERO));
     }
 
     #[test]
-    fn a_date_is_counted_from_the_vendors_own_clock() {
-        let pairs = [("retry-after", "Mon, 01 Mar 2027 09:00:30 GMT"), ("date", "Mon, 01 Mar 2027 09:00:00 GMT")];
-        assert_eq!(wait(&pairs), Some(Duration::from_secs(30)));
-    }
-
-    #[test]
-    fn absurd_waits_are_bounded_and_nonsense_is_none() {
-        assert_eq!(wait(&[("retry-after", "99999999999999999999999")]), Some(LONGEST_RETRY_AFTER));
-        assert_eq!(wait(&[("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT")]), Some(LONGEST_RETRY_AFTER));
-        assert_eq!(wait(&[("retry-after", "Thu, 01 Jan 1970 00:00:00 GMT")]), Some(Duration::ZERO));
-        for nonsense in ["", "-5", "soon", "1.", "."] {
-            assert_eq!(wait(&[("retry-after", nonsense)]), None, "{nonsense}");
+    fn every_way_of_writing_a_wait_is_read() {
+        use WaitFormat::{EpochMilliseconds, EpochSeconds, HttpDate, Milliseconds, Rfc3339, Seconds};
+        for (format, text, seconds) in [
+            (Seconds, "30", 30),
+            (Seconds, "29.3", 30),
+            (Milliseconds, "30000", 30),
+            (EpochSeconds, "1803902430", 30),
+            (EpochSeconds, "1803902399", 0),
+            (EpochMilliseconds, "1803902430000", 30),
+            (HttpDate, "Mon, 01 Mar 2027 12:00:30 GMT", 30),
+            (Rfc3339, "2027-03-01T13:00:30+01:00", 30),
+        ] {
+            assert_eq!(wait(text, format, present()), Some(Duration::from_secs(seconds)), "{format:?} {text}");
+            for nonsense in ["", "-5", "soon", "1.", ".", "0x10", "1e3", "\u{fffd}", "7 7"] {
+                assert_eq!(wait(nonsense, format, present()), None, "{format:?} {nonsense}");
+            }
+            // Absurd, and no panic; what is kept of it is bounded where it is used.
+            let _ = wait(&"9".repeat(4000), format, present());
         }
-        assert_eq!(wait(&[]), None);
+        assert!(wait("99999999999999999999999", EpochSeconds, present()).unwrap() > LONGEST_RETRY_AFTER);
     }
 
     #[test]
-    fn a_bucket_that_fills_up_slows_requests() {
-        let slow = |text| slowness(&headers(&[(CALL_LIMIT, text)]));
-        assert_eq!([slow("1/40"), slow("32/40"), slow("39/40"), slow("40/40")], [Some(1), Some(2), Some(4), Some(4)]);
-        assert_eq!([slow("1/0"), slow("x/40"), slow("40"), slow("")], [None; 4]);
+    fn nonsense_asks_for_no_wait() {
+        for nonsense in ["", "-5", "soon", "1.", "."] {
+            assert_eq!(asked(nonsense), None, "{nonsense}");
+        }
+        assert_eq!(retry_after(&headers(&[]), present()), None);
     }
 }

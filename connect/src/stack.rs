@@ -6,17 +6,20 @@ use crosstie_engine::plan::System;
 use tower::{ServiceBuilder, layer::layer_fn, util::BoxCloneSyncService};
 
 use crate::{
-    auth::{Auth, Scheme},
+    auth::{Auth, Authenticator},
+    cache::{Caching, Kept},
     call::{Call, Reply, Setback},
     classify::{Classifier, Classify},
     clock::VendorClock,
     credentials::CredentialStore,
     egress::Rules,
     failure::BuildError,
+    follow::{Follow, Followed},
     guard::Guard,
     observe::{Observe, Watch},
+    pace::Paces,
     surroundings::Surroundings,
-    throttle::{Pace, Throttle},
+    throttle::Throttle,
     transport::Transport,
 };
 
@@ -26,7 +29,7 @@ pub type Stack = BoxCloneSyncService<Call, Reply, Setback>;
 /// What the layers share with the client above them.
 pub struct Shared {
     pub rules: Arc<Rules>,
-    pub pace: Arc<Pace>,
+    pub paces: Arc<Paces>,
     pub vendor_clock: Arc<VendorClock>,
     pub credentials: CredentialStore,
 }
@@ -34,14 +37,14 @@ pub struct Shared {
 /// Puts the layers of a system together.
 pub fn stack(system: &System, shared: &Shared, surroundings: &Surroundings) -> Result<Stack, BuildError> {
     let connector = system.connector.clone();
-    let scheme = Scheme::new(&connector, &system.authentication)
+    let own = Authenticator::new(system, Arc::clone(&surroundings.clock))
         .map_err(|header| BuildError::HeaderName { connector: connector.clone(), header })?;
-    let scheme = Arc::new(scheme);
+    let own = Arc::new(own);
     let transport = Transport::new(&shared.rules, surroundings)
         .map_err(|source| BuildError::Client { connector: connector.clone(), source })?;
     let classifier = Arc::new(Classifier {
         host: shared.rules.host().to_owned(),
-        rejections: system.credential_rejection_statuses.clone(),
+        rules: system.errors.clone(),
         request_id_header: system.request_id_header.clone(),
         clock: Arc::clone(&surroundings.clock),
     });
@@ -52,16 +55,29 @@ pub fn stack(system: &System, shared: &Shared, surroundings: &Surroundings) -> R
         vendor_clock: Arc::clone(&shared.vendor_clock),
         observer: Arc::clone(&surroundings.observer),
     });
-    let (rules, pace, credentials) = (Arc::clone(&shared.rules), Arc::clone(&shared.pace), shared.credentials.clone());
+    let followed = Arc::new(Followed {
+        rules: system.rate.clone(),
+        paces: Arc::clone(&shared.paces),
+        clock: Arc::clone(&surroundings.clock),
+    });
+    let cache = system.cache.as_ref();
+    let kept =
+        cache.map(|cache| Arc::new(Kept::new(cache, system.base_url.path(), Arc::clone(&surroundings.observer))));
+    let (rules, paces, credentials) =
+        (Arc::clone(&shared.rules), Arc::clone(&shared.paces), shared.credentials.clone());
     Ok(BoxCloneSyncService::new(
         ServiceBuilder::new()
             // First of all, so that credentials are never put on a request that may not go where it would.
             .layer(layer_fn(move |inner| Guard::new(inner, Arc::clone(&rules))))
+            // What is kept costs neither credentials nor allowance.
+            .layer(layer_fn(move |inner| Caching::new(inner, kept.clone())))
             // Above the throttle, so that the second try with other credentials counts against the share like any request.
-            .layer(layer_fn(move |inner| Auth::new(inner, Arc::clone(&scheme), credentials.clone())))
-            .layer(layer_fn(move |inner| Throttle::new(inner, Arc::clone(&pace))))
+            .layer(layer_fn(move |inner| Auth::new(inner, Arc::clone(&own), credentials.clone())))
+            .layer(layer_fn(move |inner| Throttle::new(inner, Arc::clone(&paces))))
             // Below the throttle and the authentication, which both act on what an answer means.
             .layer(layer_fn(move |inner| Classify::new(inner, Arc::clone(&classifier))))
+            // Below classification, because what is left is said in every answer, whatever it means.
+            .layer(layer_fn(move |inner| Follow::new(inner, Arc::clone(&followed))))
             // Last, so that it sees what really goes out and comes back.
             .layer(layer_fn(move |inner| Observe::new(inner, Arc::clone(&watch))))
             .service(transport),

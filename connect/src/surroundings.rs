@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use crosstie_engine::plan::{Operation, System};
+
 use crate::{
     auth,
     clock::{Clock, SystemClock},
@@ -16,12 +18,15 @@ use crate::{
 pub struct Timeouts {
     /// For a connection: resolving, TCP and TLS together. 5 s.
     pub connect: Duration,
+    /// For the head of the answer, from the beginning: 20 s.
+    pub first_byte: Duration,
     /// For a request as a whole, from the connection to the end of the answer. 30 s.
     pub whole: Duration,
 }
 
 impl Timeouts {
-    const STANDARD: Self = Self { connect: Duration::from_secs(5), whole: Duration::from_secs(30) };
+    const STANDARD: Self =
+        Self { connect: Duration::from_secs(5), first_byte: Duration::from_secs(20), whole: Duration::from_secs(30) };
 }
 
 impl Default for Timeouts {
@@ -30,11 +35,19 @@ impl Default for Timeouts {
     }
 }
 
-/// The longest a write or look-up can be under way with the default timeouts, from the call of the method to the last instant at which a
+/// The longest a single write or look-up can be under way with the default timeouts, from the call of the method to the last instant at which a
 /// request of it could still reach the vendor: two tries, each after the longest wait for its turn. What is to be safe within a window of
 /// the vendor's has to begin so much earlier.
-pub const LONGEST_CALL: Duration =
+pub const LONGEST_REQUEST: Duration =
     (throttle::LONGEST_WAIT.saturating_add(Timeouts::STANDARD.whole)).saturating_mul(auth::TRIES);
+
+/// The longest a write by an operation can be under way: it may look for the record before, which takes no longer than one request in all, and fetch
+/// a token, twice, with a request that is turned away in between. A job that is followed changes nothing: its request left at the beginning.
+pub fn longest_call(system: &System, operation: &Operation) -> Duration {
+    let looks = u32::from(operation.find.is_some() || operation.if_match.is_some());
+    let tokens = if system.csrf.is_some() { 3 } else { 0 };
+    LONGEST_REQUEST.saturating_mul(1 + looks + tokens)
+}
 
 /// What a client is given beside its system.
 #[derive(Clone)]

@@ -50,7 +50,12 @@ pub struct Filling<'a> {
     pub since: Option<Timestamp>,
 }
 
-impl Filling<'_> {
+impl<'a> Filling<'a> {
+    /// A field of the body, see [`field`].
+    pub fn value(&self, name: &str) -> Option<&'a Value> {
+        field(self.body, name)
+    }
+
     fn text(&self, name: &str) -> Result<String, Unfilled> {
         if name == IDENTIFIER {
             let identifier = self.identifier.filter(|identifier| !identifier.is_empty());
@@ -114,9 +119,19 @@ pub fn batch(base: &Url, batch: &Batch) -> Url {
     below(base, &batch.path, &query.collect())
 }
 
+/// The URL of a path that nothing is filled into.
+pub fn plain(base: &Url, path: &str) -> Url {
+    below(base, path, &BTreeMap::new())
+}
+
 /// A field of a body as text: by its whole name at the top, or else step by step along its dots, into lists by position.
-pub fn field_text(body: &Value, field: &str) -> Option<String> {
-    response::key_text(body.get(field).or_else(|| field.split('.').try_fold(body, member))?)
+pub fn field_text(body: &Value, name: &str) -> Option<String> {
+    field(body, name).and_then(response::key_text)
+}
+
+/// A field of a body: by its whole name at the top, or else step by step along its dots, into lists by position.
+pub fn field<'a>(body: &'a Value, name: &str) -> Option<&'a Value> {
+    body.get(name).or_else(|| name.split('.').try_fold(body, member))
 }
 
 fn member<'a>(value: &'a Value, step: &str) -> Option<&'a Value> {

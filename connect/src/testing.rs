@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use crosstie_engine::credentials::{CredentialVersion, CredentialsDocument};
+use crosstie_engine::{
+    credentials::{CredentialVersion, CredentialsDocument},
+    plan::{Allowance, Authentication, Egress, System},
+};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use url::Url;
 
@@ -33,6 +36,7 @@ pub fn call(name: &str) -> Call {
         body: None,
         reading: Reading::Whole,
         credential_version: None,
+        identity: None,
     }
 }
 
@@ -43,10 +47,30 @@ pub fn answer(status: u16, headers: &[(&'static str, &str)], body: &'static str)
         status: StatusCode::from_u16(status).unwrap(),
         headers: headers.collect(),
         body: Ok(Bytes::from_static(body.as_bytes())),
+        code: None,
     }
 }
 
 /// A setback of a call that surely took no effect.
 pub fn setback(kind: FailureKind, retry_after: Option<u64>) -> Setback {
     Setback::never(CallFailure::new(kind, "as the test says").after(retry_after.map(Duration::from_secs)))
+}
+
+/// A system that is called with a bearer token.
+pub fn system() -> System {
+    System {
+        connector: "shop".into(),
+        base_url: Url::parse("https://api.example.com").unwrap(),
+        api_version: None,
+        authentication: Authentication::Bearer { token: "{token}".to_owned().try_into().unwrap() },
+        tls: None,
+        egress: Egress { allow_hosts: vec!["files.example.com".into()], allow_cidrs: Vec::new() },
+        allowance: Allowance { requests: 1, per_seconds: 1, concurrency: 1 },
+        served_version_header: None,
+        request_id_header: None,
+        errors: Vec::new(),
+        csrf: None,
+        rate: crosstie_engine::plan::RateRules::default(),
+        cache: None,
+    }
 }

@@ -4,115 +4,35 @@
 //! longer fails without having left, and says when to come back. Nothing is reserved while waiting, so a call that is given up costs nothing.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use crosstie_engine::plan::Allowance;
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep_until, timeout_at},
-};
 use tower::{Service, ServiceExt};
 
 use crate::{
-    bucket::Bucket,
     call::{Call, Pending, Reply, Setback},
-    connections::{Connections, Place},
     failure::{CallFailure, FailureKind},
-    signals,
+    pace::Paces,
 };
 
 /// The longest a request waits for its turn.
 pub const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// How long nothing leaves after a 429 that does not say how long to wait.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// The pace of one system, shared by all its requests.
-#[derive(Debug)]
-pub struct Pace {
-    connections: Connections,
-    bucket: Mutex<Bucket>,
-    /// One request at a time waits for the bucket; the others wait here, in order.
-    turn: tokio::sync::Mutex<()>,
-    /// Wakes the one that waits when the bucket was changed.
-    changed: Notify,
-}
-
-impl Pace {
-    /// The pace of a share.
-    pub fn new(share: Allowance) -> Self {
-        Self {
-            connections: Connections::new(share.concurrency),
-            bucket: Mutex::new(Bucket::new(share)),
-            turn: tokio::sync::Mutex::default(),
-            changed: Notify::new(),
-        }
-    }
-
-    /// Takes on another share at once, also for requests that wait already.
-    pub fn set_share(&self, share: Allowance) {
-        self.connections.set_limit(share.concurrency);
-        self.bucket().set_share(share, Instant::now());
-        self.changed.notify_waiters();
-    }
-
-    /// Waits until a request may leave; or says after how long to come back.
-    async fn leave(&self) -> Result<Place, Duration> {
-        let deadline = Instant::now() + LONGEST_WAIT;
-        let place = timeout_at(deadline, self.connections.place()).await.ok().flatten().ok_or(PAUSE)?;
-        let _turn = timeout_at(deadline, self.turn.lock()).await.map_err(|_| PAUSE)?;
-        loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            // Listening begins before looking, so that no change falls between the two.
-            changed.as_mut().enable();
-            let now = Instant::now();
-            let Err(later) = self.bucket().leave(now) else { return Ok(place) };
-            if later > deadline {
-                return Err(later - now);
-            }
-            tokio::select! {
-                () = sleep_until(later) => {}
-                () = changed => {}
-            }
-        }
-    }
-
-    fn heed(&self, outcome: &Result<Reply, Setback>) {
-        match outcome {
-            Ok(Reply::Success(answer) | Reply::Redirect(answer) | Reply::Refusal(answer)) => {
-                if let Some(factor) = signals::slowness(&answer.headers) {
-                    self.bucket().slow(factor);
-                }
-            }
-            Err(Setback { failure, .. }) => {
-                let unspecified = (failure.kind == FailureKind::RateLimited).then_some(PAUSE);
-                if let Some(pause) = failure.retry_after.or(unspecified) {
-                    self.bucket().close_until(Instant::now() + pause);
-                    self.changed.notify_waiters();
-                }
-            }
-        }
-    }
-
-    fn bucket(&self) -> MutexGuard<'_, Bucket> {
-        self.bucket.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+pub const PAUSE: Duration = Duration::from_secs(1);
 
 /// Lets requests leave at the system's pace.
 #[derive(Clone)]
 pub struct Throttle<S> {
     inner: S,
-    pace: Arc<Pace>,
+    paces: Arc<Paces>,
 }
 
 impl<S> Throttle<S> {
-    pub fn new(inner: S, pace: Arc<Pace>) -> Self {
-        Self { inner, pace }
+    pub fn new(inner: S, paces: Arc<Paces>) -> Self {
+        Self { inner, paces }
     }
 }
 
@@ -129,9 +49,10 @@ where
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
-        let (pace, inner) = (Arc::clone(&self.pace), self.inner.clone());
+        let (paces, inner) = (Arc::clone(&self.paces), self.inner.clone());
         Box::pin(async move {
-            let _place = pace.leave().await.map_err(|wait| {
+            let (method, path) = (call.method.clone(), call.url.path().to_owned());
+            let _places = paces.leave(&method, &path).await.map_err(|wait| {
                 let detail = format!(
                     "`{}` was not called: requests are held back for another {} s",
                     call.name,
@@ -140,7 +61,12 @@ where
                 Setback::never(CallFailure::new(FailureKind::RateLimited, detail).after(Some(wait)))
             })?;
             let outcome = inner.oneshot(call).await;
-            pace.heed(&outcome);
+            if let Err(Setback { failure, .. }) = &outcome {
+                let unspecified = (failure.kind == FailureKind::RateLimited).then_some(PAUSE);
+                if let Some(pause) = failure.retry_after.or(unspecified) {
+                    paces.hold(&method, &path, pause);
+                }
+            }
             outcome
         })
     }
@@ -150,7 +76,10 @@ where
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use crosstie_engine::plan::{Allowance, RateRules};
     use futures::{FutureExt, future::join_all};
+    use http::Method;
+    use tokio::time::Instant;
     use tower::service_fn;
 
     use super::*;
@@ -159,6 +88,12 @@ mod tests {
     fn share(requests: u32, per_seconds: u32, concurrency: u32) -> Allowance {
         Allowance { requests, per_seconds, concurrency }
     }
+
+    fn paces(share: Allowance) -> Arc<Paces> {
+        Arc::new(Paces::of(share, &RateRules::default(), share, Arc::new(crate::SystemClock)))
+    }
+
+    const GET: Method = Method::GET;
 
     /// A vendor that counts, takes a second to answer, and gives what it is told to.
     fn vendor(
@@ -182,7 +117,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn requests_beyond_the_concurrency_wait_for_a_place() {
         let count = Arc::new(AtomicUsize::new(0));
-        let throttle = Throttle::new(vendor(Arc::clone(&count), well), Arc::new(Pace::new(share(1000, 1, 2))));
+        let throttle = Throttle::new(vendor(Arc::clone(&count), well), paces(share(1000, 1, 2)));
         let mut calls = Box::pin(join_all((0..4).map(|_| throttle.clone().oneshot(call("orders")))));
         assert!(calls.as_mut().now_or_never().is_none());
         tokio::time::advance(Duration::from_millis(500)).await;
@@ -197,8 +132,7 @@ mod tests {
         let count = Arc::new(AtomicUsize::new(0));
         let first_is_limited =
             |number| if number == 0 { Err(setback(FailureKind::RateLimited, Some(20))) } else { well(number) };
-        let throttle =
-            Throttle::new(vendor(Arc::clone(&count), first_is_limited), Arc::new(Pace::new(share(1000, 1, 4))));
+        let throttle = Throttle::new(vendor(Arc::clone(&count), first_is_limited), paces(share(1000, 1, 4)));
         assert!(throttle.clone().oneshot(call("orders")).await.is_err());
         let start = Instant::now();
         assert!(throttle.oneshot(call("customers")).await.is_ok());
@@ -207,21 +141,21 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_that_begins_while_a_request_waits_holds_for_it_too() {
-        let pace = Arc::new(Pace::new(share(1, 10, 4)));
-        assert!(pace.leave().await.is_ok());
+        let pace = paces(share(1, 10, 4));
+        assert!(pace.leave(&GET, "/x").await.is_ok());
         let start = Instant::now();
-        let waiting = pace.leave();
+        let waiting = pace.leave(&GET, "/x");
         tokio::pin!(waiting);
         assert!(waiting.as_mut().now_or_never().is_none());
-        pace.heed(&Err(setback(FailureKind::ServerError, Some(30))));
+        pace.hold(&GET, "/x", Duration::from_secs(30));
         assert!(waiting.await.is_ok());
         assert_eq!(start.elapsed().as_secs(), 30);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_request_that_would_wait_too_long_fails_at_once_and_says_when_to_come_back() {
-        let pace = Arc::new(Pace::new(share(1000, 1, 4)));
-        pace.heed(&Err(setback(FailureKind::RateLimited, Some(3600))));
+        let pace = paces(share(1000, 1, 4));
+        pace.hold(&GET, "/x", Duration::from_hours(1));
         let count = Arc::new(AtomicUsize::new(0));
         let start = Instant::now();
         let Err(refused) = Throttle::new(vendor(Arc::clone(&count), well), pace).oneshot(call("orders")).await else {
@@ -235,10 +169,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_larger_share_wakes_a_request_that_waits() {
-        let pace = Arc::new(Pace::new(share(1, 50, 4)));
-        assert!(pace.leave().await.is_ok());
+        let pace = paces(share(1, 50, 4));
+        assert!(pace.leave(&GET, "/x").await.is_ok());
         let start = Instant::now();
-        let waiting = pace.leave();
+        let waiting = pace.leave(&GET, "/x");
         tokio::pin!(waiting);
         assert!(waiting.as_mut().now_or_never().is_none());
         pace.set_share(share(10, 10, 4));
@@ -248,24 +182,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_that_is_given_up_while_waiting_takes_nothing_from_the_next() {
-        let pace = Arc::new(Pace::new(share(1, 10, 1)));
-        drop(pace.leave().await);
+        let pace = paces(share(1, 10, 1));
+        drop(pace.leave(&GET, "/x").await);
         let start = Instant::now();
-        assert!(pace.leave().now_or_never().is_none());
-        assert!(pace.leave().now_or_never().is_none());
-        assert!(pace.leave().await.is_ok());
-        assert_eq!(start.elapsed().as_secs(), 10);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_vendor_whose_bucket_is_nearly_full_is_asked_more_slowly() {
-        let nearly_full = |_| Ok(Reply::Success(answer(200, &[("x-shopify-shop-api-call-limit", "39/40")], "")));
-        let throttle = Throttle::new(vendor(Arc::default(), nearly_full), Arc::new(Pace::new(share(2, 2, 4))));
-        assert!(throttle.clone().oneshot(call("orders")).await.is_ok());
-        let start = Instant::now();
-        for _ in 0..2 {
-            assert!(throttle.clone().oneshot(call("orders")).await.is_ok());
-        }
-        assert!(start.elapsed() >= Duration::from_secs(5), "{:?}", start.elapsed());
+        assert!(pace.leave(&GET, "/x").now_or_never().is_none());
+        assert!(pace.leave(&GET, "/x").now_or_never().is_none());
+        assert!(pace.leave(&GET, "/x").await.is_ok());
+        assert_eq!(start.elapsed().as_millis(), 10_250, "a fortieth more than the span");
     }
 }

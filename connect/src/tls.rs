@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::CertificateDer};
 
+use crate::identity::Identity;
+
 /// Whom vendors' certificates are verified by.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Authorities {
@@ -22,8 +24,10 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Sets TLS up. Certificates that cannot be read are passed over with a warning, because system bundles have always had some.
-    pub fn new(authorities: &Authorities) -> Result<Self, rustls::Error> {
+    /// Sets TLS up, with a client certificate or without. Certificates that cannot be read are passed over with a warning, because system bundles have always had some.
+    pub fn new(authorities: &Authorities, identity: Option<&Identity>) -> Result<Self, rustls::Error> {
+        let own = identity.and_then(|identity| identity.authorities.clone()).map(Authorities::Only);
+        let authorities = own.as_ref().unwrap_or(authorities);
         let certificates = match authorities {
             Authorities::Machine => machine_certificates(),
             Authorities::Only(certificates) => certificates.iter().cloned().map(CertificateDer::from).collect(),
@@ -34,10 +38,13 @@ impl Tls {
             tracing::warn!(unreadable, "certificate authorities were passed over because they cannot be read");
         }
         let knows_authorities = known > 0;
-        let mut configuration = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+        let mut configuration = match identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => builder.with_client_cert_resolver(Arc::clone(&identity.resolver) as Arc<_>),
+        };
         configuration.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Self { configuration, knows_authorities })
     }
@@ -60,13 +67,13 @@ mod tests {
 
     #[test]
     fn without_any_authority_tls_is_set_up_all_the_same() {
-        let tls = Tls::new(&Authorities::Only(Vec::new())).unwrap();
+        let tls = Tls::new(&Authorities::Only(Vec::new()), None).unwrap();
         assert!(!tls.knows_authorities);
     }
 
     #[test]
     fn a_certificate_that_cannot_be_read_is_passed_over() {
-        let tls = Tls::new(&Authorities::Only(vec![b"no certificate".to_vec()])).unwrap();
+        let tls = Tls::new(&Authorities::Only(vec![b"no certificate".to_vec()]), None).unwrap();
         assert!(!tls.knows_authorities);
     }
 }

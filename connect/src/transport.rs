@@ -8,18 +8,20 @@
 
 use std::{
     error::Error,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, Response, redirect, retry};
+use tokio::time::timeout;
 use tower::Service;
 
 use crate::{
     call::{Answer, BodyFailure, Break, Call, Cause, Pending, Reading},
     egress::{EgressRefusal, Rules, Scheme},
+    identity::Identity,
     resolve::GuardedNames,
     surroundings::Surroundings,
     tls::Tls,
@@ -41,18 +43,40 @@ const TEST_OF_LIFE: Duration = Duration::from_secs(10);
 
 const USER_AGENT: &str = concat!("crosstie/", env!("CARGO_PKG_VERSION"));
 
+/// Client certificates that connections are kept for: as many as there are versions of credentials.
+const MOST_IDENTITIES: usize = 2;
+
 /// Sends calls.
 #[derive(Clone)]
 pub struct Transport {
+    own: Arc<Own>,
+    /// Connections without a client certificate.
+    plain: Pools,
+}
+
+struct Own {
+    rules: Arc<Rules>,
+    surroundings: Surroundings,
+    /// Connections by client certificate, which no two may share.
+    identified: Mutex<Vec<(Arc<Identity>, Pools)>>,
+}
+
+/// Connections by https and by http.
+#[derive(Clone)]
+struct Pools {
     https: Client,
     http: Client,
     knows_authorities: bool,
 }
 
-impl Transport {
+impl Pools {
     /// Sets both pools up. Nothing is connected yet.
-    pub fn new(rules: &Arc<Rules>, surroundings: &Surroundings) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let tls = Tls::new(&surroundings.authorities)?;
+    fn new(
+        rules: &Arc<Rules>,
+        surroundings: &Surroundings,
+        identity: Option<&Identity>,
+    ) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let tls = Tls::new(&surroundings.authorities, identity)?;
         let build = |scheme| {
             let names = GuardedNames { rules: Arc::clone(rules), scheme, names: Arc::clone(&surroundings.names) };
             Client::builder()
@@ -73,34 +97,66 @@ impl Transport {
         };
         Ok(Self { https: build(Scheme::Https)?, http: build(Scheme::Http)?, knows_authorities: tls.knows_authorities })
     }
+}
+
+impl Transport {
+    /// Sets connections up. Nothing is connected yet.
+    pub fn new(rules: &Arc<Rules>, surroundings: &Surroundings) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let plain = Pools::new(rules, surroundings, None)?;
+        let (rules, surroundings) = (Arc::clone(rules), surroundings.clone());
+        Ok(Self { own: Arc::new(Own { rules, surroundings, identified: Mutex::default() }), plain })
+    }
+
+    fn pools(&self, identity: Option<&Arc<Identity>>) -> Result<Pools, Break> {
+        let Some(identity) = identity else { return Ok(self.plain.clone()) };
+        let mut identified = self.own.identified.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, pools)) = identified.iter().find(|(known, _)| Arc::ptr_eq(known, identity)) {
+            return Ok(pools.clone());
+        }
+        let pools = Pools::new(&self.own.rules, &self.own.surroundings, Some(identity));
+        let pools = pools.map_err(|error| Break { cause: Cause::NoRequest, source: Some(error) })?;
+        if identified.len() >= MOST_IDENTITIES {
+            identified.remove(0);
+        }
+        identified.push((Arc::clone(identity), pools.clone()));
+        Ok(pools)
+    }
 
     async fn send(self, call: Call) -> Result<Answer, Break> {
-        let client = if call.url.scheme() == "https" { &self.https } else { &self.http };
+        let pools = self.pools(call.identity.as_ref())?;
+        let client = if call.url.scheme() == "https" { &pools.https } else { &pools.http };
         let mut request = client.request(call.method, call.url).headers(call.headers);
         if let Some(body) = call.body {
             request = request.body(body);
         }
-        let request = request.build().map_err(|error| self.broken(error))?;
-        let response = client.execute(request).await.map_err(|error| self.broken(error))?;
+        let request = request.build().map_err(|error| pools.broken(error))?;
+        // Within it, a connection that is not made in time is told by itself.
+        let head = timeout(self.own.surroundings.timeouts.first_byte, client.execute(request)).await;
+        let head = head.map_err(|elapsed| Break { cause: Cause::NoAnswerInTime, source: Some(Box::new(elapsed)) })?;
+        let response = head.map_err(|error| pools.broken(error))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = match call.reading {
             Reading::Head => Ok(Bytes::new()),
             Reading::Whole if status.is_success() => read(response, LARGEST_BODY, Beyond::Fails).await,
             Reading::Whole => read(response, LARGEST_ERROR_BODY, Beyond::IsLeft).await,
         };
-        Ok(Answer { status, headers, body })
+        Ok(Answer { status, headers, body, code: None })
     }
+}
 
+impl Pools {
     fn broken(&self, error: reqwest::Error) -> Break {
         // The URL may hold keys of records and cursors.
         let error = error.without_url();
         let refusal = causes(&error).find_map(|cause| cause.downcast_ref::<EgressRefusal>()).cloned();
-        let of_tls = causes(&error).any(<dyn Error + 'static>::is::<rustls::Error>);
+        let tls = causes(&error).find_map(|cause| cause.downcast_ref::<rustls::Error>());
+        let (of_tls, not_known) = (tls.is_some(), tls.is_some_and(is_about_our_certificate));
         let cause = match refusal {
             Some(refusal) => Cause::Egress(refusal),
             None if error.is_builder() => Cause::NoRequest,
             None if error.is_connect() && error.is_timeout() => Cause::NoConnectionInTime,
             None if error.is_connect() && error.is_dns() => Cause::NoName,
+            None if not_known => Cause::NotKnown,
             None if error.is_connect() && of_tls && !self.knows_authorities => Cause::NoAuthority,
             None if error.is_connect() && of_tls => Cause::NoTrust,
             None if error.is_connect() => Cause::NoConnection,
@@ -119,6 +175,10 @@ enum Beyond {
 }
 
 async fn read(mut response: Response, limit: usize, beyond: Beyond) -> Result<Bytes, BodyFailure> {
+    let told = response.content_length().and_then(|length| usize::try_from(length).ok());
+    if told.is_some_and(|length| length > limit) && beyond == Beyond::Fails {
+        return Err(BodyFailure::TooLarge { limit });
+    }
     let mut body = BytesMut::new();
     loop {
         let chunk = response.chunk().await.map_err(|error| {
@@ -135,6 +195,24 @@ async fn read(mut response: Response, limit: usize, beyond: Beyond) -> Result<By
             return Ok(body.freeze());
         }
     }
+}
+
+/// Whether a vendor says that it does not accept our certificate, or that it wants one. In TLS 1.3 it says so only after the request may have
+/// left, and has not looked at it.
+fn is_about_our_certificate(error: &rustls::Error) -> bool {
+    use rustls::AlertDescription as Alert;
+    let rustls::Error::AlertReceived(alert) = error else { return false };
+    let of_certificates = [
+        Alert::CertificateRequired,
+        Alert::BadCertificate,
+        Alert::UnsupportedCertificate,
+        Alert::CertificateRevoked,
+        Alert::CertificateExpired,
+        Alert::CertificateUnknown,
+        Alert::UnknownCA,
+        Alert::AccessDenied,
+    ];
+    of_certificates.contains(alert)
 }
 
 /// An error and everything beneath it. What an I/O error wraps is no source of it by the standard library's reading, but its stand-in.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::{
+    body,
     call::{Answer, Call, Reached, Reading, Reply, Setback},
     classify,
     failure::{CallFailure, FailureKind},
@@ -35,27 +36,22 @@ pub fn call(base: &Url, operation: &Operation, outgoing: Outgoing) -> Result<Cal
     let url = target::filled(base, &operation.path, &operation.query, Filling { body, identifier, since: None });
     let url = url.map_err(|unfilled| match unfilled {
         Unfilled::Missing { .. } | Unfilled::NoIdentifier | Unfilled::DotSegment => {
-            Written::Refused { fault: without_request(operation, &unfilled) }
+            Written::Refused { fault: without_request(operation, &unfilled.to_string()) }
         }
         Unfilled::Unknown { .. } => Written::NotSent { failure: not_called(operation, &unfilled.to_string()) },
     })?;
     let mut headers = headers(operation, idempotency_key).map_err(|failure| Written::NotSent { failure })?;
-    let body = (operation.method != Method::Delete).then(|| without(body, &operation.omit));
-    if body.is_none() {
+    if operation.method == Method::Delete {
         headers.remove(header::CONTENT_TYPE);
+        return Ok(request(operation, operation.method, url, headers, None));
     }
-    Ok(request(operation, operation.method, url, headers, body))
-}
-
-/// A body as JSON, without some of its top-level fields.
-fn without(body: &Value, omit: &[String]) -> Bytes {
-    match body {
-        Value::Object(fields) if !omit.is_empty() => {
-            let kept = fields.iter().filter(|(name, _)| !omit.contains(name));
-            text(&kept.map(|(name, value)| (name.as_str(), value.clone())).collect())
-        }
-        body => text(body),
+    let made = body::made(operation, Filling { body, identifier, since: None });
+    let made = made.map_err(|unmade| Written::Refused { fault: without_request(operation, &unmade.to_string()) })?;
+    let named = operation.headers.keys().any(|name| name.eq_ignore_ascii_case(header::CONTENT_TYPE.as_str()));
+    if !named {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(made.content_type));
     }
+    Ok(request(operation, operation.method, url, headers, Some(made.bytes)))
 }
 
 /// The request of an operation, with everything in it decided.
@@ -74,12 +70,8 @@ pub fn request(operation: &Operation, method: Method, url: Url, headers: HeaderM
         body,
         reading: Reading::Whole,
         credential_version: None,
+        identity: None,
     }
-}
-
-/// The body's bytes. `Display` writes the same at twice the cost, and cannot fail.
-fn text(body: &Value) -> Bytes {
-    serde_json::to_vec(body).map_or_else(|_| Bytes::from(body.to_string()), Bytes::from)
 }
 
 /// The headers of an operation's request, with the idempotency key where it has a header for one.
@@ -109,8 +101,8 @@ pub fn not_called(operation: &Operation, problem: &str) -> CallFailure {
     CallFailure::new(FailureKind::Refused, format!("`{}` was not called: {problem}", operation.name))
 }
 
-fn without_request(operation: &Operation, unfilled: &Unfilled) -> RecordFault {
-    let detail = format!("`{}` was not called: {unfilled}", operation.name);
+fn without_request(operation: &Operation, problem: &str) -> RecordFault {
+    let detail = format!("`{}` was not called: {problem}", operation.name);
     RecordFault { status: None, request_id: None, detail, excerpt: String::new(), code: None }
 }
 
@@ -131,8 +123,12 @@ pub fn judge(
             Written::Applied { identifier: None, request_id: request_id(&answer) }
         }
         Ok(Reply::Refusal(answer)) => Written::Refused {
-            fault: fault(host, operation, "the record as it is mapped", request_id(&answer), &answer),
+            fault: fault(host, operation, "it refuses the record as it is mapped", request_id(&answer), &answer),
         },
+        Ok(Reply::Ignored(answer)) => {
+            let said = "by the Connector's rules there is nothing to be done for the record";
+            Written::Ignored { fault: fault(host, operation, said, request_id(&answer), &answer) }
+        }
         Ok(Reply::Redirect(answer)) => {
             let failure = classify::refused(host, &operation.name, answer.status, request_id(&answer));
             match redirected(&answer) {
@@ -160,21 +156,23 @@ pub fn redirected(answer: &Answer) -> Reached {
     }
 }
 
-/// What a refusal says of `what` was sent.
+/// A refusal, in words.
 pub fn fault(
     host: &str,
     operation: &Operation,
-    what: &str,
+    said: &str,
     request_id: Option<String>,
     answer: &Answer,
 ) -> RecordFault {
     let body = answer.body.as_ref().ok();
+    let code = answer.code.clone().or_else(|| body.and_then(response::error_code));
+    let shown = code.as_deref().map(|code| format!(" (`{code}`)")).unwrap_or_default();
     RecordFault {
         status: Some(answer.status.as_u16()),
         request_id,
-        detail: format!("`{host}` answered {} to `{}`: it refuses {what}", answer.status.as_u16(), operation.name),
+        detail: format!("`{host}` answered {} to `{}`: {said}{shown}", answer.status.as_u16(), operation.name),
         excerpt: body.map(response::excerpt).unwrap_or_default(),
-        code: body.and_then(response::error_code),
+        code,
     }
 }
 
@@ -220,6 +218,10 @@ mod tests {
                 lookup: None,
             },
             omit: Vec::new(),
+            shape: crosstie_engine::plan::Shape::default(),
+            find: None,
+            if_match: None,
+            job: None,
             batch: None,
         }
     }

@@ -3,21 +3,37 @@
 
 mod authentication;
 mod cursor;
+mod errors;
 mod operation;
 mod pagination;
+mod rate;
+mod signing;
 mod status;
 mod stream;
+mod write;
 
-pub use authentication::{Authentication, BasicAuthentication, BearerAuthentication, HeaderAuthentication};
+pub use authentication::{
+    Authentication, BasicAuthentication, BearerAuthentication, ClientCertificate, HeaderAuthentication,
+    NoAuthentication, QueryAuthentication,
+};
 pub use cursor::{Cursor, CursorFormat};
+pub use errors::{ErrorCondition, ErrorHeader, ErrorMeaning, ErrorRule, RetryAfter, WaitFormat};
 pub use operation::{
-    Batch, BatchResults, IdempotencyHeader, Identifier, LookUp, LookUpProof, Operation, OperationMethod, Outcome,
+    Batch, BatchResults, FailedRows, IdempotencyHeader, Identifier, LookUp, LookUpProof, Operation, OperationMethod,
+    Outcome,
 };
 pub use pagination::{
-    CursorPagination, LinkHeaderPagination, NextUrlPagination, OffsetPagination, PagePagination, Pagination,
+    CursorPagination, DeltaLinkPagination, DepthCap, LinkHeaderPagination, NextUrlPagination, OffsetPagination,
+    PagePagination, Pagination,
+};
+pub use rate::{Cache, CostPoints, DailyQuota, EndpointLimit, RateHeaders, RateLimit, ResetHeader};
+pub use signing::{
+    AwsSignatureV4Authentication, HashAlgorithm, HmacAuthentication, OAuth1Authentication, SessionAuthentication,
+    SignatureEncoding, TimestampFormat,
 };
 pub use status::{ConnectorStatus, CredentialStatus};
-pub use stream::{ReadOne, Stream, StreamMethod, Text};
+pub use stream::{Csv, ParentStream, ReadOne, Stream, StreamFormat, StreamMethod, Text};
+pub use write::{Asynchronous, BodyFormat, Csrf, Find, Follow, IfMatch, Location};
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -76,9 +92,17 @@ pub struct ConnectorSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<Authentication>,
 
+    /// A client certificate that every connection is made with (mutual TLS), beside auth. None when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ClientCertificate>,
+
     /// How much the vendor allows. The preset's figures apply to whatever is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
+
+    /// Answers that may be kept for a while. The preset's rules apply when it is left out; nothing is kept without either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Cache>,
 
     /// Hosts, beside baseURL's own, that requests may go to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,6 +119,17 @@ pub struct ConnectorSpec {
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub operations: Vec<Operation>,
+
+    /// A token that every write has to carry, as SAP's systems want it. The preset's applies when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csrf: Option<Csrf>,
+
+    /// What answers mean where HTTP alone does not say it, such as an error in an answer with status 200. The first rule that matches decides;
+    /// the preset's rules are asked after these, and HTTP's own meaning after those. At most 32.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub errors: Vec<ErrorRule>,
 }
 
 /// Where a Connector's credentials come from: exactly one member.
@@ -135,33 +170,6 @@ pub struct LocalReference {
     /// Name of the object. 1 to 253 characters.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-}
-
-/// What the vendor allows an account in requests. Whatever is left out comes from the preset.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.requests) == has(self.perSeconds)").message("set rateLimit.requests and rateLimit.perSeconds together"))]
-pub struct RateLimit {
-    /// Requests allowed in each span of perSeconds. 1 to 1000000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub requests: Option<u32>,
-
-    /// Length of the span that requests counts, in seconds. 1 to 86400.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 86_400))]
-    pub per_seconds: Option<u32>,
-
-    /// Requests that may be under way at the same moment. 1 to 1000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1_000))]
-    pub concurrency: Option<u32>,
-
-    /// Name of the vendor account that the allowance belongs to. Connectors of one namespace that name the same group share one
-    /// allowance, split among the Integrations that use it. A Connector is a group of its own when it is left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
-    pub group: Option<String>,
 }
 
 /// Hosts that requests may go to beside baseURL's own.

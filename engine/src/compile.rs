@@ -1,12 +1,16 @@
 //! From what people wrote to a plan. Compiling cannot fail: every problem becomes a finding with its place and what to do, and a plan
 //! exists only when there is none.
 
+mod authentication;
 mod connector;
 mod cursor;
 mod dependencies;
+mod errors;
 mod flow;
 mod operation;
 mod pagination;
+mod rate;
+mod request;
 mod stream;
 mod write;
 
@@ -16,7 +20,7 @@ use crosstie_crds::{
     integration::{Backoff, DeletionPolicy},
 };
 
-use crate::plan::{self, Environment, FORMAT_VERSION, LARGEST_PLAN_BYTES, ObjectName, Plan, RetryPolicy, System};
+use crate::plan::{Environment, FORMAT_VERSION, LARGEST_PLAN_BYTES, ObjectName, Plan, RetryPolicy, System};
 
 /// What of the operator's configuration goes into plans.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -186,8 +190,6 @@ pub fn rate_group(connector: &Connector) -> String {
         |group| format!("group/{group}"),
     )
 }
-
-pub(crate) use plan::Authentication as PlannedAuthentication;
 
 #[cfg(test)]
 mod tests;

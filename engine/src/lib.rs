@@ -8,6 +8,8 @@ pub mod circuit;
 pub mod compile;
 pub mod credentials;
 pub mod delivery;
+pub mod glob;
+pub mod inlay;
 pub mod mapping;
 pub mod plan;
 pub mod preset;

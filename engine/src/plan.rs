@@ -1,21 +1,34 @@
 //! The plan: everything a worker needs to know of an Integration, fully resolved. It is the seam between operator and worker, and
 //! travels as JSON in a ConfigMap. Types and their format live here; how one is made lives in `compile`.
 
+mod authentication;
+mod errors;
 mod flow;
 mod operation;
+mod rate;
+mod request;
 mod stream;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{canonical, template::Template};
+use crate::canonical;
 
+pub use authentication::{
+    Authentication, AwsSignatureV4, ClientCertificate, HashAlgorithm, KeyedHash, OAuth1, SESSION_TOKEN, Session,
+    SignatureEncoding, TimestampFormat, hash_names,
+};
+pub use errors::{BodyTest, Condition, ErrorRule, HeaderTest, Meaning, Place, RetryAfter, Test, WaitFormat};
 pub use flow::{DependsOn, Flow, OnUnknownOutcome, OnWhenFalse, StartFrom, Trigger};
 pub use operation::{
-    Batch, BatchResults, Evidence, IDENTIFIER, Idempotency, Identifier, LookUp, Method, Operation, Outcome, Proof,
-    SINCE, SINCE_EPOCH,
+    Batch, BatchResults, Evidence, FailedRows, IDENTIFIER, Idempotency, Identifier, LookUp, Method, Operation, Outcome,
+    Proof, ResultKey, SINCE, SINCE_EPOCH, names_a_record,
 };
-pub use stream::{Cursor, CursorFormat, CursorPages, KEY, Pagination, ReadMethod, ReadOne, Stream, page_names};
+pub use rate::{Cache, Cost, Daily, Endpoint, RateHeaders, RateRules, ResetHeader, Restore};
+pub use request::{BodyFormat, Csrf, Find, IfMatch, Job, Shape};
+pub use stream::{
+    Cursor, CursorFormat, CursorPages, Format, KEY, Pagination, Parent, ReadMethod, ReadOne, Stream, page_names,
+};
 
 /// Newest format this version writes and reads. A plan is written in the oldest format that says all it has to say: see [`Plan::format`].
 pub const FORMAT_VERSION: u32 = 3;
@@ -78,52 +91,39 @@ pub struct System {
     pub api_version: Option<String>,
     /// How requests are authenticated.
     pub authentication: Authentication,
+    /// The client certificate, if one is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ClientCertificate>,
     /// Where requests may go.
     pub egress: Egress,
     /// The account's whole allowance; a worker keeps to its share of it, see `rate`.
     pub allowance: Allowance,
+    /// Limits beside it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rate: RateRules,
+    /// Answers that may be kept for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Cache>,
     /// Response header with the version that was really served, if the vendor has one.
     pub served_version_header: Option<String>,
     /// Response header with the vendor's id of a request, if it has one.
     pub request_id_header: Option<String>,
-    /// Statuses beside 401 that mean the credentials were refused, if the vendor has any.
-    #[serde(default)]
-    pub credential_rejection_statuses: Vec<u16>,
+    /// What the vendor's answers mean where HTTP alone does not say it. The first rule that matches decides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<ErrorRule>,
+    /// A token that every write has to carry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csrf: Option<Csrf>,
 }
 
-/// How requests are authenticated. Templates name keys of the credentials.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Authentication {
-    /// A header of the vendor's own.
-    Header {
-        /// Name of the header.
-        name: String,
-        /// Template of its value.
-        value: Template,
-    },
-    /// `Authorization: Bearer` (RFC 6750).
-    Bearer {
-        /// Template of the token.
-        token: Template,
-    },
-    /// `Authorization: Basic` (RFC 7617).
-    Basic {
-        /// Template of the user name.
-        username: Template,
-        /// Template of the password.
-        password: Template,
-    },
-}
+impl System {
+    /// Keys of the credentials that are needed.
+    pub fn credential_keys(&self) -> Vec<&str> {
+        self.authentication.keys().into_iter().chain(self.tls.iter().flat_map(ClientCertificate::keys)).collect()
+    }
 
-impl Authentication {
-    /// Keys of the credentials that the templates name.
-    pub fn keys(&self) -> Vec<&str> {
-        match self {
-            Self::Header { name: _, value } => value.names().collect(),
-            Self::Bearer { token } => token.names().collect(),
-            Self::Basic { username, password } => username.names().chain(password.names()).collect(),
-        }
+    fn needs_third_format(&self) -> bool {
+        self.authentication.needs_third_format() || self.tls.is_some() || !self.errors.is_empty() || self.csrf.is_some()
     }
 }
 
@@ -201,10 +201,11 @@ impl Plan {
     }
 
     /// The oldest format that says all this plan has to say. A worker that knows only an older one would get it wrong (write what was
-    /// deleted, write before the parent, mix environments up, read another window than it was told), so it has to refuse the plan; what it
-    /// would only do more slowly, such as writing without batches, it may take on.
+    /// deleted, write before the parent, mix environments up, read another window than it was told, take a refusal for a success), so it has
+    /// to refuse the plan; what it would only do more slowly, such as writing without batches, it may take on.
     pub fn format(&self) -> u32 {
-        let third = self.flows.iter().any(Flow::needs_third_format);
+        let third = [&self.source, &self.destination].into_iter().any(System::needs_third_format)
+            || self.flows.iter().any(Flow::needs_third_format);
         let second = self.environment != Environment::Production || self.flows.iter().any(Flow::needs_second_format);
         match (third, second) {
             (true, _) => 3,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use crosstie_crds::{
     ConnectorSpec,
-    connector::{Authentication, Operation, RateLimit, Stream},
+    connector::{Authentication, Cache, Csrf, ErrorRule, Operation, RateLimit, Stream},
 };
 use serde::{Deserialize, Serialize};
 
@@ -30,9 +30,15 @@ pub struct Preset {
     /// Response header with the vendor's id of a request.
     #[serde(default)]
     pub request_id_header: Option<String>,
-    /// Statuses beside 401 that mean the credentials were refused.
+    /// What answers mean where HTTP alone does not say it.
     #[serde(default)]
-    pub credential_rejection_statuses: Vec<u16>,
+    pub errors: Vec<ErrorRule>,
+    /// A token that every write has to carry.
+    #[serde(default)]
+    pub csrf: Option<Csrf>,
+    /// Answers that may be kept for a while.
+    #[serde(default)]
+    pub cache: Option<Cache>,
     /// What can be read.
     #[serde(default)]
     pub streams: Vec<Stream>,
@@ -89,8 +95,12 @@ pub struct Merged {
     pub served_version_header: Option<String>,
     /// The preset's.
     pub request_id_header: Option<String>,
-    /// The preset's.
-    pub credential_rejection_statuses: Vec<u16>,
+    /// The spec's, then the preset's.
+    pub errors: Vec<ErrorRule>,
+    /// The spec's, or the preset's.
+    pub csrf: Option<Csrf>,
+    /// The spec's, or the preset's.
+    pub cache: Option<Cache>,
 }
 
 /// Lays a spec over a preset, or over nothing.
@@ -114,9 +124,9 @@ pub fn merge(spec: &ConnectorSpec, preset: Option<&Preset>) -> Merged {
         ),
         served_version_header: of(|preset| preset.served_version_header.clone()),
         request_id_header: of(|preset| preset.request_id_header.clone()),
-        credential_rejection_statuses: preset
-            .map(|preset| preset.credential_rejection_statuses.clone())
-            .unwrap_or_default(),
+        cache: spec.cache.clone().or_else(|| preset?.cache.clone()),
+        csrf: spec.csrf.clone().or_else(|| preset?.csrf.clone()),
+        errors: spec.errors.iter().chain(preset.map_or(&[][..], |preset| &preset.errors)).cloned().collect(),
     }
 }
 
@@ -127,6 +137,15 @@ fn merge_rates(over: Option<&RateLimit>, under: Option<&RateLimit>) -> RateLimit
         per_seconds: member(|rate| rate.per_seconds),
         concurrency: member(|rate| rate.concurrency),
         group: over.and_then(|rate| rate.group.clone()),
+        endpoints: merge_named(
+            under.map_or(&[], |rate| &rate.endpoints),
+            over.map_or(&[], |rate| &rate.endpoints),
+            |endpoint| &endpoint.name,
+            |_, over| over.clone(),
+        ),
+        daily: over.and_then(|rate| rate.daily.clone()).or_else(|| under?.daily.clone()),
+        cost: over.and_then(|rate| rate.cost.clone()).or_else(|| under?.cost.clone()),
+        headers: over.and_then(|rate| rate.headers.clone()).or_else(|| under?.headers.clone()),
     }
 }
 
@@ -149,10 +168,13 @@ fn merge_streams(under: &Stream, over: &Stream) -> Stream {
         query: merge_maps(&under.query, &over.query),
         headers: merge_maps(&under.headers, &over.headers),
         body: over.body.clone().or_else(|| under.body.clone()),
+        format: over.format.or(under.format),
+        csv: over.csv.clone().or_else(|| under.csv.clone()),
         records: over.records.clone().or_else(|| under.records.clone()),
         key: over.key.clone().or_else(|| under.key.clone()),
         version: over.version.clone().or_else(|| under.version.clone()),
         deleted: over.deleted.clone().or_else(|| under.deleted.clone()),
+        parent: over.parent.clone().or_else(|| under.parent.clone()),
         one: over.one.clone().or_else(|| under.one.clone()),
         cursor: over.cursor.clone().or_else(|| under.cursor.clone()),
         pagination: over.pagination.clone().or_else(|| under.pagination.clone()),
@@ -167,6 +189,15 @@ fn merge_operations(under: &Operation, over: &Operation) -> Operation {
         query: merge_maps(&under.query, &over.query),
         headers: merge_maps(&under.headers, &over.headers),
         omit: if over.omit.is_empty() { under.omit.clone() } else { over.omit.clone() },
+        body_format: over.body_format.or(under.body_format),
+        xml_root: over.xml_root.clone().or_else(|| under.xml_root.clone()),
+        wrap: over.wrap.clone().or_else(|| under.wrap.clone()),
+        fields: merge_maps(&under.fields, &over.fields),
+        find: over.find.clone().or_else(|| under.find.clone()),
+        create: over.create.clone().or_else(|| under.create.clone()),
+        update: over.update.clone().or_else(|| under.update.clone()),
+        if_match: over.if_match.clone().or_else(|| under.if_match.clone()),
+        asynchronous: over.asynchronous.clone().or_else(|| under.asynchronous.clone()),
         identifier: over.identifier.clone().or_else(|| under.identifier.clone()),
         outcome: over.outcome.clone().or_else(|| under.outcome.clone()),
         batch: over.batch.clone().or_else(|| under.batch.clone()),
@@ -241,6 +272,17 @@ mod tests {
             ["orders", "customers", "extra"]
         );
         assert_eq!(merged.api_version.as_deref(), Some("2026-07"));
+    }
+
+    #[test]
+    fn a_specs_rules_for_errors_are_asked_before_the_presets() {
+        let rule = |status: u16| serde_json::json!({"when": {"statuses": [status]}, "means": "Retry"});
+        let mut preset = find("Shopify").unwrap().clone();
+        preset.errors = vec![serde_json::from_value(rule(423)).unwrap()];
+        let spec = serde_json::json!({"baseURL": "https://x", "credentials": {}, "errors": [rule(409)]});
+        let merged = merge(&serde_json::from_value(spec).unwrap(), Some(&preset));
+        let statuses: Vec<u16> = merged.errors.iter().flat_map(|rule| rule.when.statuses.clone()).collect();
+        assert_eq!(statuses, [409, 423]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A parsed template. Serialises as its text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Template {
     parts: Vec<Part>,
@@ -104,6 +104,25 @@ impl Template {
             }
         }
         Self { parts }
+    }
+}
+
+/// What stands between braces in a text, with nothing but letters, digits and dots in it, and looks like a name.
+pub fn names(text: &str) -> impl Iterator<Item = &str> {
+    let within = text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(within, _)| within);
+    within.filter(|within| {
+        within.starts_with(|first: char| first.is_ascii_alphabetic())
+            && within.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_'))
+    })
+}
+
+/// The same of every text within a JSON value.
+pub fn names_within<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::String(text) => found.extend(names(text)),
+        Value::Array(items) => items.iter().for_each(|item| names_within(item, found)),
+        Value::Object(members) => members.values().for_each(|member| names_within(member, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

@@ -30,6 +30,22 @@ pub struct PollState {
     /// The last window ended before what was the present then: the next one is read at once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub behind: bool,
+    /// The vendor's URL that leads to what changed since the last window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delta: Option<String>,
+    /// Where pages are those of parents: how far the children of the page to read next were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child: Option<Box<Child>>,
+}
+
+/// How far the children of a page of parents were read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Child {
+    /// Key of the parent whose children are read next; those of the parents before it on the page were read.
+    pub parent: String,
+    /// Which page of its children.
+    pub window: Window,
 }
 
 /// A window being read.
@@ -49,6 +65,9 @@ pub struct Window {
     /// It ends before what was the present when it was opened.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub behind: bool,
+    /// Records read since reading began with the lower bound, where the vendor does not let pages go any depth.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub depth: u64,
     /// Whether pages come again.
     #[serde(default, skip_serializing_if = "Watch::is_new")]
     watch: Watch,
@@ -84,8 +103,10 @@ pub struct PageSeen<'a> {
     pub hashes: &'a [String],
     /// What the vendor says comes next.
     pub next: Option<Position>,
-    /// Highest value of the cursor among its records, where windows have no upper bound.
-    pub highest: Option<CursorValue>,
+    /// Values of the cursor that its records have, in order: where windows have no upper bound, or pages no depth beyond some. Empty otherwise.
+    pub values: &'a [CursorValue],
+    /// The vendor's URL that leads to what changes from now on, on a last page.
+    pub delta: Option<String>,
 }
 
 /// What a page does to the state.
@@ -97,6 +118,24 @@ pub enum Turn {
     StepBack(PollState),
     /// The vendor gives the same pages again and again: nothing is taken, and this is where to try again, after a while.
     Repeats(PollState),
+    /// The vendor lets pages go no deeper, and reading cannot begin again behind them: nothing is taken, and the page is to be tried again later.
+    Stuck(Stuck),
+}
+
+/// Why reading cannot begin again past the depth that a vendor allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Stuck {
+    /// The last record has no value of the cursor.
+    #[error("the last record of the page has no value at the cursor's field")]
+    NoValue,
+    /// The list is not in the cursor's order.
+    #[error("the records are not in the cursor's order, oldest first: ask for that order in the stream's query")]
+    NotAscending,
+    /// The value does not lead past what was read.
+    #[error(
+        "more records have the same value of the cursor than the vendor lets be read: no window can tell them apart"
+    )]
+    NoProgress,
 }
 
 /// The numbered page, of at most `size` records, that has the record at a position and as many as possible behind it: its number, counted
@@ -113,8 +152,17 @@ fn overlapping(stream: &Stream) -> Option<u32> {
     match &stream.pagination {
         Pagination::Offset { limit, .. } => Some(*limit),
         Pagination::Page { size, .. } => Some(*size),
-        Pagination::None | Pagination::LinkHeader | Pagination::Cursor(_) | Pagination::NextUrl { .. } => None,
+        Pagination::None
+        | Pagination::LinkHeader
+        | Pagination::Cursor(_)
+        | Pagination::NextUrl { .. }
+        | Pagination::DeltaLink { .. } => None,
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl PollState {
@@ -128,6 +176,16 @@ impl PollState {
         if self.open.is_some() {
             return self.clone();
         }
+        let mut opened = self.begun(stream, start, source_now);
+        if let (Pagination::DeltaLink { .. }, Some(delta), Some(window)) =
+            (&stream.pagination, &self.delta, &mut opened.open)
+        {
+            window.next = Position::Url(delta.clone());
+        }
+        opened
+    }
+
+    fn begun(&self, stream: &Stream, start: StartFrom, source_now: Timestamp) -> Self {
         let present = CursorValue::Time(source_now);
         let Some(cursor) = &stream.cursor else {
             return self.with_window(None, Some(present));
@@ -146,7 +204,9 @@ impl PollState {
                 // A source whose clock was set back must not make the cursor move backwards.
                 self.within_span(cursor, self.lower_bound(cursor, reached), reached.max(source_now))
             }
-            (Some(CursorValue::Counter(_)), _) => Self::default().with_window(None, Some(present)),
+            (Some(CursorValue::Counter(_)), StartFrom::Now | StartFrom::Beginning | StartFrom::Time(_)) => {
+                Self::default().with_window(None, Some(present))
+            }
         }
     }
 
@@ -203,7 +263,16 @@ impl PollState {
             }
             Err(watch) => watch,
         };
-        let highest = window.highest.max(page.highest);
+        let highest = window.highest.max(page.values.iter().copied().max());
+        let depth = window.depth.saturating_add(page.hashes.len() as u64);
+        if let (Some(cap), Some(_)) = (stream.depth_cap, &page.next)
+            && depth.saturating_add(page.hashes.len() as u64) > u64::from(cap)
+        {
+            return match window.past_the_cap(stream, page) {
+                Ok(window) => Turn::Take(Self { open: Some(Window { highest, ..window }), ..self.clone() }),
+                Err(stuck) => Turn::Stuck(stuck),
+            };
+        }
         let next = match (overlapping(stream), &page.next) {
             (Some(_), Some(Position::Offset(after))) => Some(Position::Offset(after.saturating_sub(1))),
             (_, next) => next.clone(),
@@ -211,10 +280,44 @@ impl PollState {
         Turn::Take(match next {
             Some(next) => {
                 let anchor = page.hashes.last().cloned().or_else(|| window.anchor.clone());
-                Self { open: Some(Window { next, anchor, highest, watch, ..window.clone() }), ..self.clone() }
+                Self { open: Some(Window { next, anchor, highest, depth, watch, ..window.clone() }), ..self.clone() }
             }
-            None => self.exhausted(window, highest),
+            None => Self { delta: page.delta.clone(), ..self.exhausted(window, highest) },
         })
+    }
+
+    /// The window of a parent's children: the one that is being read, or a new one, which has no bounds.
+    pub fn children(&self, parent: &str) -> Window {
+        match &self.child {
+            Some(child) if child.parent == parent => child.window.clone(),
+            Some(_) | None => Window::new(Bounds { from: None, until: None }),
+        }
+    }
+
+    /// What a page of a parent's children does to the state. Says with it whether it was the last one; the children of `following`, the next
+    /// parent on the page, come then.
+    pub fn turned_child(
+        &self,
+        stream: &Stream,
+        parent: &str,
+        following: Option<&str>,
+        page: &PageSeen,
+    ) -> (Turn, bool) {
+        let alone = Self { open: Some(self.children(parent)), ..Self::default() };
+        let with = |child: Option<(&str, Window)>| {
+            let child = child.map(|(parent, window)| Box::new(Child { parent: parent.to_owned(), window }));
+            Self { child, ..self.clone() }
+        };
+        match alone.turned(stream, page) {
+            Turn::Take(Self { open: Some(window), .. }) => (Turn::Take(with(Some((parent, window)))), false),
+            Turn::Take(_) => {
+                let new = |following| (following, Window::new(Bounds { from: None, until: None }));
+                (Turn::Take(with(following.map(new))), true)
+            }
+            Turn::StepBack(back) => (Turn::StepBack(with(back.open.map(|window| (parent, window)))), false),
+            Turn::Repeats(back) => (Turn::Repeats(with(back.open.map(|window| (parent, window)))), false),
+            Turn::Stuck(stuck) => (Turn::Stuck(stuck), false),
+        }
     }
 
     /// The state after a window's last page.
@@ -224,24 +327,43 @@ impl PollState {
             // A source that counts anew, or forgot its newest records, must not make the cursor move backwards.
             None => self.cursor.filter(|cursor| cursor.counter().is_some()).max(highest),
         };
-        Self { cursor, open: None, begins: self.begins, behind: window.behind }
+        Self { cursor, open: None, begins: self.begins, behind: window.behind, delta: None, child: None }
     }
 
-    /// Starts the open window again from its first page, with the same bounds: for a vendor that no longer knows a page's URL or cursor.
+    /// Starts the open window again from its first page, with the same bounds: for a vendor that no longer knows a page's URL or cursor, or
+    /// where changes were to begin.
     #[must_use]
     pub fn restarted(&self) -> Self {
-        Self { open: self.open.as_ref().map(Window::restarted), ..self.clone() }
+        Self { open: self.open.as_ref().map(Window::restarted), delta: None, child: None, ..self.clone() }
     }
 }
 
 impl Window {
     fn new(bounds: Bounds) -> Self {
         let watch = Watch::default();
-        Self { bounds, next: Position::First, anchor: None, highest: None, behind: false, watch }
+        Self { bounds, next: Position::First, anchor: None, highest: None, behind: false, depth: 0, watch }
     }
 
     fn restarted(&self) -> Self {
         Self { highest: self.highest, behind: self.behind, ..Self::new(self.bounds) }
+    }
+
+    /// The window from the last value of the cursor on, where pages may go no deeper.
+    fn past_the_cap(&self, stream: &Stream, page: &PageSeen) -> Result<Self, Stuck> {
+        let cursor = stream.cursor.as_ref().ok_or(Stuck::NoValue)?;
+        if !page.values.is_sorted() {
+            return Err(Stuck::NotAscending);
+        }
+        let last =
+            page.values.last().copied().filter(|_| page.values.len() == page.hashes.len()).ok_or(Stuck::NoValue)?;
+        match self.bounds.from {
+            Some(from) if last < from => return Err(Stuck::NotAscending),
+            // What counts is what the vendor is asked for, which may be rounded down.
+            Some(from) if cursor.lower(last) == cursor.lower(from) => return Err(Stuck::NoProgress),
+            Some(_) | None => {}
+        }
+        let bounds = Bounds { from: Some(last), ..self.bounds };
+        Ok(Self { behind: self.behind, watch: self.watch.stepped_back(), ..Self::new(bounds) })
     }
 
     /// The window at an earlier page, where the last record read is not where it should be.

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use crosstie_connect::{BuildError, Clock, CredentialStore, LONGEST_CALL, Surroundings, VendorClient};
+use crosstie_connect::{BuildError, Clock, CredentialStore, LONGEST_REQUEST, Surroundings, VendorClient, longest_call};
 use crosstie_engine::{
     credentials::CredentialsDocument,
     delivery::Terms,
@@ -154,7 +154,10 @@ impl Crew {
     ) -> Lane {
         let plan = &self.papers.plan;
         let (source_gate, destination_gate) = self.gates(flow, before);
-        let terms = Terms { retry: plan.retry, on_unknown: flow.on_unknown_outcome, longest_flight: LONGEST_CALL };
+        let operations = [Some(&flow.operation), flow.delete_operation.as_ref()].into_iter().flatten();
+        let flights = operations.map(|operation| longest_call(&plan.destination, operation));
+        let longest_flight = flights.max().unwrap_or(LONGEST_REQUEST);
+        let terms = Terms { retry: plan.retry, on_unknown: flow.on_unknown_outcome, longest_flight };
         let Expressions { mapping, parent } = expressions;
         let parent_scope = flow.depends_on.as_ref().and_then(|depends_on| scopes.get(&depends_on.flow));
         Lane {

@@ -67,7 +67,9 @@ impl Gate {
     pub fn unwell(&self, failure: &CallFailure, now: Timestamp) -> (Weather, bool) {
         let at_least = match failure.kind {
             // These fail for every record alike until something is changed, so one is enough.
-            FailureKind::CredentialsRejected | FailureKind::EgressRefused => Some(Duration::ZERO),
+            FailureKind::CredentialsRejected | FailureKind::EgressRefused | FailureKind::Unsupported => {
+                Some(Duration::ZERO)
+            }
             FailureKind::RateLimited => failure.retry_after,
             FailureKind::Unreachable
             | FailureKind::TimedOut

@@ -1,6 +1,7 @@
 //! Intake: reads a flow's stream window by window and page by page, and puts what is new into the store together with how far it came. How
 //! windows move is the engine's; what a page's records are is in `records` (pure).
 
+mod family;
 pub mod records;
 
 use std::{sync::Arc, time::Duration};
@@ -8,14 +9,16 @@ use std::{sync::Arc, time::Duration};
 use crosstie_connect::{CallFailure, FailureKind, Page};
 use crosstie_engine::{
     circuit::Admission,
+    plan::{Cursor, Stream},
     schedule,
-    window::{CursorValue, PageSeen, PollState, Turn},
+    window::{CursorValue, PageSeen, PollState},
 };
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use self::records::incoming;
+use self::{family::Family, records::incoming};
 use crate::{
     lane::Lane,
     store::{Incoming, Opened, StoreError, TakenPage},
@@ -33,7 +36,7 @@ const LONGEST_RESTART: Duration = Duration::from_mins(1);
 /// Reads a flow's stream at its times until it is told to stop. A page under way is given up; the next start reads it again.
 pub async fn run(lane: Arc<Lane>, opened: Opened, stop: CancellationToken) {
     let Opened { poll, last_run, .. } = opened;
-    let mut reader = Reader { lane: &lane, poll, last_run, depth: 0, restarts: 0, repeats: false };
+    let mut reader = Reader { lane: &lane, poll, last_run, depth: 0, restarts: 0, repeats: false, family: None };
     tokio::select! {
         () = stop.cancelled() => {}
         () = reader.run() => {}
@@ -49,6 +52,8 @@ struct Reader<'a> {
     restarts: u32,
     /// The pages of the open window came again and again: that the vendor answers does not mean that it can be read.
     repeats: bool,
+    /// The page of parents whose children are being read, where the stream has a parent.
+    family: Option<Family>,
 }
 
 /// What reading a page came to nothing for.
@@ -142,40 +147,40 @@ impl Reader<'_> {
     /// Reads a page and takes it. Says whether the window is read to its end.
     async fn read(&mut self, run: Timestamp) -> Result<bool, Obstacle> {
         let (lane, stream) = (self.lane, &self.lane.flow.stream);
-        let poll = if self.poll.open.is_some() {
-            self.poll.clone()
-        } else {
-            let source_now = lane.source.source_time(stream).await?;
-            self.poll.opened(stream, lane.flow.start_from, source_now)
-        };
+        if let Some(parent) = &stream.parent {
+            return self.read_family(parent, run).await;
+        }
+        let poll = self.opened(stream).await?;
         let Some(window) = &poll.open else {
             self.well();
             return Ok(self.take(Vec::new(), poll, run).await?);
         };
         let bounds = stream.cursor.as_ref().map(|_| &window.bounds);
-        let Page { records, next, request_id, .. } = lane.source.read_page(stream, bounds, &window.next).await?;
+        let Page { records, next, delta, request_id, .. } = lane.source.read_page(stream, bounds, &window.next).await?;
         self.well();
         lane.metrics.read(&lane.flow.name, records.len() as u64);
-        let counted = stream.cursor.as_ref().filter(|cursor| cursor.counts());
-        let highest: Option<CursorValue> =
-            counted.and_then(|cursor| records.iter().filter_map(|record| cursor.of(record)).max());
+        let values = values(stream, &records);
         let (hashes, incoming): (Vec<String>, Vec<Incoming>) =
             records.into_iter().map(|record| incoming(&record, stream)).unzip();
-        match poll.turned(stream, &PageSeen { hashes: &hashes, next, highest }) {
-            Turn::Take(poll) => Ok(self.take(incoming, poll, run).await?),
-            Turn::StepBack(poll) => {
-                tracing::info!(
-                    flow = lane.flow.name,
-                    "records moved between pages: reading goes on from an earlier page"
-                );
-                self.poll = poll;
-                Ok(false)
-            }
-            Turn::Repeats(poll) => {
-                (self.poll, self.repeats) = (poll, true);
-                Err(repeating(&stream.name, request_id).into())
-            }
+        let turn = poll.turned(stream, &PageSeen { hashes: &hashes, next, values: &values, delta });
+        match self.taken(turn, stream, request_id)? {
+            Some(poll) => Ok(self.take(incoming, poll, run).await?),
+            None => Ok(false),
         }
+    }
+
+    /// The state with a window open, where there is something to look for.
+    async fn opened(&self, stream: &Stream) -> Result<PollState, Obstacle> {
+        if self.poll.open.is_some() {
+            return Ok(self.poll.clone());
+        }
+        // Windows of counters have no end that the source's time would be needed for.
+        let source_now = if stream.cursor.as_ref().is_some_and(Cursor::counts) {
+            self.lane.now()
+        } else {
+            self.lane.source.source_time(stream).await?
+        };
+        Ok(self.poll.opened(stream, self.lane.flow.start_from, source_now))
     }
 
     /// The source answered as it should. While its pages come again and again that is not so, however well each of them looks.
@@ -218,7 +223,14 @@ impl Reader<'_> {
         let (weather, opened) = lane.source_gate.unwell(failure, lane.now());
         if opened {
             let (kind, detail) = (failure.kind.as_str(), &failure.detail);
-            tracing::warn!(flow = lane.flow.name, kind, detail, "the source cannot be read: it is tried again");
+            let request_id = failure.request_id.as_deref();
+            tracing::warn!(
+                flow = lane.flow.name,
+                kind,
+                detail,
+                request_id,
+                "the source cannot be read: it is tried again"
+            );
         }
         if !weather.open {
             sleep(trouble::PAUSE).await;
@@ -232,15 +244,19 @@ impl Reader<'_> {
         lane.source_gate.undecided(lane.now());
         let wait = Duration::from_secs(2_u64.saturating_pow(self.restarts)) / 2;
         self.restarts = self.restarts.saturating_add(1);
-        self.poll = self.poll.restarted();
+        (self.poll, self.family) = (self.poll.restarted(), None);
         sleep(wait.min(LONGEST_RESTART)).await;
     }
 }
 
-fn repeating(stream: &str, request_id: Option<String>) -> CallFailure {
-    let detail = format!(
-        "the pages of `{stream}` come again and again, so that reading them would never end: the vendor does not do what the Connector says \
-         leads to the next page; check `pagination`"
-    );
+/// Values of the cursor on a page, where reading depends on them.
+fn values(stream: &Stream, records: &[Value]) -> Vec<CursorValue> {
+    let valued = stream.cursor.as_ref().filter(|cursor| cursor.counts() || stream.depth_cap.is_some());
+    valued.map(|cursor| records.iter().filter_map(|record| cursor.of(record)).collect()).unwrap_or_default()
+}
+
+/// Pages that came as they should, and that nothing can be done with.
+fn unreadable(stream: &str, problem: &str, request_id: Option<String>) -> CallFailure {
+    let detail = format!("`{stream}` cannot be read: {problem}; check the stream's `pagination`");
     CallFailure { request_id, ..CallFailure::new(FailureKind::Malformed, detail) }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
-use crosstie_connect::{CallRecord, FailureKind, Observer};
+use crosstie_connect::{CacheUse, CallRecord, FailureKind, Observer};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -75,6 +75,12 @@ struct DurationLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CacheLabels {
+    stream: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CredentialLabels {
     connector: String,
     version: String,
@@ -97,6 +103,8 @@ pub struct Metrics {
     held: Family<FlowLabel, Amount>,
     calls: Family<CallLabels, Count>,
     durations: Family<DurationLabels, Histogram, fn() -> Histogram>,
+    mapping_look_ups: Family<CacheLabels, Count>,
+    cache: Family<CacheLabels, Count>,
     credentials: Family<CredentialLabels, Amount>,
 }
 
@@ -115,6 +123,8 @@ impl Default for Metrics {
             held: Family::default(),
             calls: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(DURATIONS)),
+            mapping_look_ups: Family::default(),
+            cache: Family::default(),
             credentials: Family::default(),
         };
         metrics.register();
@@ -147,6 +157,16 @@ impl Metrics {
             "call_duration_seconds",
             "From sending a request to the end of its answer",
             self.durations.clone(),
+        );
+        registry.register(
+            "mapping_look_ups",
+            "Records that mappings looked up, by where they came from: remembered, or asked for",
+            self.mapping_look_ups.clone(),
+        );
+        registry.register(
+            "cache",
+            "Answers that may be kept, by where they came from: hit, revalidated or miss",
+            self.cache.clone(),
         );
         registry.register("credential_version", "1 for the version of credentials in use", self.credentials.clone());
     }
@@ -196,6 +216,12 @@ impl Metrics {
         self.resolutions.get_or_create(&FlowLabel { flow: flow.into() }).inc();
     }
 
+    /// A mapping looked a record up.
+    pub fn looked_up(&self, stream: &str, remembered: bool) {
+        let outcome = if remembered { "remembered" } else { "asked" };
+        self.mapping_look_ups.get_or_create(&CacheLabels { stream: stream.into(), outcome }).inc();
+    }
+
     /// Takes a flow's figures on.
     pub fn set_figures(&self, flow: &str, figures: &Figures) {
         let label = FlowLabel { flow: flow.into() };
@@ -223,6 +249,10 @@ impl Observer for Metrics {
             .get_or_create(&DurationLabels { purpose, name: name.clone() })
             .observe(record.duration.as_secs_f64());
         self.calls.get_or_create(&CallLabels { purpose, name, status: record.status.unwrap_or(0) }).inc();
+    }
+
+    fn cached(&self, name: &str, cache_use: CacheUse) {
+        self.cache.get_or_create(&CacheLabels { stream: name.into(), outcome: cache_use.as_str() }).inc();
     }
 }
 

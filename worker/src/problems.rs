@@ -163,7 +163,8 @@ fn of_system(unavailable: Reason, flow: Option<&str>, what: &str, trouble: &Trou
         | FailureKind::Refused
         | FailureKind::PageExpired
         | FailureKind::Malformed
-        | FailureKind::BodyTooLarge => unavailable,
+        | FailureKind::BodyTooLarge
+        | FailureKind::Unsupported => unavailable,
     };
     Present::new(reason, flow, &format!("{what}: {}", trouble.detail))
 }

@@ -206,3 +206,21 @@ fn bounds_of_another_kind_than_the_cursors_are_not_sent() {
     let ask = page(&base(), &stream, Some(&counted), &Position::First).unwrap();
     assert_eq!(ask.url.query(), Some("min=7&status=any"));
 }
+
+#[test]
+fn a_childs_request_names_its_parent_whatever_is_in_it() {
+    let stream = Stream {
+        path: "/orders/{parent.key}/refunds".into(),
+        query: [("shop".to_owned(), "{parent.shop.id} {cursor}".to_owned())].into(),
+        pagination: Pagination::Cursor(CursorPages { pointer: Some("/c".into()), ..CursorPages::default() }),
+        ..Stream::default()
+    };
+    let parent = json!({"id": 1, "shop": {"id": "{cursor}&x=1"}});
+    let ask = page_of(&base(), &stream, &parent, "../7", &Position::Cursor("c".into())).unwrap();
+    assert_eq!(ask.url.path(), "/root/orders/..%2F7/refunds");
+    let query: Vec<_> = ask.url.query_pairs().into_owned().collect();
+    assert_eq!(query, [("shop".to_owned(), "{cursor}&x=1 c".to_owned())]);
+    let failure = page_of(&base(), &stream, &json!({"id": 1}), "7", &Position::First).unwrap_err();
+    assert!(failure.detail.contains("`shop.id`"), "{failure}");
+    assert_eq!(page_of(&base(), &stream, &parent, "..", &Position::First).unwrap_err().kind, FailureKind::Refused);
+}

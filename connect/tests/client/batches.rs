@@ -15,7 +15,9 @@ use crate::fixtures::{PLENTY, RawVendor, client, document, impatient, operation,
 fn batches(succeeded: &str) -> Operation {
     let results = BatchResults {
         records: "/results".into(),
-        succeeded: succeeded.into(),
+        succeeded: Some(succeeded.into()),
+        key: None,
+        failed: None,
         identifier: Some("/id".into()),
         error: Some("/errors".into()),
     };
@@ -26,7 +28,8 @@ fn batches(succeeded: &str) -> Operation {
         query: [("mode".to_owned(), "upsert".to_owned())].into(),
         records: "/records".into(),
         fields: [("allOrNone".to_owned(), json!(false))].into(),
-        record_fields: [].into(),
+        record_fields: serde_json::Map::new(),
+        record_wrap: String::new(),
         results: Some(results),
     };
     Operation { batch: Some(batch), ..operation() }
@@ -263,4 +266,75 @@ async fn no_records_and_no_batch_make_no_request() {
     let written = send(&client, &operation()).await;
     assert!(matches!(written, WrittenBatch::NotSent { .. }), "{written:?}");
     assert!(server.received_requests().await.unwrap().is_empty());
+}
+
+/// Records with keys in them, wrapped one by one, answered in any order in two lists.
+fn by_key() -> Operation {
+    let results = json!({
+        "records": "/results", "key": {"pointer": "/properties/n", "field": "n"}, "identifier": "/id", "error": "/message",
+        "failed": {"records": "/errors", "key": "/context/ids", "status": "/status"},
+    });
+    let batch = json!({
+        "maxRecords": 3, "method": "POST", "path": "/batch", "query": {}, "records": "/inputs", "fields": {},
+        "recordWrap": "/properties", "recordFields": {"idProperty": "n", "id": "{body.n}"}, "results": results,
+    });
+    Operation { batch: Some(serde_json::from_value(batch).unwrap()), ..operation() }
+}
+
+fn in_lists(results: &[Value], errors: &[Value]) -> ResponseTemplate {
+    ResponseTemplate::new(207).set_body_json(json!({"results": results, "errors": errors}))
+}
+
+fn of(key: u32) -> Value {
+    json!({"id": format!("id-{key}"), "properties": {"n": key.to_string()}})
+}
+
+fn refused(keys: &Value, status: &Value) -> Value {
+    json!({"status": status, "message": "no", "context": {"ids": keys}})
+}
+
+#[tokio::test]
+async fn each_record_of_a_batch_can_be_wrapped_with_members_of_its_own() {
+    let server = MockServer::start().await;
+    let input = |n: u32| json!({"idProperty": "n", "id": n, "properties": {"n": n}});
+    Mock::given(body_json(json!({"inputs": [input(1), input(2), input(3)]})))
+        .respond_with(in_lists(&[of(3), of(1), of(2)], &[]))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let rows = rows(send(&client(&system(&server.uri())), &by_key()).await);
+    let identifiers: Vec<String> = rows
+        .into_iter()
+        .map(|row| match row {
+            Row::Applied { identifier } => identifier.unwrap(),
+            Row::Refused { fault } => panic!("{fault:?}"),
+        })
+        .collect();
+    assert_eq!(identifiers, ["id-1", "id-2", "id-3"], "in the order of the request");
+}
+
+#[tokio::test]
+async fn results_with_keys_come_in_any_order_and_refusals_in_a_list_of_their_own() {
+    let rows = rows(answered_to(&by_key(), in_lists(&[of(3)], &[refused(&json!(["2", 1]), &json!("400"))])).await);
+    assert!(matches!(&rows[2], Row::Applied { identifier: Some(id) } if id == "id-3"));
+    for row in &rows[..2] {
+        let Row::Refused { fault } = row else { panic!("{row:?}") };
+        assert_eq!(fault.status, Some(400));
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_told_of_one_record_is_told_of_none() {
+    for answer in [
+        in_lists(&[of(1), of(2)], &[]),
+        in_lists(&[of(1), of(2), of(2)], &[]),
+        in_lists(&[of(1), of(2), of(4)], &[]),
+        in_lists(&[of(1), of(2), json!({"id": "x"})], &[]),
+        in_lists(&[of(1), of(2)], &[refused(&json!([]), &json!(400))]),
+        in_lists(&[of(1), of(2), of(3)], &[refused(&json!("3"), &json!(400))]),
+    ] {
+        assert_eq!(unknown(answered_to(&by_key(), answer).await), FailureKind::Malformed);
+    }
+    let unwell = in_lists(&[of(1), of(2)], &[refused(&json!("3"), &json!(503))]);
+    assert_eq!(unknown(answered_to(&by_key(), unwell).await), FailureKind::ServerError);
 }

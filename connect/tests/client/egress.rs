@@ -1,4 +1,5 @@
-//! Where requests may not go, in every spelling. A vendor that listens counts connections: there must be none.
+//! Where requests may not go. A vendor that listens counts connections: there must be none. Spellings here are such as stay on this machine; the
+//! table of all of them is in `src/egress/tests.rs`, where nothing could leave.
 
 use std::{io, net::IpAddr, sync::Arc};
 
@@ -70,30 +71,8 @@ async fn no_spelling_of_an_internal_address_is_connected_to() {
         "[::127.0.0.1]",
         "[::ffff:127.0.0.1]",
         "[::ffff:7f00:1]",
-        "[::ffff:0:127.0.0.1]",
-        "[64:ff9b::127.0.0.1]",
-        "[64:ff9b:1::7f00:1]",
-        "[2002:7f00:1::]",
-        "[2001:0:808:808::80ff:fffe]",
-        "[fe80::1]",
-        "[fc00::1]",
-        "[fd00:ec2::254]",
-        "[ff02::1]",
-        "169.254.169.254",
-        "0xa9fea9fe",
-        "2852039166",
-        "0251.0376.0251.0376",
-        "[::ffff:a9fe:a9fe]",
-        "10.0.0.1",
-        "172.16.0.1",
-        "192.168.0.1",
-        "100.64.0.1",
-        "198.18.0.1",
-        "203.0.113.1",
-        "224.0.0.1",
-        "255.255.255.255",
     ];
-    assert!(hosts.len() >= 40);
+    assert!(hosts.len() >= 25);
     for host in hosts {
         for scheme in ["http", "https"] {
             let client = build(&public_only(&format!("{scheme}://{host}:{port}")), None).unwrap();

@@ -43,11 +43,15 @@ pub fn system(base_url: &str) -> System {
         base_url: base_url.parse().unwrap(),
         api_version: None,
         authentication: Authentication::Bearer { token: template("{token}") },
+        tls: None,
         egress: Egress { allow_hosts: Vec::new(), allow_cidrs: vec!["127.0.0.0/8".into(), "::1/128".into()] },
         allowance: PLENTY,
         served_version_header: Some("X-Api-Version".into()),
         request_id_header: Some("X-Request-Id".into()),
-        credential_rejection_statuses: Vec::new(),
+        errors: Vec::new(),
+        csrf: None,
+        rate: crosstie_engine::plan::RateRules::default(),
+        cache: None,
     }
 }
 
@@ -65,7 +69,11 @@ pub fn store() -> CredentialStore {
 
 /// Patience for tests: a second in all. No authorities, because reading the machine's takes longer than most tests.
 pub fn impatient() -> Surroundings {
-    let timeouts = Timeouts { connect: Duration::from_millis(500), whole: Duration::from_secs(1) };
+    let timeouts = Timeouts {
+        connect: Duration::from_millis(500),
+        first_byte: Duration::from_millis(800),
+        whole: Duration::from_secs(1),
+    };
     Surroundings { timeouts, authorities: Authorities::Only(Vec::new()), ..Surroundings::default() }
 }
 
@@ -104,6 +112,10 @@ pub fn operation() -> Operation {
             lookup: Some(lookup()),
         },
         omit: Vec::new(),
+        shape: crosstie_engine::plan::Shape::default(),
+        find: None,
+        if_match: None,
+        job: None,
         batch: None,
     }
 }
@@ -116,6 +128,7 @@ pub fn lookup() -> LookUp {
         key_field: "externalId".into(),
         settle_seconds: 1,
         evidence: Evidence::default(),
+        ..LookUp::default()
     }
 }
 

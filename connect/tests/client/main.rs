@@ -2,11 +2,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may fail loudly")]
 
 mod batches;
+mod bombs;
 mod egress;
+mod finding;
 mod fixtures;
+mod following;
+mod grants;
+mod mutual_tls;
 mod nasty;
 mod ones;
 mod reads;
 mod rotation;
+mod scripted;
 mod tls;
 mod writes;

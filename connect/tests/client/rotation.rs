@@ -39,7 +39,8 @@ async fn accept(server: &MockServer, version: &str, otherwise: u16) {
 
 fn client(server: &MockServer, store: &CredentialStore) -> VendorClient {
     let mut system = system(&server.uri());
-    system.credential_rejection_statuses = vec![403];
+    let rule = json!({"when": {"statuses": [403]}, "means": "CredentialsRejected"});
+    system.errors = vec![serde_json::from_value(rule).unwrap()];
     VendorClient::surrounded(&system, store.clone(), PLENTY, &impatient()).unwrap()
 }
 

@@ -7,24 +7,29 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::stream::Text;
+use super::{
+    stream::Text,
+    write::{Asynchronous, BodyFormat, Find, Follow, IfMatch},
+};
 
 /// One kind of write. In path and query, `{apiVersion}` is the API version, `{body.FIELD}` a top-level field of the mapped body, and
 /// `{identifier}`, for deletes, what the system called the record when it was written.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.xmlRoot) == (has(self.bodyFormat) && self.bodyFormat == 'Xml')").message("bodyFormat Xml and xmlRoot go together"))]
+#[x_kube(validation = Rule::new("(has(self.create) || has(self.update)) ? has(self.create) && has(self.update) : true").message("set create and update together: which one follows depends on what find shows"))]
 pub struct Operation {
     /// Name that Integrations use, for example `upsertSalesOrder`. 1 to 63 characters.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z][A-Za-z0-9_-]*$"))]
     pub name: String,
 
     /// HTTP method. DELETE is sent without a body, and a record that is not there any more (status 404 or 410) counts as deleted. Needed
-    /// unless the preset has an operation of this name.
+    /// unless the preset has an operation of this name, or `find` says what to look for first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<OperationMethod>,
 
     /// Path below baseURL, for example `/services/rest/record/v1/salesOrder/eid:{body.externalId}`. Values are percent-encoded.
-    /// Needed unless the preset has an operation of this name. At most 1024 characters.
+    /// Needed unless the preset has an operation of this name, or `find` says what to look for first. At most 1024 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024), regex(pattern = "^/"))]
     pub path: Option<String>,
@@ -47,6 +52,50 @@ pub struct Operation {
     #[schemars(length(max = 16), inner(length(min = 1, max = 128)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub omit: Vec<String>,
+
+    /// Format of the request's body. Json when it is left out. Batches are JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_format: Option<BodyFormat>,
+
+    /// Name of the root element of an XML body. 1 to 128 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128), regex(pattern = "^[A-Za-z_][A-Za-z0-9_.:-]*$"))]
+    pub xml_root: Option<String>,
+
+    /// JSON pointer to where the mapped body goes in a single write's request, for example `/properties` or `/data/attributes`. The mapped body is
+    /// the request's body when it is left out. A batch has `recordWrap`. At most 256 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256), regex(pattern = "^(/.*)?$"))]
+    pub wrap: Option<String>,
+
+    /// Members of a single write's request beside what is mapped, for example `data: {type: profile}`. In texts `{apiVersion}`, `{body.FIELD}` and
+    /// `{identifier}` are replaced, and a text that is nothing but one of them takes its type; other braces stay, so a GraphQL document may stand
+    /// here. What is mapped wins. Of any type; none when left out. At most 16 and 4096 characters of JSON.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "fields_schema")]
+    pub fields: BTreeMap<String, Value>,
+
+    /// How a record is looked for before it is written, for systems that cannot upsert; `create` and `update` then say what follows, in place of
+    /// method and path. It is also the look-up of `outcome`, unless that names another. A record whose identifier is known from an earlier write is
+    /// updated at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub find: Option<Find>,
+
+    /// What is sent when `find` shows no record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub create: Option<Follow>,
+
+    /// What is sent when `find` shows the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<Follow>,
+
+    /// Write only over the state that was looked at. Whatever is there is written over when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_match: Option<IfMatch>,
+
+    /// How a write that is answered 202 is followed to its end. A 202 means that it was applied when this is left out.
+    #[serde(default, rename = "async", skip_serializing_if = "Option::is_none")]
+    pub asynchronous: Option<Asynchronous>,
 
     /// Where the response says which identifier the system gave the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -108,8 +157,13 @@ pub struct Batch {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "fields_schema")]
     pub fields: BTreeMap<String, Value>,
-    /// Members of each record beside its mapped body, the same in every one, for example `attributes: {type: Account}`. What the body has
-    /// itself stays. Of any type; none when left out. At most 16 and 4096 characters of JSON.
+    /// JSON pointer to where each mapped body goes in its item of the list, for example `/properties`. The item is the mapped body when it is left
+    /// out. At most 256 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256), regex(pattern = "^(/.*)?$"))]
+    pub record_wrap: Option<String>,
+    /// Members of each record beside its mapped body, for example `attributes: {type: Account}` or `id: "{body.email}"`, with the same replacements
+    /// as in the operation's `fields`. What the body has itself stays. Of any type; none when left out. At most 16 and 4096 characters of JSON.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "fields_schema")]
     pub record_fields: BTreeMap<String, Value>,
@@ -118,18 +172,35 @@ pub struct Batch {
     pub results: Option<BatchResults>,
 }
 
-/// Where the response to a batch says what came of each record: a list with one result for each record, in the request's order.
+/// Where the response to a batch says what came of each record: a list with one result for each record, in the request's order, or in any order
+/// with a key in each.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.key) == has(self.keyField)").message("set results.key and results.keyField together"))]
+#[x_kube(validation = Rule::new("has(self.succeeded) || has(self.key)").message("set results.succeeded, or results.key for systems whose list holds only what was applied"))]
+#[x_kube(validation = Rule::new("!has(self.failed) || has(self.key)").message("results.failed goes with results.key"))]
 pub struct BatchResults {
     /// JSON pointer to the list of results in the response. The whole response is the list when it is left out. At most 256 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256), regex(pattern = "^(/.*)?$"))]
     pub records: Option<String>,
     /// JSON pointer, within a result, to what says that the record was applied: `true`, or a status from 200 to 299. For example
-    /// `/success`. At most 256 characters.
+    /// `/success`. Being in the list says it when this is left out, which needs `key`. At most 256 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
-    pub succeeded: String,
+    pub succeeded: Option<String>,
+    /// JSON pointer, within a result, to what must equal a mapped body's field of keyField, for systems that answer in any order. Results are in
+    /// the request's order when it is left out. At most 256 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
+    pub key: Option<String>,
+    /// Top-level field of the mapped body that identifies the record in results. At most 128 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub key_field: Option<String>,
+    /// A list of its own for the records that were refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<FailedRows>,
     /// JSON pointer, within a result, to the identifier the system gave the record, for example `/id`. None is known when it is left out.
     /// At most 256 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -142,8 +213,25 @@ pub struct BatchResults {
     pub error: Option<String>,
 }
 
+/// Where the response to a batch lists the records that were refused.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedRows {
+    /// JSON pointer to the list in the response, for example `/errors`. At most 256 characters.
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
+    pub records: String,
+    /// JSON pointer, within a result, to the key of the record, or to a list of keys, for example `/context/ids`. At most 256 characters.
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
+    pub key: String,
+    /// JSON pointer, within a result, to its status. A record whose status is 408 or 5xx is in doubt; any other was surely not applied. The same as
+    /// any other when it is left out. At most 256 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
+    pub status: Option<String>,
+}
+
 /// Values of any type: only their number can be bounded here.
-fn fields_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(super) fn fields_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "type": "object",
         "maxProperties": 16,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// How to get the next page: exactly one member.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.linkHeader), has(self.cursor), has(self.offset), has(self.page), has(self.nextURL)].filter(set, set).size() == 1").message("set exactly one of linkHeader, cursor, offset, page and nextURL under pagination"))]
+#[x_kube(validation = Rule::new("[has(self.linkHeader), has(self.cursor), has(self.offset), has(self.page), has(self.nextURL), has(self.deltaLink)].filter(set, set).size() == 1").message("set exactly one of linkHeader, cursor, offset, page, nextURL and deltaLink under pagination"))]
 pub struct Pagination {
     /// The response's `Link` header with `rel="next"` (RFC 8288) holds the next page's URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -24,6 +24,12 @@ pub struct Pagination {
     /// The response's body holds the next page's URL.
     #[serde(default, rename = "nextURL", skip_serializing_if = "Option::is_none")]
     pub next_url: Option<NextUrlPagination>,
+    /// As nextURL, and the last page holds a URL that leads to what changes from then on (OData).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delta_link: Option<DeltaLinkPagination>,
+    /// How deep the system lets pages go, beside whatever leads to the next page. Any depth when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth_cap: Option<DepthCap>,
 }
 
 /// Pagination by the `Link` header. It has no settings.
@@ -111,4 +117,28 @@ pub struct NextUrlPagination {
     /// characters.
     #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
     pub pointer: String,
+}
+
+/// Pagination by URLs in the response's body, the last of which leads to what changes from then on: the next window begins there. While a
+/// system knows it, nothing else is asked for; when it answers 400, 404 or 410, the list is read again from its beginning, or from the
+/// cursor on.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct DeltaLinkPagination {
+    /// JSON pointer to the next page's URL in the response, for example `/@odata.nextLink` or `/d/__next`. At most 256 characters.
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
+    pub next: String,
+    /// JSON pointer to the URL that the last page holds, for example `/@odata.deltaLink` or `/d/__delta`. At most 256 characters.
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
+    pub delta: String,
+}
+
+/// How deep a system lets pages go. Past it, reading begins again with the last value of the cursor that was seen as the lower bound. The list
+/// has to be in the cursor's order, oldest first, and the lower bound has to be inclusive.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct DepthCap {
+    /// Records that one search gives, at most, over all of its pages. 100 to 1000000.
+    #[schemars(range(min = 100, max = 1_000_000))]
+    pub records: u32,
 }

@@ -48,6 +48,14 @@ pub struct Stream {
     #[schemars(schema_with = "any_schema")]
     pub body: Option<Value>,
 
+    /// What responses are written in: Json when left out. Bodies packed by gzip are unpacked, whether the response says so or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<StreamFormat>,
+
+    /// How CSV is written, where format is Csv.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csv: Option<Csv>,
+
     /// JSON pointer (RFC 6901) to the list of records in the response, for example `/orders`. The whole response is the list when it is
     /// empty. A `*` goes through all items of a list, for example `/data/orders/edges/*/node`. At most 256 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,6 +85,12 @@ pub struct Stream {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub one: Option<ReadOne>,
 
+    /// Read once for each record of another stream that changed, for example the refunds of each order. Path, query and body then name what
+    /// they need of that record: `{parent.key}`, and `{parent.FIELD}` for a field of it, with dots for one within another. The cursor stands
+    /// on the parent's stream and not here. Read by itself when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ParentStream>,
+
     /// How to ask only for what changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Cursor>,
@@ -97,9 +111,53 @@ pub enum StreamMethod {
     Post,
 }
 
+/// What responses are written in. Whatever it is, records are JSON afterwards, and pointers lead into that.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum StreamFormat {
+    /// JSON (RFC 8259).
+    #[default]
+    Json,
+    /// One JSON value a line; the response is the list of them.
+    JsonLines,
+    /// Comma-separated values (RFC 4180); the response is the list of rows, each an object of texts.
+    Csv,
+    /// XML. An element is an object of its children and of its attributes, whose names begin with `@`; one that holds only text is that text,
+    /// and one that says that it is nil is null. Children of the same name are a list; where `records` leads to a list, a single one is one
+    /// too. Prefixes of namespaces are left out, and so are document types: a response that has one is not read.
+    Xml,
+}
+
+/// How CSV is written.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Csv {
+    /// What separates the values of a row: one ASCII character, for example `;`. A comma when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1))]
+    pub delimiter: Option<String>,
+    /// Names of the columns, where the first row does not have them. At most 256, each at most 128 characters. The first row's when left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 128)))]
+    pub columns: Vec<String>,
+}
+
 /// A value of any type.
 fn any_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({"x-kubernetes-preserve-unknown-fields": true})
+}
+
+/// The stream whose records are another one's parents.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ParentStream {
+    /// Name of the stream, of this Connector; it has no parent itself. 1 to 63 characters.
+    #[schemars(length(min = 1, max = 63))]
+    pub stream: String,
+    /// JSON pointer, within a record of that stream, to what `{parent.key}` stands for. That stream's own key when left out. At most 256
+    /// characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
+    pub key: Option<String>,
 }
 
 /// How to read a single record of a stream by its key.

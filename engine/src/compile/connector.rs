@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use crosstie_crds::{
     Connector,
     condition::Reason,
-    connector::{Authentication, Operation, Stream, Text},
+    connector::{Operation, Stream, Text},
 };
 use url::Url;
 
-use super::{Findings, PlannedAuthentication, Settings};
+use super::{Findings, Settings, authentication, errors};
 use crate::{
-    plan::{Allowance, Egress, IDENTIFIER, KEY, SINCE, SINCE_EPOCH, System},
+    plan::{Allowance, Egress, IDENTIFIER, KEY, RateRules, SINCE, SINCE_EPOCH, System},
     preset,
     template::Template,
 };
@@ -44,21 +44,28 @@ pub(crate) fn resolve(connector: &Connector, settings: &Settings, findings: &mut
     let merged = preset::merge(spec, preset);
     let base_url = base_url(&spec.base_url, findings);
     let authentication = match &merged.auth {
-        Some(auth) => authentication(auth, findings),
+        Some(auth) => authentication::resolve(auth, merged.api_version.as_deref(), findings),
         None => {
-            findings.invalid(
-                "spec.auth",
-                "neither the Connector nor its preset says how to authenticate: set one of header, bearer and basic",
-            );
+            let message =
+                format!("neither the Connector nor its preset says how to authenticate: {}", authentication::CHOICES);
+            findings.invalid("spec.auth", message);
             None
         }
     };
+    let operations: Vec<&str> = merged.operations.iter().map(|operation| operation.name.as_str()).collect();
+    let streams: Vec<&str> = merged.streams.iter().map(|stream| stream.name.as_str()).collect();
+    let rules = errors::resolve(&merged.errors, &operations, &streams, findings);
+    let tls = spec.tls.as_ref().map(|tls| authentication::certificate(tls, findings));
     let rate = &merged.rate_limit;
     let system = System {
         connector: connector.metadata.name.clone().unwrap_or_default(),
         base_url: base_url?,
         api_version: merged.api_version,
         authentication: authentication?,
+        tls: match tls {
+            None => None,
+            Some(tls) => Some(tls?),
+        },
         egress: Egress {
             allow_hosts: spec
                 .egress
@@ -75,10 +82,16 @@ pub(crate) fn resolve(connector: &Connector, settings: &Settings, findings: &mut
         },
         served_version_header: merged.served_version_header,
         request_id_header: merged.request_id_header,
-        credential_rejection_statuses: merged.credential_rejection_statuses,
+        errors: rules,
+        csrf: None,
+        rate: RateRules::default(),
+        cache: None,
     };
-    let resolved =
+    let mut resolved =
         Resolved { name: system.connector.clone(), system, streams: merged.streams, operations: merged.operations };
+    resolved.system.rate = resolved.rate_rules(&merged.rate_limit, findings);
+    resolved.system.cache = merged.cache.map(|cache| resolved.cache(&cache, findings));
+    resolved.system.csrf = merged.csrf.and_then(|csrf| resolved.csrf(&csrf, findings));
     for stream in &resolved.streams {
         resolved.stream(&stream.name, findings);
     }
@@ -106,26 +119,6 @@ fn base_url(text: &str, findings: &mut Findings) -> Option<Url> {
             None
         }
     }
-}
-
-fn authentication(auth: &Authentication, findings: &mut Findings) -> Option<PlannedAuthentication> {
-    let mut template = |path: &str, text: &str| parse_template(path, text, findings);
-    if let Some(header) = &auth.header {
-        return Some(PlannedAuthentication::Header {
-            name: header.name.clone(),
-            value: template("spec.auth.header.value", &header.value)?,
-        });
-    }
-    if let Some(bearer) = &auth.bearer {
-        return Some(PlannedAuthentication::Bearer { token: template("spec.auth.bearer.token", &bearer.token)? });
-    }
-    if let Some(basic) = &auth.basic {
-        let username = template("spec.auth.basic.username", &basic.username);
-        let password = template("spec.auth.basic.password", &basic.password);
-        return Some(PlannedAuthentication::Basic { username: username?, password: password? });
-    }
-    findings.invalid("spec.auth", "set one of header, bearer and basic");
-    None
 }
 
 fn parse_template(path: &str, text: &str, findings: &mut Findings) -> Option<Template> {

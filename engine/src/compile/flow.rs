@@ -173,7 +173,7 @@ fn start_from(path: &str, text: Option<&str>, findings: &mut Findings) -> Option
 
 /// Where a flow begins has to be something that its stream can be asked for.
 fn begins(path: &str, stream: &Stream, start: StartFrom, findings: &mut Findings) {
-    let Some(cursor) = &stream.cursor else { return };
+    let Some(cursor) = &stream.leading().cursor else { return };
     match start {
         StartFrom::Now | StartFrom::Time(_) if cursor.counts() => {
             let message = format!(

@@ -3,19 +3,23 @@
 use std::collections::BTreeMap;
 
 use crosstie_crds::connector::{
-    Batch as SpecBatch, Identifier as SpecIdentifier, LookUp as SpecLookUp, LookUpProof, OperationMethod,
-    Outcome as SpecOutcome,
+    Batch as SpecBatch, BatchResults as SpecResults, Identifier as SpecIdentifier, LookUp as SpecLookUp, LookUpProof,
+    OperationMethod, Outcome as SpecOutcome,
 };
 use serde_json::Value;
 
 use super::{
     Findings,
     connector::{Names, Resolved},
+    request::{self, Single},
 };
-use crate::plan::{Batch, BatchResults, Evidence, Idempotency, Identifier, LookUp, Method, Operation, Outcome, Proof};
+use crate::plan::{
+    Batch, BatchResults, Evidence, FailedRows, Idempotency, Identifier, IfMatch, LookUp, Method, Operation, Outcome,
+    Proof, ResultKey,
+};
 
 /// How long look-ups wait when nothing is said, in seconds.
-const DEFAULT_SETTLE_SECONDS: u32 = 5;
+pub(super) const DEFAULT_SETTLE_SECONDS: u32 = 5;
 /// Most that the constant members of a batch's request may take, in bytes of JSON.
 const LARGEST_FIELDS_BYTES: usize = 4096;
 
@@ -24,21 +28,22 @@ impl Resolved {
     pub(crate) fn operation(&self, name: &str, findings: &mut Findings) -> Option<Operation> {
         let operation = self.operations.iter().find(|operation| operation.name == name)?;
         let at = |field: &str| format!("spec.operations[{name}].{field}");
-        if operation.method.is_none() {
-            findings.invalid(at("method"), "say which HTTP method it is: POST, PUT, PATCH or DELETE");
-        }
-        if operation.path.is_none() {
-            findings.invalid(at("path"), "say under which path it is called");
-        }
-        if operation.outcome.is_none() {
+        let single = self.single(operation, findings);
+        let find = self.find(operation, findings);
+        self.check_alone(operation, findings);
+        if operation.outcome.is_none() && operation.find.is_none() {
             let message = "say how the outcome of a call that broke off is known: idempotencyHeader, lookup, both, or {} for neither";
             findings.invalid(at("outcome"), message);
         }
-        let path = self.bound(&at("path"), operation.path.as_ref()?, Names::BodyAndIdentifier, findings);
-        let query = self.bound_map(&at("query"), &operation.query, Names::BodyAndIdentifier, findings);
         let headers = self.bound_texts(&at("headers"), &operation.headers, findings);
-        let outcome = self.outcome(&at("outcome"), operation.outcome.as_ref()?, findings);
-        let method = method(operation.method?);
+        let said = operation.outcome.clone().or_else(|| find.is_some().then(SpecOutcome::default));
+        let mut outcome = self.outcome(&at("outcome"), &said?, findings)?;
+        if let (None, Some(find)) = (&outcome.lookup, &find) {
+            outcome.lookup = Some(find.lookup.clone());
+        }
+        let asynchronous = operation.asynchronous.as_ref();
+        let job = asynchronous.map(|spec| request::job(&at("async"), spec, findings));
+        let Single { method, path, query, shape } = single?;
         let batch = match &operation.batch {
             None => None,
             Some(batch) => Some(self.batch(&at("batch"), batch, method, findings)?),
@@ -46,12 +51,19 @@ impl Resolved {
         Some(Operation {
             name: name.to_owned(),
             method,
-            path: path?,
-            query: query?,
+            path,
+            query,
             headers: headers?,
             omit: operation.omit.clone(),
+            shape,
+            find,
+            if_match: operation.if_match.as_ref().map(|spec| IfMatch { pointer: spec.pointer.clone() }),
+            job: match job {
+                None => None,
+                Some(job) => Some(job?),
+            },
             identifier: operation.identifier.as_ref().and_then(identifier),
-            outcome: outcome?,
+            outcome,
             batch,
         })
     }
@@ -83,6 +95,8 @@ impl Resolved {
             key_field: lookup.key_field.clone(),
             settle_seconds: lookup.settle_seconds.unwrap_or(DEFAULT_SETTLE_SECONDS),
             evidence: Evidence { more, record, identifier, proof },
+            body: None,
+            place: None,
         })
     }
 
@@ -104,14 +118,36 @@ impl Resolved {
             query: query?,
             records,
             fields: batch.fields.clone(),
-            record_fields: batch.record_fields.clone(),
-            results: batch.results.as_ref().map(|results| BatchResults {
-                records: results.records.clone().unwrap_or_default(),
-                succeeded: results.succeeded.clone(),
-                identifier: results.identifier.clone(),
-                error: results.error.clone(),
-            }),
+            record_fields: self.members(&format!("{at}.recordFields"), &batch.record_fields, findings),
+            record_wrap: batch.record_wrap.clone().unwrap_or_default(),
+            results: batch.results.as_ref().map(|spec| results(&format!("{at}.results"), spec, findings)),
         })
+    }
+}
+
+fn results(at: &str, spec: &SpecResults, findings: &mut Findings) -> BatchResults {
+    let key = spec.key.clone().zip(spec.key_field.clone()).map(|(pointer, field)| ResultKey { pointer, field });
+    if spec.key.is_some() != spec.key_field.is_some() {
+        findings.invalid(at, "set key and keyField together");
+    }
+    if spec.succeeded.is_none() && key.is_none() {
+        findings.invalid(at, "set succeeded, or key for systems whose list holds only what was applied");
+    }
+    if spec.failed.is_some() && key.is_none() {
+        findings.invalid(at, "failed goes with key: nothing else says which record a result is of");
+    }
+    let failed = spec.failed.as_ref().map(|failed| FailedRows {
+        records: failed.records.clone(),
+        key: failed.key.clone(),
+        status: failed.status.clone(),
+    });
+    BatchResults {
+        records: spec.records.clone().unwrap_or_default(),
+        succeeded: spec.succeeded.clone(),
+        key,
+        failed,
+        identifier: spec.identifier.clone(),
+        error: spec.error.clone(),
     }
 }
 
@@ -133,7 +169,7 @@ fn check_members(at: &str, records: &str, fields: &BTreeMap<String, Value>, find
     }
 }
 
-fn check_size(path: &str, fields: &BTreeMap<String, Value>, findings: &mut Findings) {
+pub(super) fn check_size(path: &str, fields: &BTreeMap<String, Value>, findings: &mut Findings) {
     let size = serde_json::to_string(fields).map_or(0, |text| text.len());
     if size > LARGEST_FIELDS_BYTES {
         let message =
@@ -142,7 +178,7 @@ fn check_size(path: &str, fields: &BTreeMap<String, Value>, findings: &mut Findi
     }
 }
 
-fn method(method: OperationMethod) -> Method {
+pub(super) fn method(method: OperationMethod) -> Method {
     match method {
         OperationMethod::Post => Method::Post,
         OperationMethod::Put => Method::Put,

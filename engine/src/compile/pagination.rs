@@ -25,6 +25,9 @@ pub(super) fn resolve(site: &mut Site, spec: &SpecPagination, stream: &Stream) -
     if let Some(next_url) = &spec.next_url {
         return Some(Pagination::NextUrl { pointer: next_url.pointer.clone() });
     }
+    if let Some(links) = &spec.delta_link {
+        return Some(Pagination::DeltaLink { next: links.next.clone(), delta: links.delta.clone() });
+    }
     Some(Pagination::None)
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crosstie_crds::connector::{ReadOne as SpecReadOne, Stream as SpecStream, StreamMethod};
+use crosstie_crds::connector::{
+    ParentStream, ReadOne as SpecReadOne, Stream as SpecStream, StreamFormat, StreamMethod,
+};
 use serde_json::Value;
 
 use super::{
@@ -11,7 +13,7 @@ use super::{
     cursor, pagination,
 };
 use crate::{
-    plan::{KEY, Pagination, ReadMethod, ReadOne, Stream, page_names},
+    plan::{Format, KEY, Pagination, Parent, ReadMethod, ReadOne, Stream, page_names},
     template::{self, Template},
 };
 
@@ -77,6 +79,13 @@ impl Resolved {
             None => Pagination::None,
             Some(spec) => pagination::resolve(&mut site, spec, &stream)?,
         };
+        stream.parent = self.parent(&mut site, spec)?;
+        if stream.parent.is_some() && stream.parent_names().is_empty() {
+            site.invalid("parent", "say in path, query or body which parent is meant, for example with {parent.key}");
+            return None;
+        }
+        stream.format = format(&mut site, spec)?;
+        stream.depth_cap = depth_cap(&mut site, spec)?;
         every_name_is_filled(&mut site, &stream)?;
         Some(stream)
     }
@@ -106,10 +115,41 @@ impl Resolved {
         Some(Stream { name, method, path: path?, query: query?, headers: headers?, body, ..Stream::default() })
     }
 
+    fn parent_of(&self, name: &str) -> Option<&ParentStream> {
+        self.streams.iter().find(|stream| stream.name == name)?.parent.as_ref()
+    }
+
+    /// The parent of a stream, resolved.
+    fn parent(&self, site: &mut Site, spec: &SpecStream) -> Option<Option<Box<Parent>>> {
+        let Some(parent) = &spec.parent else { return Some(None) };
+        let problem = match self.streams.iter().find(|stream| stream.name == parent.stream) {
+            None => format!("this Connector has no stream `{}`", parent.stream),
+            Some(found) if found.parent.is_some() => {
+                format!("the stream `{}` has a parent itself: only one is followed", parent.stream)
+            }
+            Some(_) if spec.cursor.is_some() => {
+                format!("leave cursor out: the one of `{}` decides what is read", parent.stream)
+            }
+            Some(_) if spec.pagination.as_ref().is_some_and(|pagination| pagination.delta_link.is_some()) => {
+                "use nextURL in place of deltaLink: where changes begin is kept for the parent only".to_owned()
+            }
+            // Problems of streams as such are found with them.
+            Some(_) => {
+                let stream = self.stream(&parent.stream, &mut Findings::new())?;
+                let key = parent.key.clone().unwrap_or_else(|| stream.key.clone());
+                return Some(Some(Box::new(Parent { stream, key })));
+            }
+        };
+        site.invalid("parent", problem);
+        None
+    }
+
     /// A text of a stream's request with the version filled in. What stands between braces and looks like a name has to be one.
     fn page_text(&self, site: &mut Site, field: &str, text: &str) -> Option<String> {
-        for name in bare_names(text) {
-            if name != "apiVersion" && !page_names::ALL.contains(&name) {
+        let has_parent = self.parent_of(site.stream).is_some();
+        for name in template::names(text) {
+            let of_parent = has_parent && name.starts_with(page_names::PARENT);
+            if name != "apiVersion" && !of_parent && !page_names::ALL.contains(&name) {
                 let message = format!(
                     "`{{{name}}}` is not known here; known are {{apiVersion}}, {{{}}}",
                     page_names::ALL.join("}, {")
@@ -164,23 +204,48 @@ impl Resolved {
     }
 }
 
-/// What stands between braces and looks like a name of ours, and not like something that another language means by them.
-fn bare_names(text: &str) -> impl Iterator<Item = &str> {
-    let within = text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(within, _)| within);
-    within.filter(|within| {
-        within.starts_with(|first: char| first.is_ascii_alphabetic())
-            && within.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.')
+/// What responses are written in.
+fn format(site: &mut Site, spec: &SpecStream) -> Option<Format> {
+    let format = spec.format.unwrap_or_default();
+    if spec.csv.is_some() && format != StreamFormat::Csv {
+        site.invalid("csv", "set format to Csv as well, or leave csv out");
+        return None;
+    }
+    Some(match format {
+        StreamFormat::Json => Format::Json,
+        StreamFormat::JsonLines => Format::JsonLines,
+        StreamFormat::Xml => Format::Xml,
+        StreamFormat::Csv => {
+            let csv = spec.csv.clone().unwrap_or_default();
+            let mut letters = csv.delimiter.as_deref().unwrap_or(",").chars();
+            match (letters.next(), letters.next()) {
+                (Some(delimiter), None) if delimiter.is_ascii() && !matches!(delimiter, '"' | '\r' | '\n') => {
+                    Format::Csv { delimiter, columns: csv.columns }
+                }
+                _ => {
+                    site.invalid("csv.delimiter", "write one ASCII character that is no quote and no line break");
+                    return None;
+                }
+            }
+        }
     })
+}
+
+/// Past a cap, reading begins again from a value of the cursor.
+fn depth_cap(site: &mut Site, spec: &SpecStream) -> Option<Option<u32>> {
+    let cap = spec.pagination.as_ref().and_then(|pagination| pagination.depth_cap.as_ref());
+    if cap.is_some() && spec.cursor.is_none() {
+        site.invalid("pagination.depthCap", "set cursor: past the cap, reading begins again from the last value of it");
+        return None;
+    }
+    Some(cap.map(|cap| cap.records))
 }
 
 /// Every name in a request has to be one that the stream has a value for.
 fn every_name_is_filled(site: &mut Site, stream: &Stream) -> Option<()> {
     let window = stream.cursor.is_some();
-    let (cursor, size) = match &stream.pagination {
-        Pagination::Cursor(pages) => (true, pages.size.is_some()),
-        Pagination::None | Pagination::LinkHeader | Pagination::NextUrl { .. } => (false, false),
-        Pagination::Offset { .. } | Pagination::Page { .. } => (false, false),
-    };
+    let pages = stream.pagination.cursor_pages();
+    let (cursor, size) = (pages.is_some(), pages.is_some_and(|pages| pages.size.is_some()));
     let filled = [
         (page_names::SINCE, window, "set cursor, which says what it stands for"),
         (page_names::UNTIL, window, "set cursor, which says what it stands for"),

@@ -3,9 +3,12 @@
 use crosstie_crds::{Connector, Integration, condition::Reason};
 use serde_json::{Value, json};
 
+mod authentication;
+mod errors;
 mod language;
 mod presets;
 mod reading;
+mod writing;
 
 use super::{Compiled, Settings, integration};
 use crate::plan::{Allowance, Authentication, Pagination, Plan, StartFrom, Trigger};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crosstie_crds::integration::{Flow as SpecFlow, WriteMode};
 
-use super::{Findings, connector::Resolved, flow::listed};
+use super::{Findings, connector::Resolved, flow::listed, request::wanted};
 use crate::{
     plan::{IDENTIFIER, Operation},
     template::Template,
@@ -65,12 +65,25 @@ fn operation(path: &str, destination: &Resolved, name: &str, findings: &mut Find
 /// Every `{body.FIELD}` of the operation must be something the map writes, or no record could ever be sent.
 fn check_fields(path: &str, operation: &Operation, map: &BTreeMap<String, String>, findings: &mut Findings) {
     let lookup = operation.outcome.lookup.as_ref();
-    let mut needed: Vec<&str> = operation.names().collect();
-    if let Some(lookup) = lookup {
+    let find = operation.find.as_ref();
+    let update = operation.update();
+    let mut inlaid = operation.field_names();
+    inlaid.extend(update.iter().flat_map(Operation::field_names));
+    if let Some(batch) = &operation.batch {
+        inlaid.extend(wanted(&batch.record_fields));
+    }
+    let lookups = || lookup.into_iter().chain(find.map(|find| &find.lookup));
+    inlaid.extend(lookups().filter_map(|lookup| lookup.body.as_ref()).flat_map(wanted));
+    let mut needed: Vec<&str> = operation.names().chain(update.iter().flat_map(Operation::names)).collect();
+    needed.extend(inlaid.iter().map(String::as_str));
+    for lookup in lookups() {
         needed.extend(lookup.path.names().chain(lookup.query.values().flat_map(Template::names)));
     }
     let mut fields: Vec<&str> = needed.into_iter().filter_map(|name| name.strip_prefix("body.")).collect();
-    fields.extend(lookup.map(|lookup| lookup.key_field.as_str()));
+    fields.extend(lookups().map(|lookup| lookup.key_field.as_str()));
+    let batch =
+        operation.batch.as_ref().and_then(|batch| batch.results.as_ref()).and_then(|results| results.key.as_ref());
+    fields.extend(batch.map(|key| key.field.as_str()));
     fields.sort_unstable();
     fields.dedup();
     for field in fields {
@@ -95,7 +108,10 @@ fn check_identifiers(
     batch_size: u32,
     findings: &mut Findings,
 ) {
-    let wants = |operation: &Operation| operation.names().any(|name| name == IDENTIFIER);
+    let wants = |operation: &Operation| {
+        operation.names().any(|name| name == IDENTIFIER)
+            || operation.field_names().iter().any(|name| name == IDENTIFIER)
+    };
     if wants(operation) {
         let message = format!(
             "operation {} wants {{identifier}}, which no record has before it is first written: use it as write.deleteOperation, or name \

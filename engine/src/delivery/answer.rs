@@ -14,6 +14,8 @@ pub enum Sent {
     },
     /// Refused for the record's own fault: surely not applied.
     Refused(Fault),
+    /// The vendor's rules say that there is nothing to be done for it: surely not applied.
+    Ignored(Fault),
     /// It never left, or was turned away before it was looked at: surely not applied.
     NotSent(Setback),
     /// It may or may not have been applied.

@@ -175,6 +175,7 @@ mod tests {
             key_field: "id".into(),
             settle_seconds,
             evidence: Evidence::default(),
+            ..LookUp::default()
         });
         Outcome { idempotency, lookup }
     }

@@ -314,10 +314,13 @@ impl Judge<'_> {
             Sent::Applied { identifier } => {
                 Change::Settle(Settled::Delivered { body_hash: open.body_hash.clone(), identifier })
             }
-            Sent::Refused(fault) if open.intent.in_doubt_since.is_some() && Rule::RefusalLeavesDoubt.holds() => {
+            Sent::Ignored(_) if open.intent.in_doubt_since.is_none() => Change::Settle(Settled::LeftOut),
+            Sent::Refused(fault) | Sent::Ignored(fault)
+                if open.intent.in_doubt_since.is_some() && Rule::RefusalLeavesDoubt.holds() =>
+            {
                 self.refused_in_doubt(facts, fault)
             }
-            Sent::Refused(fault) => self.failed(facts, fault),
+            Sent::Refused(fault) | Sent::Ignored(fault) => self.failed(facts, fault),
             Sent::NotSent(setback) => self.set_back(facts, open, setback, None, weather),
             Sent::Unknown(setback) => {
                 let earlier = open.intent.in_doubt_since.filter(|_| !Rule::DoubtIsRenewed.holds());

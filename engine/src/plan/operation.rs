@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::is_default;
-use crate::template::Template;
+use super::{Find, IfMatch, Job, Shape, is_default};
+use crate::{inlay, template::Template};
 
 /// Name, in an operation's templates, of what the vendor called the record.
 pub const IDENTIFIER: &str = "identifier";
@@ -30,6 +30,18 @@ pub struct Operation {
     /// carries them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub omit: Vec<String>,
+    /// How a single write's body is made.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub shape: Shape,
+    /// How a record is looked for before it is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub find: Option<Find>,
+    /// Whether it writes only over the state that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_match: Option<IfMatch>,
+    /// How an answer with status 202 is followed to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Job>,
     /// Where the response holds the record's identifier.
     pub identifier: Option<Identifier>,
     /// How it is known whether a call took effect.
@@ -56,8 +68,11 @@ pub struct Batch {
     /// Other members of the request's top level, the same in every call, for example `allOrNone: false`.
     pub fields: BTreeMap<String, Value>,
     /// Members of each record beside its mapped body, the same in every one, for example `attributes: {type: Account}`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub record_fields: BTreeMap<String, Value>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub record_fields: Map<String, Value>,
+    /// Pointer to where each body goes in its item of the list; empty when it is the item.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub record_wrap: String,
     /// Where the response says what came of each record. Without it a 2xx means that all were applied.
     pub results: Option<BatchResults>,
 }
@@ -68,12 +83,42 @@ pub struct Batch {
 pub struct BatchResults {
     /// Pointer to the list of results; empty for the whole response.
     pub records: String,
-    /// Pointer, within a result, to what says that it was applied: `true`, or a status from 200 to 299.
-    pub succeeded: String,
+    /// Pointer, within a result, to what says that it was applied: `true`, or a status from 200 to 299. Without it being in the list says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub succeeded: Option<String>,
+    /// Pointer, within a result, to the record's key; results are in the request's order without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<ResultKey>,
+    /// A list of its own for what was refused; only with `key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<FailedRows>,
     /// Pointer, within a result, to the identifier the vendor gave the record.
     pub identifier: Option<String>,
     /// Pointer, within a result, to what was wrong.
     pub error: Option<String>,
+}
+
+/// How a result is matched to its record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResultKey {
+    /// Pointer, within a result, to the key.
+    pub pointer: String,
+    /// Top-level field of the body that it equals.
+    pub field: String,
+}
+
+/// Where a response lists the records of a batch that were refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedRows {
+    /// Pointer to the list.
+    pub records: String,
+    /// Pointer, within a result, to the record's key or a list of keys.
+    pub key: String,
+    /// Pointer, within a result, to its status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
 }
 
 /// HTTP method of a write.
@@ -121,7 +166,7 @@ pub struct Idempotency {
 }
 
 /// A way to read a record back.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LookUp {
     /// Path below the base URL of a GET request; 404 means absent.
@@ -137,6 +182,12 @@ pub struct LookUp {
     /// How the response is to be read, where it is not just the record.
     #[serde(default, skip_serializing_if = "is_default")]
     pub evidence: Evidence,
+    /// The body of a POST request in place of a GET; texts may name `body.FIELD`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Map<String, Value>>,
+    /// Pointer to the record, or the list of those found, in the response; `key` is then one within a record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
 }
 
 /// Names, in the templates of a look-up, of a time a quarter of an hour before the write was decided: in RFC 3339, and in seconds since 1970.
@@ -177,17 +228,33 @@ impl LookUp {
         self.evidence != Evidence::default()
             || self.key.split('/').any(|segment| segment == "*")
             || self.key_field.contains('.')
+            || self.body.is_some()
+            || self.place.is_some()
     }
 }
 
 impl Operation {
-    /// Whether a worker of the second format would get it wrong.
-    pub(super) fn needs_third_format(&self) -> bool {
-        self.outcome.lookup.as_ref().is_some_and(LookUp::needs_third_format)
-    }
-
     /// The names that its path and query want filled.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.path.names().chain(self.query.values().flat_map(Template::names))
     }
+
+    /// The names that its constant members want filled.
+    pub fn field_names(&self) -> Vec<String> {
+        inlay::names(&Value::Object(self.shape.fields.clone()), &names_a_record)
+    }
+
+    pub(super) fn needs_third_format(&self) -> bool {
+        let lookup = self.outcome.lookup.as_ref();
+        self.shape != Shape::default()
+            || self.find.is_some()
+            || self.if_match.is_some()
+            || self.job.is_some()
+            || lookup.is_some_and(LookUp::needs_third_format)
+    }
+}
+
+/// Whether a name stands for something of a record.
+pub fn names_a_record(name: &str) -> bool {
+    name == IDENTIFIER || name.starts_with("body.")
 }

@@ -46,6 +46,45 @@ pub struct Stream {
     pub cursor: Option<Cursor>,
     /// How to get the next page.
     pub pagination: Pagination,
+    /// The stream for each record of which this one is read. Its cursor decides what is read, and this one has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Box<Parent>>,
+    /// Records that may be read along pages before reading begins again from the last value of the cursor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth_cap: Option<u32>,
+    /// What responses are written in.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub format: Format,
+}
+
+/// The stream whose records are another one's parents.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Parent {
+    /// The stream.
+    pub stream: Stream,
+    /// Pointer, within one of its records, to its key.
+    pub key: String,
+}
+
+/// What responses are written in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Format {
+    /// JSON.
+    #[default]
+    Json,
+    /// One JSON value a line.
+    JsonLines,
+    /// Comma-separated values.
+    Csv {
+        /// What separates the values of a row: one ASCII character.
+        delimiter: char,
+        /// Names of the columns; the first row's if there are none.
+        columns: Vec<String>,
+    },
+    /// XML.
+    Xml,
 }
 
 /// How a list is asked for.
@@ -71,6 +110,10 @@ pub mod page_names {
     pub const PAGE_SIZE: &str = "pageSize";
     /// All of them.
     pub const ALL: [&str; 4] = [SINCE, UNTIL, CURSOR, PAGE_SIZE];
+    /// What the names of a parent's record begin with.
+    pub const PARENT: &str = "parent.";
+    /// The name of a parent's key.
+    pub const PARENT_KEY: &str = "parent.key";
 }
 
 impl Stream {
@@ -81,6 +124,22 @@ impl Stream {
         template::mentions(&self.path, name) || in_query || in_body
     }
 
+    /// The stream whose cursor and pages lead through the source: the parent's, or itself.
+    pub fn leading(&self) -> &Self {
+        self.parent.as_ref().map_or(self, |parent| &parent.stream)
+    }
+
+    /// The names of a parent's record in path, query and body.
+    pub fn parent_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = template::names(&self.path).collect();
+        names.extend(self.query.values().flat_map(|value| template::names(value)));
+        if let Some(body) = &self.body {
+            template::names_within(body, &mut names);
+        }
+        names.retain(|name| name.starts_with(page_names::PARENT));
+        names
+    }
+
     /// Whether a worker that knows only the second format would read it wrong.
     pub(super) fn needs_third_format(&self) -> bool {
         self.method != ReadMethod::Get
@@ -89,6 +148,9 @@ impl Stream {
             || self.cursor.as_ref().is_some_and(Cursor::needs_third_format)
             || self.pagination.needs_third_format()
             || self.one.as_ref().is_some_and(|one| !one.into.is_empty())
+            || self.depth_cap.is_some()
+            || self.parent.is_some()
+            || self.format != Format::Json
             || page_names::ALL.into_iter().any(|name| self.names(name))
     }
 }
@@ -207,6 +269,13 @@ pub enum Pagination {
         /// Pointer to the URL.
         pointer: String,
     },
+    /// A URL in the body, the last of which leads to what changes from then on.
+    DeltaLink {
+        /// Pointer to the next page's URL.
+        next: String,
+        /// Pointer to the URL that the last page has.
+        delta: String,
+    },
 }
 
 /// A cursor in a page's body that leads to the next one. Exactly one of `pointer` and `last_record` is there.
@@ -238,11 +307,24 @@ impl CursorPages {
 }
 
 impl Pagination {
+    /// The cursor that leads from page to page, where one does.
+    pub fn cursor_pages(&self) -> Option<&CursorPages> {
+        match self {
+            Self::Cursor(pages) => Some(pages),
+            Self::None
+            | Self::LinkHeader
+            | Self::Offset { .. }
+            | Self::Page { .. }
+            | Self::NextUrl { .. }
+            | Self::DeltaLink { .. } => None,
+        }
+    }
+
     fn needs_third_format(&self) -> bool {
         match self {
             Self::None | Self::LinkHeader | Self::Offset { .. } | Self::NextUrl { .. } => false,
             Self::Cursor(pages) => pages.pointer.is_none() || pages.param.is_none() || pages.has_more.is_some(),
-            Self::Page { .. } => true,
+            Self::Page { .. } | Self::DeltaLink { .. } => true,
         }
     }
 }

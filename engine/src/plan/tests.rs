@@ -1,4 +1,4 @@
-//! Plans of both formats, and which of them a plan needs.
+//! Plans of all formats, and which of them a plan needs.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ fn first_format() -> Value {
         "authentication": {"bearer": {"token": "{token}"}},
         "egress": {"allowHosts": [], "allowCidrs": []},
         "allowance": {"requests": 40, "perSeconds": 20, "concurrency": 8},
-        "servedVersionHeader": null, "requestIdHeader": null, "credentialRejectionStatuses": [],
+        "servedVersionHeader": null, "requestIdHeader": null,
     });
     let flow = json!({
         "name": "orders", "triggers": [{"everySeconds": 60}], "startFrom": "now", "when": null, "map": {},
@@ -68,6 +68,10 @@ fn a_plan_needs_the_second_format_for_what_a_worker_of_the_first_would_get_wrong
         plan.format_version = 2;
         assert_eq!(Plan::parse(plan.to_json().as_bytes()).unwrap(), plan, "change {index}");
     }
+    let mut errors = plan();
+    let rule = json!({"when": {"statuses": [200]}, "means": "RecordFailure"});
+    errors.destination.errors = vec![serde_json::from_value(rule).unwrap()];
+    assert_eq!(errors.format(), 3, "a worker without them takes a refusal for a success");
     let mut batches = plan();
     batches.flows[0].batch_size = 50;
     assert_eq!(batches.format(), 1, "a worker without batches writes the same, only more slowly");
@@ -89,6 +93,7 @@ fn a_plan_needs_the_third_format_for_a_look_up_that_an_older_worker_would_read_w
             key_field: "id".into(),
             settle_seconds: 1,
             evidence: Evidence::default(),
+            ..LookUp::default()
         };
         plan.flows[0].operation.outcome.lookup = Some(lookup.clone());
         assert_eq!(plan.format(), 1);
@@ -113,4 +118,51 @@ fn a_plan_of_another_format_is_refused_by_its_number() {
         let error = Plan::parse(document.to_string().as_bytes()).unwrap_err();
         assert!(matches!(error, PlanError::Format { found: number } if number == found), "{error}");
     }
+}
+
+#[test]
+fn a_plan_needs_the_third_format_for_what_a_worker_of_the_second_would_read_wrong() {
+    let template = |text: &str| crate::template::Template::parse(text).unwrap();
+    let changes: [fn(&mut Stream); 11] = [
+        |stream| stream.method = ReadMethod::Post,
+        |stream| stream.headers = [("revision".into(), "7".into())].into(),
+        |stream| stream.records = "/edges/*/node".into(),
+        |stream| stream.path = "/orders/{since}".into(),
+        |stream| {
+            stream.cursor = Some(Cursor { format: CursorFormat::Date, param: Some("s".into()), ..Cursor::default() })
+        },
+        |stream| {
+            stream.cursor = Some(Cursor { window_seconds: Some(60), param: Some("s".into()), ..Cursor::default() })
+        },
+        |stream| stream.pagination = Pagination::DeltaLink { next: "/n".into(), delta: "/d".into() },
+        |stream| {
+            stream.pagination =
+                Pagination::Cursor(CursorPages { has_more: Some("/m".into()), ..CursorPages::of("/c", "c") })
+        },
+        |stream| stream.depth_cap = Some(100),
+        |stream| stream.format = Format::Xml,
+        |stream| stream.parent = Some(Box::new(Parent { stream: stream.clone(), key: "/id".into() })),
+    ];
+    for (number, change) in changes.iter().enumerate() {
+        let mut plan = plan();
+        change(&mut plan.flows[0].stream);
+        assert_eq!(plan.format(), 3, "change {number}");
+        let again = Plan::parse(plan.to_json().as_bytes()).unwrap();
+        assert_eq!(again, plan, "change {number}");
+    }
+    let mut plan = plan();
+    plan.source.authentication = Authentication::Query { name: "key".into(), value: template("{key}") };
+    assert_eq!(plan.format(), 3);
+}
+
+#[test]
+fn a_cursor_of_the_second_format_is_read_and_written_as_it_was() {
+    let mut document = first_format();
+    document["flows"][0]["stream"]["pagination"] = json!({"cursor": {"pointer": "/next", "param": "after"}});
+    document["flows"][0]["stream"]["cursor"] =
+        json!({"field": "/at", "param": "since", "untilParam": null, "lookbackSeconds": 300});
+    let plan = Plan::parse(document.to_string().as_bytes()).unwrap();
+    assert_eq!(plan.flows[0].stream.pagination, Pagination::Cursor(CursorPages::of("/next", "after")));
+    assert_eq!(plan.format(), 1);
+    assert_eq!(serde_json::from_str::<Value>(&plan.to_json()).unwrap(), document);
 }

@@ -24,7 +24,7 @@ fn state(begins: Option<CursorValue>, cursor: Option<CursorValue>) -> PollState 
 }
 
 fn page(hashes: &[String], next: Option<Position>) -> PageSeen<'_> {
-    PageSeen { hashes, next, highest: None }
+    PageSeen { hashes, next, values: &[], delta: None }
 }
 
 fn hashes(range: std::ops::Range<u32>) -> Vec<String> {
@@ -35,6 +35,7 @@ fn taken(turn: Turn) -> PollState {
     match turn {
         Turn::Take(state) => state,
         Turn::StepBack(state) | Turn::Repeats(state) => panic!("went back to {state:?}"),
+        Turn::Stuck(stuck) => panic!("{stuck}"),
     }
 }
 
@@ -102,20 +103,20 @@ fn counting() -> Stream {
 
 #[test]
 fn a_window_of_counters_is_open_at_its_end_and_the_cursor_moves_to_the_highest_seen_and_never_back() {
-    let (stream, hashes, number) = (counting(), hashes(0..1), |number| Some(CursorValue::Counter(number)));
+    let (stream, hashes, number) = (counting(), hashes(0..1), CursorValue::Counter);
     let open = PollState::default().opened(&stream, StartFrom::Beginning, at(0));
     assert_eq!(open.open.as_ref().unwrap().bounds, Bounds { from: None, until: None });
     let next = Some(Position::Url("https://x/2".into()));
-    let half = taken(open.turned(&stream, &PageSeen { hashes: &hashes, next, highest: number(70) }));
+    let half = taken(open.turned(&stream, &PageSeen { values: &[number(70), number(5)], ..page(&hashes, next) }));
     assert_eq!(half.cursor, None);
-    let done = taken(half.turned(&stream, &PageSeen { hashes: &[], next: None, highest: number(50) }));
-    assert_eq!(done.cursor, number(70));
+    let done = taken(half.turned(&stream, &PageSeen { values: &[number(50)], ..page(&[], None) }));
+    assert_eq!(done.cursor, Some(number(70)));
     let again = done.opened(&stream, StartFrom::Beginning, at(0));
-    assert_eq!(again.open.as_ref().unwrap().bounds.from, number(60));
-    let lower = taken(again.turned(&stream, &PageSeen { hashes: &hashes, next: None, highest: number(61) }));
-    assert_eq!(lower.cursor, number(70));
+    assert_eq!(again.open.as_ref().unwrap().bounds.from, Some(number(60)));
+    let lower = taken(again.turned(&stream, &PageSeen { values: &[number(61)], ..page(&hashes, None) }));
+    assert_eq!(lower.cursor, Some(number(70)));
     let nothing = taken(again.turned(&stream, &page(&[], None)));
-    assert_eq!(nothing.cursor, number(70));
+    assert_eq!(nothing.cursor, Some(number(70)));
 }
 
 #[test]
@@ -204,7 +205,7 @@ fn read_moving(pagination: &Pagination, records: u32, leaving: u32) -> Option<(u
                 state = next;
             }
             Turn::StepBack(next) => state = next,
-            Turn::Repeats(_) => return None,
+            Turn::Repeats(_) | Turn::Stuck(_) => return None,
         }
         for _ in 0..leaving {
             chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -253,9 +254,117 @@ fn a_vendor_that_ignores_what_leads_to_the_next_page_is_noticed_and_the_window_n
                     repeats += 1;
                     state
                 }
+                Turn::Stuck(stuck) => panic!("{stuck}"),
             };
             assert!(state.open.is_some() && state.cursor.is_none());
         }
         assert_eq!((restarts, repeats), (3, 17), "{:?}", stream.pagination);
     }
+}
+
+/// Reads a list of times in ascending order from a vendor that gives so many records of a search, in pages of ten.
+fn read_capped(times: &[i64], cap: u32) -> Result<(Vec<i64>, u32), Stuck> {
+    let stream = Stream { depth_cap: Some(cap), ..stream(Pagination::Cursor(CursorPages::of("/next", "after"))) };
+    let mut state = PollState::default().opened(&stream, StartFrom::Beginning, at(100_000));
+    let (mut read, mut searches) = (Vec::new(), 1);
+    while let Some(window) = &state.open {
+        let from = window.bounds.from.map_or(i64::MIN, |from| from.time().unwrap().as_second() - 1_800_000_000);
+        let position: usize = match &window.next {
+            Position::Cursor(cursor) => cursor.parse().unwrap(),
+            _ => 0,
+        };
+        assert!(position + 10 <= cap as usize, "the vendor refuses this page");
+        let found: Vec<i64> = times.iter().copied().filter(|time| *time >= from).collect();
+        let records: Vec<i64> = found.iter().copied().skip(position).take(10).collect();
+        let hashes: Vec<String> =
+            records.iter().enumerate().map(|(number, time)| format!("{time} {}", position + number)).collect();
+        let values: Vec<CursorValue> = records.iter().map(|time| value(*time)).collect();
+        let next = (found.len() > position + 10).then(|| Position::Cursor((position + 10).to_string()));
+        let bounds = window.bounds;
+        state = match state.turned(&stream, &PageSeen { values: &values, ..page(&hashes, next) }) {
+            Turn::Stuck(stuck) => return Err(stuck),
+            turn => taken(turn),
+        };
+        searches += u32::from(state.open.as_ref().is_some_and(|window| window.bounds != bounds));
+        read.extend(records);
+    }
+    assert_eq!(state.cursor, Some(value(100_000)));
+    Ok((read, searches))
+}
+
+#[test]
+fn past_the_depth_that_a_vendor_allows_reading_begins_again_from_the_last_value_seen() {
+    let times: Vec<i64> = (0..1_000).map(|number| number / 3).collect();
+    let (read, searches) = read_capped(&times, 100).unwrap();
+    assert!(times.iter().all(|time| read.contains(time)));
+    assert!((10..=12).contains(&searches), "{searches}");
+    // As many records of one value as the vendor gives, and not one more.
+    let ties: Vec<i64> = std::iter::repeat_n(5, 90).chain([6, 7]).collect();
+    assert!(read_capped(&ties, 100).is_ok());
+}
+
+#[test]
+fn a_depth_that_cannot_be_passed_stops_reading_and_nothing_is_passed_over() {
+    assert_eq!(read_capped(&[5; 400], 100), Err(Stuck::NoProgress));
+    let falling: Vec<i64> = (0..400).rev().collect();
+    assert_eq!(read_capped(&falling, 100), Err(Stuck::NotAscending));
+    let stream = Stream { depth_cap: Some(1), ..stream(Pagination::LinkHeader) };
+    let open = PollState::default().opened(&stream, StartFrom::Beginning, at(0));
+    let next = Some(Position::Url("https://x/2".into()));
+    assert_eq!(open.turned(&stream, &page(&hashes(0..3), next)), Turn::Stuck(Stuck::NoValue));
+}
+
+#[test]
+fn the_next_window_begins_where_the_last_page_says_until_the_vendor_forgets_it() {
+    let links = Pagination::DeltaLink { next: "/next".into(), delta: "/delta".into() };
+    let stream = Stream { cursor: None, ..stream(links) };
+    let open = PollState::default().opened(&stream, StartFrom::Beginning, at(0));
+    assert_eq!(open.open.as_ref().unwrap().next, Position::First);
+    let url = "https://x/delta?token=1".to_owned();
+    let done = taken(open.turned(&stream, &PageSeen { delta: Some(url.clone()), ..page(&hashes(0..1), None) }));
+    assert_eq!(done.delta.as_deref(), Some(url.as_str()));
+    let stored: PollState = serde_json::from_str(&serde_json::to_string(&done).unwrap()).unwrap();
+    let again = stored.opened(&stream, StartFrom::Beginning, at(100));
+    assert_eq!(again.open.as_ref().unwrap().next, Position::Url(url.clone()));
+    let forgotten = again.restarted();
+    assert_eq!((forgotten.open.as_ref().unwrap().next.clone(), &forgotten.delta), (Position::First, &None));
+    let without = taken(again.turned(&stream, &page(&hashes(0..1), None)));
+    assert_eq!(without.delta, None, "a last page without one leads nowhere: the list is read again");
+    let changed = Stream { pagination: Pagination::LinkHeader, ..stream };
+    assert_eq!(done.opened(&changed, StartFrom::Beginning, at(100)).open.unwrap().next, Position::First);
+}
+
+#[test]
+fn children_are_read_parent_by_parent_and_reading_goes_on_where_it_was() {
+    let parents = stream(Pagination::LinkHeader);
+    let children = Stream { cursor: None, ..stream(Pagination::LinkHeader) };
+    let open = PollState::default().opened(&parents, StartFrom::Beginning, at(0));
+    let next = || Some(Position::Url("https://x/1/children?page=2".into()));
+    let (turn, last) = open.turned_child(&children, "1", Some("2"), &page(&hashes(0..2), next()));
+    let half = taken(turn);
+    assert!(!last && half.open == open.open, "the parents' page is read again after a restart");
+    let stored: PollState = serde_json::from_str(&serde_json::to_string(&half).unwrap()).unwrap();
+    assert_eq!(stored.children("1").next, next().unwrap());
+    assert_eq!(stored.children("2").next, Position::First, "another parent's children are read from their beginning");
+    let (turn, last) = stored.turned_child(&children, "1", Some("2"), &page(&hashes(2..3), None));
+    let one = taken(turn);
+    assert!(last);
+    assert_eq!(one.child.as_ref().unwrap().parent, "2");
+    let (turn, last) = one.turned_child(&children, "2", None, &page(&[], None));
+    assert_eq!((taken(turn).child, last), (None, true));
+    assert_eq!(half.restarted().child, None);
+    // A vendor that repeats one parent's children is noticed as well.
+    let mut state = open;
+    let mut repeats = 0;
+    for _ in 0..10 {
+        state = match state.turned_child(&children, "1", None, &page(&hashes(0..2), next())).0 {
+            Turn::Take(state) | Turn::StepBack(state) => state,
+            Turn::Repeats(state) => {
+                repeats += 1;
+                state
+            }
+            Turn::Stuck(stuck) => panic!("{stuck}"),
+        };
+    }
+    assert!(repeats > 0);
 }

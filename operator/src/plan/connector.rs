@@ -55,7 +55,7 @@ pub struct Want {
 /// Plans for a Connector.
 pub fn connector(seen: &Seen, now: Timestamp) -> Want {
     let owner = Owner::connector(&seen.connector);
-    let keys: Vec<&str> = seen.compiled.value.iter().flat_map(|system| system.authentication.keys()).collect();
+    let keys: Vec<&str> = seen.compiled.value.iter().flat_map(crosstie_engine::plan::System::credential_keys).collect();
     let decision = match &seen.compiled.value {
         Some(_) => decide(&owner.name, &keys, &seen.stored),
         None => Decision { publish: None, fault: None },

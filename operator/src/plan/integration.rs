@@ -197,7 +197,7 @@ impl<'a> Planner<'a> {
         self.plan().filter(|(plan, _)| {
             let systems = [&plan.source, &plan.destination];
             let mut ends = systems.iter().zip(&self.seen.credentials);
-            ends.all(|(system, held)| held.as_ref().is_none_or(|held| held.hold(&system.authentication.keys())))
+            ends.all(|(system, held)| held.as_ref().is_none_or(|held| held.hold(&system.credential_keys())))
         })
     }
 

@@ -63,8 +63,7 @@ pub fn connectors(seen: &Seen) -> Option<Trouble> {
 /// Keys of the credentials that the plan names at each end.
 fn needed_keys(seen: &Seen) -> [Vec<&str>; 2] {
     let plan = seen.compiled.as_ref().and_then(|compiled| compiled.plan.as_ref());
-    plan.map(|(plan, _)| [plan.source.authentication.keys(), plan.destination.authentication.keys()])
-        .unwrap_or_default()
+    plan.map(|(plan, _)| [plan.source.credential_keys(), plan.destination.credential_keys()]).unwrap_or_default()
 }
 
 fn connector(connector: &Connector, has_credentials: bool) -> Option<Trouble> {

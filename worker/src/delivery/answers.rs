@@ -8,6 +8,7 @@ pub fn sent(written: Written) -> Sent {
     match written {
         Written::Applied { identifier, request_id: _ } => Sent::Applied { identifier },
         Written::Refused { fault } => Sent::Refused(refusal(fault)),
+        Written::Ignored { fault } => Sent::Ignored(refusal(fault)),
         Written::NotSent { failure } => Sent::NotSent(setback(failure)),
         Written::Unknown { failure } => Sent::Unknown(setback(failure)),
     }
@@ -35,7 +36,7 @@ fn refusal(fault: RecordFault) -> Fault {
     Fault { cause: detail, status, request_id, excerpt: (!excerpt.is_empty()).then_some(excerpt) }
 }
 
-/// Whether the vendor itself answered 429 or 5xx.
+/// Whether the vendor itself answered 429 or 5xx, or what its rules take for that.
 pub fn overloaded(failure: &CallFailure) -> bool {
     match failure.kind {
         FailureKind::ServerError => true,
@@ -48,7 +49,8 @@ pub fn overloaded(failure: &CallFailure) -> bool {
         | FailureKind::PageExpired
         | FailureKind::Malformed
         | FailureKind::EgressRefused
-        | FailureKind::BodyTooLarge => false,
+        | FailureKind::BodyTooLarge
+        | FailureKind::Unsupported => false,
     }
 }
 

@@ -109,7 +109,7 @@ impl Carrier<'_> {
         let written = lane.destination.write(&open.operation, outgoing).await;
         self.slot = None;
         let weather = match &written {
-            Written::Applied { .. } | Written::Refused { .. } => {
+            Written::Applied { .. } | Written::Refused { .. } | Written::Ignored { .. } => {
                 lane.destination_gate.well();
                 self.probe = false;
                 Weather::default()

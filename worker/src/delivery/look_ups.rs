@@ -67,8 +67,10 @@ impl LookUps {
         };
         let key = (wanted.stream.clone(), wanted.key.clone());
         let read = read(lane, stream, &wanted.key);
-        let found = self.remembered.try_get_with(key, read).await.map_err(|unanswered| (*unanswered).clone())?;
-        Ok(found.map_or(Looked::Absent, |found| Looked::Found(found.record.clone())))
+        let entry = self.remembered.entry(key).or_try_insert_with(read).await;
+        let entry = entry.map_err(|unanswered| (*unanswered).clone())?;
+        lane.metrics.looked_up(&wanted.stream, !entry.is_fresh());
+        Ok(entry.into_value().map_or(Looked::Absent, |found| Looked::Found(found.record.clone())))
     }
 }
 
@@ -82,17 +84,20 @@ impl Expiry<Key, Found> for Lives {
 
 /// A record of the lane's own stream, as its source shows it now; none when the source no longer has it.
 pub async fn fetch(lane: &Lane, key: &str) -> Result<Option<Value>, Unanswered> {
-    ask(lane, &lane.flow.stream, key).await
+    ask(lane, lane.source.read_one(&lane.flow.stream, key)).await
 }
 
 async fn read(lane: &Lane, stream: &Stream, key: &str) -> Result<Found, Unanswered> {
-    let record = ask(lane, stream, key).await?;
+    let record = ask(lane, lane.source.consult(stream, key)).await?;
     Ok(record.map(|record| Arc::new(Remembered { bytes: record.to_string().len(), record })))
 }
 
-async fn ask(lane: &Lane, stream: &Stream, key: &str) -> Result<Option<Value>, Unanswered> {
+async fn ask(
+    lane: &Lane,
+    reading: impl Future<Output = Result<Option<Value>, CallFailure>>,
+) -> Result<Option<Value>, Unanswered> {
     let passage = Passage::through(lane).map_err(Unanswered::Wait)?;
-    match lane.source.read_one(stream, key).await {
+    match reading.await {
         Ok(record) => {
             passage.well();
             Ok(record)

@@ -33,7 +33,11 @@ pub fn seen(record: &Value, stream: &Stream) -> Result<Seen, String> {
     Ok(Seen::of(version, record))
 }
 
-fn key(record: &Value, pointer: &str) -> Result<String, String> {
+/// A record's key, at a pointer.
+///
+/// # Errors
+/// In words, when there is none.
+pub fn key(record: &Value, pointer: &str) -> Result<String, String> {
     match record.pointer(pointer) {
         Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
         Some(Value::Number(number)) => Ok(number.to_string()),

@@ -28,6 +28,7 @@ pub fn look_up(settle_seconds: u32) -> LookUp {
         key_field: "id".into(),
         settle_seconds,
         evidence: Evidence::default(),
+        ..LookUp::default()
     }
 }
 
@@ -105,6 +106,10 @@ fn flow() -> Flow {
             identifier: None,
             outcome: Outcome::default(),
             omit: Vec::new(),
+            shape: crosstie_engine::plan::Shape::default(),
+            find: None,
+            if_match: None,
+            job: None,
             batch: None,
         },
         delete_operation: None,
@@ -120,11 +125,15 @@ fn source() -> VendorClient {
         base_url: "http://127.0.0.1:1".parse().unwrap(),
         api_version: None,
         authentication: Authentication::Bearer { token: template("{token}") },
+        tls: None,
         egress: Egress::default(),
         allowance,
         served_version_header: None,
         request_id_header: None,
-        credential_rejection_statuses: Vec::new(),
+        errors: Vec::new(),
+        csrf: None,
+        rate: crosstie_engine::plan::RateRules::default(),
+        cache: None,
     };
     let current = CredentialVersion { version_id: "v1".into(), values: BTreeMap::new() };
     let document = CredentialsDocument { connector: "shop".into(), current, previous: None };

@@ -106,7 +106,8 @@ impl Bench {
     }
 
     pub fn settings(&self) -> Settings {
-        let timeouts = Timeouts { connect: Duration::from_secs(1), whole: Duration::from_millis(800) };
+        let whole = Duration::from_millis(800);
+        let timeouts = Timeouts { connect: Duration::from_secs(1), first_byte: whole, whole };
         Settings {
             files: self.files(),
             state: self.state(),
@@ -199,11 +200,15 @@ fn system(connector: &str, client: &Client, authentication: Authentication) -> S
         base_url: client.base_url().parse().unwrap(),
         api_version: None,
         authentication,
+        tls: None,
         egress: Egress { allow_hosts: Vec::new(), allow_cidrs: vec!["127.0.0.0/8".into()] },
         allowance: PLENTY,
         served_version_header: None,
         request_id_header: Some("X-N-OperationId".into()),
-        credential_rejection_statuses: Vec::new(),
+        errors: Vec::new(),
+        csrf: None,
+        rate: crosstie_engine::plan::RateRules::default(),
+        cache: None,
     }
 }
 
@@ -278,6 +283,7 @@ pub fn operation() -> Operation {
         key_field: "externalId".into(),
         settle_seconds: 1,
         evidence: Evidence::default(),
+        ..LookUp::default()
     };
     Operation {
         name: "upsertSalesOrder".into(),
@@ -288,6 +294,10 @@ pub fn operation() -> Operation {
         identifier: Some(Identifier::Header("Location".into())),
         outcome: Outcome { idempotency: None, lookup: Some(lookup) },
         omit: Vec::new(),
+        shape: crosstie_engine::plan::Shape::default(),
+        find: None,
+        if_match: None,
+        job: None,
         batch: None,
     }
 }

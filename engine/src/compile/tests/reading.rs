@@ -4,7 +4,7 @@ use crosstie_crds::condition::Reason;
 use serde_json::{Value, json};
 
 use super::{compile, netsuite, only, orders, with};
-use crate::plan::{CursorFormat, CursorPages, Pagination, Plan, ReadMethod, Stream};
+use crate::plan::{CursorFormat, CursorPages, Format, Pagination, Plan, ReadMethod, Stream};
 
 fn source(changes: &Value) -> Value {
     let mut stream = json!({"name": "orders", "path": "/orders", "key": "/id", "version": "/at"});
@@ -158,4 +158,63 @@ fn a_flow_begins_where_its_stream_can_be_asked_for() {
         assert!(message.starts_with("spec.flows[orders].startFrom") && message.contains(problem), "{message}");
     }
     assert!(compile(slices, netsuite(), start("2026-07-01T00:00:00Z")).value.is_some());
+}
+
+#[test]
+fn other_formats_of_responses_are_resolved() {
+    let csv = stream(&json!({"format": "Csv", "csv": {"delimiter": ";", "columns": ["id", "at"]}})).format;
+    assert_eq!(csv, Format::Csv { delimiter: ';', columns: vec!["id".into(), "at".into()] });
+    assert_eq!(stream(&json!({"format": "Csv"})).format, Format::Csv { delimiter: ',', columns: Vec::new() });
+    assert_eq!(stream(&json!({"format": "Xml", "records": "/feed/entry"})).format, Format::Xml);
+    for (changes, problem) in [
+        (json!({"csv": {}}), "streams[orders].csv: set format to Csv as well"),
+        (json!({"format": "Csv", "csv": {"delimiter": "\""}}), "csv.delimiter: write one ASCII character"),
+        (json!({"format": "Csv", "csv": {"delimiter": "ü"}}), "csv.delimiter: write one ASCII character"),
+    ] {
+        let message = found(&changes);
+        assert!(message.contains(problem), "{message}");
+    }
+}
+
+#[test]
+fn a_depth_that_the_vendor_allows_needs_a_cursor_to_go_on_from() {
+    let pagination = json!({"linkHeader": {}, "depthCap": {"records": 10_000}});
+    let capped = stream(&json!({"pagination": pagination, "cursor": {"field": "/at", "param": "s"}}));
+    assert_eq!((capped.depth_cap, capped.pagination), (Some(10_000), Pagination::LinkHeader));
+    let message = found(&json!({"pagination": pagination}));
+    assert!(message.contains("pagination.depthCap: set cursor"), "{message}");
+    let links = stream(&json!({"pagination": {"deltaLink": {"next": "/n", "delta": "/d"}}})).pagination;
+    assert_eq!(links, Pagination::DeltaLink { next: "/n".into(), delta: "/d".into() });
+}
+
+#[test]
+fn children_are_read_for_the_records_of_one_other_stream() {
+    let customers = json!({"name": "customers", "path": "/customers", "key": "/id", "version": "/at",
+        "cursor": {"field": "/at", "param": "s"}});
+    let with_parent = |changes: &Value| {
+        let mut connector = source(changes);
+        connector["spec"]["streams"].as_array_mut().unwrap().push(customers.clone());
+        compile(connector, netsuite(), orders())
+    };
+    let path = "/customers/{parent.key}/{parent.shop.id}/orders";
+    let compiled = with_parent(&json!({"path": path, "parent": {"stream": "customers"}}));
+    let plan = compiled.value.unwrap();
+    let child = &plan.flows[0].stream;
+    let parent = child.parent.as_ref().unwrap();
+    assert_eq!((parent.key.as_str(), child.path.as_str(), plan.format_version), ("/id", path, 3));
+    assert_eq!(child.leading().name, "customers");
+    assert_eq!(child.parent_names(), ["parent.key", "parent.shop.id"]);
+    let uses = json!({"path": path, "parent": {"stream": "customers"}});
+    let and = |name: &str, value: Value| with(uses.clone(), name, value);
+    for (changes, problem) in [
+        (and("/parent", json!({"stream": "shops"})), "this Connector has no stream `shops`"),
+        (and("/parent", json!({"stream": "orders"})), "has a parent itself"),
+        (and("/path", json!("/orders")), "say in path, query or body which parent is meant"),
+        (and("/cursor", json!({"field": "/at", "param": "s"})), "leave cursor out"),
+        (and("/pagination", json!({"deltaLink": {"next": "/n", "delta": "/d"}})), "use nextURL in place of deltaLink"),
+        (json!({"path": path}), "`{parent.key}` is not known here"),
+    ] {
+        let message = only(&with_parent(&changes)).1;
+        assert!(message.contains(problem), "{message}");
+    }
 }

@@ -35,6 +35,7 @@ fn outcome(key: bool, look_up: bool) -> Outcome {
         key_field: "id".into(),
         settle_seconds: 5,
         evidence: Evidence::default(),
+        ..LookUp::default()
     });
     Outcome { idempotency, lookup }
 }
@@ -49,6 +50,10 @@ fn open(outcome: Outcome, in_doubt_since: Option<Timestamp>) -> OpenIntent {
         identifier: Some(Identifier::Pointer("/number".into())),
         outcome,
         omit: Vec::new(),
+        shape: crate::plan::Shape::default(),
+        find: None,
+        if_match: None,
+        job: None,
         batch: None,
     };
     let intent = Intent { sequence: 1, idempotency_key: "k".into(), stored_at: at(0), in_doubt_since };
@@ -228,6 +233,18 @@ fn a_poisoned_record_in_doubt_is_looked_up_before_it_is_buried() {
     assert!(matches!(judge(&terms, 6).looked_up(&again, &doubtful, &Found::Absent), Resolved::NotApplied));
     again.intent = None;
     assert_eq!(judge(&terms, 6).next(&again), Next::GiveUp);
+}
+
+#[test]
+fn a_write_that_the_vendor_ignores_is_settled_as_left_out_unless_an_earlier_send_is_in_doubt() {
+    let terms = terms();
+    let ignored = || Sent::Ignored(Fault::of("nothing to be done"));
+    let fresh = open(outcome(false, true), None);
+    let settled = judge(&terms, 0).sent(&claimed(Some(fresh.clone())), &fresh, ignored(), OTHERS_PASSED);
+    assert_eq!(settled, Change::Settle(Settled::LeftOut));
+    let doubtful = open(outcome(true, true), Some(at(0)));
+    let change = judge(&terms, 1).sent(&claimed(Some(doubtful.clone())), &doubtful, ignored(), OTHERS_PASSED);
+    assert_eq!(postponement(change).intent, IntentChange::Refused, "the earlier send may have been applied");
 }
 
 #[test]

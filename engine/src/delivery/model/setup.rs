@@ -41,6 +41,7 @@ pub fn operation(means: Means) -> Operation {
         key_field: "id".into(),
         settle_seconds: SETTLE_SECONDS,
         evidence: Evidence::default(),
+        ..LookUp::default()
     });
     Operation {
         name: "upsert".into(),
@@ -51,6 +52,10 @@ pub fn operation(means: Means) -> Operation {
         identifier: None,
         outcome: Outcome { idempotency, lookup },
         omit: Vec::new(),
+        shape: crate::plan::Shape::default(),
+        find: None,
+        if_match: None,
+        job: None,
         batch: None,
     }
 }

@@ -210,7 +210,7 @@ impl Worker {
             WriteAnswer::NeverLeft => Sent::NotSent(setback(None, false)),
         };
         let weather = match &sent {
-            Sent::Applied { .. } | Sent::Refused(_) => {
+            Sent::Applied { .. } | Sent::Refused(_) | Sent::Ignored(_) => {
                 self.process.circuit = self.process.circuit.well();
                 self.process.tally.well += 1;
                 Weather::default()
@@ -267,7 +267,8 @@ impl Subject for Worker {
         let next = (page.len() == PAGE as usize).then(|| Position::Offset((position + page.len()) as u64));
         let traced = self.world.get().means.traced;
         let hashes: Vec<String> = page.iter().map(|state| canonical::hash(&state.record(traced))).collect();
-        match poll.turned(&self.stream, &PageSeen { hashes: &hashes, next, highest: None }) {
+        match poll.turned(&self.stream, &PageSeen { hashes: &hashes, next, values: &[], delta: None }) {
+            Turn::Stuck(_) => false,
             Turn::StepBack(poll) | Turn::Repeats(poll) => {
                 self.process.poll = poll;
                 false

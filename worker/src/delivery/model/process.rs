@@ -218,7 +218,8 @@ impl Subject for Process {
         let next = (page.len() == PAGE as usize).then(|| Position::Offset((position + page.len()) as u64));
         let hashes: Vec<String> =
             page.iter().map(|state| Seen::of(Version::Counter(0), &state.record(traced)).hash).collect();
-        match poll.turned(stream, &PageSeen { hashes: &hashes, next, highest: None }) {
+        match poll.turned(stream, &PageSeen { hashes: &hashes, next, values: &[], delta: None }) {
+            Turn::Stuck(_) => false,
             Turn::StepBack(poll) | Turn::Repeats(poll) => {
                 self.poll = poll;
                 false

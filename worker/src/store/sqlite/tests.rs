@@ -136,6 +136,10 @@ pub fn operation() -> Operation {
         identifier: None,
         outcome: Outcome::default(),
         omit: Vec::new(),
+        shape: crosstie_engine::plan::Shape::default(),
+        find: None,
+        if_match: None,
+        job: None,
         batch: None,
     }
 }

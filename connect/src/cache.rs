@@ -1,0 +1,208 @@
+//! The cache layer: keeps answers to reads that may be a while old, such as records that mappings look up. An answer is used for a time; then the
+//! vendor is asked whether it still holds (`If-None-Match`, `If-Modified-Since`). However many ask for the same at the same moment, one request is
+//! made. Memory is bounded. Pages of streams, single records that delivery fetches anew and look-ups of writes never come from here.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use crosstie_engine::{glob, plan::Cache as Rules};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use moka::future::Cache;
+use tokio::time::Instant;
+use tower::{Service, ServiceExt};
+
+use crate::{
+    call::{Answer, Call, Pending, Reading, Reply, Setback},
+    observe::{CacheUse, Observer, Purpose},
+};
+
+/// What an answer counts for beside its body, in bytes.
+const OVERHEAD_BYTES: usize = 512;
+/// How long an answer that nobody asks for is kept to be asked about.
+const LONGEST_IDLE: Duration = Duration::from_hours(1);
+
+/// Answers kept for one system.
+pub struct Kept {
+    ttl: Duration,
+    paths: Vec<String>,
+    answers: Cache<String, Arc<Entry>>,
+    /// Reads under way; whoever wants the same waits for its turn.
+    flights: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    observer: Arc<dyn Observer>,
+}
+
+struct Entry {
+    headers: HeaderMap,
+    body: Bytes,
+    fresh_until: Instant,
+}
+
+impl Entry {
+    fn reply(&self) -> Reply {
+        let (headers, body) = (self.headers.clone(), Ok(self.body.clone()));
+        Reply::Success(Answer { status: StatusCode::OK, headers, body, code: None })
+    }
+
+    fn is_fresh(&self) -> bool {
+        Instant::now() < self.fresh_until
+    }
+
+    /// Asks the vendor whether this still holds; false where there is nothing to ask by.
+    fn ask(&self, call: &mut Call) -> bool {
+        let mut asks = false;
+        for (validator, condition) in
+            [(header::ETAG, header::IF_NONE_MATCH), (header::LAST_MODIFIED, header::IF_MODIFIED_SINCE)]
+        {
+            if let Some(value) = self.headers.get(&validator) {
+                call.headers.insert(condition, value.clone());
+                asks = true;
+            }
+        }
+        asks
+    }
+}
+
+impl Kept {
+    /// Nothing is kept yet. Patterns are of whole paths, the base URL's with them.
+    pub fn new(rules: &Rules, base_path: &str, observer: Arc<dyn Observer>) -> Self {
+        let weigh = |url: &String, entry: &Arc<Entry>| {
+            u32::try_from(url.len() + entry.body.len() + OVERHEAD_BYTES).unwrap_or(u32::MAX)
+        };
+        let base = base_path.trim_end_matches('/');
+        Self {
+            ttl: Duration::from_secs(u64::from(rules.ttl_seconds)),
+            paths: rules.paths.iter().map(|pattern| format!("{base}{pattern}")).collect(),
+            answers: Cache::builder()
+                .max_capacity(u64::from(rules.max_mib) * 1024 * 1024)
+                .weigher(weigh)
+                .time_to_idle(LONGEST_IDLE)
+                .build(),
+            flights: Mutex::default(),
+            observer,
+        }
+    }
+
+    fn is_for(&self, call: &Call) -> bool {
+        call.purpose == Purpose::Consult
+            && call.method == Method::GET
+            && call.reading == Reading::Whole
+            && self.paths.iter().any(|pattern| glob::matches(pattern, call.url.path()))
+    }
+
+    async fn answer<S>(self: Arc<Self>, inner: S, mut call: Call) -> Result<Reply, Setback>
+    where
+        S: Service<Call, Response = Reply, Error = Setback, Future: Send> + Clone + Send + 'static,
+    {
+        let (url, name) = (call.url.to_string(), Arc::clone(&call.name));
+        if let Some(entry) = self.answers.get(&url).await.filter(|entry| entry.is_fresh()) {
+            self.observer.cached(&name, CacheUse::Hit);
+            return Ok(entry.reply());
+        }
+        let flight = Flight::of(&self, &url);
+        let _turn = flight.turn.lock().await;
+        let entry = self.answers.get(&url).await;
+        if let Some(entry) = entry.as_ref().filter(|entry| entry.is_fresh()) {
+            self.observer.cached(&name, CacheUse::Hit);
+            return Ok(entry.reply());
+        }
+        let old = entry.filter(|entry| entry.ask(&mut call));
+        let outcome = inner.oneshot(call).await;
+        match (outcome, old) {
+            (Ok(Reply::Redirect(answer)), Some(old)) if answer.status == StatusCode::NOT_MODIFIED => {
+                let entry = self.keep(url, old.headers.clone(), old.body.clone()).await;
+                self.observer.cached(&name, CacheUse::Revalidated);
+                Ok(entry.reply())
+            }
+            (outcome, _) => {
+                self.observer.cached(&name, CacheUse::Miss);
+                if let Ok(Reply::Success(Answer { status: StatusCode::OK, headers, body: Ok(body), .. })) = &outcome
+                    && !forbids(headers)
+                {
+                    self.keep(url, headers.clone(), body.clone()).await;
+                }
+                outcome
+            }
+        }
+    }
+
+    async fn keep(&self, url: String, headers: HeaderMap, body: Bytes) -> Arc<Entry> {
+        let entry = Arc::new(Entry { headers, body, fresh_until: Instant::now() + self.ttl });
+        self.answers.insert(url, Arc::clone(&entry)).await;
+        // Otherwise what is too much would be thrown out only after some more came.
+        self.answers.run_pending_tasks().await;
+        entry
+    }
+}
+
+/// Whether the vendor forbids keeping an answer.
+fn forbids(headers: &HeaderMap) -> bool {
+    let said = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|value: &HeaderValue| value.to_str().ok());
+    said.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case("no-store"))
+}
+
+/// One's place among those who want the same answer; forgotten with the last of them.
+struct Flight<'a> {
+    kept: &'a Kept,
+    url: String,
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl<'a> Flight<'a> {
+    fn of(kept: &'a Kept, url: &str) -> Self {
+        let mut flights = kept.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = Arc::clone(flights.entry(url.to_owned()).or_default());
+        Self { kept, url: url.to_owned(), turn }
+    }
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        let mut flights = self.kept.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        // The map's own and this one.
+        if Arc::strong_count(&self.turn) <= 2 {
+            flights.remove(&self.url);
+        }
+    }
+}
+
+/// Answers from what is kept.
+#[derive(Clone)]
+pub struct Caching<S> {
+    inner: S,
+    kept: Option<Arc<Kept>>,
+}
+
+impl<S> Caching<S> {
+    pub fn new(inner: S, kept: Option<Arc<Kept>>) -> Self {
+        Self { inner, kept }
+    }
+}
+
+impl<S> Service<Call> for Caching<S>
+where
+    S: Service<Call, Response = Reply, Error = Setback, Future: Send> + Clone + Send + 'static,
+{
+    type Response = Reply;
+    type Error = Setback;
+    type Future = Pending<Reply, Setback>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Setback>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, call: Call) -> Self::Future {
+        let inner = self.inner.clone();
+        match self.kept.as_ref().filter(|kept| kept.is_for(&call)) {
+            Some(kept) => Box::pin(Arc::clone(kept).answer(inner, call)),
+            None => Box::pin(inner.oneshot(call)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

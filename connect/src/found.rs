@@ -1,0 +1,92 @@
+//! Finding a record among those that a search showed. Pure. Only the one with the very key that was asked for is believed.
+
+use crosstie_engine::plan::LookUp;
+use serde_json::Value;
+
+use crate::{
+    look_up::{Unproven, is_more},
+    outcome::LookedUp,
+    response,
+};
+
+/// Judges what stands at `place`: a record or a list of records, each with its key at `key`. Of a list, those with another key do not count, unless
+/// there are no others.
+pub fn judge(document: Value, lookup: &LookUp, place: &str, wanted: &str) -> Result<LookedUp, Unproven> {
+    let more = lookup.evidence.more.as_ref().filter(|more| is_more(&document, more)).cloned();
+    match (at(document, place, &lookup.key, wanted), more) {
+        (LookedUp::Absent | LookedUp::Stranger { .. }, Some(more)) => Err(Unproven::More { more }),
+        (found, _) => Ok(found),
+    }
+}
+
+fn at(mut document: Value, place: &str, key: &str, wanted: &str) -> LookedUp {
+    let of = |record: &Value| record.pointer(key).and_then(response::key_text);
+    match document.pointer_mut(place).map(Value::take) {
+        None | Some(Value::Null) => LookedUp::Absent,
+        Some(Value::Array(records)) => {
+            let none = records.is_empty();
+            let first = records.first().and_then(of);
+            let mut ours = records.into_iter().filter(|record| of(record).as_deref() == Some(wanted));
+            match (ours.next(), ours.next()) {
+                (Some(body), None) => LookedUp::Present { body },
+                (Some(_), Some(_)) => LookedUp::Several,
+                (None, _) if none => LookedUp::Absent,
+                (None, _) => LookedUp::Stranger { found: first },
+            }
+        }
+        Some(body @ Value::Object(_)) => match of(&body) {
+            Some(found) if found == wanted => LookedUp::Present { body },
+            found => LookedUp::Stranger { found },
+        },
+        Some(Value::Bool(_) | Value::Number(_) | Value::String(_)) => LookedUp::Stranger { found: None },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crosstie_engine::plan::Evidence;
+    use serde_json::json;
+
+    use super::*;
+
+    fn found(document: Value) -> LookedUp {
+        judge(document, &lookup(), "/issues", "5").unwrap()
+    }
+
+    fn lookup() -> LookUp {
+        let evidence = Evidence { more: Some("/more".into()), ..Evidence::default() };
+        LookUp { key: "/fields/ext".into(), key_field: "ext".into(), evidence, ..LookUp::default() }
+    }
+
+    #[test]
+    fn a_list_that_is_not_whole_proves_no_absence() {
+        for issues in [json!([]), json!([issue("6")])] {
+            let part = json!({"issues": issues, "more": "next"});
+            assert_eq!(judge(part, &lookup(), "/issues", "5"), Err(Unproven::More { more: "/more".into() }));
+        }
+        let part = json!({"issues": [issue("5")], "more": true});
+        assert_eq!(judge(part, &lookup(), "/issues", "5"), Ok(LookedUp::Present { body: issue("5") }));
+    }
+
+    fn issue(key: &str) -> Value {
+        json!({"id": format!("id-{key}"), "fields": {"ext": key}})
+    }
+
+    #[test]
+    fn the_one_with_the_key_is_found_whatever_else_a_search_shows() {
+        assert_eq!(found(json!({"issues": [issue("6"), issue("5")]})), LookedUp::Present { body: issue("5") });
+        assert_eq!(found(json!({"issues": issue("5")})), LookedUp::Present { body: issue("5") });
+    }
+
+    #[test]
+    fn nothing_is_absent_others_are_strangers_and_two_are_several() {
+        for nothing in [json!({"issues": []}), json!({"issues": null}), json!({})] {
+            assert_eq!(found(nothing), LookedUp::Absent);
+        }
+        let stranger = LookedUp::Stranger { found: Some("6".into()) };
+        assert_eq!(found(json!({"issues": [issue("6"), issue("7")]})), stranger);
+        assert_eq!(found(json!({"issues": issue("6")})), stranger);
+        assert_eq!(found(json!({"issues": "5"})), LookedUp::Stranger { found: None });
+        assert_eq!(found(json!({"issues": [issue("5"), issue("5")]})), LookedUp::Several);
+    }
+}

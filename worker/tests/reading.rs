@@ -1,0 +1,179 @@
+//! Sources of other kinds than the simulator's shop, read by the real worker: searches by POST, counters, children of parents, pages that come
+//! for ever, and records that lack what every record has.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU64, Ordering},
+};
+
+use common::{Bench, names, until, until_report};
+use crosstie_crds::condition::Reason;
+use crosstie_engine::plan::{Cursor, CursorFormat, CursorPages, Pagination, Parent, ReadMethod, Stream};
+use serde_json::{Value, json};
+use wiremock::{
+    Mock, MockServer, Request, ResponseTemplate,
+    matchers::{method, path, path_regex},
+};
+
+/// A bench that reads a stream from another source than the shop.
+async fn bench(source: &MockServer, stream: Stream) -> Bench {
+    let mut bench = Bench::new().await;
+    bench.plan.source.base_url = source.uri().parse().unwrap();
+    bench.plan.source.request_id_header = Some("X-Request-Id".into());
+    bench.plan.flows[0].stream = stream;
+    bench.write_plan();
+    bench
+}
+
+fn stream(path: &str) -> Stream {
+    Stream {
+        name: "orders".into(),
+        path: path.into(),
+        records: "/orders".into(),
+        key: "/id".into(),
+        version: Some("/n".into()),
+        ..Stream::default()
+    }
+}
+
+fn orders(numbers: impl Iterator<Item = u64>) -> Vec<Value> {
+    numbers.map(|n| json!({"id": n, "n": n, "name": format!("#{n}")})).collect()
+}
+
+fn body(request: &Request) -> Value {
+    serde_json::from_slice(&request.body).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_counts_its_changes_is_searched_by_post_and_asked_for_what_is_new() {
+    let source = MockServer::start().await;
+    let asked: Arc<Mutex<Vec<u64>>> = Arc::default();
+    let newest = Arc::new(AtomicU64::new(25));
+    let (notes, highest) = (Arc::clone(&asked), Arc::clone(&newest));
+    // Ten orders a page, from a number on, behind a cursor.
+    let answer = move |request: &Request| {
+        let body = body(request);
+        let from: u64 = body["from"].as_str().unwrap().parse().unwrap();
+        let page = body.get("after").map_or(from, |after| after.as_str().unwrap().parse().unwrap());
+        if body.get("after").is_none() {
+            notes.lock().unwrap().push(from);
+        }
+        let last = highest.load(Ordering::SeqCst);
+        let more = page + 10 <= last;
+        let end = json!({"more": more, "end": page + 10});
+        ResponseTemplate::new(200)
+            .set_body_json(json!({"orders": orders(page.max(1)..=last.min(page + 9)), "page": end}))
+    };
+    Mock::given(method("POST")).and(path("/search")).respond_with(answer).mount(&source).await;
+    let pages = CursorPages {
+        pointer: Some("/page/end".into()),
+        has_more: Some("/page/more".into()),
+        ..CursorPages::default()
+    };
+    let cursor = Cursor { field: "/n".into(), format: CursorFormat::Counter, lookback_count: 3, ..Cursor::default() };
+    let stream = Stream {
+        method: ReadMethod::Post,
+        body: Some(json!({"from": "{since}", "after": "{cursor}"})),
+        cursor: Some(cursor),
+        pagination: Pagination::Cursor(pages),
+        ..stream("/search")
+    };
+    let bench = bench(&source, stream).await;
+    let worker = bench.start().await;
+    bench.until_booked(25).await;
+    until("what is new is asked for", || async { asked.lock().unwrap().len() > 1 }).await;
+    worker.stop().await;
+    newest.store(27, Ordering::SeqCst);
+    asked.lock().unwrap().clear();
+    let worker = bench.start().await;
+    bench.until_booked(27).await;
+    worker.stop().await;
+    assert_eq!(asked.lock().unwrap()[0], 22, "a restart goes on three numbers before the highest that was read");
+    assert_eq!(bench.books.stats().await.unwrap().writes.applied, 27);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_children_of_each_parent_are_read_and_a_restart_goes_on_among_them() {
+    let source = MockServer::start().await;
+    let parents: Vec<Value> = (1..=6).map(|id| json!({"id": id, "shop": {"name": "a/b"}})).collect();
+    let answer = ResponseTemplate::new(200).set_body_json(json!({ "parents": parents }));
+    Mock::given(path("/parents")).respond_with(answer).mount(&source).await;
+    let stuck = Arc::new(AtomicU64::new(1));
+    let holds = Arc::clone(&stuck);
+    // Two pages of two children a parent; the fourth parent's second page fails at first.
+    let answer = move |request: &Request| {
+        let parent: u64 = request.url.path().rsplit('/').nth(1).unwrap().parse().unwrap();
+        let second = request.url.query_pairs().any(|(name, value)| name == "page" && value == "2");
+        if parent == 4 && second && holds.load(Ordering::SeqCst) == 1 {
+            return ResponseTemplate::new(503);
+        }
+        let first = parent * 10 + if second { 2 } else { 0 };
+        let next = if second { Value::Null } else { json!(format!("{}?page=2", request.url.path())) };
+        ResponseTemplate::new(200).set_body_json(json!({"orders": orders(first..first + 2), "next": next}))
+    };
+    Mock::given(path_regex("^/a%2Fb/[0-9]+/children$")).respond_with(answer).mount(&source).await;
+    let parent = Stream { records: "/parents".into(), ..stream("/parents") };
+    let stream = Stream {
+        parent: Some(Box::new(Parent { stream: parent, key: "/id".into() })),
+        pagination: Pagination::NextUrl { pointer: "/next".into() },
+        ..stream("/{parent.shop.name}/{parent.key}/children")
+    };
+    let bench = bench(&source, stream).await;
+    let worker = bench.start().await;
+    bench.until_booked(14).await;
+    until_report(&worker, "the source is said to fail", |report| names(report, Reason::SourceUnavailable)).await;
+    worker.stop().await;
+    let before = source.received_requests().await.unwrap().len();
+    stuck.store(0, Ordering::SeqCst);
+    let worker = bench.start().await;
+    bench.until_booked(24).await;
+    worker.stop().await;
+    let requests = source.received_requests().await.unwrap();
+    let after: Vec<&str> = requests[before..].iter().map(|request| request.url.path()).collect();
+    let first_child = after.iter().find(|path| path.ends_with("/children")).unwrap();
+    assert!(first_child.contains("/4/"), "the children of the parents before it were taken: {after:?}");
+    assert_eq!(bench.books.stats().await.unwrap().writes.applied, 24);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_that_come_for_ever_are_said_and_what_was_on_them_is_delivered_once() {
+    let source = MockServer::start().await;
+    let answer =
+        ResponseTemplate::new(200).insert_header("X-Request-Id", "r-17").set_body_json(json!({"orders": orders(1..6)}));
+    Mock::given(path("/orders")).respond_with(answer).mount(&source).await;
+    let pagination = Pagination::Offset { param: "offset".into(), limit_param: "limit".into(), limit: 5 };
+    let bench = bench(&source, Stream { pagination, ..stream("/orders") }).await;
+    let worker = bench.start().await;
+    let report =
+        until_report(&worker, "the source is said to fail", |report| names(report, Reason::SourceUnavailable)).await;
+    let problem = report.problems.iter().find(|problem| problem.reason == Reason::SourceUnavailable).unwrap();
+    assert!(problem.message.contains("come again and again"), "{}", problem.message);
+    bench.until_booked(5).await;
+    let asked = source.received_requests().await.unwrap().len();
+    assert!(asked < 40, "{asked} requests before it was noticed");
+    worker.stop().await;
+    assert_eq!(bench.books.stats().await.unwrap().writes.applied, 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_without_its_key_is_set_aside_and_the_others_are_delivered() {
+    let source = MockServer::start().await;
+    let mut records = orders(1..4);
+    records.insert(1, json!({"n": 7, "name": "nameless"}));
+    records.push(json!(null));
+    let answer = ResponseTemplate::new(200).set_body_json(json!({ "orders": records }));
+    Mock::given(path("/orders")).respond_with(answer).mount(&source).await;
+    let bench = bench(&source, stream("/orders")).await;
+    let worker = bench.start().await;
+    bench.until_booked(3).await;
+    let report = until_report(&worker, "two are set aside", |report| {
+        report.flows.first().is_some_and(|flow| flow.dead_letters == 2)
+    })
+    .await;
+    assert!(!names(&report, Reason::SourceUnavailable));
+    worker.stop().await;
+}
