@@ -127,7 +127,7 @@ fn connector_show_names_the_presets_when_there_is_none_of_that_name() {
     let output = crosstie(&["connector", "show", "Shopfy"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        printed(&output).contains("there are HubSpot, Intercom, Jira, Klaviyo, Mailchimp, NetSuite, REST, SAP, Salesforce, Shopify, Stripe, Zendesk"),
+        printed(&output).contains("there are HubSpot, Intercom, Jira, Klaviyo, Mailchimp, NetSuite, REST, SAP, Salesforce, Shopify, Slack, Stripe, Zendesk"),
         "{}",
         printed(&output)
     );

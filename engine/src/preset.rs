@@ -58,6 +58,7 @@ const SOURCES: &[&str] = &[
     include_str!("../../connectors/salesforce.yaml"),
     include_str!("../../connectors/sap.yaml"),
     include_str!("../../connectors/shopify.yaml"),
+    include_str!("../../connectors/slack.yaml"),
     include_str!("../../connectors/stripe.yaml"),
     include_str!("../../connectors/zendesk.yaml"),
 ];

@@ -7,6 +7,8 @@ mod commerce;
 mod common;
 #[path = "presets/crm.rs"]
 mod crm;
+#[path = "presets/slack.rs"]
+mod slack;
 
 use std::collections::BTreeMap;
 

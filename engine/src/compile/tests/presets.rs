@@ -136,7 +136,7 @@ fn requests_of_stream(stream: &Stream) -> Vec<Request> {
     [listed].into_iter().chain(one).collect()
 }
 
-fn requests_of_operation(operation: &Operation) -> Vec<Request> {
+fn written(operation: &Operation) -> Request {
     let method = match operation.method {
         Method::Post => "POST",
         Method::Put => "PUT",
@@ -144,16 +144,28 @@ fn requests_of_operation(operation: &Operation) -> Vec<Request> {
         Method::Delete => "DELETE",
     };
     let value = serde_json::to_value(operation).unwrap();
-    let answer = texts(&value, "/identifier/pointer");
-    let query = operation.query.keys().cloned().collect();
-    let write = Request { operation: format!("{method} {}", operation.path), query, body: Vec::new(), answer };
-    let lookup = operation.outcome.lookup.as_ref().map(|lookup| Request {
-        operation: format!("GET {}", lookup.path),
-        query: lookup.query.keys().cloned().collect(),
-        body: Vec::new(),
-        answer: [Some(lookup.key.clone()), lookup.evidence.more.clone()].into_iter().flatten().collect(),
+    Request {
+        operation: format!("{method} {}", operation.path),
+        query: operation.query.keys().cloned().collect(),
+        body: operation.shape.wrap.split('/').nth(1).map(str::to_owned).into_iter().collect(),
+        answer: texts(&value, "/identifier/pointer"),
+    }
+}
+
+fn requests_of_operation(operation: &Operation) -> Vec<Request> {
+    let find = operation.find.as_ref().map(|find| &find.lookup);
+    let lookup = operation.outcome.lookup.as_ref().or(find).map(|lookup| {
+        let record = lookup.place.clone().filter(|place| !place.is_empty()).unwrap_or_else(|| lookup.key.clone());
+        Request {
+            operation: format!("GET {}", lookup.path),
+            query: lookup.query.keys().cloned().collect(),
+            body: Vec::new(),
+            answer: [Some(record), lookup.evidence.more.clone()].into_iter().flatten().collect(),
+        }
     });
-    [write].into_iter().chain(lookup).collect()
+    // What an update answers is not read: the record's identifier is known by then.
+    let update = operation.update().map(|update| Request { answer: Vec::new(), ..written(&update) });
+    [written(operation)].into_iter().chain(update).chain(lookup).collect()
 }
 
 /// Whether a path with values for its parameters, or templates, is one of a description's.
