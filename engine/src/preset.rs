@@ -215,34 +215,6 @@ fn merge_maps<T: Clone>(under: &BTreeMap<String, T>, over: &BTreeMap<String, T>)
 mod tests {
     use super::*;
 
-    /// Whether all of a document is in another one.
-    fn holds(whole: &serde_json::Value, part: &serde_json::Value, path: &str) {
-        match (whole, part) {
-            (serde_json::Value::Object(whole), serde_json::Value::Object(part)) => {
-                for (name, member) in part {
-                    let found = whole.get(name).unwrap_or_else(|| panic!("{path}.{name} means nothing"));
-                    holds(found, member, &format!("{path}.{name}"));
-                }
-            }
-            (serde_json::Value::Array(whole), serde_json::Value::Array(part)) => {
-                assert_eq!(whole.len(), part.len(), "{path}");
-                for (number, (whole, part)) in whole.iter().zip(part).enumerate() {
-                    holds(whole, part, &format!("{path}[{number}]"));
-                }
-            }
-            (whole, part) => assert_eq!(whole, part, "{path}"),
-        }
-    }
-
-    #[test]
-    fn a_preset_says_nothing_that_is_not_understood() {
-        for source in SOURCES {
-            let preset: Preset = serde_saphyr::from_str(source).unwrap();
-            let written: serde_json::Value = serde_saphyr::from_str(source).unwrap();
-            holds(&serde_json::to_value(&preset).unwrap(), &written, &preset.name);
-        }
-    }
-
     #[test]
     fn every_preset_parses_and_is_found_by_its_name() {
         for source in SOURCES {

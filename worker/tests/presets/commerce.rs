@@ -10,10 +10,7 @@ use crosstie_engine::{
 };
 use crosstie_vendors::wire::SeedRequest;
 
-use super::{
-    Client, Connector, Fault, FaultRule, Integration, Plan, Settings, Simulator, TOKEN, Value, client_with, compile,
-    json,
-};
+use super::{Client, Connector, Fault, FaultRule, Plan, Simulator, TOKEN, Value, client_with, compiled, json};
 use crate::common::{Bench, PLENTY, until_report};
 
 /// Records at the source: more than a page of any stream here.
@@ -90,23 +87,18 @@ fn sap() -> End {
     End::of("sap", "SAP")
 }
 
+fn hubspot() -> End {
+    End::of("hubspot", "HubSpot")
+}
+
 fn plan(source: &Connector, destination: &Connector, flow: &Value) -> Plan {
-    let document = json!({
-        "apiVersion": "crosstie.dev/v1alpha1", "kind": "Integration", "metadata": {"name": "i", "namespace": "shop"},
-        "spec": {
-            "source": {"connectorRef": {"name": "source"}}, "destination": {"connectorRef": {"name": "destination"}},
-            "flows": [flow],
-        },
-    });
-    let integration: Integration = serde_json::from_value(document).unwrap();
-    let settings = Settings { allow_cidrs: vec!["127.0.0.0/8".into()] };
-    let compiled = compile::integration(&integration, source, destination, &settings);
-    assert_eq!(compiled.findings, []);
-    let mut plan = compiled.value.unwrap();
+    let mut plan = compiled(flow, source, destination);
     // Tests are not about waiting.
     plan.retry = RetryPolicy { retries: 5, initial_seconds: 1, factor: 1, max_seconds: 1 };
     for flow in &mut plan.flows {
-        if let Some(lookup) = &mut flow.operation.outcome.lookup {
+        let operation = &mut flow.operation;
+        let found = operation.find.as_mut().map(|find| &mut find.lookup);
+        for lookup in operation.outcome.lookup.as_mut().into_iter().chain(found) {
             lookup.settle_seconds = 0;
         }
     }
@@ -201,6 +193,13 @@ async fn one_more_email_tool_of_the_hub_gets_every_profile() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stripes_payments_become_deals_at_hubspot() {
+    let source = stripe().paged("payments", "query", json!({"limit": "10"}));
+    let flow = example("payments-to-deals/integration.yaml", "payments-to-deals");
+    carry(source, &["charges", "events"], hubspot(), flow).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stripes_payments_are_told_to_an_analytics_api() {
     let source = stripe().paged("payments", "query", json!({"limit": "10"}));
     let map = json!({
@@ -268,6 +267,38 @@ async fn shopifys_products_become_stock_at_a_warehouse() {
     let source = shopify().paged("products", "query", json!({"limit": "10"}));
     let map = json!({"id": "string(record.id)", "title": "record.title"});
     carry(source, &["products"], rest(), flow("products", "upsertStock", map)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mailchimps_members_become_profiles_at_klaviyo() {
+    let pages = json!({"offset": {"param": "offset", "limitParam": "count", "limit": 10}});
+    let source = mailchimp().paged("members", "pagination", pages);
+    let map = json!({"external_id": "record.id", "email": "record.email_address"});
+    carry(source, &["members"], klaviyo(), flow("members", "upsertProfile", map)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_warehouses_shipments_become_customers_at_stripe() {
+    let source = rest().paged("shipments", "query", json!({"limit": "10"}));
+    let map = json!({"email": "record.number + '@example.com'", "metadata.shipment": "record.id"});
+    carry(source, &["shipments"], stripe(), flow("shipments", "createCustomer", map)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_warehouses_orders_become_saps_once_each() {
+    let source = rest().paged("orders", "query", json!({"limit": "10"}));
+    let map = json!({"PurchaseOrderByCustomer": "record.id", "SalesOrderType": "'OR'", "SoldToParty": "'17100001'"});
+    carry(source, &["orders"], sap(), flow("orders", "upsertSalesOrder", map)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn netsuites_customers_become_business_partners_once_each() {
+    let source = netsuite().paged("customers", "query", json!({"limit": "10"}));
+    let map = json!({
+        "BusinessPartnerIDByExtSystem": "record.externalid", "BusinessPartnerCategory": "'2'",
+        "OrganizationBPName1": "record.companyname",
+    });
+    carry(source, &["customer"], sap(), flow("customers", "upsertBusinessPartner", map)).await;
 }
 
 /// The streams whose bad answers are tried.
