@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::template::Template;
 
 fn first_format() -> Value {
     let system = json!({
