@@ -24,7 +24,7 @@ use crate::{
     credentials::{Attempt, CredentialStore, Version},
     failure::{CallFailure, FailureKind},
     identity::Identity,
-    surroundings::LONGEST_CALL,
+    surroundings::LONGEST_REQUEST,
 };
 
 pub use scheme::strip;
@@ -155,9 +155,9 @@ where
         }
     }
 
-    /// Whether a request that is sent now ends before [`LONGEST_CALL`](crate::LONGEST_CALL) is over, however long logging in took.
+    /// Whether a request that is sent now ends before [`LONGEST_REQUEST`](crate::LONGEST_REQUEST) is over, however long logging in took.
     fn in_time(&self, begun: Instant) -> Result<(), Setback> {
-        if begun.elapsed() <= LONGEST_CALL.saturating_sub(LONGEST_CALL / TRIES) {
+        if begun.elapsed() <= LONGEST_REQUEST.saturating_sub(LONGEST_REQUEST / TRIES) {
             return Ok(());
         }
         let detail =

@@ -155,7 +155,7 @@ impl VendorClient {
             }
             Reply::Ignored(answer) => {
                 let request_id = self.request_id(&answer);
-                Ok(Page { records: Vec::new(), next: None, request_id, served_version: None })
+                Ok(Page { records: Vec::new(), next: None, delta: None, request_id, served_version: None })
             }
             Reply::Refusal(answer) if has_expired(position, answer.status) => {
                 let detail = format!("a page of `{}` is no longer known: its window starts again", stream.name);

@@ -27,6 +27,7 @@ use crate::{
     egress::Rules,
     failure::{BuildError, CallFailure, FailureKind},
     guard,
+    meaning::Asked,
     observe::Purpose,
     response,
     surroundings::Surroundings,
@@ -138,8 +139,8 @@ impl TokenSource {
     }
 
     fn classifier(&self, host: &str) -> Classifier {
-        let (rejections, request_id_header) = (Vec::new(), None);
-        Classifier { host: host.to_owned(), rejections, request_id_header, clock: Arc::clone(&self.clock) }
+        let (rules, request_id_header) = (Vec::new(), None);
+        Classifier { host: host.to_owned(), rules, request_id_header, clock: Arc::clone(&self.clock) }
     }
 
     /// What a refusal means (RFC 6749, section 5.2).
@@ -165,7 +166,7 @@ impl TokenSource {
             (400..=407 | 409..=424 | 426..=428 | 430..=499, _) => {
                 told(FailureKind::Refused, "it refuses what is asked: check token URL, grant and scopes")
             }
-            _ => match self.classifier(host).answer("token", answer) {
+            _ => match self.classifier(host).answer(Asked { purpose: Purpose::LogIn, name: "token" }, answer) {
                 Err(setback) => {
                     GrantFailure { failure: setback.failure, perhaps_used_up: setback.reached == Reached::Perhaps }
                 }

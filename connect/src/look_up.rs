@@ -141,6 +141,8 @@ mod tests {
             key_field: "id".into(),
             settle_seconds: 0,
             evidence: Evidence { more: more.map(str::to_owned), ..Evidence::default() },
+            body: None,
+            place: None,
         }
     }
 

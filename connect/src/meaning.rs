@@ -46,11 +46,10 @@ pub fn said<'a>(rules: &'a [ErrorRule], asked: Asked, answer: &Answer) -> Said<'
         }
         match body.read(answer) {
             Some(document) if meets(wanted, document) => return Said::Rule(rule, Some(document.clone())),
-            Some(_) => {}
             // What says that the call went well is only believed whole; what says that it did not stands by its status.
             None if answer.status.is_success() && asked.purpose == Purpose::Write => return Said::Unclear,
             None if wanted.test == Test::Exists(false) && answer.body.is_ok() => return Said::Rule(rule, None),
-            None => {}
+            Some(_) | None => {}
         }
     }
     Said::Nothing

@@ -13,7 +13,11 @@ use crate::{
 /// A value as the only one in objects that a pointer leads through.
 fn enclosed(value: Value, pointer: &str) -> Value {
     let names = pointer.split('/').skip(1).map(|name| name.replace("~1", "/").replace("~0", "~"));
-    names.rev().fold(value, |inner, name| Value::Object([(name, inner)].into_iter().collect()))
+    names
+        .collect::<Vec<String>>()
+        .into_iter()
+        .rev()
+        .fold(value, |inner, name| Value::Object([(name, inner)].into_iter().collect()))
 }
 
 /// The record of a key in a response.

@@ -23,7 +23,7 @@ struct Desk(Arc<Mutex<Tickets>>);
 #[derive(Default)]
 struct Tickets {
     /// By the number that the desk gave them.
-    tickets: BTreeMap<usize, Value>,
+    by_number: BTreeMap<usize, Value>,
     creates: usize,
     updates: usize,
 }
@@ -35,14 +35,14 @@ impl Respond for Desk {
         match request.method.as_str() {
             "GET" => {
                 let wanted = request.url.query_pairs().find(|(name, _)| name == "ext").unwrap().1.into_owned();
-                let found = desk.tickets.iter().filter(|(_, fields)| fields["externalId"] == wanted.as_str());
+                let found = desk.by_number.iter().filter(|(_, fields)| fields["externalId"] == wanted.as_str());
                 let found: Vec<Value> = found.map(|(id, fields)| json!({"id": id, "fields": fields})).collect();
                 ResponseTemplate::new(200).set_body_json(json!({"issues": found}))
             }
             "POST" => {
                 desk.creates += 1;
-                let id = desk.tickets.len() + 1;
-                desk.tickets.insert(id, body());
+                let id = desk.by_number.len() + 1;
+                desk.by_number.insert(id, body());
                 let answer = ResponseTemplate::new(200).set_body_json(json!({"ok": true, "id": id}));
                 // Every third takes effect, and its answer comes too late.
                 if desk.creates.is_multiple_of(3) { answer.set_delay(Duration::from_secs(3)) } else { answer }
@@ -50,7 +50,7 @@ impl Respond for Desk {
             _ => {
                 desk.updates += 1;
                 let id: usize = request.url.path().rsplit('/').next().unwrap().parse().unwrap();
-                desk.tickets.insert(id, body());
+                desk.by_number.insert(id, body());
                 ResponseTemplate::new(200).set_body_json(json!({"ok": true}))
             }
         }
@@ -97,7 +97,7 @@ async fn creates_whose_answers_never_come_are_found_and_none_is_made_twice() {
         let desk = desk.clone();
         move || {
             let desk = desk.0.lock().unwrap();
-            let noted = desk.tickets.values().filter(|fields| fields["memo"] == note).count();
+            let noted = desk.by_number.values().filter(|fields| fields["memo"] == note).count();
             std::future::ready(noted == 12)
         }
     };
@@ -108,7 +108,7 @@ async fn creates_whose_answers_never_come_are_found_and_none_is_made_twice() {
     until("every ticket is updated", with("second")).await;
     worker.stop().await;
     let desk = desk.0.lock().unwrap();
-    assert_eq!((desk.tickets.len(), desk.creates), (12, 12), "{:?}", desk.tickets);
+    assert_eq!((desk.by_number.len(), desk.creates), (12, 12), "{:?}", desk.by_number);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -23,7 +23,7 @@ fn element(out: &mut String, name: &str, value: &Value) -> Result<(), String> {
             for (member, value) in members {
                 if let Some(attribute) = member.strip_prefix('@') {
                     check_name(attribute)?;
-                    out.push_str(&format!(" {attribute}=\""));
+                    out.extend([" ", attribute, "=\""]);
                     escape(out, &scalar(member, value)?, member)?;
                     out.push('"');
                 }
@@ -40,7 +40,7 @@ fn element(out: &mut String, name: &str, value: &Value) -> Result<(), String> {
             Ok(())
         }
         value => {
-            out.push_str(&format!("<{name}>"));
+            out.extend(["<", name, ">"]);
             escape(out, &scalar(name, value)?, name)?;
             close(out, name);
             Ok(())
@@ -80,7 +80,9 @@ fn escape(out: &mut String, text: &str, name: &str) -> Result<(), String> {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             // Written out, because parsers make spaces of them in attributes and drop carriage returns.
-            '\t' | '\n' | '\r' => out.push_str(&format!("&#{};", u32::from(letter))),
+            '\t' => out.push_str("&#9;"),
+            '\n' => out.push_str("&#10;"),
+            '\r' => out.push_str("&#13;"),
             '\u{0}'..'\u{20}' | '\u{fffe}' | '\u{ffff}' => {
                 return Err(format!("`{name}` holds a control character, which XML 1.0 has no way to write"));
             }

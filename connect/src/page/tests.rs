@@ -84,7 +84,13 @@ fn a_short_page_by_position_is_not_the_end_but_one_with_nothing_new_is() {
 
 #[test]
 fn a_numbered_page_is_the_end_if_nothing_is_behind_the_record_that_was_read_last() {
-    let numbered = Pagination::Page { param: "page".into(), first: 1, size_param: "per_page".into(), size: 100 };
+    let numbered = Pagination::Page {
+        param: "page".into(),
+        first: 1,
+        size_param: "per_page".into(),
+        size: 100,
+        in_records: false,
+    };
     let page = |records: usize| json!({"data": vec![json!({}); records]});
     assert_eq!(next(&numbered, &Position::First, "", &page(100)), Some(Position::Offset(100)));
     // Page 1 of 99, counted from 0, begins at the record that is asked for.

@@ -30,7 +30,7 @@ impl Resolved {
         let at = |field: &str| format!("spec.operations[{name}].{field}");
         let single = self.single(operation, findings);
         let find = self.find(operation, findings);
-        self.check_alone(operation, findings);
+        Self::check_alone(operation, findings);
         if operation.outcome.is_none() && operation.find.is_none() {
             let message = "say how the outcome of a call that broke off is known: idempotencyHeader, lookup, both, or {} for neither";
             findings.invalid(at("outcome"), message);

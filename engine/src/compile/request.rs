@@ -160,7 +160,7 @@ impl Resolved {
     }
 
     /// Checks that an operation which does more than one request for a record does not write batches as well.
-    pub(super) fn check_alone(&self, operation: &SpecOperation, findings: &mut Findings) {
+    pub(super) fn check_alone(operation: &SpecOperation, findings: &mut Findings) {
         let at = |field: &str| format!("spec.operations[{}].{field}", operation.name);
         let reads = operation.outcome.as_ref().and_then(|outcome| outcome.lookup.as_ref());
         if operation.if_match.is_some() {

@@ -69,9 +69,9 @@ fn key(list: &str, hash: &str) -> RecordId {
 }
 
 fn hash_of(address: &str) -> String {
-    Md5::digest(address.trim().to_lowercase().as_bytes()).iter().fold(String::new(), |mut text, byte| {
-        let _infallible = write!(text, "{byte:02x}");
-        text
+    Md5::digest(address.trim().to_lowercase().as_bytes()).iter().fold(String::new(), |mut hex, byte| {
+        let _infallible = write!(hex, "{byte:02x}");
+        hex
     })
 }
 

@@ -72,7 +72,7 @@ fn order(record: &Value) -> Value {
             json!({"name": address["name"], "address1": address["address1"], "city": address["city"], "zip": address["zip"],
                 "provinceCode": address["province_code"], "countryCodeV2": address["country_code"]})
         } else { Value::Null },
-        "lineItems": all(&lines.collect::<Vec<Value>>()), "refunds": refunds,
+        "lineItems": all(&lines.collect::<Vec<_>>()), "refunds": refunds,
     })
 }
 
@@ -91,7 +91,7 @@ fn product(record: &Value) -> Value {
     json!({
         "id": gid("Product", record), "legacyResourceId": record["id"].to_string(), "title": record["title"],
         "status": upper(&record["status"], "active"), "createdAt": utc(&record["created_at"]), "updatedAt": utc(&record["updated_at"]),
-        "tags": tags(record), "variants": all(&variants.collect::<Vec<Value>>()),
+        "tags": tags(record), "variants": all(&variants.collect::<Vec<_>>()),
     })
 }
 
