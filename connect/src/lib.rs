@@ -18,6 +18,7 @@ mod credentials;
 mod egress;
 mod failure;
 mod guard;
+mod lifecycle;
 mod link;
 mod look_up;
 mod observe;

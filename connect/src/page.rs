@@ -136,6 +136,7 @@ mod tests {
             egress: Egress { allow_hosts: vec!["files.example.com".into()], allow_cidrs: Vec::new() },
             allowance: Allowance { requests: 1, per_seconds: 1, concurrency: 1 },
             served_version_header: None,
+            deprecated_reason_header: None,
             request_id_header: None,
             credential_rejection_statuses: Vec::new(),
         };

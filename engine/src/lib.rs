@@ -8,6 +8,7 @@ pub mod circuit;
 pub mod compile;
 pub mod credentials;
 pub mod delivery;
+pub mod lifecycle;
 pub mod mapping;
 pub mod plan;
 pub mod preset;

@@ -81,6 +81,9 @@ pub struct System {
     pub allowance: Allowance,
     /// Response header with the version that was really served, if the vendor has one.
     pub served_version_header: Option<String>,
+    /// Response header that is there while something that was asked for is deprecated, if the vendor has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deprecated_reason_header: Option<String>,
     /// Response header with the vendor's id of a request, if it has one.
     pub request_id_header: Option<String>,
     /// Statuses beside 401 that mean the credentials were refused, if the vendor has any.

@@ -34,8 +34,8 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use crate::{
-    context::ends,
-    plan::objects::ObjectKind,
+    patience::{Patience, is_not_served_yet},
+    plan::{integration::ends, objects::ObjectKind},
     trigger::{self, Key, Target, Touch, Tracker},
 };
 
@@ -74,7 +74,7 @@ pub struct Cache {
 /// The watches that feed a cache. Each yields whom its changes concern; they must be polled for the cache to live.
 pub type Watches = Vec<Watch>;
 
-/// Starts a cache for all namespaces, or for one.
+/// Starts a cache for all namespaces, or for one. The client must not try again by itself: how long a watch waits is decided in `patience`.
 pub fn start(client: &Client, namespace: Option<&str>, streaming: bool) -> (Cache, Watches) {
     let source = Source { client: client.clone(), namespace: namespace.map(str::to_owned), streaming };
     let managed = format!("{LABEL_MANAGED_BY}={MANAGED_BY}");
@@ -160,7 +160,7 @@ impl Source {
             slim_meta(object.meta_mut());
             drop_unused(object);
         };
-        let events = watcher(api, config).default_backoff().modify(slim).reflect(writer);
+        let events = watcher(api, config).backoff(Patience::default()).modify(slim).reflect(writer);
         (store, concerned(events, touch).boxed())
     }
 }
@@ -182,6 +182,10 @@ fn concerned<K: Resource>(
             }
             Ok(Event::InitDone) => tracker.finish(),
             Ok(Event::Delete(object)) => tracker.deleted(&Key::of(object.meta())),
+            Err(error) if is_not_served_yet(&error) => {
+                tracing::debug!(error = %error, "a kind is not served yet; it is asked for again");
+                BTreeSet::new()
+            }
             Err(error) => {
                 tracing::warn!(error = %error, "a watch was interrupted; it is resumed");
                 BTreeSet::new()

@@ -74,6 +74,7 @@ pub(crate) fn resolve(connector: &Connector, settings: &Settings, findings: &mut
             concurrency: rate.concurrency.unwrap_or(DEFAULT_ALLOWANCE.concurrency),
         },
         served_version_header: merged.served_version_header,
+        deprecated_reason_header: merged.deprecated_reason_header,
         request_id_header: merged.request_id_header,
         credential_rejection_statuses: merged.credential_rejection_statuses,
     };

@@ -126,6 +126,7 @@ fn source() -> VendorClient {
         egress: Egress::default(),
         allowance,
         served_version_header: None,
+        deprecated_reason_header: None,
         request_id_header: None,
         credential_rejection_statuses: Vec::new(),
     };
