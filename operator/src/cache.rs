@@ -23,7 +23,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{ApiResource, DynamicObject},
+    api::{ApiResource, DynamicObject, ListParams},
     core::PartialObjectMeta,
     runtime::{
         WatchStreamExt,
@@ -103,6 +103,27 @@ pub fn start(client: &Client, namespace: Option<&str>, streaming: bool) -> (Cach
         owned,
     };
     (cache, watches)
+}
+
+/// Asks for one object of each of our own kinds and forgets the answer: an API server begins to keep a kind in memory when it is asked for it for the
+/// first time, and refuses watches until it does.
+pub async fn ask_early(client: &Client, namespace: Option<&str>) {
+    async fn ask<K>(client: &Client, namespace: Option<&str>)
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    {
+        let api: Api<K> = match namespace {
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all(client.clone()),
+        };
+        // Whatever is wrong is said by the watch, which asks again.
+        let _ = api.list_metadata(&ListParams::default().limit(1)).await;
+    }
+    tokio::join!(
+        ask::<Connector>(client, namespace),
+        ask::<Integration>(client, namespace),
+        ask::<SyncReport>(client, namespace)
+    );
 }
 
 struct Source {

@@ -45,6 +45,9 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     let clients = connect().await?;
     let version = clients.requests.apiserver_version().await.context("the Kubernetes API server does not answer")?;
     tracing::info!(kubernetes = version.git_version, "started");
+    // While the lease is asked for, so that neither waits for the other.
+    let (early, namespaces) = (clients.watches.clone(), scope_names(&settings));
+    tokio::spawn(async move { cache::ask_early(&early, namespaces.first().and_then(Option::as_deref)).await });
     let identity = settings.replica();
     let leases = Api::namespaced(clients.requests.clone(), &settings.operator_namespace);
     let election = Election::new(leases, settings.lease_name.clone(), identity.clone());
