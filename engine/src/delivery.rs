@@ -24,7 +24,7 @@ pub use answer::{Fault, Found, Sent, Setback};
 pub use facts::{Facts, Failures, LedgerEntry, Seen};
 pub use failing::{Weather, spares_system};
 pub use intake::{Known, keeps, replays};
-pub use intent::{Intent, OpenIntent, Step, carries, idempotency_key, shows_applied, step};
+pub use intent::{Intent, OpenIntent, Step, carries, idempotency_key, key_apart, shows_applied, step};
 pub use judge::{
     Change, Compared, Fetched, Fetching, IntentChange, Judge, Mapped, Next, Postponement, Resolved, Settled, Terms,
     Wanted,

@@ -158,6 +158,8 @@ impl Crew {
         let Expressions { mapping, parent } = expressions;
         let parent_scope = flow.depends_on.as_ref().and_then(|depends_on| scopes.get(&depends_on.flow));
         Lane {
+            operation: Arc::new(flow.operation.clone()),
+            delete_operation: flow.delete_operation.clone().map(Arc::new),
             flow: flow.clone(),
             source_name: plan.source.connector.clone(),
             destination_name: plan.destination.connector.clone(),

@@ -13,7 +13,7 @@ use crosstie_connect::{Clock, VendorClient};
 use crosstie_engine::{
     delivery::{Judge, Terms},
     mapping::{Expression, Mapping},
-    plan::Flow,
+    plan::{Flow, Operation},
 };
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -37,6 +37,10 @@ const FEWEST_MAPPINGS: usize = 3;
 pub struct Lane {
     /// The flow, as the plan has it.
     pub flow: Flow,
+    /// What it calls; shared with every intent.
+    pub operation: Arc<Operation>,
+    /// What it calls for a record that is to be there no longer.
+    pub delete_operation: Option<Arc<Operation>>,
     /// Name of the source's Connector.
     pub source_name: String,
     /// Name of the destination's Connector.

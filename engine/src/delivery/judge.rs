@@ -172,6 +172,8 @@ pub enum IntentChange {
     Refused,
     /// Nothing can tell; it is held and counted as such.
     Hold,
+    /// It was part of a batch in doubt since this time, and is an intent of its own from now on.
+    Apart(Timestamp),
 }
 
 /// What mapping came to.

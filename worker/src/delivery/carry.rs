@@ -1,6 +1,8 @@
 //! Carrying one claimed record through: asks the engine for each step, makes the call, and stores what became of it. Every way out either stores
 //! something or leaves the record as it was found.
 
+use std::sync::Arc;
+
 use crosstie_connect::{CallFailure, Outgoing, Written};
 use crosstie_engine::{
     circuit::Admission,
@@ -72,8 +74,8 @@ impl Carrier<'_> {
         lane.facts.mapped(wanted.as_ref().err().map(ToString::to_string));
         let (operation, body, body_hash, deletes) = match self.lane.judge().mapped(&self.claimed.facts, wanted) {
             Mapped::Done(change) => return Ok(Some(change)),
-            Mapped::Write(body, body_hash) => (&lane.flow.operation, body, body_hash, false),
-            Mapped::Delete(body, body_hash) => match &lane.flow.delete_operation {
+            Mapped::Write(body, body_hash) => (&lane.operation, body, body_hash, false),
+            Mapped::Delete(body, body_hash) => match &lane.delete_operation {
                 Some(operation) => (operation, body, body_hash, true),
                 // Nothing wants a delete of a flow without the means; a write must never stand in for one.
                 None => return Ok(Some(Change::Settle(Settled::LeftOut))),
@@ -84,7 +86,7 @@ impl Carrier<'_> {
             scope: self.claimed.scope,
             flow: lane.flow.name.clone(),
             key: self.claimed.key.clone(),
-            operation: operation.clone(),
+            operation: Arc::clone(operation),
             body,
             body_hash,
             seen: self.claimed.facts.seen.clone(),
@@ -198,7 +200,7 @@ impl Carrier<'_> {
         match self.lane.judge().looked_up(&self.claimed.facts, &open, &looked_up) {
             Resolved::Done(change) => Ok(Some(change)),
             Resolved::NotApplied => {
-                lane.store_trouble.changed(lane.store.close_intent(open.intent.sequence).await)?;
+                lane.store_trouble.changed(lane.store.close_intent(self.claimed.id).await)?;
                 self.claimed.facts.intent = None;
                 Ok(None)
             }

@@ -46,8 +46,11 @@ pub fn lane(
 ) -> Lane {
     // Making a client reads the machine's certificates, which takes longer than everything else in a test.
     static SOURCE: LazyLock<VendorClient> = LazyLock::new(source);
+    let flow = flow();
     Lane {
-        flow: flow(),
+        operation: Arc::new(flow.operation.clone()),
+        delete_operation: None,
+        flow,
         source_name: "shop".into(),
         destination_name: "books".into(),
         scope,

@@ -1,6 +1,6 @@
 //! Each decision by itself, on claimed records made by hand.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::json;
 
@@ -52,7 +52,18 @@ fn open(outcome: Outcome, in_doubt_since: Option<Timestamp>) -> OpenIntent {
     };
     let intent = Intent { sequence: 1, idempotency_key: "k".into(), stored_at: at(0), in_doubt_since };
     let (body, seen) = (json!({"id": "a"}), Seen { version: Version::Counter(5), hash: "s".into() });
-    OpenIntent { intent, operation, body, body_hash: "h".into(), seen, deletes: false, refused: false }
+    let operation = Arc::new(operation);
+    OpenIntent {
+        intent,
+        operation,
+        body,
+        body_hash: "h".into(),
+        seen,
+        deletes: false,
+        refused: false,
+        size: 1,
+        apart: false,
+    }
 }
 
 fn claimed(intent: Option<OpenIntent>) -> Facts {
@@ -334,7 +345,8 @@ fn a_delete_in_doubt_is_repeated_once_none_sent_before_can_arrive_and_proved_by_
     let terms = terms();
     let delete = |look_up, since| {
         let mut open = open(outcome(false, look_up), Some(at(since)));
-        (open.deletes, open.operation.method) = (true, Method::Delete);
+        open.deletes = true;
+        Arc::make_mut(&mut open.operation).method = Method::Delete;
         open
     };
     let next = |open, now| judge(&terms, now).next(&claimed(Some(open)));

@@ -4,6 +4,7 @@
 use std::{
     cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
 use jiff::Timestamp;
@@ -128,7 +129,7 @@ impl Disk {
     pub fn open(
         &mut self,
         id: i64,
-        operation: &Operation,
+        operation: &Arc<Operation>,
         (body, body_hash): (Value, String),
         deletes: bool,
         now: Timestamp,
@@ -136,8 +137,9 @@ impl Disk {
         self.sequences += 1;
         let idempotency_key = idempotency_key(&self.store.to_string(), "orders", &self.queue[&id].key, self.sequences);
         let intent = Intent { sequence: self.sequences, idempotency_key, stored_at: now, in_doubt_since: None };
-        let (operation, seen) = (operation.clone(), self.queue[&id].seen.clone());
-        let open = OpenIntent { intent, operation, body, body_hash, seen, deletes, refused: false };
+        let (operation, seen) = (Arc::clone(operation), self.queue[&id].seen.clone());
+        let open =
+            OpenIntent { intent, operation, body, body_hash, seen, deletes, refused: false, size: 1, apart: false };
         self.intents.insert(id, Stored { open: open.clone(), held: false });
         open
     }
@@ -202,6 +204,8 @@ impl Disk {
             }
             IntentChange::Refused => stored.open.refused = true,
             IntentChange::Hold => stored.held = true,
+            // Nothing is sent in batches yet.
+            IntentChange::Apart(_) => {}
         }
     }
 

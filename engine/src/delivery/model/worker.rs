@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
@@ -35,8 +36,8 @@ pub struct Worker {
     disk: Disk,
     process: Process,
     terms: Terms,
-    operation: Operation,
-    delete_operation: Operation,
+    operation: Arc<Operation>,
+    delete_operation: Arc<Operation>,
     stream: Stream,
 }
 
@@ -74,8 +75,8 @@ impl Worker {
             disk: Disk::default(),
             process: Process::default(),
             terms,
-            operation,
-            delete_operation,
+            operation: Arc::new(operation),
+            delete_operation: Arc::new(delete_operation),
             stream: setup::stream(),
         }
     }

@@ -120,6 +120,8 @@ impl Process {
         outcome.lookup = means.look_up.then(|| testing::look_up(SETTLE_SECONDS));
         let path = Template::parse("/orders/{body.id}").unwrap();
         let delete_operation = Operation { method: Method::Delete, path, ..lane.flow.operation.clone() };
+        lane.operation = Arc::new(lane.flow.operation.clone());
+        lane.delete_operation = Some(Arc::new(delete_operation.clone()));
         lane.flow.delete_operation = Some(delete_operation);
         lane.flow.stream.deleted = Some("/deleted".into());
         let limit = PAGE;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use rusqlite::Row;
 
 use super::{
+    intents::forget_operations,
     rows::{advance, all, count, document, environment, execute, first, hour, optional_time, time, version},
     writer::Session,
 };
@@ -48,7 +49,7 @@ fn figures_of(session: &Session, scope: ScopeId, now: Timestamp) -> Result<Figur
         unchanged: total("unchanged")? + total("leftOut")? + total("superseded")?,
         queue_depth: counted("SELECT count(*) FROM queue WHERE scope = ?1")?,
         dead_letters: counted("SELECT count(*) FROM dead_letter WHERE scope = ?1")?,
-        held: counted("SELECT count(*) FROM intent WHERE scope = ?1 AND held = 1")?,
+        held: counted("SELECT count(*) FROM outgoing JOIN queue ON id = record WHERE scope = ?1 AND held = 1")?,
         delivered_day: day("delivered")? + day("deleted")?,
         buried_day: day("buried")?,
         last_run: optional_time(last_run)?,
@@ -132,6 +133,7 @@ pub fn tidy(session: &mut Session, now: Timestamp) -> Result<Tidied, StoreError>
     let old = execute(session, "DELETE FROM dead_letter WHERE last_failed_at < ?1", [now - LONGEST_DEAD])?;
     let many = "DELETE FROM dead_letter WHERE id IN (SELECT id FROM dead_letter ORDER BY last_failed_at DESC, id DESC LIMIT -1 OFFSET ?1)";
     let many = execute(session, many, [MOST_DEAD])?;
+    forget_operations(session)?;
     let counts = execute(session, "DELETE FROM hourly WHERE hour < ?1", [hour(now) - HOURS_KEPT])?;
     Ok(Tidied { dead_letters_removed: (old + many) as u64, counts_removed: counts as u64 })
 }

@@ -24,7 +24,7 @@ pub fn open_scope(session: &mut Session, scope: &Scope, now: Timestamp) -> Resul
     let row =
         first(session, select, names, |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?)))?;
     let (id, poll, last_run, last_sync) = row.ok_or(StoreError::Unreadable { what: "scope" })?;
-    let held = "UPDATE queue SET due = ?2 WHERE id IN (SELECT record FROM intent WHERE scope = ?1 AND held = 1)";
+    let held = "UPDATE queue SET due = ?2 WHERE scope = ?1 AND id IN (SELECT record FROM outgoing WHERE held = 1)";
     execute(session, held, (id, now.as_microsecond()))?;
     Ok(Opened {
         id: ScopeId(id),

@@ -161,7 +161,7 @@ async fn a_second_intent_for_the_same_record_is_refused_and_sequences_are_never_
     let claimed = bench.claim_one(at(1)).await;
     let first = bench.store.open_intent(bench.new_intent(&claimed, at(2))).await.unwrap();
     assert!(bench.store.open_intent(bench.new_intent(&claimed, at(2))).await.is_err());
-    bench.store.close_intent(first.intent.sequence).await.unwrap();
+    bench.store.close_intent(claimed.id).await.unwrap();
     drop(claimed);
     let bench = bench.crash(at(3)).await;
     let claimed = bench.claim_one(at(3)).await;
