@@ -10,7 +10,7 @@ use crate::store::StoreError;
 
 /// The steps that lead to the newest schema; the first makes it from nothing. A step is never changed once released, and only adds, so that
 /// the worker of one version before can still use what it left.
-pub const STEPS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_2.sql")];
+pub const STEPS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 
 /// How many schema versions ahead of ours are still used.
 const FORWARD: i64 = 1;
@@ -110,7 +110,7 @@ mod tests {
         connection.execute_batch(LEFT_BY_SCHEMA_1).unwrap();
         drop(connection);
         let (connection, again) = open_with(&path, STEPS).unwrap();
-        assert_eq!((version_of(&connection), again), (2, id));
+        assert_eq!((version_of(&connection), again), (3, id));
         let scope: (i64, String, String) = connection
             .query_row("SELECT id, flow, environment FROM scope", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .unwrap();
@@ -136,7 +136,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.db");
         drop(open_with(&path, STEPS).unwrap());
-        let (connection, _) = open_with(&path, &STEPS[..1]).unwrap();
+        let (connection, _) = open_with(&path, &STEPS[..2]).unwrap();
         connection
             .execute_batch(
                 LEFT_BY_SCHEMA_1
@@ -147,7 +147,7 @@ mod tests {
                     .as_str(),
             )
             .unwrap();
-        assert_eq!(version_of(&connection), 2);
+        assert_eq!(version_of(&connection), 3);
     }
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
         let broken = [STEPS, &["CREATE TABLE more (id INTEGER); SELECT nonsense"]].concat();
         assert!(open_with(&path, &broken).is_err());
         let (connection, _) = open_with(&path, STEPS).unwrap();
-        assert_eq!(version_of(&connection), 2);
+        assert_eq!(version_of(&connection), 3);
         let tables: i64 = connection
             .query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'more'", [], |row| row.get(0))
             .unwrap();
@@ -170,12 +170,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.db");
         let (connection, _) = open_with(&path, STEPS).unwrap();
-        connection.pragma_update(None, "user_version", 3).unwrap();
-        drop(connection);
-        let (connection, _) = open_with(&path, STEPS).unwrap();
         connection.pragma_update(None, "user_version", 4).unwrap();
         drop(connection);
-        assert!(matches!(open_with(&path, STEPS), Err(StoreError::NewerSchema { found: 4, known: 2 })));
+        let (connection, _) = open_with(&path, STEPS).unwrap();
+        connection.pragma_update(None, "user_version", 5).unwrap();
+        drop(connection);
+        assert!(matches!(open_with(&path, STEPS), Err(StoreError::NewerSchema { found: 5, known: 3 })));
     }
 
     #[test]
