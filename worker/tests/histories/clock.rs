@@ -74,14 +74,13 @@ impl Clock {
         run.div_euclid(1_000_000_000)
     }
 
-    /// Lets time pass: leaps over most of it, and waits for the rest. Says whether it leapt.
-    pub fn pass(&self, seconds: u16) -> bool {
+    /// Lets time pass: leaps over most of it, and waits for the rest.
+    pub fn pass(&self, seconds: u16) {
         let lived = i64::from(seconds).min(LIVED_THROUGH);
         let leap = i64::from(seconds) - lived;
         let sum = self.leap.fetch_add(leap * 1_000_000_000, Ordering::SeqCst) + leap * 1_000_000_000;
         self.file.write_all_at(&sum.to_ne_bytes(), 0).unwrap();
         std::thread::sleep(Duration::from_secs(lived.unsigned_abs()) / SPEED);
-        leap > 0
     }
 
     /// What makes a process see it.

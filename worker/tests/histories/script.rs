@@ -112,7 +112,8 @@ impl Script {
     }
 
     fn of_source(&self, status: u16, body: Value) -> Answer {
-        Answer { date: at(self.world().source_now()), ..self.said(status, body) }
+        let date = at(self.world().source_now());
+        Answer { date, ..self.said(status, body) }
     }
 
     fn page(&self, request: &Request) -> Answer {

@@ -34,7 +34,7 @@ pub struct Answer {
 pub async fn serve<F, A>(answer: F) -> SocketAddr
 where
     F: Fn(Request) -> A + Send + Sync + 'static,
-    A: Future<Output = Option<Answer>> + Send,
+    A: Future<Output = Option<Answer>> + Send + 'static,
 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
