@@ -87,6 +87,9 @@ pub trait Store: Send + Sync {
     /// Counts of each scope, in the order asked for.
     fn figures(&self, scopes: Vec<ScopeId>, now: Timestamp) -> Answer<'_, Vec<Figures>>;
 
+    /// Every other scope in which records wait, and how many: no flow of the plan at work takes them on.
+    fn left_behind(&self, at_work: Vec<ScopeId>) -> Answer<'_, Vec<(Scope, u64)>>;
+
     /// Dead letters with an id above `after`, oldest first, at most `limit`.
     fn dead_letters(&self, after: i64, limit: usize) -> Answer<'_, Vec<DeadLetter>>;
 

@@ -76,6 +76,34 @@ pub enum Rule {
     WaitsAreKept,
     /// Each probe is made with another key.
     ProbesChangeKeys,
+    /// A state with the version of what was settled and another content is fetched anew.
+    EqualIsFetched,
+    /// Without a version, what was read is a hint, and what is delivered is fetched.
+    HintsAreFetched,
+    /// A state whose write was given up in doubt is not written again because a single read shows it.
+    GivenUpRests,
+    /// A single read that shows an older state than the one that asked for it is made again later.
+    OlderFetchIsRetried,
+    /// While a write is under way, intake compares with the state that is written.
+    WhatIsWrittenIsNewest,
+    /// A record waits until what it depends on is at the destination.
+    ParentsComeFirst,
+    /// What was deleted at the destination is not there.
+    GoneParentIsAwaited,
+    /// To wait for a parent is no attempt.
+    AwaitingIsNoAttempt,
+    /// What waits for a record is due when that one is settled.
+    ParentWakesChildren,
+    /// What does not match is not written, but as the flow says.
+    ConditionIsKept,
+    /// A record that stops matching is written only if it is there.
+    OnlyWhatIsThereIsUpdated,
+    /// A record is deleted only if it is there.
+    OnlyWhatIsThereIsDeleted,
+    /// What is left out leaves known what the destination has.
+    LeftOutStaysKnown,
+    /// Each operation has a circuit of its own.
+    CircuitsArePerOperation,
 }
 
 impl Rule {
@@ -100,7 +128,7 @@ mod switch {
 
     impl Rule {
         /// All of them.
-        pub(crate) const ALL: [Self; 36] = [
+        pub(crate) const ALL: [Self; 50] = [
             Self::BoundsAreFixedFirst,
             Self::WindowsReachBack,
             Self::PagesOverlap,
@@ -137,6 +165,20 @@ mod switch {
             Self::RetriesEnd,
             Self::WaitsAreKept,
             Self::ProbesChangeKeys,
+            Self::EqualIsFetched,
+            Self::HintsAreFetched,
+            Self::GivenUpRests,
+            Self::OlderFetchIsRetried,
+            Self::WhatIsWrittenIsNewest,
+            Self::ParentsComeFirst,
+            Self::GoneParentIsAwaited,
+            Self::AwaitingIsNoAttempt,
+            Self::ParentWakesChildren,
+            Self::ConditionIsKept,
+            Self::OnlyWhatIsThereIsUpdated,
+            Self::OnlyWhatIsThereIsDeleted,
+            Self::LeftOutStaysKnown,
+            Self::CircuitsArePerOperation,
         ];
 
         /// Whether the rule holds.

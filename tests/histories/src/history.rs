@@ -27,6 +27,59 @@ pub struct Means {
     pub keys: u8,
     /// By how many seconds the source's clock is ahead of ours.
     pub skew: i8,
+    /// What the source shows of its records.
+    pub shows: Shows,
+    /// What becomes of a record that stops matching.
+    pub on_when_false: OnWhenFalse,
+    /// Whether records depend on records of another flow.
+    pub parents: bool,
+}
+
+/// What the source shows of its records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Shows {
+    /// Lists, with a version in each record.
+    Versions,
+    /// Also single records, so that one can be fetched anew.
+    VersionsAndSingles,
+    /// Single records too, and no version: what is read is a hint.
+    SinglesOnly,
+}
+
+/// What becomes of a record that stops matching.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnWhenFalse {
+    /// It stays as it was written last.
+    Ignore,
+    /// It is deleted, if it is there.
+    Delete,
+    /// It is written once more, if it is there.
+    Update,
+}
+
+impl Means {
+    /// Whether it can always be known, or is asked for to know, what was applied. Else sending again is a person's choice.
+    pub(crate) fn can_always_know(self) -> bool {
+        self.look_up || !self.resend
+    }
+}
+
+impl Shows {
+    /// Whether single records are shown.
+    pub fn singles(self) -> bool {
+        match self {
+            Self::Versions => false,
+            Self::VersionsAndSingles | Self::SinglesOnly => true,
+        }
+    }
+
+    /// Whether records have a version.
+    pub fn versions(self) -> bool {
+        match self {
+            Self::Versions | Self::VersionsAndSingles => true,
+            Self::SinglesOnly => false,
+        }
+    }
 }
 
 /// Something that happens.
@@ -81,6 +134,13 @@ pub enum Step {
     },
     /// The vendor's health changes.
     Outage(Outage),
+    /// The other flow brings a record to the destination that some depend on, or takes it away.
+    Parent {
+        /// Which one.
+        parent: u8,
+        /// Whether it is there from now on.
+        there: bool,
+    },
 }
 
 /// How the vendor treats each write of a record.
@@ -105,6 +165,8 @@ pub enum Outage {
     Whole,
     /// Every call is answered 429.
     Busy,
+    /// Every delete is answered 429: not again for a long time.
+    DeletesBusy,
 }
 
 /// What becomes of the calls that are made for one record.
@@ -114,6 +176,8 @@ pub struct Flight {
     pub write: Write,
     /// Of a look-up.
     pub look: Look,
+    /// Of a single read at the source.
+    pub fetch: Fetch,
     /// Of whoever made them.
     pub end: End,
 }
@@ -156,6 +220,19 @@ pub enum Look {
     Several,
 }
 
+/// What becomes of a single read at the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fetch {
+    /// Shows the record as it is.
+    Fresh,
+    /// Shows it as it was before its last version. A source without versions shows it as it is.
+    Lagging,
+    /// Fails.
+    Fails,
+    /// Does not find it.
+    Absent,
+}
+
 /// What becomes of whoever made a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
@@ -171,5 +248,5 @@ pub enum End {
 
 impl Flight {
     /// Nothing fails.
-    pub const WELL: Self = Self { write: Write::Applied, look: Look::Fresh, end: End::Stored };
+    pub const WELL: Self = Self { write: Write::Applied, look: Look::Fresh, fetch: Fetch::Fresh, end: End::Stored };
 }

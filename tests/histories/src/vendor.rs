@@ -1,12 +1,15 @@
 //! The vendor: what is booked there, what it remembers, how it fails, and what it must never see.
 
+mod receive;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use crate::{
     call::{LookUpAnswer, Message, WriteAnswer},
-    history::{Flight, Look, Means, Outage, Poison, Write},
+    history::{Flight, Look, Means, OnWhenFalse, Outage, Poison},
+    parents::Parents,
     property::{Property, Violation},
     source::State,
     world::{RETRIES, WINDOW_SECONDS},
@@ -56,8 +59,10 @@ pub struct Vendor {
     unknowable: BTreeSet<String>,
     outage: Outage,
     calls: u64,
-    /// No call before this time.
-    busy_until: i64,
+    /// No write, and no delete, before this time.
+    busy_until: [i64; 2],
+    /// What records depend on.
+    pub(crate) parents: Parents,
     violation: Option<Violation>,
 }
 
@@ -83,7 +88,8 @@ impl Vendor {
             unknowable: BTreeSet::new(),
             outage: Outage::Over,
             calls: 0,
-            busy_until: 0,
+            busy_until: [0; 2],
+            parents: Parents::default(),
             violation: None,
         }
     }
@@ -91,6 +97,13 @@ impl Vendor {
     /// From now on the vendor is so.
     pub fn outage(&mut self, outage: Outage) {
         self.outage = outage;
+    }
+
+    /// The trouble is over, but for one kind of call that stays busy: whether it does.
+    pub(crate) fn ends_outage(&mut self) -> bool {
+        let busy = self.outage == Outage::DeletesBusy;
+        self.outage = if busy { self.outage } else { Outage::Over };
+        busy
     }
 
     /// From now on writes of a record are treated so.
@@ -120,7 +133,7 @@ impl Vendor {
     ) -> WriteAnswer {
         let body = &message.body;
         let record = id(body);
-        self.sent(now, &record, body);
+        self.sent(now, &record, message);
         let answer = self.receive(now, &record, message, key, flight.write);
         if stored && answer == WriteAnswer::Applied {
             self.certain.insert(record);
@@ -133,16 +146,17 @@ impl Vendor {
         answer
     }
 
-    /// An answer reached the worker.
-    pub fn answered(&mut self, now: i64, answer: WriteAnswer) {
+    /// An answer to a write, or to a delete, reached the worker.
+    pub fn answered(&mut self, now: i64, deletes: bool, answer: WriteAnswer) {
         if let WriteAnswer::Limited(seconds) = answer {
-            self.busy_until = self.busy_until.max(now + i64::from(seconds));
+            let until = &mut self.busy_until[usize::from(deletes)];
+            *until = (now + i64::from(seconds)).max(*until);
         }
     }
 
-    fn sent(&mut self, now: i64, record: &str, body: &Value) {
-        if now < self.busy_until {
-            let until = self.busy_until;
+    fn sent(&mut self, now: i64, record: &str, Message { body, deletes }: &Message) {
+        let until = self.busy_until[usize::from(*deletes)];
+        if now < until {
             self.violate(Property::NothingIsSentBeforeTheVendorAllowsIt, || {
                 format!("{record} was sent at {now} and not before {until} was asked for")
             });
@@ -152,62 +166,33 @@ impl Vendor {
                 format!("{record} was sent after another one had been found in its place")
             });
         }
+        if *deletes {
+            self.deletes(record);
+        } else {
+            self.comes(record, body);
+        }
     }
 
-    fn receive(&mut self, now: i64, record: &str, message: &Message, key: Option<&str>, write: Write) -> WriteAnswer {
-        self.calls += 1;
-        let out = match self.outage {
-            Outage::Over => false,
-            Outage::Half => self.calls.is_multiple_of(2),
-            Outage::Whole => true,
-            Outage::Busy => return WriteAnswer::Limited(0),
-        };
-        if out {
-            if self.outage == Outage::Half {
-                self.faulty.insert(record.to_owned());
-            }
-            return WriteAnswer::Failed;
+    /// What a record depends on was there at some time since the state that is written came to be: a write that was decided then may be sent
+    /// again later.
+    fn comes(&mut self, record: &str, body: &Value) {
+        let Some(parent) = body["parent"].as_str() else { return };
+        let came_before = !self.parents.was_there_since(parent.parse().unwrap(), body["mark"].as_u64());
+        if came_before {
+            self.violate(Property::ARecordNeverComesBeforeItsParent, || {
+                format!("{record} was sent although what it depends on is not there")
+            });
         }
-        match self.poisoned.get(record) {
-            None | Some(Poison::Cured) => {}
-            Some(Poison::With500) => return WriteAnswer::Failed,
-            Some(Poison::Refused) => return WriteAnswer::Refused,
+    }
+
+    /// What is deleted was there at some time. Of one that failed for its own reasons, a worker may not know.
+    fn deletes(&mut self, record: &str) {
+        let known = self.can_know() && !self.faulty.contains(record);
+        if known && !self.booked.contains_key(record) {
+            self.violate(Property::WhatWasNeverThereIsNotDeleted, || {
+                format!("{record} was deleted and never was there")
+            });
         }
-        match write {
-            Write::Applied => self.apply(now, message, key),
-            Write::AnswerLost => {
-                self.apply(now, message, key);
-                return WriteAnswer::TimedOut;
-            }
-            Write::AppliedWith500 => {
-                self.faulty.insert(record.to_owned());
-                self.apply(now, message, key);
-                return WriteAnswer::Failed;
-            }
-            Write::Late(seconds) => {
-                if !self.can_know() {
-                    self.unknowable.insert(record.to_owned());
-                }
-                let arrives = now + i64::from(seconds);
-                self.parcels.push(Parcel { arrives, message: message.clone(), key: key.map(ToOwned::to_owned) });
-                return WriteAnswer::TimedOut;
-            }
-            Write::Lost => return WriteAnswer::TimedOut,
-            Write::NeverLeft => return WriteAnswer::NeverLeft,
-            Write::Refused => {
-                self.faulty.insert(record.to_owned());
-                return WriteAnswer::Refused;
-            }
-            Write::With500 => {
-                self.faulty.insert(record.to_owned());
-                return WriteAnswer::Failed;
-            }
-            Write::Limited(seconds) => {
-                self.faulty.insert(record.to_owned());
-                return WriteAnswer::Limited(seconds);
-            }
-        }
-        WriteAnswer::Applied
     }
 
     /// Applies a write, unless its key is remembered: then it is answered like the first one and changes nothing.
@@ -234,7 +219,7 @@ impl Vendor {
             if again && !deletes && self.can_know() {
                 self.violate(Property::NothingIsAppliedTwice, || format!("a state of {record} was applied twice"));
             }
-            let time = body["time"].as_i64().unwrap();
+            let time = body["order"].as_i64().unwrap();
             let newest = self.newest.get(&record).copied().unwrap_or(time);
             if time < newest && self.can_know() {
                 self.violate(Property::AnOlderVersionNeverOverwritesANewerOne, || {
@@ -245,12 +230,23 @@ impl Vendor {
         } else if !deletes && self.can_know() && self.certain.contains(&record) && self.has(body) {
             self.violate(Property::AnEchoIsNotWritten, || format!("{record} was written as it was already"));
         }
+        if body["content"] == State::OUT.to_string() && !deletes {
+            self.books_out(&record);
+        }
         self.booked.entry(record).or_default().push(Booked { at: now, body: (!deletes).then(|| body.clone()) });
+    }
+
+    /// A record that does not match is written only if it is there, and only where that is asked for.
+    fn books_out(&mut self, record: &str) {
+        let is_there = self.has_any(record) || self.faulty.contains(record) || !self.can_know();
+        if self.means.on_when_false != OnWhenFalse::Update || !is_there {
+            self.violate(Property::WhatTakesNoPartIsNotWritten, || format!("{record} was written, and takes no part"));
+        }
     }
 
     /// Whether it can always be known, or is asked for to know, what was applied. Else sending again is a person's choice.
     fn can_know(&self) -> bool {
-        self.means.look_up || !self.means.resend
+        self.means.can_always_know()
     }
 
     /// Writes that are late arrive.
@@ -319,6 +315,10 @@ impl Vendor {
         &self.unknowable
     }
 
+    pub(crate) fn has_a_fault_of(&mut self, record: &str) {
+        self.faulty.insert(record.to_owned());
+    }
+
     pub(crate) fn had_a_fault_of(&self, record: &str) -> bool {
         self.faulty.contains(record)
     }
@@ -343,7 +343,7 @@ impl Vendor {
 
     /// A worker that was started anew has not been asked to wait, and does not know answers that were not stored.
     pub(crate) fn forget_answers(&mut self) {
-        self.busy_until = 0;
+        self.busy_until = [0; 2];
         self.certain.clear();
         self.refusals.clear();
     }

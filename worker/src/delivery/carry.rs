@@ -15,15 +15,17 @@ use super::{
     want::{Stop, wanted},
 };
 use crate::{
+    gate::Gate,
+    gates::{Admitted, Probe, admit, again},
     lane::Lane,
     metrics::Outcome,
     slots::Slot,
     store::{Burial, Claimed, NewIntent, ParentKey, Settlement, StoreError},
 };
 
-/// Carries a record as far as it comes now. `probe` says that it was let through an open circuit as the only one. The slot is given back as soon
-/// as the vendor has answered: what is stored then holds up no other call.
-pub async fn carry(lane: &Lane, claimed: Claimed, probe: bool, slot: Slot) {
+/// Carries a record as far as it comes now. `probe` is the leave of an open circuit that lets it through as the only one. The slot is given back as
+/// soon as the vendor has answered: what is stored then holds up no other call.
+pub async fn carry(lane: &Lane, claimed: Claimed, probe: Option<Probe>, slot: Slot) {
     let mut carrier = Carrier { lane, claimed, probe, slot: Some(slot), parent: None };
     // A store that is closed ends the process's work; the record is found again as it was stored last.
     let _closed = carrier.run().await;
@@ -32,7 +34,8 @@ pub async fn carry(lane: &Lane, claimed: Claimed, probe: bool, slot: Slot) {
 struct Carrier<'a> {
     lane: &'a Lane,
     claimed: Claimed,
-    probe: bool,
+    /// The leave to call through an open circuit.
+    probe: Option<Probe>,
     slot: Option<Slot>,
     /// What the record was found to wait for.
     parent: Option<ParentKey>,
@@ -61,7 +64,7 @@ impl Carrier<'_> {
     /// Finds out what is wanted of the record. None when there is an intent to send now.
     async fn evaluate(&mut self) -> Result<Option<Change>, StoreError> {
         let lane = self.lane;
-        let wanted = match wanted(lane, &mut self.claimed).await {
+        let wanted = match wanted(lane, &mut self.claimed, self.probe.is_some()).await {
             Ok(wanted) => Ok(wanted),
             Err(Stop::Failed(error)) => Err(error),
             Err(Stop::Done(change)) => return Ok(Some(*change)),
@@ -100,10 +103,12 @@ impl Carrier<'_> {
     /// Sends the open intent. None when there is nothing left to send.
     async fn send(&mut self) -> Option<Change> {
         let lane = self.lane;
-        let open = self.claimed.facts.intent.as_ref()?;
-        if let Some(change) = self.held_back() {
+        let deletes = self.claimed.facts.intent.as_ref()?.deletes;
+        let gate = &lane.gates.of(deletes).send;
+        if let Some(change) = self.held_back(gate) {
             return Some(change);
         }
+        let open = self.claimed.facts.intent.as_ref()?;
         let key = open.operation.outcome.idempotency.as_ref().map(|_| open.intent.idempotency_key.as_str());
         self.claimed.guard.sending();
         let identifier = self.claimed.facts.ledger.as_ref().and_then(|ledger| ledger.identifier.as_deref());
@@ -112,8 +117,7 @@ impl Carrier<'_> {
         self.slot = None;
         let weather = match &written {
             Written::Applied { .. } | Written::Refused { .. } => {
-                lane.destination_gate.well();
-                self.probe = false;
+                self.well(gate).await;
                 Weather::default()
             }
             Written::NotSent { failure } | Written::Unknown { failure } => {
@@ -125,75 +129,106 @@ impl Carrier<'_> {
                     detail = failure.detail,
                     "a write failed"
                 );
-                self.unwell(failure).await
+                self.unwell(gate, failure).await
             }
         };
         let open = self.claimed.facts.intent.as_ref()?;
         Some(self.lane.judge().sent(&self.claimed.facts, open, sent(written), weather))
     }
 
-    /// Between claim and call the circuit may have opened; the record is then let wait where it is.
-    fn held_back(&self) -> Option<Change> {
-        if self.probe || !self.lane.destination_gate.is_open() {
+    /// Asks an operation's gate. Between claim and call its circuit may have opened, and what a record's operation is shows only now: it then
+    /// waits for the circuit.
+    fn held_back(&mut self, gate: &Arc<Gate>) -> Option<Change> {
+        if self.probe.as_ref().is_some_and(|probe| probe.is_of(gate)) {
             return None;
         }
-        let now = self.lane.now();
-        let until = match self.lane.destination_gate.admit(now) {
-            Admission::Pass => return None,
-            Admission::Probe => {
-                // Probes are let through by whoever hands records out, so that each is another key.
-                self.lane.destination_gate.undecided(now);
-                now
+        self.probe = None;
+        match admit(gate, &self.lane.clock) {
+            Admitted::Pass => None,
+            Admitted::Probe(probe) => {
+                self.probe = Some(probe);
+                None
             }
-            Admission::Wait(_) => now,
-        };
-        Some(self.lane.judge().waits(&self.claimed.facts, until))
+            Admitted::Wait(until) => {
+                let again = again(until, self.lane.now());
+                Some(self.lane.judge().waits_for_circuit(&self.claimed.facts, again))
+            }
+        }
+    }
+
+    /// A call showed that its operation is well. When that closes the circuit, what waited for it is due.
+    async fn well(&mut self, gate: &Gate) {
+        let closed = gate.well();
+        self.probe = None;
+        if closed {
+            self.hasten().await;
+        }
     }
 
     /// Counts a failed send, unless it is the record's own fault.
-    async fn unwell(&mut self, failure: &CallFailure) -> Weather {
-        let gate = &self.lane.destination_gate;
+    async fn unwell(&mut self, gate: &Gate, failure: &CallFailure) -> Weather {
         let before = gate.tally();
         if spares_system(&self.claimed.facts.failures, overloaded(failure), failure.retry_after, before) {
             return Weather { before, after: before, open: gate.is_open() };
         }
-        self.system_unwell(failure).await
+        self.system_unwell(gate, failure).await
     }
 
     /// Counts a failure of the system. When that opens the circuit, records that wait for the system's sake become due: from then on the
     /// circuit decides.
-    async fn system_unwell(&mut self, failure: &CallFailure) -> Weather {
+    async fn system_unwell(&mut self, gate: &Gate, failure: &CallFailure) -> Weather {
         let lane = self.lane;
-        self.probe = false;
-        let (weather, opened) = lane.destination_gate.unwell(failure, lane.now());
+        let (weather, opened) = gate.unwell(failure, lane.now());
+        self.probe = None;
         if opened {
+            let operation = self.claimed.facts.intent.as_ref().map_or(&lane.flow.operation, |open| &open.operation);
             tracing::warn!(
                 flow = lane.flow.name,
-                operation = lane.flow.operation.name,
+                operation = operation.name,
                 kind = failure.kind.as_str(),
                 detail = failure.detail,
                 "the destination is not well: records wait in order"
             );
-            let hastened = lane.store.hasten(lane.scope, lane.now()).await;
-            // Without it those records wait for their own time instead of the circuit's.
-            let _later = lane.store_trouble.changed(hastened);
+            self.hasten().await;
         }
         weather
+    }
+
+    async fn hasten(&self) {
+        let lane = self.lane;
+        let hastened = lane.store.hasten(lane.scope, lane.now()).await;
+        // Without it those records wait for their own time instead of the circuit's.
+        let _later = lane.store_trouble.changed(hastened);
+        lane.wake.notify_one();
     }
 
     /// Looks the open intent up. None when it was not applied and is closed.
     async fn look_up(&mut self) -> Result<Option<Change>, StoreError> {
         let lane = self.lane;
         let Some((open, lookup)) = self.wanted() else { return Ok(Some(self.lane.judge().held(&self.claimed.facts))) };
-        if let Some(change) = self.held_back() {
+        let gate = &lane.gates.of(open.deletes).look_up;
+        let send = self.probe.take();
+        let held_back = self.held_back(gate);
+        if let Some(change) = held_back {
+            self.probe = send;
             return Ok(Some(change));
         }
         let looked_up = match lane.destination.look_up(&open.operation, &lookup, &open.body).await {
-            Ok(looked_up) => found(looked_up),
+            Ok(looked_up) => {
+                self.well(gate).await;
+                self.probe = send;
+                found(looked_up)
+            }
             Err(failure) => {
                 lane.metrics.call_failed(&lane.flow.name, failure.kind);
-                self.system_unwell(&failure).await;
-                return Ok(Some(self.lane.judge().not_looked_up(&self.claimed.facts, setback(failure))));
+                self.system_unwell(gate, &failure).await;
+                self.probe = send;
+                let until = match gate.outlook(lane.now()) {
+                    Admission::Wait(until) => until,
+                    Admission::Pass | Admission::Probe => None,
+                };
+                let due = again(until, lane.now());
+                return Ok(Some(self.lane.judge().not_looked_up(&self.claimed.facts, setback(failure), due)));
             }
         };
         lane.metrics.resolved(&lane.flow.name);
@@ -261,15 +296,6 @@ impl Carrier<'_> {
         }
         self.claimed.guard.stored();
         Ok(())
-    }
-}
-
-impl Drop for Carrier<'_> {
-    fn drop(&mut self) {
-        // Also when the task is given up in the middle: a probe nobody answers for would keep the circuit waiting for ever.
-        if self.probe {
-            self.lane.destination_gate.undecided(self.lane.now());
-        }
     }
 }
 

@@ -3,7 +3,6 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use crosstie_engine::circuit::Admission;
 use jiff::Timestamp;
 use tokio::{
     task::{JoinError, JoinSet},
@@ -13,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::carry::carry;
 use crate::{
+    gates::Handing,
     lane::Lane,
     slots::Slot,
     store::Claimed,
@@ -71,16 +71,13 @@ impl Desk {
     /// Begins one record, if one may be begun.
     async fn hand_out(&mut self, slot: Slot) -> Pause {
         let now = self.lane.now();
-        let (probe, most) = match self.lane.destination_gate.admit(now) {
-            Admission::Pass => (false, MOST_AHEAD),
-            Admission::Probe => (true, 1),
-            Admission::Wait(time) => return Pause::Circuit(time),
+        let (probe, most) = match self.lane.gates.handing(&self.lane.clock) {
+            Handing::Free => (None, MOST_AHEAD),
+            Handing::Probe(probe) => (Some(probe), 1),
+            Handing::Wait(time) => return Pause::Circuit(time),
         };
         let pause = self.claim_ahead(most, now).await;
         let Some(record) = self.ahead.pop_front() else {
-            if probe {
-                self.lane.destination_gate.undecided(now);
-            }
             return pause;
         };
         let lane = Arc::clone(&self.lane);
@@ -109,7 +106,7 @@ async fn wait(lane: &Lane, pause: Pause) {
     match pause {
         Pause::No => {}
         Pause::Circuit(time) => {
-            let changed = lane.destination_gate.changed();
+            let changed = lane.gates.changed();
             // The cap stands in for a change that came between asking and listening.
             let longest = time.map_or(Duration::from_millis(250), |time| until(time, lane.now()));
             tokio::select! {

@@ -231,6 +231,14 @@ pub struct Figures {
     pub dead_letters: u64,
     /// Records whose write has an unknown outcome that nothing can tell.
     pub held: u64,
+    /// Records that failed and are tried again; held ones are not among them.
+    pub retrying: u64,
+    /// Why most of them are, in words without values; none when nothing is tried again.
+    pub retry_cause: Option<String>,
+    /// Records that wait for another flow's record.
+    pub awaiting_parent: u64,
+    /// When the longest waiting of them came in.
+    pub awaiting_since: Option<Timestamp>,
     /// Records written within the last 24 hours, to the hour.
     pub delivered_day: u64,
     /// Records that went to the dead letters within the last 24 hours, to the hour.

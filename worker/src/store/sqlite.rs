@@ -148,6 +148,10 @@ impl Store for SqliteStore {
         Box::pin(self.writer.look(move |session| care::figures(session, &scopes, now)))
     }
 
+    fn left_behind(&self, at_work: Vec<ScopeId>) -> Answer<'_, Vec<(Scope, u64)>> {
+        Box::pin(self.writer.look(move |session| care::left_behind(session, &at_work)))
+    }
+
     fn dead_letters(&self, after: i64, limit: usize) -> Answer<'_, Vec<DeadLetter>> {
         Box::pin(self.writer.look(move |session| care::dead_letters(session, after, limit)))
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    delivery::{LedgerEntry, Seen},
+    delivery::{Compared, Fetched, Fetching, LedgerEntry, Seen},
     plan::{Idempotency, Identifier, LookUp, Method, Operation},
     retry::Tally,
     template::Template,
@@ -389,6 +389,7 @@ fn what_cannot_be_ordered_is_fetched_and_a_lagging_or_missing_answer_is_not_take
 #[test]
 fn a_record_without_its_parent_waits_and_one_with_it_goes_on() {
     let terms = terms();
-    assert_eq!(judge(&terms, 1).depends(false), Some(Change::AwaitParent(at(61))));
-    assert_eq!(judge(&terms, 1).depends(true), None);
+    let facts = claimed(None);
+    assert_eq!(judge(&terms, 1).depends(&facts, false), Some(Change::AwaitParent(at(61))));
+    assert_eq!(judge(&terms, 1).depends(&facts, true), None);
 }

@@ -1,20 +1,23 @@
-//! The destination: hands each call to the world's vendor, and answers a write only when it is told to.
+//! The destination and the source's single records: hands each call to the world's vendor or source, and answers a write only when it is told
+//! to.
 
 use std::sync::Mutex;
 
 use crosstie_connect::{CallFailure, FailureKind, LookedUp, Outgoing, RecordFault, Written};
-use crosstie_engine::plan::{LookUp, Method, Operation};
-use crosstie_histories::{End, Flight, LookUpAnswer, Message, Shared, WriteAnswer};
+use crosstie_engine::plan::{LookUp, Method, Operation, Stream};
+use crosstie_histories::{End, FetchAnswer, Flight, LookUpAnswer, Message, Shared, WriteAnswer};
 use futures::future::BoxFuture;
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 
-use crate::destination::Destination;
+use crate::{destination::Destination, singles::Singles};
 
 /// A write that was received and is not answered yet.
 pub struct Received {
     /// What it will be answered.
     pub answer: WriteAnswer,
+    /// Whether it is a delete.
+    pub deletes: bool,
     /// Answers it.
     pub release: oneshot::Sender<()>,
 }
@@ -55,7 +58,7 @@ impl Destination for Books {
                 flight.end == End::Stored,
             );
             let (release, released) = oneshot::channel();
-            *self.last.lock().unwrap() = Some(Received { answer, release });
+            *self.last.lock().unwrap() = Some(Received { answer, deletes, release });
             self.received.notify_one();
             // Whoever drops the sender never answers.
             if released.await.is_err() {
@@ -80,6 +83,21 @@ impl Destination for Books {
                 LookUpAnswer::Stranger => Ok(LookedUp::Stranger { found: None }),
                 LookUpAnswer::Several => Ok(LookedUp::Several),
                 LookUpAnswer::Failed => Err(failure(FailureKind::ServerError).answered(503, None)),
+            }
+        })
+    }
+}
+
+impl Singles for Books {
+    fn read_one<'a>(&'a self, _: &'a Stream, key: &'a str) -> BoxFuture<'a, Result<Option<Value>, CallFailure>> {
+        Box::pin(async move {
+            let fetch = self.flight.lock().unwrap().fetch;
+            let mut world = self.world.get();
+            let means = world.means;
+            match world.fetch(key, fetch) {
+                FetchAnswer::Shown(state) => Ok(Some(state.record(means))),
+                FetchAnswer::Absent => Ok(None),
+                FetchAnswer::Failed => Err(failure(FailureKind::ServerError).answered(503, None)),
             }
         })
     }

@@ -122,11 +122,12 @@ fn write_ledger(
     let upsert = "INSERT INTO ledger (scope, key, version, source_hash, body_hash, identifier, updated_at, present) \
                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, coalesce(?8, 0)) \
                   ON CONFLICT (scope, key) DO UPDATE SET version = excluded.version, source_hash = excluded.source_hash, \
-                  body_hash = excluded.body_hash, updated_at = excluded.updated_at, present = coalesce(?8, present), \
+                  body_hash = CASE WHEN ?9 THEN body_hash ELSE excluded.body_hash END, updated_at = excluded.updated_at, present = coalesce(?8, present), \
                   identifier = CASE WHEN ?8 = 0 THEN NULL ELSE coalesce(excluded.identifier, identifier) END";
     let state = (done.seen.version.to_string(), &done.seen.hash);
-    execute(session, upsert, (done.scope.0, &done.key, state.0, state.1, body_hash, identifier, now, present))
-        .map(|_| ())
+    let left_out = done.how == Settled::LeftOut;
+    let row = (done.scope.0, &done.key, state.0, state.1, body_hash, identifier, now, present, left_out);
+    execute(session, upsert, row).map(|_| ())
 }
 
 /// Removes the key's dead letters that the settled state has overtaken: what they hold would never be written any more.
@@ -161,7 +162,8 @@ pub fn conclude(session: &mut Session, verdicts: &[Verdict]) -> Result<(), Store
 
 /// See [`Store::postpone`](crate::store::Store::postpone).
 pub fn postpone(session: &mut Session, record: i64, later: &Postponement) -> Result<(), StoreError> {
-    let failures = json(&later.failures, "record of failures")?;
+    let failed = later.failures != Failures::default();
+    let failures = failed.then(|| json(&later.failures, "record of failures")).transpose()?;
     let update = "UPDATE queue SET due = ?2, failures = ?3, by_system = ?4, awaits_scope = NULL WHERE id = ?1";
     execute(session, update, (record, later.due.as_microsecond(), failures, later.by_system))?;
     intents::change(session, record, later.intent)
@@ -188,9 +190,11 @@ pub fn bury(session: &mut Session, burial: &Burial) -> Result<(), StoreError> {
         Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
     })?;
     let Some((scope, key)) = found else { return Ok(()) };
+    // What is given up in doubt is the state that was sent: it may have been fetched after the one that waited was read.
     let insert = "INSERT INTO dead_letter (scope, key, version, source_hash, payload, cause, status, request_ids, excerpt, attempts, \
                   first_failed_at, last_failed_at, plan_hash) \
-                  SELECT scope, key, version, source_hash, payload, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 FROM queue WHERE id = ?1";
+                  SELECT q.scope, q.key, coalesce(i.version, q.version), coalesce(i.source_hash, q.source_hash), q.payload, ?2, ?3, ?4, ?5, \
+                  ?6, ?7, ?8, ?9 FROM queue q LEFT JOIN outgoing i ON i.record = q.id AND i.in_doubt_since IS NOT NULL WHERE q.id = ?1";
     let failures: &Failures = &burial.failures;
     let first_failed_at = failures.first_failed_at.map_or(now, jiff::Timestamp::as_microsecond);
     let request_ids = json(&failures.request_ids, "list of request ids")?;

@@ -1,5 +1,5 @@
 -- Schema 3. An intent's operation is stored once and referred to, and several records may share one intent: a batch. Sequences are reserved
--- ahead, so that an intent is one row in one table.
+-- ahead, so that an intent is one row in one table. What waits is counted by why it does.
 CREATE TABLE operation (
     id       INTEGER PRIMARY KEY,
     document TEXT NOT NULL UNIQUE
@@ -67,3 +67,8 @@ END;
 
 -- Records without a key share an empty one: whether one of them lies here already is asked by its content.
 CREATE INDEX dead_letter_by_content ON dead_letter (scope, key, source_hash) WHERE version IS NULL;
+
+-- What failed and is tried again, and what waits for another flow's record, is counted for reports.
+UPDATE queue SET failures = NULL WHERE json_extract(failures, '$.cause') = '';
+CREATE INDEX queue_failing ON queue (scope, id) WHERE failures IS NOT NULL;
+CREATE INDEX queue_awaiting ON queue (scope, enqueued_at) WHERE awaits_scope IS NOT NULL;
