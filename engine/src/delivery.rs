@@ -8,6 +8,7 @@
 //! anything else touches its key, and the ledger is not asked meanwhile.
 
 mod answer;
+mod batch;
 mod facts;
 mod failing;
 mod intake;
@@ -22,6 +23,7 @@ mod wish;
 mod model;
 
 pub use answer::{Fault, Found, Sent, Setback};
+pub use batch::{BatchSent, NextBatch, Row, batch_spares_system, shares_with, together};
 pub use facts::{Facts, Failures, LedgerEntry, Seen};
 pub use failing::{Weather, spares_system};
 pub use intake::{Known, keeps, replays};

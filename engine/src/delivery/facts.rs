@@ -60,6 +60,9 @@ pub struct Failures {
     pub attempts: u32,
     /// Failures that could be the system's or the record's, and did not count.
     pub unjudged: u32,
+    /// With how many records it may share a call, itself counted, because larger batches failed with it; none when nothing speaks against any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub most_together: Option<u32>,
     /// The operation's tally right after the last attempt; only good within the process that wrote it.
     #[serde(with = "tally")]
     pub tally: Option<Tally>,

@@ -168,7 +168,7 @@ impl Judge<'_> {
             return if self.exhausted(failures) { Next::GiveUp } else { self.after(failures.retry_at, Next::Evaluate) };
         };
         let spent = open.refused || self.exhausted(failures);
-        match self.step(&open.intent, &open.operation.outcome, spent) {
+        match self.step_of(open, &open.intent, spent) {
             Step::Send if spent => Next::GiveUp,
             Step::Send => self.after(failures.retry_at, Next::Send),
             Step::LookUp(time) => self.after(Some(time), Next::LookUp),
@@ -191,6 +191,12 @@ impl Judge<'_> {
             Some(time) if self.now < time => Next::Wait(time),
             Some(_) | None => next,
         }
+    }
+
+    /// The step of a record by itself. What was part of a batch has a key that says nothing of it.
+    pub(super) fn step_of(&self, open: &OpenIntent, intent: &Intent, spent: bool) -> Step {
+        let without_key = spent || (open.apart && Rule::KeyApartTellsNothing.holds());
+        self.step(intent, &open.operation.outcome, without_key)
     }
 
     /// The protocol's step. An intent in doubt whose resend was refused, or whose attempts are used up, is not sent again: only a look-up can

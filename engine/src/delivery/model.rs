@@ -1,6 +1,7 @@
 //! The protocol as a whole: the engine's decisions over a model of the disk, in a world where everything fails that can. What must be true of
 //! that world is checked after every step, and what each rule is for is shown by taking it away.
 
+mod batches;
 mod calls;
 mod disk;
 mod gates;
@@ -64,6 +65,10 @@ fn keeps_true(rule: Rule) -> Property {
         Rule::KeyNamesItsStore => Property::OneKeyNeverCarriesTwoBodies,
         Rule::LookUpAfterTheKey => Property::WhatCanBeKnownIsNeverHeld,
         Rule::StrangersAreFaults => Property::AStrangerIsNeverWrittenOver,
+        Rule::BatchSettlesTogether | Rule::ApartHasItsOwnKey => Property::OneKeyNeverCarriesTwoBodies,
+        Rule::RefusedWholeIsSplit | Rule::BlamedIsSplit => Property::OnePoisonedKeyNeverBlocksAnother,
+        Rule::OnlyAloneCounts => Property::AnOutageNeverFillsTheDeadLetters,
+        Rule::KeyApartTellsNothing => Property::NothingIsAppliedTwice,
         Rule::OthersMustPass => Property::AnOutageNeverFillsTheDeadLetters,
         Rule::WaitingBlocksItsKeyOnly | Rule::ProbesChangeKeys => Property::OnePoisonedKeyNeverBlocksAnother,
         Rule::PoisonCounts => Property::APoisonedRecordIsSetAside,

@@ -66,6 +66,18 @@ pub enum Rule {
     GivenUpInDoubtIsForgotten,
     /// A dead letter is not replayed behind a state that is no older.
     ReplayIsNoNews,
+    /// What the answer to a batch means for its records is stored together.
+    BatchSettlesTogether,
+    /// A batch that is refused as a whole is followed by smaller ones.
+    RefusedWholeIsSplit,
+    /// A refusal counts against a record only if it was refused alone.
+    OnlyAloneCounts,
+    /// A batch that fails while others pass is followed by smaller ones.
+    BlamedIsSplit,
+    /// A record whose batch was taken apart never carries the batch's key.
+    ApartHasItsOwnKey,
+    /// The key of a record whose batch was taken apart says nothing of the batch.
+    KeyApartTellsNothing,
     /// A 429 or 5xx counts against a record only if other calls passed.
     OthersMustPass,
     /// A 429 or 5xx counts against a record if other calls passed.
@@ -128,7 +140,7 @@ mod switch {
 
     impl Rule {
         /// All of them.
-        pub(crate) const ALL: [Self; 50] = [
+        pub(crate) const ALL: [Self; 56] = [
             Self::BoundsAreFixedFirst,
             Self::WindowsReachBack,
             Self::PagesOverlap,
@@ -160,6 +172,12 @@ mod switch {
             Self::StrangersAreFaults,
             Self::GivenUpInDoubtIsForgotten,
             Self::ReplayIsNoNews,
+            Self::BatchSettlesTogether,
+            Self::RefusedWholeIsSplit,
+            Self::OnlyAloneCounts,
+            Self::BlamedIsSplit,
+            Self::ApartHasItsOwnKey,
+            Self::KeyApartTellsNothing,
             Self::OthersMustPass,
             Self::PoisonCounts,
             Self::RetriesEnd,

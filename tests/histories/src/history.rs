@@ -33,6 +33,16 @@ pub struct Means {
     pub on_when_false: OnWhenFalse,
     /// Whether records depend on records of another flow.
     pub parents: bool,
+    /// How many records one call may carry.
+    #[serde(default = "one")]
+    pub batch: u8,
+    /// Whether such a call is answered record by record. Else it is applied whole or not at all.
+    #[serde(default)]
+    pub rows: bool,
+}
+
+fn one() -> u8 {
+    1
 }
 
 /// What the source shows of its records.
@@ -189,6 +199,8 @@ pub enum Write {
     Applied,
     /// Applied, and the answer is lost.
     AnswerLost,
+    /// Of several records only the first is applied, where no key promises that all are; and the answer is lost.
+    Partly,
     /// Applied, and answered 500.
     AppliedWith500,
     /// Given up, and applied so many seconds after it left.

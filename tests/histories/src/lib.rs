@@ -15,7 +15,7 @@ mod strategy;
 mod vendor;
 mod world;
 
-pub use call::{LookUpAnswer, Message, WriteAnswer};
+pub use call::{BatchAnswer, LookUpAnswer, Message, WriteAnswer};
 pub use check::{Bounds, check, first_failure};
 pub use history::{End, Fetch, Flight, History, Look, Means, OnWhenFalse, Outage, Poison, Shows, Step, Write};
 pub use play::{Begun, Standing, Subject, play};

@@ -29,16 +29,11 @@ fn storm() -> impl Strategy<Value = Vec<Step>> {
 fn means() -> impl Strategy<Value = Means> {
     let outcome = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.2));
     let records = (any::<bool>(), 1..=KEYS, -90_i8..90, shows(), on_when_false(), prop::bool::weighted(0.3));
-    (outcome, records).prop_map(|((key, look_up, resend), (traced, keys, skew, shows, on_when_false, parents))| Means {
-        key,
-        look_up,
-        resend,
-        traced,
-        keys,
-        skew,
-        shows,
-        on_when_false,
-        parents,
+    let calls = (prop_oneof![Just(1), 2..=KEYS], any::<bool>());
+    (outcome, records, calls).prop_map(|(outcome, records, (batch, rows))| {
+        let (key, look_up, resend) = outcome;
+        let (traced, keys, skew, shows, on_when_false, parents) = records;
+        Means { key, look_up, resend, traced, keys, skew, shows, on_when_false, parents, batch, rows }
     })
 }
 
@@ -91,6 +86,7 @@ fn write() -> impl Strategy<Value = Write> {
     prop_oneof![
         10 => Just(Write::Applied),
         3 => Just(Write::AnswerLost),
+        1 => Just(Write::Partly),
         1 => Just(Write::AppliedWith500),
         4 => (1_u8..5).prop_map(Write::Late),
         2 => Just(Write::Lost),

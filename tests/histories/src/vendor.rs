@@ -1,5 +1,6 @@
 //! The vendor: what is booked there, what it remembers, how it fails, and what it must never see.
 
+mod look_up;
 mod receive;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::{
-    call::{LookUpAnswer, Message, WriteAnswer},
-    history::{Flight, Look, Means, OnWhenFalse, Outage, Poison},
+    call::{BatchAnswer, Message, WriteAnswer},
+    history::{Flight, Means, OnWhenFalse, Outage, Poison},
     parents::Parents,
     property::{Property, Violation},
     source::State,
@@ -19,8 +20,18 @@ use crate::{
 #[derive(Clone, Debug)]
 struct Parcel {
     arrives: i64,
-    message: Message,
+    messages: Vec<Message>,
+    /// Which of them are applied.
+    rows: Vec<bool>,
     key: Option<String>,
+}
+
+/// What came with an idempotency key.
+#[derive(Clone, Debug)]
+struct Remembered {
+    at: i64,
+    messages: Vec<Message>,
+    rows: Vec<bool>,
 }
 
 /// What a body was written over by, and when.
@@ -38,8 +49,8 @@ pub struct Vendor {
     /// By record, everything that ever was there, in order.
     booked: BTreeMap<String, Vec<Booked>>,
     parcels: Vec<Parcel>,
-    /// Idempotency keys that came with a write that was applied: when, and the body.
-    keys: BTreeMap<String, (i64, Message)>,
+    /// Idempotency keys that came with a write that was applied.
+    keys: BTreeMap<String, Remembered>,
     /// Marks that were applied, by record.
     applied: BTreeMap<String, BTreeSet<u64>>,
     /// Newest time written, by record.
@@ -131,19 +142,55 @@ impl Vendor {
         flight: Flight,
         stored: bool,
     ) -> WriteAnswer {
-        let body = &message.body;
-        let record = id(body);
-        self.sent(now, &record, message);
-        let answer = self.receive(now, &record, message, key, flight.write);
-        if stored && answer == WriteAnswer::Applied {
+        self.sent(now, &id(&message.body), message);
+        let answer = self.receive(now, message, key, flight.write);
+        self.told(message, stored && answer == WriteAnswer::Applied, stored && answer == WriteAnswer::Refused);
+        answer
+    }
+
+    /// Receives a write of several records. `stored` says that what is answered will be stored.
+    pub fn write_batch(
+        &mut self,
+        now: i64,
+        messages: &[Message],
+        key: Option<&str>,
+        flight: Flight,
+        stored: bool,
+    ) -> BatchAnswer {
+        for message in messages {
+            self.sent(now, &id(&message.body), message);
+        }
+        let answer = self.receive_batch(now, messages, key, flight.write);
+        for (row, message) in messages.iter().enumerate() {
+            // A refusal as a whole says nothing of a single record.
+            let (applied, refused) = match &answer {
+                BatchAnswer::Rows(rows) => (rows[row], !rows[row]),
+                BatchAnswer::Whole(_) => (false, false),
+            };
+            self.told(message, stored && applied, stored && refused);
+        }
+        answer
+    }
+
+    /// What the worker knows of a record from now on.
+    fn told(&mut self, message: &Message, applied: bool, refused: bool) {
+        let record = id(&message.body);
+        if applied {
             self.certain.insert(record);
         } else {
             self.certain.remove(&record);
         }
-        if stored && answer == WriteAnswer::Refused {
-            self.refused(body);
+        if refused {
+            self.refused(&message.body);
         }
-        answer
+    }
+
+    /// The answer to a write of several records reached the worker.
+    pub fn batch_answered(&mut self, now: i64, answer: &BatchAnswer) {
+        match answer {
+            BatchAnswer::Rows(_) => {}
+            BatchAnswer::Whole(answer) => self.answered(now, false, *answer),
+        }
     }
 
     /// An answer to a write, or to a delete, reached the worker.
@@ -195,20 +242,28 @@ impl Vendor {
         }
     }
 
-    /// Applies a write, unless its key is remembered: then it is answered like the first one and changes nothing.
-    fn apply(&mut self, now: i64, message: &Message, key: Option<&str>) {
+    /// Applies the rows that are to be, unless the key is remembered: then it is answered like the first time and changes nothing. Gives the
+    /// rows that are answered.
+    fn apply(&mut self, now: i64, messages: &[Message], rows: Vec<bool>, key: Option<&str>) -> Vec<bool> {
         if let Some(key) = key {
-            if let Some((at, first)) = self.keys.get(key)
-                && now < at + i64::from(WINDOW_SECONDS)
+            if let Some(first) = self.keys.get(key)
+                && now < first.at + i64::from(WINDOW_SECONDS)
             {
-                if first != message {
+                let (same, rows) = (first.messages == messages, first.rows.clone());
+                if !same {
                     self.violate(Property::OneKeyNeverCarriesTwoBodies, || "a key came again with another body".into());
                 }
-                return;
+                return if rows.len() == messages.len() { rows } else { vec![true; messages.len()] };
             }
-            self.keys.insert(key.to_owned(), (now, message.clone()));
+            let remembered = Remembered { at: now, messages: messages.to_vec(), rows: rows.clone() };
+            self.keys.insert(key.to_owned(), remembered);
         }
-        self.book(now, message);
+        for (message, applied) in messages.iter().zip(&rows) {
+            if *applied {
+                self.book(now, message);
+            }
+        }
+        rows
     }
 
     fn book(&mut self, now: i64, Message { body, deletes }: &Message) {
@@ -247,40 +302,6 @@ impl Vendor {
     /// Whether it can always be known, or is asked for to know, what was applied. Else sending again is a person's choice.
     fn can_know(&self) -> bool {
         self.means.can_always_know()
-    }
-
-    /// Writes that are late arrive.
-    pub(crate) fn arrive(&mut self, now: i64) {
-        let parcels = std::mem::take(&mut self.parcels);
-        let (due, late): (Vec<_>, Vec<_>) = parcels.into_iter().partition(|parcel| parcel.arrives <= now);
-        self.parcels = late;
-        for Parcel { message, key, .. } in due {
-            self.apply(now, &message, key.as_deref());
-        }
-    }
-
-    /// Shows what is there for a body's record.
-    pub fn look_up(&mut self, now: i64, body: &Value, look: Look) -> LookUpAnswer {
-        let record = id(body);
-        self.strangers.remove(&record);
-        if matches!(self.outage, Outage::Whole | Outage::Busy) {
-            return LookUpAnswer::Failed;
-        }
-        match look {
-            Look::Fresh => self.shown(&record, now),
-            Look::Lagging(seconds) => self.shown(&record, now - i64::from(seconds)),
-            Look::Fails => LookUpAnswer::Failed,
-            Look::Stranger | Look::Several => {
-                self.faulty.insert(record.clone());
-                self.strangers.insert(record, body.clone());
-                if look == Look::Stranger { LookUpAnswer::Stranger } else { LookUpAnswer::Several }
-            }
-        }
-    }
-
-    fn shown(&self, record: &str, at: i64) -> LookUpAnswer {
-        let booked = self.booked.get(record).and_then(|all| all.iter().rfind(|booked| booked.at <= at));
-        booked.and_then(|booked| booked.body.clone()).map_or(LookUpAnswer::Absent, LookUpAnswer::Present)
     }
 
     fn refused(&mut self, body: &Value) {

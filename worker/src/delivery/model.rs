@@ -2,6 +2,7 @@
 //! process they run in is in `process`.
 
 mod books;
+mod ground;
 mod process;
 
 use crosstie_histories::{Bounds, Shared, check, play};

@@ -10,7 +10,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::carry::carry;
+use super::{
+    batch::{carry_batch, is_batch, next_call},
+    carry::carry,
+};
 use crate::{
     gates::Handing,
     lane::Lane,
@@ -20,7 +23,7 @@ use crate::{
     waiting::{capped, until},
 };
 
-/// Most records claimed ahead by one flow; bounds what is in memory.
+/// Most records claimed ahead by one flow whose calls take no more; bounds what is in memory.
 const MOST_AHEAD: usize = 64;
 
 /// Delivers a flow's records until it is told to stop, then lets those under way finish.
@@ -68,22 +71,25 @@ enum Pause {
 }
 
 impl Desk {
-    /// Begins one record, if one may be begun.
+    /// Begins one call, if one may be begun: with one record, or with as many as there are and may share it. None waits for more to come.
     async fn hand_out(&mut self, slot: Slot) -> Pause {
         let now = self.lane.now();
+        let batch_size = self.lane.flow.batch_size;
+        let a_call = usize::try_from(batch_size).unwrap_or(usize::MAX);
         let (probe, most) = match self.lane.gates.handing(&self.lane.clock) {
-            Handing::Free => (None, MOST_AHEAD),
-            Handing::Probe(probe) => (Some(probe), 1),
+            Handing::Free => (None, a_call.max(MOST_AHEAD)),
+            Handing::Probe(probe) => (Some(probe), a_call),
             Handing::Wait(time) => return Pause::Circuit(time),
         };
         let pause = self.claim_ahead(most, now).await;
-        let Some(record) = self.ahead.pop_front() else {
-            return pause;
-        };
+        let mut records = next_call(&mut self.ahead, batch_size);
         let lane = Arc::clone(&self.lane);
-        self.under_way.spawn(async move {
-            carry(&lane, record, probe, slot).await;
-        });
+        if is_batch(&records) {
+            self.under_way.spawn(async move { carry_batch(&lane, records, probe, slot).await });
+            return Pause::No;
+        }
+        let Some(record) = records.pop() else { return pause };
+        self.under_way.spawn(async move { carry(&lane, record, probe, slot).await });
         Pause::No
     }
 

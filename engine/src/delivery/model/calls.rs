@@ -5,6 +5,7 @@ use std::time::Duration;
 use crosstie_histories::{Begun, End, LookUpAnswer, Message, WriteAnswer};
 
 use super::{
+    batches::Answer,
     gates::Call,
     setup::{self, at, setback},
     worker::{Carried, UnderWay, Worker},
@@ -16,7 +17,7 @@ use crate::{
 
 impl Worker {
     /// Asks an operation's circuit. A change is that the record waits for it.
-    fn held_back(&mut self, carried: &mut Carried, call: Call) -> Option<Change> {
+    pub(super) fn held_back(&mut self, carried: &mut Carried, call: Call) -> Option<Change> {
         if carried.probe == Some(call) {
             return None;
         }
@@ -61,7 +62,10 @@ impl Worker {
         let now = self.world.now();
         let answer = self.world.get().vendor.write(now, &message, key.as_deref(), flight, stored);
         match flight.end {
-            End::Stored => self.process.under_way.push_back(UnderWay { id, facts, answer, probe }),
+            End::Stored => {
+                let records = vec![(id, facts)];
+                self.process.under_way.push_back(UnderWay { records, answer: Answer::One(answer), probe });
+            }
             End::Abandoned => {
                 self.process.claimed.remove(&id);
                 if let Some(probe) = probe {
@@ -115,7 +119,7 @@ impl Worker {
     }
 
     /// A call went well.
-    fn well(&mut self, call: Call) {
+    pub(super) fn well(&mut self, call: Call) {
         if self.process.gates.well(call) {
             let now = self.now();
             self.disk.hasten(now);
@@ -123,7 +127,7 @@ impl Worker {
     }
 
     /// Counts a failure of the system.
-    fn unwell(&mut self, call: Call, at_least: Option<Duration>) -> Weather {
+    pub(super) fn unwell(&mut self, call: Call, at_least: Option<Duration>) -> Weather {
         let now = self.now();
         let (weather, opened) = self.process.gates.unwell(call, now, at_least);
         if opened {

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::{
     delivery::{
         Facts, Failures, Intent, IntentChange, Known, LedgerEntry, OpenIntent, Postponement, Rule, Seen, Settled,
-        idempotency_key, keeps, replays,
+        idempotency_key, keeps, key_apart, replays,
     },
     plan::Operation,
     window::PollState,
@@ -159,6 +159,36 @@ impl Disk {
         open
     }
 
+    /// Stores one intent of several records.
+    pub fn open_batch(
+        &mut self,
+        operation: &Operation,
+        records: Vec<(i64, Value, String, &Seen)>,
+        now: Timestamp,
+    ) -> Vec<OpenIntent> {
+        self.sequences += 1;
+        let idempotency_key = idempotency_key(&self.store.to_string(), "orders", "", self.sequences);
+        let intent = Intent { sequence: self.sequences, idempotency_key, stored_at: now, in_doubt_since: None };
+        let (operation, size) = (Arc::new(operation.clone()), u32::try_from(records.len()).unwrap());
+        let opened = records.into_iter().map(|(id, body, body_hash, seen)| {
+            let (intent, operation, seen) = (intent.clone(), Arc::clone(&operation), seen.clone());
+            let (deletes, refused, apart) = (false, false, false);
+            let open = OpenIntent { intent, operation, body, body_hash, seen, deletes, refused, size, apart };
+            self.intents.insert(id, Stored { open: open.clone(), held: false });
+            open
+        });
+        opened.collect()
+    }
+
+    /// All records of the batch that a record is part of; itself alone when it is part of none.
+    pub fn batch_of(&self, id: i64) -> Vec<i64> {
+        let batch = |stored: &Stored| (stored.open.size > 1).then_some(stored.open.intent.sequence);
+        let of_record = self.intents.get(&id).and_then(batch);
+        let same = self.intents.iter().filter(|(_, stored)| batch(stored) == of_record && of_record.is_some());
+        let same: Vec<i64> = same.map(|(id, _)| *id).collect();
+        if same.is_empty() { vec![id] } else { same }
+    }
+
     /// Puts an intent in doubt from now on.
     pub fn doubt(&mut self, id: i64, now: Timestamp) {
         if let Some(Stored { open, .. }) = self.intents.get_mut(&id) {
@@ -243,8 +273,12 @@ impl Disk {
             }
             IntentChange::Refused => stored.open.refused = true,
             IntentChange::Hold => stored.held = true,
-            // Nothing is sent in batches yet.
-            IntentChange::Apart(_) => {}
+            IntentChange::Apart(since) => {
+                let open = &mut stored.open;
+                (open.size, open.apart, stored.held) = (1, true, false);
+                open.intent.idempotency_key = key_apart(&open.intent.idempotency_key, id);
+                (open.intent.stored_at, open.intent.in_doubt_since) = (since, Some(since));
+            }
         }
     }
 

@@ -56,7 +56,7 @@ pub fn flow(means: Means) -> Flow {
         depends_on: None,
         delete_operation: Some(Operation { method: Method::Delete, ..operation.clone() }),
         operation,
-        batch_size: 1,
+        batch_size: means.batch.into(),
         on_unknown_outcome: terms(means).on_unknown,
     }
 }

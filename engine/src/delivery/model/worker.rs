@@ -3,13 +3,12 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crosstie_histories::{
-    Begun, Fetch, FetchAnswer, Flight, Means, PAGE, Property, Shared, Standing, State, Subject, WriteAnswer,
-};
+use crosstie_histories::{Begun, Fetch, FetchAnswer, Flight, Means, PAGE, Property, Shared, Standing, State, Subject};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
+    batches::Answer,
     disk::{Disk, Queued},
     gates::{Call, Gates, Handing},
     setup::{self, at, seconds},
@@ -31,7 +30,7 @@ pub struct Worker {
     pub(super) process: Process,
     means: Means,
     terms: Terms,
-    flow: Flow,
+    pub(super) flow: Flow,
 }
 
 /// What dies with the process.
@@ -44,17 +43,28 @@ pub(super) struct Process {
     pub(super) sending: BTreeSet<i64>,
     pub(super) under_way: VecDeque<UnderWay>,
     /// Intents that would be lost with the process if they were not stored before the call.
-    opened: BTreeSet<i64>,
+    pub(super) opened: BTreeSet<i64>,
     /// Sends, to tell keys apart that are not kept.
     pub(super) sends: u64,
 }
 
 pub(super) struct UnderWay {
-    pub(super) id: i64,
-    pub(super) facts: Facts,
-    pub(super) answer: WriteAnswer,
+    /// The record that it carries, or the records.
+    pub(super) records: Vec<(i64, Facts)>,
+    pub(super) answer: Answer,
     /// The call that it was let make through an open circuit, as the only one.
     pub(super) probe: Option<Call>,
+}
+
+/// What is to be sent of a record: its body, the body's hash, and whether it deletes.
+pub(super) type Sending = (Value, String, bool);
+
+/// What is to be done about a record.
+pub(super) enum Evaluated {
+    /// This is to be sent.
+    Send(Sending),
+    /// This becomes of it.
+    Done(Change),
 }
 
 /// A record that is carried.
@@ -143,25 +153,24 @@ impl Worker {
         })
     }
 
-    /// Compares and maps. None when there is an intent to send now.
-    fn evaluate(&mut self, id: i64, facts: &mut Facts, fetch: Fetch) -> Option<Change> {
+    /// Compares and maps.
+    pub(super) fn evaluate(&mut self, id: i64, facts: &mut Facts, fetch: Fetch) -> Evaluated {
         let wanted = match self.wanted(id, facts, fetch) {
             Ok(wanted) => wanted,
-            Err(change) => return Some(change),
+            Err(change) => return Evaluated::Done(change),
         };
         match self.judge().mapped(facts, Ok(wanted)) {
-            Mapped::Done(change) => Some(change),
-            Mapped::Write(body, body_hash) => self.open(id, facts, (body, body_hash), false),
-            Mapped::Delete(body, body_hash) => self.open(id, facts, (body, body_hash), true),
+            Mapped::Done(change) => Evaluated::Done(change),
+            Mapped::Write(body, body_hash) => Evaluated::Send((body, body_hash, false)),
+            Mapped::Delete(body, body_hash) => Evaluated::Send((body, body_hash, true)),
         }
     }
 
-    fn open(&mut self, id: i64, facts: &mut Facts, body: (Value, String), deletes: bool) -> Option<Change> {
+    pub(super) fn open(&mut self, id: i64, facts: &mut Facts, (body, body_hash, deletes): Sending) {
         let now = self.now();
         let operation = self.flow.delete_operation.as_ref().filter(|_| deletes).unwrap_or(&self.flow.operation);
-        facts.intent = Some(self.disk.open(id, operation, body, facts.seen.clone(), deletes, now));
+        facts.intent = Some(self.disk.open(id, operation, (body, body_hash), facts.seen.clone(), deletes, now));
         self.process.opened.insert(id);
-        None
     }
 
     pub(super) fn store(&mut self, id: i64, facts: &Facts, change: Change) {
@@ -239,21 +248,37 @@ impl Subject for Worker {
             Handing::Probe(call) => Some(call),
             Handing::Wait => return Begun::Nothing,
         };
-        let Some(id) = self.disk.next(now, &self.process.claimed) else {
+        let ids = self.next_call(now);
+        let Some(id) = ids.first().copied() else {
             if let Some(call) = probe {
                 self.process.gates.undecided(call, now);
             }
             return Begun::Nothing;
         };
-        self.process.claimed.insert(id);
-        if self.process.sending.contains(&id) && Rule::AbandonedIsDoubt.holds() {
-            self.disk.doubt(id, now);
+        for id in &ids {
+            self.process.claimed.insert(*id);
+            if self.process.sending.contains(id) && Rule::AbandonedIsDoubt.holds() {
+                self.disk.doubt(*id, now);
+            }
         }
         let mut carried = Carried { id, facts: self.disk.facts(id), flight, probe };
+        if ids.len() > 1 {
+            match self.begin_batch(&ids, carried) {
+                Ok(begun) => return begun,
+                Err(alone) => carried = *alone,
+            }
+        }
+        let id = carried.id;
         loop {
             let facts = &mut carried.facts;
             let change = match self.judge().next(facts) {
-                Next::Evaluate => self.evaluate(id, facts, flight.fetch),
+                Next::Evaluate => match self.evaluate(id, facts, flight.fetch) {
+                    Evaluated::Send(sending) => {
+                        self.open(id, facts, sending);
+                        None
+                    }
+                    Evaluated::Done(change) => Some(change),
+                },
                 Next::Send => None,
                 Next::LookUp => match self.look_up(&mut carried) {
                     Some(change) => Some(change),
@@ -276,17 +301,26 @@ impl Subject for Worker {
 
     fn finish(&mut self, newest: bool) -> bool {
         let calls = &mut self.process.under_way;
-        let Some(UnderWay { id, facts, answer, probe }) = (if newest { calls.pop_back() } else { calls.pop_front() })
+        let Some(UnderWay { records, answer, probe }) = (if newest { calls.pop_back() } else { calls.pop_front() })
         else {
             return false;
         };
         let now = self.world.now();
-        let Some(open): Option<&OpenIntent> = facts.intent.as_ref() else { return false };
-        self.world.get().vendor.answered(now, open.deletes, answer);
-        let call = if open.deletes { Call::Delete } else { Call::Write };
-        let (sent, weather) = self.sent(&facts, call, answer);
-        let change = self.judge().sent(&facts, open, sent, weather);
-        self.store(id, &facts, change);
+        match answer {
+            Answer::Batch(answer) => {
+                self.world.get().vendor.batch_answered(now, &answer);
+                self.finish_batch(&records, answer);
+            }
+            Answer::One(answer) => {
+                let Some((id, facts)) = records.first() else { return false };
+                let Some(open): Option<&OpenIntent> = facts.intent.as_ref() else { return false };
+                self.world.get().vendor.answered(now, open.deletes, answer);
+                let call = if open.deletes { Call::Delete } else { Call::Write };
+                let (sent, weather) = self.sent(facts, call, answer);
+                let change = self.judge().sent(facts, open, sent, weather);
+                self.store(*id, facts, change);
+            }
+        }
         if let Some(call) = probe {
             // One that is the record's own doing says nothing of the system.
             self.process.gates.undecided(call, at(now));

@@ -6,14 +6,10 @@ use std::{
     time::Duration,
 };
 
-use crosstie_connect::Clock;
 use crosstie_engine::{
     delivery::{Seen, Settled},
     mapping::{Expression, Mapping},
-    plan::{
-        Cursor, Environment, Idempotency, Method, OnUnknownOutcome, OnWhenFalse, Operation, Pagination, ReadOne,
-        StartFrom,
-    },
+    plan::{Cursor, Idempotency, Method, OnUnknownOutcome, OnWhenFalse, Operation, Pagination, ReadOne, StartFrom},
     template::Template,
     version::Version,
     window::{PageSeen, PollState, Position, Turn},
@@ -22,14 +18,17 @@ use crosstie_histories::{
     self as histories, Begun, End, FLIGHT_SECONDS, Flight, LOOKBACK_SECONDS, Means, PAGE, RETRIES, SETTLE_SECONDS,
     Shared, Standing, State, Subject, WINDOW_SECONDS,
 };
-use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::{runtime::Runtime, task::JoinHandle};
 use uuid::Uuid;
 
 use super::{
-    super::carry::carry,
-    books::{Books, Received},
+    super::{
+        batch::{carry_batch, is_batch, next_call},
+        carry::carry,
+    },
+    books::{Answer, Books, Received},
+    ground::{Hands, at, folder, scope},
 };
 use crate::{
     gates::{Handing, Shelf},
@@ -37,26 +36,13 @@ use crate::{
     lane::{Lane, Parent, testing},
     slots::Slots,
     store::{
-        Scope, ScopeId, Settlement, SharedStore, StoreError, TakenPage,
+        ScopeId, Settlement, SharedStore, StoreError, TakenPage,
         sqlite::{DATABASE_FILE, SqliteStore},
     },
 };
 
 /// More than can be under way at a time.
 const SLOTS: usize = 64;
-
-/// The clock of everyone.
-struct Hands(Shared);
-
-impl Clock for Hands {
-    fn now(&self) -> Timestamp {
-        at(self.0.now())
-    }
-}
-
-fn at(second: i64) -> Timestamp {
-    Timestamp::from_second(1_800_000_000 + second).unwrap()
-}
 
 struct Call {
     received: Received,
@@ -142,6 +128,7 @@ impl Process {
         let path = Template::parse("/orders/{body.id}").unwrap();
         let name = "delete".to_owned();
         let delete_operation = Operation { name, method: Method::Delete, path, ..lane.flow.operation.clone() };
+        lane.flow.batch_size = means.batch.into();
         lane.operation = Arc::new(lane.flow.operation.clone());
         lane.delete_operation = Some(Arc::new(delete_operation.clone()));
         lane.flow.delete_operation = Some(delete_operation);
@@ -207,6 +194,16 @@ impl Process {
         self.world.get().taken(states);
     }
 
+    /// Answers a call.
+    fn answer(&self, Received { answer, release }: Received) {
+        let now = self.world.now();
+        match answer {
+            Answer::One { deletes, answer } => self.world.get().vendor.answered(now, deletes, answer),
+            Answer::Batch(answer) => self.world.get().vendor.batch_answered(now, &answer),
+        }
+        release.send(()).unwrap();
+    }
+
     fn note_buried(&mut self) {
         let letters = self.runtime.block_on(self.lane().store.dead_letters(self.buried, 1000)).unwrap();
         for letter in letters {
@@ -223,16 +220,6 @@ impl Process {
         let keys = statement.query_map([], |row| row.get(0)).unwrap();
         keys.collect::<Result<_, _>>().unwrap()
     }
-}
-
-fn scope(flow: &str) -> Scope {
-    let (flow, source, destination) = (flow.into(), "shop".into(), "books".into());
-    Scope { flow, source, destination, environment: Environment::Production }
-}
-
-/// Syncing is not what is tried here; memory makes many more histories possible.
-fn folder() -> TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 impl Subject for Process {
@@ -288,13 +275,24 @@ impl Subject for Process {
             Handing::Probe(probe) => Some(probe),
             Handing::Wait(_) => return Begun::Nothing,
         };
-        let claimed = self.runtime.block_on(lane.store.claim(lane.scope, 1, now)).unwrap().records.pop();
-        let Some(claimed) = claimed else { return Begun::Nothing };
+        let size = lane.flow.batch_size;
+        let claim = self.runtime.block_on(lane.store.claim(lane.scope, size as usize, now)).unwrap();
+        // The claims of those that are not part of the call end here.
+        let mut records = next_call(&mut claim.records.into(), size);
+        if records.is_empty() {
+            return Begun::Nothing;
+        }
         *self.books.flight.lock().unwrap() = flight;
         let books = Arc::clone(&self.books);
         let (task, done) = self.runtime.block_on(async move {
             let slot = lane.slots.take().await;
-            let mut task = tokio::spawn(async move { carry(&lane, claimed, probe, slot).await });
+            let mut task = tokio::spawn(async move {
+                if is_batch(&records) {
+                    carry_batch(&lane, records, probe, slot).await;
+                } else if let Some(claimed) = records.pop() {
+                    carry(&lane, claimed, probe, slot).await;
+                }
+            });
             tokio::select! {
                 ended = &mut task => {
                     ended.unwrap();
@@ -307,7 +305,7 @@ impl Subject for Process {
             self.note_buried();
             return Begun::Done;
         }
-        let received = self.books.last.lock().unwrap().take();
+        let received = self.books.last.lock().unwrap().pop_front();
         match (flight.end, received) {
             (End::Stored, Some(received)) => self.under_way.push_back(Call { received, task }),
             (End::Abandoned, _) => {
@@ -321,11 +319,25 @@ impl Subject for Process {
 
     fn finish(&mut self, newest: bool) -> bool {
         let call = if newest { self.under_way.pop_back() } else { self.under_way.pop_front() };
-        let Some(Call { received, task }) = call else { return false };
-        let now = self.world.now();
-        self.world.get().vendor.answered(now, received.deletes, received.answer);
-        received.release.send(()).unwrap();
-        self.runtime.block_on(task).unwrap();
+        let Some(Call { received, mut task }) = call else { return false };
+        self.answer(received);
+        // What else is called for the same records goes well.
+        *self.books.flight.lock().unwrap() = Flight::WELL;
+        loop {
+            let books = Arc::clone(&self.books);
+            let ended = self.runtime.block_on(async {
+                tokio::select! {
+                    ended = &mut task => Some(ended),
+                    () = books.received.notified() => None,
+                }
+            });
+            let more: Vec<Received> = self.books.last.lock().unwrap().drain(..).collect();
+            more.into_iter().for_each(|received| self.answer(received));
+            if let Some(ended) = ended {
+                ended.unwrap();
+                break;
+            }
+        }
         self.note_buried();
         true
     }
