@@ -104,7 +104,7 @@ impl Judge<'_> {
                 both.map(|((facts, open), row)| self.row(facts, open, row)).collect()
             }
             BatchSent::Refused(fault) => {
-                let most = Some(half(records.len()));
+                let most = half(records.len());
                 records.iter().map(|(facts, open)| self.refused_whole(facts, open, fault.clone(), most)).collect()
             }
             BatchSent::NotSent(setback) => self.batch_set_back(records, &setback, None, weather),
@@ -127,12 +127,12 @@ impl Judge<'_> {
     }
 
     /// Nobody knows whose fault it is, so that it counts against none; the next ones are smaller, until one is refused alone.
-    fn refused_whole(&self, facts: &Facts, open: &OpenIntent, fault: Fault, most: Option<u32>) -> Change {
+    fn refused_whole(&self, facts: &Facts, open: &OpenIntent, fault: Fault, most: u32) -> Change {
         if !Rule::OnlyAloneCounts.holds() {
             return self.failed(facts, fault);
         }
         let mut failures = self.counted(facts, fault, 0);
-        if let Some(most) = most.filter(|_| Rule::RefusedWholeIsSplit.holds()) {
+        if Rule::RefusedWholeIsSplit.holds() {
             made_smaller(&mut failures, most);
         }
         match doubt_of(open) {

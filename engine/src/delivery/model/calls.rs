@@ -6,7 +6,7 @@ use crosstie_histories::{Begun, End, LookUpAnswer, Message, WriteAnswer};
 
 use super::{
     batches::Answer,
-    gates::Call,
+    gates::{Call, Gates},
     setup::{self, at, setback},
     worker::{Carried, UnderWay, Worker},
 };
@@ -18,7 +18,7 @@ use crate::{
 impl Worker {
     /// Asks an operation's circuit. A change is that the record waits for it.
     pub(super) fn held_back(&mut self, carried: &mut Carried, call: Call) -> Option<Change> {
-        if carried.probe == Some(call) {
+        if carried.probe.is_some_and(|probe| Gates::shared(probe, call)) {
             return None;
         }
         let now = self.world.now();
@@ -87,7 +87,8 @@ impl Worker {
         if open.operation.outcome.lookup.is_none() {
             return Some(self.judge().held(&carried.facts));
         }
-        let send = carried.probe.take().filter(|_| Rule::CircuitsArePerOperation.holds());
+        // The leave to send is kept meanwhile, unless it is the look-up's too.
+        let send = carried.probe.take_if(|probe| !Gates::shared(*probe, Call::LookUp));
         let held_back = self.held_back(carried, Call::LookUp);
         let now = self.world.now();
         if held_back.is_some() {

@@ -53,6 +53,11 @@ impl Gates {
         }
     }
 
+    /// Whether two calls have one circuit.
+    pub fn shared(one: Call, other: Call) -> bool {
+        Self::index(one) == Self::index(other)
+    }
+
     /// The gate before a call.
     pub fn of(&self, call: Call) -> Gate {
         self.0[Self::index(call)]
