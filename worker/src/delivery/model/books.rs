@@ -1,19 +1,24 @@
 //! The destination and the source's single records: hands each call to the world's vendor or source, and answers a write only when it is told
 //! to.
 
-use std::{collections::VecDeque, sync::Mutex};
+use std::sync::Mutex;
 
 use crosstie_connect::{CallFailure, FailureKind, LookedUp, Outgoing, RecordFault, Row, Written, WrittenBatch};
 use crosstie_engine::plan::{LookUp, Method, Operation, Stream};
 use crosstie_histories::{BatchAnswer, End, FetchAnswer, Flight, LookUpAnswer, Message, Shared, WriteAnswer};
 use futures::future::BoxFuture;
 use serde_json::Value;
-use tokio::sync::{Notify, oneshot};
+use tokio::{
+    sync::{Notify, oneshot},
+    task::{Id, id},
+};
 
 use crate::{destination::Destination, singles::Singles};
 
 /// A write that was received and is not answered yet.
 pub struct Received {
+    /// Whose it is.
+    task: Id,
     /// What it will be answered.
     pub answer: Answer,
     /// Answers it.
@@ -34,21 +39,28 @@ pub struct Books {
     world: Shared,
     /// What becomes of the calls of the record that is being carried.
     pub flight: Mutex<Flight>,
-    /// Writes that were received since somebody looked.
-    pub last: Mutex<VecDeque<Received>>,
+    /// Writes that were received and not taken up.
+    waiting: Mutex<Vec<Received>>,
     /// A write was received, or would have been had the process lived.
     pub received: Notify,
 }
 
 impl Books {
     pub fn new(world: Shared) -> Self {
-        Self { world, flight: Mutex::new(Flight::WELL), last: Mutex::default(), received: Notify::new() }
+        Self { world, flight: Mutex::new(Flight::WELL), waiting: Mutex::default(), received: Notify::new() }
+    }
+
+    /// A write that was received of a task.
+    pub fn take(&self, task: Id) -> Option<Received> {
+        let mut waiting = self.waiting.lock().unwrap();
+        let place = waiting.iter().position(|received| received.task == task)?;
+        Some(waiting.remove(place))
     }
 
     /// Waits until the call is answered.
     async fn release(&self, answer: Answer) {
         let (release, released) = oneshot::channel();
-        self.last.lock().unwrap().push_back(Received { answer, release });
+        self.waiting.lock().unwrap().push(Received { task: id(), answer, release });
         self.received.notify_one();
         // Whoever drops the sender never answers.
         if released.await.is_err() {

@@ -284,7 +284,7 @@ impl Subject for Process {
         }
         *self.books.flight.lock().unwrap() = flight;
         let books = Arc::clone(&self.books);
-        let (task, done) = self.runtime.block_on(async move {
+        let (task, received, done) = self.runtime.block_on(async move {
             let slot = lane.slots.take().await;
             let mut task = tokio::spawn(async move {
                 if is_batch(&records) {
@@ -293,19 +293,24 @@ impl Subject for Process {
                     carry(&lane, claimed, probe, slot).await;
                 }
             });
-            tokio::select! {
-                ended = &mut task => {
-                    ended.unwrap();
-                    (task, true)
+            loop {
+                tokio::select! {
+                    ended = &mut task => {
+                        ended.unwrap();
+                        return (task, None, true);
+                    }
+                    () = books.received.notified() => {}
                 }
-                () = books.received.notified() => (task, false),
+                let received = books.take(task.id());
+                if received.is_some() || flight.end == End::KilledBefore {
+                    return (task, received, false);
+                }
             }
         });
         if done {
             self.note_buried();
             return Begun::Done;
         }
-        let received = self.books.last.lock().unwrap().pop_front();
         match (flight.end, received) {
             (End::Stored, Some(received)) => self.under_way.push_back(Call { received, task }),
             (End::Abandoned, _) => {
@@ -323,16 +328,17 @@ impl Subject for Process {
         self.answer(received);
         // What else is called for the same records goes well.
         *self.books.flight.lock().unwrap() = Flight::WELL;
+        let books = Arc::clone(&self.books);
         loop {
-            let books = Arc::clone(&self.books);
+            while let Some(received) = books.take(task.id()) {
+                self.answer(received);
+            }
             let ended = self.runtime.block_on(async {
                 tokio::select! {
                     ended = &mut task => Some(ended),
                     () = books.received.notified() => None,
                 }
             });
-            let more: Vec<Received> = self.books.last.lock().unwrap().drain(..).collect();
-            more.into_iter().for_each(|received| self.answer(received));
             if let Some(ended) = ended {
                 ended.unwrap();
                 break;
