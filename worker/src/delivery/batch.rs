@@ -155,10 +155,9 @@ impl Carrier<'_> {
             WrittenBatch::Answered { .. } | WrittenBatch::Refused { .. } => self.passage.well(gate).await,
             WrittenBatch::NotSent { failure } | WrittenBatch::Unknown { failure } => {
                 let failures = self.records.iter().map(|claimed| &claimed.facts.failures);
-                let setback = (overloaded(failure), failure.retry_after);
-                let operation = &lane.flow.operation.name;
-                let spares = |before| batch_spares_system(failures, setback, before);
-                self.passage.failed(gate, operation, failure, spares).await
+                let before = gate.tally();
+                let spared = batch_spares_system(failures, (overloaded(failure), failure.retry_after), before);
+                self.passage.failed(gate, &lane.flow.operation.name, failure, (before, spared)).await
             }
         };
         let sent = batch_sent(written);

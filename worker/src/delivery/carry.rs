@@ -115,9 +115,9 @@ impl<'a> Carrier<'a> {
         let weather = match &written {
             Written::Applied { .. } | Written::Refused { .. } => self.passage.well(gate).await,
             Written::NotSent { failure } | Written::Unknown { failure } => {
-                let failures = &self.claimed.facts.failures;
-                let spares = |before| spares_system(failures, overloaded(failure), failure.retry_after, before);
-                self.passage.failed(gate, &open.operation.name, failure, spares).await
+                let (failures, before) = (&self.claimed.facts.failures, gate.tally());
+                let spared = spares_system(failures, overloaded(failure), failure.retry_after, before);
+                self.passage.failed(gate, &open.operation.name, failure, (before, spared)).await
             }
         };
         let open = self.claimed.facts.intent.as_ref()?;

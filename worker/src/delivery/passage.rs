@@ -66,19 +66,18 @@ impl<'a> Passage<'a> {
         Weather::default()
     }
 
-    /// A send failed. `spares` says, of the gate's tally, whether that is nothing to the system.
+    /// A send failed. With the gate's tally before it, and whether it is nothing to the system.
     pub async fn failed(
         &mut self,
         gate: &Gate,
         operation: &str,
         failure: &CallFailure,
-        spares: impl FnOnce(Tally) -> bool,
+        (before, spared): (Tally, bool),
     ) -> Weather {
         let lane = self.lane;
         lane.metrics.call_failed(&lane.flow.name, failure.kind);
         tracing::debug!(flow = lane.flow.name, kind = failure.kind.as_str(), detail = failure.detail, "a write failed");
-        let before = gate.tally();
-        if spares(before) {
+        if spared {
             return Weather { before, after: before, open: gate.is_open() };
         }
         self.unwell(gate, operation, failure).await

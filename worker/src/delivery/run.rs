@@ -1,5 +1,5 @@
 //! Handing records out: one loop a flow, which claims some records ahead and carries each as soon as a slot is free and the circuit lets it
-//! pass; while the circuit only lets a probe pass, one at a time.
+//! pass, with as many others as may share its call; while the circuit only lets a probe pass, one call at a time.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -75,9 +75,9 @@ impl Desk {
     async fn hand_out(&mut self, slot: Slot) -> Pause {
         let now = self.lane.now();
         let batch_size = self.lane.flow.batch_size;
-        let a_call = usize::try_from(batch_size).unwrap_or(usize::MAX);
+        let a_call = usize::try_from(batch_size).unwrap_or(usize::MAX).max(1);
         let (probe, most) = match self.lane.gates.handing(&self.lane.clock) {
-            Handing::Free => (None, a_call.max(MOST_AHEAD)),
+            Handing::Free => (None, (MOST_AHEAD / a_call).max(1) * a_call),
             Handing::Probe(probe) => (Some(probe), a_call),
             Handing::Wait(time) => return Pause::Circuit(time),
         };
