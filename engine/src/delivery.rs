@@ -23,7 +23,7 @@ mod wish;
 mod model;
 
 pub use answer::{Fault, Found, Sent, Setback};
-pub use batch::{BatchSent, NextBatch, Row, batch_spares_system, shares_with, together};
+pub use batch::{BatchSent, NextBatch, Row, batch_spares_system, call_size, shares_with, together};
 pub use facts::{Facts, Failures, LedgerEntry, Seen};
 pub use failing::{Weather, spares_system};
 pub use intake::{Known, keeps, replays};

@@ -175,7 +175,7 @@ async fn a_record_at_which_the_destination_fails_is_found_when_others_pass_meanw
             bench.order(next, "passes").await;
             let report = worker.report().await;
             let dead = report.flows.first().is_some_and(|flow| flow.dead_letters == 1);
-            dead && bench.books.record("Order__c", "19").await.is_ok()
+            dead && bench.books.record("Order__c", "eid:19").await.unwrap().is_some()
         }
     })
     .await;

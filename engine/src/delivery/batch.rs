@@ -56,6 +56,12 @@ pub fn shares_with(failures: &Failures, batch_size: u32) -> u32 {
     failures.most_together.map_or(batch_size, |most| most.min(batch_size)).max(1)
 }
 
+/// How many records a call takes at most. One that finds out whether the system is well again carries one alone: else those that share it would
+/// fail with the one that may be why.
+pub fn call_size(batch_size: u32, probes: bool) -> u32 {
+    if probes && Rule::ProbesGoAlone.holds() { 1 } else { batch_size }
+}
+
 /// How many records, from the first on, go into one call.
 pub fn together<'a>(waiting: impl Iterator<Item = &'a Failures>, batch_size: u32) -> usize {
     let (mut together, mut most) = (0, batch_size);

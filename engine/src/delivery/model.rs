@@ -66,7 +66,9 @@ fn keeps_true(rule: Rule) -> Property {
         Rule::LookUpAfterTheKey => Property::WhatCanBeKnownIsNeverHeld,
         Rule::StrangersAreFaults => Property::AStrangerIsNeverWrittenOver,
         Rule::BatchSettlesTogether | Rule::ApartHasItsOwnKey => Property::OneKeyNeverCarriesTwoBodies,
-        Rule::RefusedWholeIsSplit | Rule::BlamedIsSplit => Property::OnePoisonedKeyNeverBlocksAnother,
+        Rule::RefusedWholeIsSplit | Rule::BlamedIsSplit | Rule::ProbesGoAlone => {
+            Property::OnePoisonedKeyNeverBlocksAnother
+        }
         Rule::OnlyAloneCounts => Property::AnOutageNeverFillsTheDeadLetters,
         Rule::KeyApartTellsNothing => Property::NothingIsAppliedTwice,
         Rule::OthersMustPass => Property::AnOutageNeverFillsTheDeadLetters,

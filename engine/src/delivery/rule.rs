@@ -88,6 +88,8 @@ pub enum Rule {
     WaitsAreKept,
     /// Each probe is made with another key.
     ProbesChangeKeys,
+    /// A probe carries one record, unless it sends an open batch.
+    ProbesGoAlone,
     /// A state with the version of what was settled and another content is fetched anew.
     EqualIsFetched,
     /// Without a version, what was read is a hint, and what is delivered is fetched.
@@ -140,7 +142,7 @@ mod switch {
 
     impl Rule {
         /// All of them.
-        pub(crate) const ALL: [Self; 56] = [
+        pub(crate) const ALL: [Self; 57] = [
             Self::BoundsAreFixedFirst,
             Self::WindowsReachBack,
             Self::PagesOverlap,
@@ -183,6 +185,7 @@ mod switch {
             Self::RetriesEnd,
             Self::WaitsAreKept,
             Self::ProbesChangeKeys,
+            Self::ProbesGoAlone,
             Self::EqualIsFetched,
             Self::HintsAreFetched,
             Self::GivenUpRests,

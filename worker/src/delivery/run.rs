@@ -1,8 +1,9 @@
 //! Handing records out: one loop a flow, which claims some records ahead and carries each as soon as a slot is free and the circuit lets it
-//! pass, with as many others as may share its call; while the circuit only lets a probe pass, one call at a time.
+//! pass, with as many others as may share its call; while the circuit only lets a probe pass, one at a time.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use crosstie_engine::delivery::call_size;
 use jiff::Timestamp;
 use tokio::{
     task::{JoinError, JoinSet},
@@ -78,11 +79,11 @@ impl Desk {
         let a_call = usize::try_from(batch_size).unwrap_or(usize::MAX).max(1);
         let (probe, most) = match self.lane.gates.handing(&self.lane.clock) {
             Handing::Free => (None, (MOST_AHEAD / a_call).max(1) * a_call),
-            Handing::Probe(probe) => (Some(probe), a_call),
+            Handing::Probe(probe) => (Some(probe), 1),
             Handing::Wait(time) => return Pause::Circuit(time),
         };
         let pause = self.claim_ahead(most, now).await;
-        let mut records = next_call(&mut self.ahead, batch_size);
+        let mut records = next_call(&mut self.ahead, call_size(batch_size, probe.is_some()));
         let lane = Arc::clone(&self.lane);
         if is_batch(&records) {
             self.under_way.spawn(async move { carry_batch(&lane, records, probe, slot).await });

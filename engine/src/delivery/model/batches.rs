@@ -9,7 +9,8 @@ use super::{
     worker::{Carried, Evaluated, Sending, UnderWay, Worker},
 };
 use crate::delivery::{
-    BatchSent, Change, Facts, Fault, Next, NextBatch, OpenIntent, Row, Rule, Weather, batch_spares_system, together,
+    BatchSent, Change, Facts, Fault, Next, NextBatch, OpenIntent, Row, Rule, Weather, batch_spares_system, call_size,
+    together,
 };
 
 /// What a call was answered.
@@ -24,7 +25,8 @@ type Records = Vec<(i64, Facts)>;
 
 impl Worker {
     /// The records of the next call.
-    pub(super) fn next_call(&self, now: Timestamp) -> Vec<i64> {
+    pub(super) fn next_call(&self, now: Timestamp, probes: bool) -> Vec<i64> {
+        let size = call_size(self.flow.batch_size, probes);
         let mut claimed = self.process.claimed.clone();
         let Some(head) = self.disk.next(now, &claimed) else { return Vec::new() };
         if self.disk.intents.contains_key(&head) {
@@ -32,14 +34,14 @@ impl Worker {
         }
         let mut ids = vec![head];
         claimed.insert(head);
-        while ids.len() < self.flow.batch_size as usize
+        while ids.len() < size as usize
             && let Some(id) = self.disk.next(now, &claimed).filter(|id| !self.disk.intents.contains_key(id))
         {
             ids.push(id);
             claimed.insert(id);
         }
         let failures = ids.iter().map(|id| &self.disk.queue[id].failures);
-        let together = together(failures, self.flow.batch_size);
+        let together = together(failures, size);
         ids.truncate(together);
         ids
     }

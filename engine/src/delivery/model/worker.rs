@@ -248,7 +248,7 @@ impl Subject for Worker {
             Handing::Probe(call) => Some(call),
             Handing::Wait => return Begun::Nothing,
         };
-        let ids = self.next_call(now);
+        let ids = self.next_call(now, probe.is_some());
         let Some(id) = ids.first().copied() else {
             if let Some(call) = probe {
                 self.process.gates.undecided(call, now);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crosstie_engine::{
-    delivery::{Seen, Settled},
+    delivery::{Seen, Settled, call_size},
     mapping::{Expression, Mapping},
     plan::{Cursor, Idempotency, Method, OnUnknownOutcome, OnWhenFalse, Operation, Pagination, ReadOne, StartFrom},
     template::Template,
@@ -275,7 +275,7 @@ impl Subject for Process {
             Handing::Probe(probe) => Some(probe),
             Handing::Wait(_) => return Begun::Nothing,
         };
-        let size = lane.flow.batch_size;
+        let size = call_size(lane.flow.batch_size, probe.is_some());
         let claim = self.runtime.block_on(lane.store.claim(lane.scope, size as usize, now)).unwrap();
         // The claims of those that are not part of the call end here.
         let mut records = next_call(&mut claim.records.into(), size);
