@@ -220,3 +220,6 @@ fn made_smaller(failures: &mut Failures, most: u32) {
 fn half(records: usize) -> u32 {
     u32::try_from(records / 2).unwrap_or(u32::MAX).max(1)
 }
+
+#[cfg(test)]
+mod tests;
