@@ -97,7 +97,7 @@ impl Reader<'_> {
     /// Reads one page, or waits out what is in the way. Says whether the window is read to its end.
     async fn advance(&mut self, run: Timestamp) -> bool {
         self.wait_for_room().await;
-        let gate = &self.lane.source_gate;
+        let gate = &self.lane.gates.pages;
         match gate.admit(self.lane.now()) {
             Admission::Pass | Admission::Probe => {}
             Admission::Wait(time) => {
@@ -146,12 +146,12 @@ impl Reader<'_> {
             self.poll.opened(stream, lane.flow.start_from, source_now)
         };
         let Some(window) = &poll.open else {
-            lane.source_gate.well();
+            lane.gates.pages.well();
             return Ok(self.take(Vec::new(), poll, run).await?);
         };
         let bounds = stream.cursor.as_ref().map(|_| &window.bounds);
         let Page { records, next, .. } = lane.source.read_page(stream, bounds, &window.next).await?;
-        lane.source_gate.well();
+        lane.gates.pages.well();
         lane.metrics.read(&lane.flow.name, records.len() as u64);
         let (hashes, incoming): (Vec<String>, Vec<Incoming>) =
             records.into_iter().map(|record| incoming(&record, stream)).unzip();
@@ -196,7 +196,7 @@ impl Reader<'_> {
     async fn failed(&self, failure: &CallFailure) {
         let lane = self.lane;
         lane.metrics.call_failed(&lane.flow.name, failure.kind);
-        let (weather, opened) = lane.source_gate.unwell(failure, lane.now());
+        let (weather, opened) = lane.gates.pages.unwell(failure, lane.now());
         if opened {
             let (kind, detail) = (failure.kind.as_str(), &failure.detail);
             tracing::warn!(flow = lane.flow.name, kind, detail, "the source cannot be read: it is tried again");
@@ -210,7 +210,7 @@ impl Reader<'_> {
     async fn restart(&mut self, failure: &CallFailure) {
         let lane = self.lane;
         tracing::info!(flow = lane.flow.name, detail = failure.detail, "the window starts again from its first page");
-        lane.source_gate.undecided(lane.now());
+        lane.gates.pages.undecided(lane.now());
         let wait = Duration::from_secs(2_u64.saturating_pow(self.restarts)) / 2;
         self.restarts = self.restarts.saturating_add(1);
         self.poll = self.poll.restarted();

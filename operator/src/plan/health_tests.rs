@@ -119,11 +119,12 @@ fn facts_for(reason: Reason) -> Option<Facts> {
         | Reason::VersionUnsupported
         | Reason::RotationRejected
         | Reason::DeadLetters
-        | Reason::OutcomeUnknown => return None,
+        | Reason::OutcomeUnknown
+        | Reason::RecordsLeftBehind => return None,
     })
 }
 
-const EVERY_REASON: [Reason; 41] = [
+const EVERY_REASON: [Reason; 42] = [
     Reason::VersionCurrent,
     Reason::VersionDeprecated,
     Reason::SunsetNear,
@@ -165,6 +166,7 @@ const EVERY_REASON: [Reason; 41] = [
     Reason::DeadLetters,
     Reason::OutcomeUnknown,
     Reason::InternalError,
+    Reason::RecordsLeftBehind,
 ];
 
 fn find(drafts: &[Draft], kind: ConditionType) -> Option<&Draft> {
