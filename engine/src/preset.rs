@@ -9,6 +9,8 @@ use crosstie_crds::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::lifecycle::{Notice, Versions};
+
 /// What is known of a vendor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -27,6 +29,12 @@ pub struct Preset {
     /// Response header with the version that was really served.
     #[serde(default)]
     pub served_version_header: Option<String>,
+    /// Response header that is there while the version, or something that was asked for, is deprecated. Its value may be an address to read more at.
+    #[serde(default)]
+    pub deprecated_reason_header: Option<String>,
+    /// How versions are named and how long they live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub versions: Option<Versions>,
     /// Response header with the vendor's id of a request.
     #[serde(default)]
     pub request_id_header: Option<String>,
@@ -79,6 +87,11 @@ pub fn names() -> Vec<&'static str> {
     PRESETS.keys().map(String::as_str).collect()
 }
 
+/// What the calendar of a preset says of a version.
+pub fn calendar(preset: Option<&str>, version: Option<&str>) -> Option<Notice> {
+    find(preset?)?.versions.as_ref()?.notice(version?)
+}
+
 /// A Connector's spec laid over its preset. Nothing is resolved or checked yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Merged {
@@ -94,6 +107,8 @@ pub struct Merged {
     pub operations: Vec<Operation>,
     /// The preset's.
     pub served_version_header: Option<String>,
+    /// The preset's.
+    pub deprecated_reason_header: Option<String>,
     /// The preset's.
     pub request_id_header: Option<String>,
     /// The spec's, then the preset's.
@@ -124,6 +139,7 @@ pub fn merge(spec: &ConnectorSpec, preset: Option<&Preset>) -> Merged {
             merge_operations,
         ),
         served_version_header: of(|preset| preset.served_version_header.clone()),
+        deprecated_reason_header: of(|preset| preset.deprecated_reason_header.clone()),
         request_id_header: of(|preset| preset.request_id_header.clone()),
         cache: spec.cache.clone().or_else(|| preset?.cache.clone()),
         csrf: spec.csrf.clone().or_else(|| preset?.csrf.clone()),

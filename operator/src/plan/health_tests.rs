@@ -33,6 +33,7 @@ fn report() -> WorkerReport {
         shares_hash: None,
         store_id: None,
         credentials: Vec::new(),
+        apis: Vec::new(),
         flows: vec![FlowReport {
             flow: "orders".into(),
             last_sync_time: Some(Time(at(NOW - 10))),
@@ -111,13 +112,24 @@ fn facts_for(reason: Reason) -> Option<Facts> {
         | Reason::Compiled
         | Reason::WorkerRunning
         | Reason::NoDeadLetters
+        | Reason::VersionCurrent
+        | Reason::VersionDeprecated
+        | Reason::SunsetNear
+        | Reason::OtherVersionServed
+        | Reason::VersionUnsupported
         | Reason::RotationRejected
         | Reason::DeadLetters
-        | Reason::OutcomeUnknown => return None,
+        | Reason::OutcomeUnknown
+        | Reason::RecordsLeftBehind => return None,
     })
 }
 
-const EVERY_REASON: [Reason; 36] = [
+const EVERY_REASON: [Reason; 42] = [
+    Reason::VersionCurrent,
+    Reason::VersionDeprecated,
+    Reason::SunsetNear,
+    Reason::OtherVersionServed,
+    Reason::VersionUnsupported,
     Reason::Flowing,
     Reason::Suspended,
     Reason::Available,
@@ -154,6 +166,7 @@ const EVERY_REASON: [Reason; 36] = [
     Reason::DeadLetters,
     Reason::OutcomeUnknown,
     Reason::InternalError,
+    Reason::RecordsLeftBehind,
 ];
 
 fn find(drafts: &[Draft], kind: ConditionType) -> Option<&Draft> {

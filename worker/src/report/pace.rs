@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crosstie_crds::{
     condition::Reason,
-    sync_report::{CredentialReport, WorkerReport},
+    sync_report::{ApiReport, CredentialReport, WorkerReport},
 };
 use jiff::Timestamp;
 
@@ -13,6 +13,8 @@ use jiff::Timestamp;
 const LEAST: Duration = Duration::from_secs(1);
 /// Least time between two writes when only figures moved.
 const FIGURES: Duration = Duration::from_secs(15);
+/// The same when something that people look for came up or is over: nothing waits any more, or the first record does.
+const ZERO: Duration = Duration::from_secs(5);
 /// Time after which a report is written although nothing moved.
 const HEARTBEAT: Duration = Duration::from_mins(1);
 
@@ -26,7 +28,8 @@ pub struct Pace {
 struct Written {
     at: Timestamp,
     turns: Turns,
-    figures: Vec<[i64; 7]>,
+    figures: Vec<[i64; 9]>,
+    apis: Vec<ApiReport>,
 }
 
 /// What makes a report urgent when it changes.
@@ -37,6 +40,9 @@ struct Turns {
     problems: Vec<(Reason, Option<String>)>,
     /// Flows, and whether each was ever read to its end.
     synced: Vec<(String, bool)>,
+    /// Connectors that were heard, whether their version is served, and whether there is word of its end. What exactly is said waits like figures do, so
+    /// that a vendor that says something else each time does not set the pace.
+    apis: Vec<(String, bool, bool)>,
 }
 
 impl Turns {
@@ -49,9 +55,15 @@ impl Turns {
             hashes: [report.plan_hash.clone(), report.shares_hash.clone(), report.store_id.clone()],
             credentials: report.credentials.clone(),
             problems,
+            apis: report.apis.iter().map(turn_of_api).collect(),
             synced: report.flows.iter().map(|flow| (flow.flow.clone(), flow.last_sync_time.is_some())).collect(),
         }
     }
+}
+
+fn turn_of_api(report: &ApiReport) -> (String, bool, bool) {
+    let differs = report.served.is_some() && report.served != report.requested;
+    (report.connector.clone(), differs || report.unsupported, report.lifecycle.is_some())
 }
 
 impl Pace {
@@ -63,18 +75,25 @@ impl Pace {
         match since {
             since if since < LEAST => false,
             since if since >= HEARTBEAT => true,
-            since => written.turns != Turns::of(report) || (since >= FIGURES && written.figures != figures(report)),
+            since => {
+                let figures = figures(report);
+                let moved = || written.figures != figures || written.apis != report.apis;
+                written.turns != Turns::of(report)
+                    || (since >= FIGURES && moved())
+                    || (since >= ZERO && zeros(&written.figures) != zeros(&figures))
+            }
         }
     }
 
     /// Remembers that the report was written.
     pub fn written(&mut self, report: &WorkerReport, now: Timestamp) {
-        self.written = Some(Written { at: now, turns: Turns::of(report), figures: figures(report) });
+        let (turns, figures, apis) = (Turns::of(report), figures(report), report.apis.clone());
+        self.written = Some(Written { at: now, turns, figures, apis });
     }
 }
 
 /// Figures, to two digits. Times are left out: they move with every poll, and the heartbeat carries them soon enough.
-fn figures(report: &WorkerReport) -> Vec<[i64; 7]> {
+fn figures(report: &WorkerReport) -> Vec<[i64; 9]> {
     let of_flow = |flow: &crosstie_crds::sync_report::FlowReport| {
         [
             flow.delivered,
@@ -84,10 +103,20 @@ fn figures(report: &WorkerReport) -> Vec<[i64; 7]> {
             flow.held,
             flow.succeeded_24h,
             flow.failed_24h,
+            flow.retrying,
+            flow.awaiting_parent,
         ]
         .map(two_digits)
     };
     report.flows.iter().map(of_flow).collect()
+}
+
+/// Which of what waits, was set aside or is held is nothing.
+fn zeros(figures: &[[i64; 9]]) -> Vec<[bool; 5]> {
+    let of_flow = |[_, _, queue, dead, held, _, _, retrying, awaiting]: &[i64; 9]| {
+        [queue, dead, held, retrying, awaiting].map(|figure| *figure == 0)
+    };
+    figures.iter().map(of_flow).collect()
 }
 
 fn two_digits(number: i64) -> i64 {
@@ -100,7 +129,10 @@ fn two_digits(number: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use crosstie_crds::sync_report::{FlowReport, Problem};
+    use crosstie_crds::{
+        connector::{Lifecycle, LifecycleSource},
+        sync_report::{FlowReport, Problem},
+    };
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     use super::*;
@@ -118,6 +150,7 @@ mod tests {
             shares_hash: None,
             store_id: None,
             credentials: Vec::new(),
+            apis: Vec::new(),
             flows: vec![FlowReport { flow: "orders".into(), delivered, ..FlowReport::default() }],
             problems: Vec::new(),
         }
@@ -148,6 +181,21 @@ mod tests {
     }
 
     #[test]
+    fn that_nothing_waits_any_more_is_written_after_five_seconds() {
+        let waiting = |queue_depth| {
+            let mut report = report(5);
+            report.flows[0].queue_depth = queue_depth;
+            report
+        };
+        let mut pace = Pace::default();
+        pace.written(&waiting(144), at(0));
+        assert!(!pace.is_due(&waiting(0), at(4)) && pace.is_due(&waiting(0), at(5)));
+        assert!(!pace.is_due(&waiting(12), at(14)), "fewer is not none");
+        pace.written(&waiting(0), at(5));
+        assert!(!pace.is_due(&waiting(1), at(9)) && pace.is_due(&waiting(1), at(10)));
+    }
+
+    #[test]
     fn a_turn_is_written_at_once_but_never_twice_a_second() {
         let pace = pace(5);
         let turns: [fn(&mut WorkerReport); 4] = [
@@ -166,6 +214,25 @@ mod tests {
             assert!(!pace.is_due(&turned, Timestamp::from_millisecond(999).unwrap()));
             assert!(pace.is_due(&turned, at(1)));
         }
+    }
+
+    #[test]
+    fn first_word_of_a_versions_end_is_a_turn_and_other_words_wait_like_figures() {
+        let with = |second: i64| {
+            let lifecycle = Lifecycle {
+                deprecated_at: None,
+                sunset_at: Some(Time(at(second))),
+                source: LifecycleSource::SunsetHeader,
+                link: None,
+            };
+            let api = ApiReport { connector: "shop".into(), lifecycle: Some(lifecycle), ..ApiReport::default() };
+            WorkerReport { apis: vec![api], ..report(5) }
+        };
+        let mut pace = pace(5);
+        assert!(pace.is_due(&with(900), at(1)));
+        pace.written(&with(900), at(1));
+        assert!(!pace.is_due(&with(800), at(15)));
+        assert!(pace.is_due(&with(800), at(16)));
     }
 
     #[test]
