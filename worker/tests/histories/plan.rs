@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use crosstie_engine::{
     plan::{
         Allowance, Authentication, Cursor, DependsOn, Egress, Environment, Flow, Idempotency, LookUp, Method,
-        ObjectName, OnUnknownOutcome, OnWhenFalse, Operation, Outcome, Pagination, Plan, ReadOne, RetryPolicy,
-        StartFrom, Stream, System, Trigger,
+        ObjectName, OnUnknownOutcome, OnWhenFalse, Operation, Outcome, Pagination, Plan, RateRules, ReadOne,
+        RetryPolicy, Shape, StartFrom, Stream, System, Trigger,
     },
     template::Template,
 };
@@ -44,11 +44,16 @@ fn system(connector: &str, address: SocketAddr) -> System {
         base_url: format!("http://{address}/{connector}").parse().unwrap(),
         api_version: None,
         authentication: Authentication::Bearer { token: template("{token}") },
+        tls: None,
         egress: Egress { allow_hosts: Vec::new(), allow_cidrs: vec!["127.0.0.0/8".into()] },
         allowance: SHARE,
         served_version_header: None,
+        deprecated_reason_header: None,
         request_id_header: None,
-        credential_rejection_statuses: Vec::new(),
+        errors: Vec::new(),
+        csrf: None,
+        rate: RateRules::default(),
+        cache: None,
     }
 }
 
@@ -57,7 +62,8 @@ fn orders(means: Means) -> Flow {
     let trace = State::TRACE.map(|field| (field, format!("record.{field}")));
     let fields = plain.into_iter().chain(trace.into_iter().filter(|_| means.traced));
     let fields = fields.chain([("parent", "record.?parent".to_owned())]);
-    let one = || ReadOne { path: template("/orders/{key}"), query: [].into(), record: String::new() };
+    let one =
+        || ReadOne { path: template("/orders/{key}"), query: [].into(), record: String::new(), into: String::new() };
     Flow {
         stream: Stream {
             version: means.shows.versions().then(|| "/time".into()),
@@ -65,9 +71,9 @@ fn orders(means: Means) -> Flow {
             one: means.shows.singles().then(one),
             cursor: Some(Cursor {
                 field: "/time".into(),
-                param: "min".into(),
-                until_param: None,
+                param: Some("min".into()),
                 lookback_seconds: LOOKBACK_SECONDS,
+                ..Cursor::default()
             }),
             ..stream("orders")
         },
@@ -98,6 +104,7 @@ fn operation(means: Means, name: &str, method: Method) -> Operation {
         key: "/id".into(),
         key_field: "id".into(),
         settle_seconds: SETTLE_SECONDS,
+        ..LookUp::default()
     };
     let idempotency = Idempotency { header: "Idempotency-Key".into(), window_seconds: WINDOW_SECONDS };
     let outcome = Outcome { idempotency: means.key.then_some(idempotency), lookup: means.look_up.then_some(lookup) };
@@ -128,6 +135,10 @@ fn plain_operation(name: &str) -> Operation {
         identifier: None,
         outcome: Outcome::default(),
         omit: Vec::new(),
+        shape: Shape::default(),
+        find: None,
+        if_match: None,
+        job: None,
         batch: None,
     }
 }
@@ -144,6 +155,7 @@ fn stream(name: &str) -> Stream {
         one: None,
         cursor: None,
         pagination: Pagination::Offset { param: "offset".into(), limit_param: "limit".into(), limit: PAGE },
+        ..Stream::default()
     }
 }
 
@@ -159,6 +171,7 @@ fn flow(name: &str) -> Flow {
         lookups: Vec::new(),
         depends_on: None,
         operation: plain_operation(name),
+        writes_once: false,
         delete_operation: None,
         batch_size: 1,
         on_unknown_outcome: OnUnknownOutcome::Hold,
