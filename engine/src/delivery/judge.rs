@@ -292,7 +292,6 @@ impl Judge<'_> {
 
     /// The record waits, unchanged, for the circuit of what has to be called for it: until a time, or until the circuit closes. What failed more
     /// often comes a little later than what waits for the same time, so that each probe is another key's.
-    #[expect(clippy::unused_self, reason = "one of the judge's answers, like the others")]
     pub fn waits_for_circuit(&self, facts: &Facts, until: Timestamp) -> Change {
         let failures = facts.failures.clone();
         let behind = if Rule::ProbesChangeKeys.holds() { failures.unjudged.min(MOST_BEHIND) } else { 0 };
