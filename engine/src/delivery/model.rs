@@ -61,18 +61,19 @@ fn keeps_true(rule: Rule) -> Property {
         | Rule::LookUpSettles
         | Rule::RefusalLeavesDoubt
         | Rule::UnknownIsHeld
+        | Rule::KeyApartTellsNothing
         | Rule::GivenUpRests => Property::NothingIsAppliedTwice,
-        Rule::KeyNamesItsStore => Property::OneKeyNeverCarriesTwoBodies,
+        Rule::KeyNamesItsStore | Rule::BatchSettlesTogether | Rule::ApartHasItsOwnKey => {
+            Property::OneKeyNeverCarriesTwoBodies
+        }
         Rule::LookUpAfterTheKey => Property::WhatCanBeKnownIsNeverHeld,
         Rule::StrangersAreFaults => Property::AStrangerIsNeverWrittenOver,
-        Rule::BatchSettlesTogether | Rule::ApartHasItsOwnKey => Property::OneKeyNeverCarriesTwoBodies,
-        Rule::RefusedWholeIsSplit | Rule::BlamedIsSplit | Rule::ProbesGoAlone => {
-            Property::OnePoisonedKeyNeverBlocksAnother
-        }
-        Rule::OnlyAloneCounts => Property::AnOutageNeverFillsTheDeadLetters,
-        Rule::KeyApartTellsNothing => Property::NothingIsAppliedTwice,
-        Rule::OthersMustPass => Property::AnOutageNeverFillsTheDeadLetters,
-        Rule::WaitingBlocksItsKeyOnly | Rule::ProbesChangeKeys => Property::OnePoisonedKeyNeverBlocksAnother,
+        Rule::OthersMustPass | Rule::OnlyAloneCounts => Property::AnOutageNeverFillsTheDeadLetters,
+        Rule::WaitingBlocksItsKeyOnly
+        | Rule::ProbesChangeKeys
+        | Rule::ProbesGoAlone
+        | Rule::RefusedWholeIsSplit
+        | Rule::BlamedIsSplit => Property::OnePoisonedKeyNeverBlocksAnother,
         Rule::PoisonCounts => Property::APoisonedRecordIsSetAside,
         Rule::RetriesEnd => Property::ARefusedRecordIsNotSentForEver,
         Rule::WaitsAreKept => Property::NothingIsSentBeforeTheVendorAllowsIt,
