@@ -246,13 +246,14 @@ mod tests {
 
     #[test]
     fn each_call_that_fails_is_named_with_its_system() {
-        let calls: [(fn(String) -> Call, Reason, &str); 4] = [
-            (Call::Pages, Reason::SourceUnavailable, "reading `called`"),
-            (Call::Single, Reason::SourceUnavailable, "single records of `called`"),
-            (Call::Send, Reason::DestinationUnavailable, "calling `called`"),
-            (Call::LookUp, Reason::DestinationUnavailable, "looking up what became of calls of `called`"),
+        let calls: [fn(String) -> Call; 4] = [Call::Pages, Call::Single, Call::Send, Call::LookUp];
+        let said = [
+            (Reason::SourceUnavailable, "reading `called`"),
+            (Reason::SourceUnavailable, "single records of `called`"),
+            (Reason::DestinationUnavailable, "calling `called`"),
+            (Reason::DestinationUnavailable, "looking up what became of calls of `called`"),
         ];
-        for (call, reason, words) in calls {
+        for (call, (reason, words)) in calls.into_iter().zip(said) {
             let flows = vec![failing(call, FailureKind::TimedOut, true)];
             let problem = derive(&Facts { flows, ..Facts::default() }, at(0)).remove(0);
             assert_eq!(problem.reason, reason);

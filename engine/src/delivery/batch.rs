@@ -64,7 +64,7 @@ pub fn call_size(batch_size: u32, probes: bool) -> u32 {
 
 /// How many records, from the first on, go into one call.
 pub fn together<'a>(waiting: impl Iterator<Item = &'a Failures>, batch_size: u32) -> usize {
-    let (mut together, mut most) = (0, batch_size);
+    let (mut together, mut most) = (0, batch_size.max(1));
     for (before, failures) in (0..).zip(waiting) {
         most = most.min(shares_with(failures, batch_size));
         if before >= most {

@@ -17,6 +17,8 @@ use crate::{
     retry,
 };
 
+/// How far behind others a record comes, at most, that failed more often than they, in milliseconds.
+const MOST_BEHIND: u32 = 10_000;
 /// How long a held record is left alone before it is asked again whether something can tell by now.
 const HELD_FOR: Duration = Duration::from_mins(1);
 
@@ -291,10 +293,13 @@ impl Judge<'_> {
         self.waiting(until, self.counted(facts, setback.fault, 0), IntentChange::Keep)
     }
 
-    /// The record waits, unchanged, for the circuit of what has to be called for it: until a time, or until the circuit closes.
+    /// The record waits, unchanged, for the circuit of what has to be called for it: until a time, or until the circuit closes. What failed more
+    /// often comes a little later than what waits for the same time, so that each probe is another key's.
     pub fn waits_for_circuit(&self, facts: &Facts, until: Timestamp) -> Change {
         let failures = facts.failures.clone();
-        Change::Postpone(Postponement { due: until, failures, by_system: true, intent: IntentChange::Keep })
+        let behind = if Rule::ProbesChangeKeys.holds() { failures.unjudged.min(MOST_BEHIND) } else { 0 };
+        let due = until.checked_add(Duration::from_millis(behind.into())).unwrap_or(Timestamp::MAX);
+        Change::Postpone(Postponement { due, failures, by_system: true, intent: IntentChange::Keep })
     }
 
     /// The record waits, unchanged.

@@ -249,7 +249,7 @@ fn writes_pass(poisoned: &BTreeSet<String>, world: &Shared, subject: &mut dyn Su
     world.judge()
 }
 
-/// Changes a record that can pass, if there is one.
+/// Changes a record that can pass, if there is one: writes of others pass, and deletes.
 fn change_another(poisoned: &BTreeSet<String>, round: u32, world: &Shared, subject: &mut dyn Subject) -> Option<u8> {
     let held = subject.standing().held;
     let mut world = world.get();
@@ -259,7 +259,8 @@ fn change_another(poisoned: &BTreeSet<String>, round: u32, world: &Shared, subje
     };
     let key = (0..KEYS).find(passes)?;
     let time = world.source_now();
-    world.source.change(key, Some(u8::from(round.is_multiple_of(2))), time);
+    let content = [Some(1), None, Some(0)][round as usize % 3];
+    world.source.change(key, content, time);
     Some(key)
 }
 

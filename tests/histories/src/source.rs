@@ -109,6 +109,11 @@ impl State {
         self.content == Some(Self::OUT)
     }
 
+    /// The same of a record, or of a body.
+    pub fn shows_out(value: &Value) -> bool {
+        value["content"].as_str().and_then(|content| content.parse().ok()) == Some(Self::OUT)
+    }
+
     /// What the records of a key depend on: another flow's record.
     pub fn parent(key: u8, means: Means) -> Option<u8> {
         (means.parents && key > 0).then_some(key % PARENTS)

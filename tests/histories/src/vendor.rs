@@ -285,7 +285,7 @@ impl Vendor {
         } else if !deletes && self.can_know() && self.certain.contains(&record) && self.has(body) {
             self.violate(Property::AnEchoIsNotWritten, || format!("{record} was written as it was already"));
         }
-        if body["content"] == State::OUT.to_string() && !deletes {
+        if State::shows_out(body) && !deletes {
             self.books_out(&record);
         }
         self.booked.entry(record).or_default().push(Booked { at: now, body: (!deletes).then(|| body.clone()) });

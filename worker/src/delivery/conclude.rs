@@ -25,8 +25,12 @@ pub async fn conclude<'c>(lane: &Lane, changes: impl Iterator<Item = (&'c Claime
     if verdicts.iter().any(|verdict| matches!(verdict, Verdict::Settle(_))) {
         lane.dependents.iter().for_each(|wake| wake.notify_one());
     }
-    verdicts.iter().for_each(|verdict| note(lane, verdict));
-    claimed.into_iter().for_each(|record| record.guard.stored());
+    for verdict in &verdicts {
+        note(lane, verdict);
+    }
+    for record in claimed {
+        record.guard.stored();
+    }
     Ok(())
 }
 

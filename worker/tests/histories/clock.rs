@@ -4,12 +4,9 @@ use std::{
     ffi::OsString,
     fs::File,
     os::unix::fs::FileExt,
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
-    sync::{
-        LazyLock,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::atomic::{AtomicI64, Ordering},
     time::Duration,
 };
 
@@ -20,22 +17,10 @@ use tempfile::TempDir;
 pub const SPEED: u32 = 25;
 /// The world's second 0.
 const EPOCH: i64 = 1_800_000_000;
+/// What `clock.c` becomes.
+const LIBRARY: &str = "clock.so";
 /// What time that passes is not leapt over, so that the process does what it does meanwhile.
 const LIVED_THROUGH: i64 = 2;
-
-/// The library that `clock.c` becomes.
-static LIBRARY: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().unwrap();
-    let library = folder.path().join("clock.so");
-    let compiled = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-o"])
-        .arg(&library)
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories/clock.c"))
-        .arg("-ldl")
-        .status();
-    assert!(compiled.expect("a C compiler named cc").success(), "clock.c does not compile");
-    (folder, library)
-});
 
 /// The clock.
 pub struct Clock {
@@ -65,6 +50,13 @@ impl Clock {
         let folder = tempfile::tempdir().unwrap();
         let file = File::create_new(folder.path().join("leap")).unwrap();
         file.write_all_at(&0_i64.to_ne_bytes(), 0).unwrap();
+        let compiled = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-o"])
+            .arg(folder.path().join(LIBRARY))
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories/clock.c"))
+            .arg("-ldl")
+            .status();
+        assert!(compiled.expect("a C compiler named cc").success(), "clock.c does not compile");
         Self { began: monotonic(), leap: AtomicI64::new(0), folder, file }
     }
 
@@ -86,7 +78,7 @@ impl Clock {
     /// What makes a process see it.
     pub fn environment(&self) -> [(&'static str, OsString); 5] {
         [
-            ("LD_PRELOAD", LIBRARY.1.clone().into()),
+            ("LD_PRELOAD", self.folder.path().join(LIBRARY).into()),
             ("CLOCK_LEAP", self.folder.path().join("leap").into()),
             ("CLOCK_BEGAN", self.began.to_string().into()),
             ("CLOCK_EPOCH", format!("{EPOCH}000000000").into()),

@@ -205,11 +205,11 @@ impl Subject for Live {
             let mut desk = self.script.desk();
             let release = if newest { desk.under_way.pop_back() } else { desk.under_way.pop_front() };
             drop(desk);
-            match release {
+            // One that nobody waits for any more was answered when its time was over.
+            match release.map(|release| release.send(())) {
                 None => return false,
-                // One that nobody waits for any more was answered when its time was over.
-                Some(release) if release.send(()).is_err() => {}
-                Some(_) => return true,
+                Some(Err(())) => {}
+                Some(Ok(())) => return true,
             }
         }
     }

@@ -176,8 +176,9 @@ impl Worker {
         }
         if !Rule::BatchSettlesTogether.holds() {
             let changes = self.batch_changes(records, answer);
-            let first = records.iter().zip(changes).next();
-            first.into_iter().for_each(|((id, facts), change)| self.store(*id, facts, change));
+            if let Some(((id, facts), change)) = records.iter().zip(changes).next() {
+                self.store(*id, facts, change);
+            }
         }
     }
 

@@ -45,11 +45,13 @@ pub enum Handing {
 
 impl Gates {
     fn index(call: Call) -> usize {
+        if !Rule::CircuitsArePerOperation.holds() {
+            return 0;
+        }
         match call {
             Call::Write => 0,
-            Call::Delete if Rule::CircuitsArePerOperation.holds() => 1,
-            Call::LookUp if Rule::CircuitsArePerOperation.holds() => 2,
-            Call::Delete | Call::LookUp => 0,
+            Call::Delete => 1,
+            Call::LookUp => 2,
         }
     }
 

@@ -105,11 +105,11 @@ impl Worker {
     }
 
     /// The state that the record's source shows now, where it has to be asked. A change is what becomes of the record instead.
-    fn present(&self, id: i64, facts: &mut Facts, fetch: Fetch) -> Result<Value, Change> {
+    fn present(&self, id: i64, facts: &mut Facts, fetch: Fetch) -> Result<Value, Box<Change>> {
         let queued = &self.disk.queue[&id];
         let fetching = if self.flow.stream.one.is_some() { Fetching::Possible } else { Fetching::Impossible };
         match self.judge().compared(facts, fetching) {
-            Compared::Done(change) => return Err(change),
+            Compared::Done(change) => return Err(Box::new(change)),
             Compared::Go => return Ok(queued.record.clone()),
             Compared::Fetch => {}
         }
@@ -117,34 +117,34 @@ impl Worker {
         let shown = match answer {
             FetchAnswer::Shown(state) => Some((setup::seen(&state, self.means), state.record(self.means))),
             FetchAnswer::Absent => None,
-            FetchAnswer::Failed => return Err(self.judge().waits(facts, at(self.world.now() + 2))),
+            FetchAnswer::Failed => return Err(Box::new(self.judge().waits(facts, at(self.world.now() + 2)))),
         };
         if let Fetched::Done(change) = self.judge().fetched(facts, shown.as_ref().map(|(seen, _)| seen)) {
-            return Err(change);
+            return Err(Box::new(change));
         }
         let Some((seen, record)) = shown else { return Ok(queued.record.clone()) };
         facts.seen = seen;
         match self.judge().compared(facts, Fetching::Done) {
-            Compared::Done(change) => Err(change),
+            Compared::Done(change) => Err(Box::new(change)),
             Compared::Go | Compared::Fetch => Ok(record),
         }
     }
 
     /// What is wanted of a record. A change is what becomes of it instead.
-    fn wanted(&mut self, id: i64, facts: &mut Facts, fetch: Fetch) -> Result<Wanted, Change> {
+    fn wanted(&mut self, id: i64, facts: &mut Facts, fetch: Fetch) -> Result<Wanted, Box<Change>> {
         let record = self.present(id, facts, fetch)?;
         let wish = if is_deleted(&self.flow, &record) {
             Wish::of_deleted(&self.flow)
         } else {
             let there = facts.ledger.as_ref().is_some_and(|ledger| ledger.present);
-            Wish::of_selected(&self.flow, record["content"] != State::OUT.to_string(), there)
+            Wish::of_selected(&self.flow, !State::shows_out(&record), there)
         };
         let body = State::body(&record);
         if matches!(wish, Wish::Write | Wish::Update)
             && let Some(parent) = record["parent"].as_str().map(|parent| parent.parse().unwrap())
             && let Some(change) = self.judge().depends(facts, self.disk.has_parent(parent))
         {
-            return Err(change);
+            return Err(Box::new(change));
         }
         Ok(match wish {
             Wish::Leave => Wanted::Leave,
@@ -158,7 +158,7 @@ impl Worker {
     pub(super) fn evaluate(&mut self, id: i64, facts: &mut Facts, fetch: Fetch) -> Evaluated {
         let wanted = match self.wanted(id, facts, fetch) {
             Ok(wanted) => wanted,
-            Err(change) => return Evaluated::Done(change),
+            Err(change) => return Evaluated::Done(*change),
         };
         match self.judge().mapped(facts, Ok(wanted)) {
             Mapped::Done(change) => Evaluated::Done(change),

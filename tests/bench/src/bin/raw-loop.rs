@@ -6,7 +6,7 @@ use std::future::pending;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{TryStreamExt as _, stream};
 use jiff::{Timestamp, tz::TimeZone};
 use reqwest::{Client, Response, header};
 use serde::{Deserialize, Serialize};

@@ -199,7 +199,7 @@ impl Process {
     }
 
     /// Answers a call.
-    fn answer(&self, Received { answer, release }: Received) {
+    fn answer(&self, Received { answer, release, .. }: Received) {
         let now = self.world.now();
         match answer {
             Answer::One { deletes, answer } => self.world.get().vendor.answered(now, deletes, answer),

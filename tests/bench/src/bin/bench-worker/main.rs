@@ -68,7 +68,7 @@ async fn main() -> Result<()> {
         options.state.display()
     );
     figure::line(&note)?;
-    let programs = Programs::beside_this_one(options.worker)?;
+    let programs = Programs::beside_this_one(options.worker.clone())?;
     let (single, batches) = (Job { records: options.records, in_flight: 32, batch: None }, Some(100));
     let jobs = match options.writes {
         None => vec![single, Job { batch: batches, ..single }],

@@ -64,7 +64,9 @@ async fn a_batch_is_handed_out_whole_or_not_at_all() {
 async fn a_send_that_was_given_up_leaves_the_whole_batch_in_doubt() {
     let bench = Bench::new().await;
     let claimed = claimed_batch(&bench).await;
-    claimed.iter().for_each(|one| one.guard.sending());
+    for one in &claimed {
+        one.guard.sending();
+    }
     drop(claimed);
     let again = bench.claim(3, at(7)).await;
     assert!(intents(&again).iter().all(|open| open.intent.in_doubt_since == Some(at(7))));
@@ -138,7 +140,8 @@ async fn an_operation_is_stored_once_and_forgotten_when_no_intent_has_it() {
     let again = bench.store.open_intent(bench.new_intent(&claimed[0], at(5))).await.unwrap();
     drop(claimed);
     let bench = bench.crash(at(6)).await;
-    assert_eq!(bench.claim_one(at(6)).await.facts.intent.unwrap().operation, again.operation);
+    let found = bench.claim(3, at(6)).await.into_iter().find_map(|one| one.facts.intent);
+    assert_eq!(found.unwrap().operation, again.operation);
 }
 
 #[tokio::test]
