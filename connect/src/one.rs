@@ -39,7 +39,18 @@ pub fn record(stream: &Stream, one: &ReadOne, key: &str, body: &Bytes) -> Result
     let record = enclosed(record, &one.into);
     match record.pointer(&stream.key).and_then(response::key_text) {
         Some(found) if found == key => Ok(record),
-        Some(_) => Err(malformed(&format!("it shows another record, by its key at `{}`", stream.key))),
+        // Not for every key: a vendor that searches where it should read may find another one's.
+        Some(_) => Err(another(stream)),
         None => Err(malformed(&format!("the record has no key at `{}`", stream.key))),
     }
+}
+
+/// The fault of the key that was asked for.
+fn another(stream: &Stream) -> CallFailure {
+    let detail = format!(
+        "the answer to a single record of `{}` shows another record, by its key at `{}`: check that the key is one of that stream, and the \
+         stream's `one`",
+        stream.name, stream.key
+    );
+    CallFailure::new(FailureKind::Refused, detail)
 }

@@ -121,6 +121,8 @@ pub enum Reason {
     DeadLetters,
     /// Writes with an unknown outcome are held until a person decides.
     OutcomeUnknown,
+    /// Records wait in the store for a flow, Connector or environment that the plan does not name any more.
+    RecordsLeftBehind,
     /// Something inside Crosstie or the Kubernetes API failed; it is tried again.
     InternalError,
 }
@@ -164,6 +166,7 @@ impl Reason {
             Self::MappingFailing => "MappingFailing",
             Self::DeadLetters => "DeadLetters",
             Self::OutcomeUnknown => "OutcomeUnknown",
+            Self::RecordsLeftBehind => "RecordsLeftBehind",
             Self::InternalError => "InternalError",
         }
     }

@@ -148,6 +148,17 @@ pub struct FlowReport {
     /// Changes up to this time, by the source's clock, have been read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Time>,
+    /// Records of the queue that failed and are tried again. Held ones are not among them.
+    #[serde(default)]
+    pub retrying: i64,
+    /// Records of the queue that wait until another flow's record is at the destination.
+    #[serde(default)]
+    pub awaiting_parent: i64,
+    /// How many records are tried again and why, and how many wait for their parents, without any record's values. At most 512 characters;
+    /// absent when none do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub problem: Option<String>,
 }
 
 /// Something that is wrong at the moment.

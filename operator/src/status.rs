@@ -1,7 +1,9 @@
 //! The one place that writes status: once a look, also when applying failed, and only what changed. Conditions are written at once,
-//! figures at most once a minute.
+//! figures at most once a minute, but that nothing waits any more, or that something does again, within seconds.
 
-use crosstie_crds::{Connector, ConnectorStatus, Integration, IntegrationStatus, names::FIELD_MANAGER};
+use crosstie_crds::{
+    Connector, ConnectorStatus, Integration, IntegrationStatus, integration::SyncStatus, names::FIELD_MANAGER,
+};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
@@ -20,6 +22,8 @@ use crate::{
 
 /// How often figures are written at the most.
 const FIGURES: SignedDuration = SignedDuration::from_secs(60);
+/// How often they are written at the most when something that people look for came up or is over. Workers say so no more often either.
+const ZERO: SignedDuration = SignedDuration::from_secs(5);
 
 /// What is to be done about a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,17 +41,29 @@ pub trait Figures: Clone + PartialEq + Default {
     /// The same without figures.
     #[must_use]
     fn without_figures(&self) -> Self;
+
+    /// Which figures that people wait for to go are gone: when that turns, the figures are written soon.
+    fn gone(&self) -> Vec<bool>;
 }
 
 impl Figures for IntegrationStatus {
     fn without_figures(&self) -> Self {
         Self { sync: None, flows: Vec::new(), ..self.clone() }
     }
+
+    fn gone(&self) -> Vec<bool> {
+        let figures = |sync: &SyncStatus| vec![sync.queue_depth == 0, sync.dead_letters == 0, sync.held == 0];
+        self.sync.as_ref().map(figures).unwrap_or_default()
+    }
 }
 
 impl Figures for ConnectorStatus {
     fn without_figures(&self) -> Self {
         Self { integrations: None, ..self.clone() }
+    }
+
+    fn gone(&self) -> Vec<bool> {
+        Vec::new()
     }
 }
 
@@ -58,7 +74,8 @@ pub fn due<S: Figures>(before: Option<&S>, after: &S, figures_at: Option<Timesta
     if before == after {
         return Due::Nothing;
     }
-    let next = figures_at.map(|at| at + FIGURES).filter(|next| *next > now);
+    let wait = if before.gone() == after.gone() { FIGURES } else { ZERO };
+    let next = figures_at.map(|at| at + wait).filter(|next| *next > now);
     match next {
         Some(next) if before.without_figures() == after.without_figures() => Due::Later(next),
         Some(_) | None => Due::Now,
@@ -152,10 +169,7 @@ where
 
 #[cfg(test)]
 mod tests {
-    use crosstie_crds::{
-        condition::{ConditionType, Reason},
-        integration::SyncStatus,
-    };
+    use crosstie_crds::condition::{ConditionType, Reason};
 
     use super::*;
     use crate::plan::conditions::{Draft, merge};
@@ -185,6 +199,15 @@ mod tests {
         assert_eq!(due(Some(&before), &after, Some(at(100)), at(130)), Due::Later(at(160)));
         assert_eq!(due(Some(&before), &after, Some(at(100)), at(160)), Due::Now);
         assert_eq!(due(Some(&before), &after, None, at(130)), Due::Now);
+    }
+
+    #[test]
+    fn that_nothing_waits_any_more_or_that_the_first_record_does_is_written_within_seconds() {
+        for (before, after) in [(144, 0), (0, 3)] {
+            let (before, after) = (status(before, Reason::Flowing), status(after, Reason::Flowing));
+            assert_eq!(due(Some(&before), &after, Some(at(100)), at(101)), Due::Later(at(105)));
+            assert_eq!(due(Some(&before), &after, Some(at(100)), at(105)), Due::Now);
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     delivery::{self, LookUps},
-    gate::Gate,
+    gates::Shelf,
     intake,
     lane::{Lane, LaneFacts, Parent},
     metrics::Metrics,
@@ -83,6 +83,7 @@ pub struct Crew {
     destination: VendorClient,
     slots: Arc<Slots>,
     look_ups: Arc<LookUps>,
+    gates: Shelf,
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -117,11 +118,16 @@ impl Crew {
         let opened = open_scopes(&plan, outfit).await?;
         let scopes = plan.flows.iter().zip(&opened).map(|(flow, opened)| (flow.name.clone(), opened.id));
         let scopes: Arc<BTreeMap<String, ScopeId>> = Arc::new(scopes.collect());
+        let gates = before.map(|crew| {
+            let former = &crew.papers.plan;
+            crew.gates.taken_over(former.source == plan.source, former.destination == plan.destination)
+        });
         let mut crew = Self {
             plan_hash: plan.hash(),
             shares_hash: papers.shares.hash(),
             slots: Slots::new(slots(papers.shares.destination)),
             look_ups: Arc::default(),
+            gates: gates.unwrap_or_default(),
             lanes: Vec::new(),
             source,
             destination,
@@ -131,7 +137,7 @@ impl Crew {
         };
         let wakes: Wakes = plan.flows.iter().map(|flow| (flow.name.as_str(), Arc::default())).collect();
         for ((flow, expressions), opened) in plan.flows.iter().zip(expressions).zip(&opened) {
-            let mut lane = crew.lane(flow, expressions, opened.id, &scopes, outfit, before);
+            let mut lane = crew.lane(flow, expressions, opened.id, &scopes, outfit);
             lane.wake = wakes.get(flow.name.as_str()).cloned().unwrap_or_default();
             lane.dependents = dependents(&plan, &flow.name, &wakes);
             crew.lanes.push(Arc::new(lane));
@@ -144,16 +150,15 @@ impl Crew {
     }
 
     fn lane(
-        &self,
+        &mut self,
         flow: &Flow,
         expressions: Expressions,
         scope: ScopeId,
         scopes: &Arc<BTreeMap<String, ScopeId>>,
         outfit: &Outfit,
-        before: Option<&Self>,
     ) -> Lane {
+        let gates = self.gates.of(flow);
         let plan = &self.papers.plan;
-        let (source_gate, destination_gate) = self.gates(flow, before);
         let operations = [Some(&flow.operation), flow.delete_operation.as_ref()].into_iter().flatten();
         let flights = operations.map(|operation| longest_call(&plan.destination, operation));
         let longest_flight = flights.max().unwrap_or(LONGEST_REQUEST);
@@ -161,6 +166,8 @@ impl Crew {
         let Expressions { mapping, parent } = expressions;
         let parent_scope = flow.depends_on.as_ref().and_then(|depends_on| scopes.get(&depends_on.flow));
         Lane {
+            operation: Arc::new(flow.operation.clone()),
+            delete_operation: flow.delete_operation.clone().map(Arc::new),
             flow: flow.clone(),
             source_name: plan.source.connector.clone(),
             destination_name: plan.destination.connector.clone(),
@@ -172,10 +179,10 @@ impl Crew {
             plan_hash: self.plan_hash.clone(),
             store: Arc::clone(&outfit.store),
             source: self.source.clone(),
+            singles: Arc::new(self.source.clone()),
             look_ups: Arc::clone(&self.look_ups),
             destination: Arc::new(self.destination.clone()),
-            source_gate,
-            destination_gate,
+            gates,
             slots: Arc::clone(&self.slots),
             clock: Arc::clone(&outfit.clock),
             chance: rand::random,
@@ -185,22 +192,6 @@ impl Crew {
             dependents: Vec::new(),
             facts: LaneFacts::default(),
         }
-    }
-
-    /// Gates of a flow's reading and of its operation: those of a lane that was hired before it, or of the crew before, or new ones.
-    fn gates(&self, flow: &Flow, before: Option<&Self>) -> (Arc<Gate>, Arc<Gate>) {
-        let plan = &self.papers.plan;
-        let same_operation = |lane: &&Arc<Lane>| lane.flow.operation.name == flow.operation.name;
-        let former = before.filter(|crew| crew.papers.plan.destination == plan.destination);
-        let lane = self.lanes.iter().find(same_operation).or_else(|| former?.lanes.iter().find(same_operation));
-        let destination_gate = lane.map(|lane| Arc::clone(&lane.destination_gate)).unwrap_or_default();
-        let former = before.filter(|crew| crew.papers.plan.source == plan.source);
-        let lane = former.and_then(|crew| crew.lanes.iter().find(|lane| lane.flow.name == flow.name));
-        let source_gate: Arc<Gate> = lane.map(|lane| Arc::clone(&lane.source_gate)).unwrap_or_default();
-        // A loop that was stopped may have left a probe under way; and a changed plan may be what heals.
-        source_gate.reset();
-        destination_gate.reset();
-        (source_gate, destination_gate)
     }
 
     /// The lanes, in the plan's order.
@@ -240,11 +231,11 @@ impl Crew {
         }
         if papers.source != self.papers.source {
             self.source.credentials().replace(&papers.source);
-            self.lanes.iter().for_each(|lane| lane.source_gate.reset());
+            self.lanes.iter().for_each(|lane| lane.gates.reset_source());
         }
         if papers.destination != self.papers.destination {
             self.destination.credentials().replace(&papers.destination);
-            self.lanes.iter().for_each(|lane| lane.destination_gate.reset());
+            self.lanes.iter().for_each(|lane| lane.gates.reset_destination());
         }
         self.papers = Papers { plan: Arc::clone(&self.papers.plan), ..papers };
     }
@@ -263,8 +254,13 @@ impl Crew {
             tracing::warn!(
                 "calls under way did not finish in time and were given up; their outcome is resolved at the next start"
             );
-            self.tasks.shutdown().await;
+            self.abandon().await;
         }
+    }
+
+    /// Ends the loops where they are.
+    pub async fn abandon(&mut self) {
+        self.tasks.shutdown().await;
     }
 }
 

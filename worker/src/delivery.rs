@@ -1,11 +1,16 @@
-//! Delivery: takes records from the queue and writes them to the destination. What is to be done is decided in the engine; `want` finds out what is
-//! wanted of a record, `evaluate` maps with what `look_ups` read of other records, `carry` does it for one record, `run` hands records out, and `answers` says in the protocol's
-//! terms what the vendor's client answered.
+//! Delivery: takes records from the queue and writes them to the destination. What is to be done is decided in the engine. `run` hands records
+//! out; `carry` carries one record through, and `batch` several in one call, past the gates as in `passage`; `decide` finds out what is to be
+//! done, with what `want` finds out is wanted and `evaluate` maps, for which `look_ups` reads other records; `conclude` stores what became of
+//! them, and `answers` says in the protocol's terms what the vendor's client answered.
 
 mod answers;
+mod batch;
 mod carry;
+mod conclude;
+mod decide;
 mod evaluate;
 mod look_ups;
+mod passage;
 mod run;
 mod want;
 

@@ -1,7 +1,7 @@
 //! The destination as delivery sees it: writes and look-ups. In production it is a vendor's client; the protocol's tests put one in its place
 //! that fails in every way there is.
 
-use crosstie_connect::{CallFailure, LookedUp, Outgoing, VendorClient, Written};
+use crosstie_connect::{CallFailure, LookedUp, Outgoing, VendorClient, Written, WrittenBatch};
 use crosstie_engine::plan::{LookUp, Operation};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -11,6 +11,14 @@ use serde_json::Value;
 pub trait Destination: Send + Sync {
     /// Writes a record.
     fn write<'a>(&'a self, operation: &'a Operation, outgoing: Outgoing<'a>) -> BoxFuture<'a, Written>;
+
+    /// Writes several records by one call.
+    fn write_batch<'a>(
+        &'a self,
+        operation: &'a Operation,
+        bodies: &'a [&'a Value],
+        idempotency_key: Option<&'a str>,
+    ) -> BoxFuture<'a, WrittenBatch>;
 
     /// Looks up whether a record is there whose write was decided at that time.
     fn look_up<'a>(
@@ -25,6 +33,15 @@ pub trait Destination: Send + Sync {
 impl Destination for VendorClient {
     fn write<'a>(&'a self, operation: &'a Operation, outgoing: Outgoing<'a>) -> BoxFuture<'a, Written> {
         Box::pin(self.write(operation, outgoing))
+    }
+
+    fn write_batch<'a>(
+        &'a self,
+        operation: &'a Operation,
+        bodies: &'a [&'a Value],
+        idempotency_key: Option<&'a str>,
+    ) -> BoxFuture<'a, WrittenBatch> {
+        Box::pin(self.write_batch(operation, bodies, idempotency_key))
     }
 
     fn look_up<'a>(

@@ -1,4 +1,4 @@
-//! The gate before one operation, or before the reading of one flow: its circuit, its tally, and what is wrong with it at the moment. It holds
+//! The gate before one operation: its circuit, its tally, and what is wrong with it at the moment. It holds
 //! the state; the arithmetic is the engine's.
 
 use std::{
@@ -51,16 +51,24 @@ impl Gate {
         admission
     }
 
-    /// A call showed that the system is well.
-    pub fn well(&self) {
+    /// What asking for a call to pass would be answered now, without asking.
+    pub fn outlook(&self, now: Timestamp) -> Admission {
+        self.state().circuit.admit(now).1
+    }
+
+    /// A call showed that the system is well. Says whether that closed the circuit just now.
+    pub fn well(&self) -> bool {
         let mut state = self.state();
+        let was_open = state.circuit.open_since().is_some();
         state.circuit = state.circuit.well();
         state.tally.well += 1;
-        if state.circuit.open_since().is_none() {
+        let open = state.circuit.open_since().is_some();
+        if !open {
             state.trouble = None;
         }
         drop(state);
         self.changed.notify_waiters();
+        was_open && !open
     }
 
     /// A call failed by the system's fault. Says what that does, and whether it opened the circuit just now.

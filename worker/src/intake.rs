@@ -105,7 +105,7 @@ impl Reader<'_> {
     /// Reads one page, or waits out what is in the way. Says whether the window is read to its end.
     async fn advance(&mut self, run: Timestamp) -> bool {
         self.wait_for_room().await;
-        let gate = &self.lane.source_gate;
+        let gate = &self.lane.gates.pages;
         match gate.admit(self.lane.now()) {
             Admission::Pass | Admission::Probe => {}
             Admission::Wait(time) => {
@@ -186,9 +186,9 @@ impl Reader<'_> {
     /// The source answered as it should. While its pages come again and again that is not so, however well each of them looks.
     fn well(&self) {
         if self.repeats {
-            self.lane.source_gate.undecided(self.lane.now());
+            self.lane.gates.pages.undecided(self.lane.now());
         } else {
-            self.lane.source_gate.well();
+            self.lane.gates.pages.well();
         }
     }
 
@@ -220,7 +220,7 @@ impl Reader<'_> {
     async fn failed(&self, failure: &CallFailure) {
         let lane = self.lane;
         lane.metrics.call_failed(&lane.flow.name, failure.kind);
-        let (weather, opened) = lane.source_gate.unwell(failure, lane.now());
+        let (weather, opened) = lane.gates.pages.unwell(failure, lane.now());
         if opened {
             let (kind, detail) = (failure.kind.as_str(), &failure.detail);
             let request_id = failure.request_id.as_deref();
@@ -241,7 +241,7 @@ impl Reader<'_> {
     async fn restart(&mut self, failure: &CallFailure) {
         let lane = self.lane;
         tracing::info!(flow = lane.flow.name, detail = failure.detail, "the window starts again from its first page");
-        lane.source_gate.undecided(lane.now());
+        lane.gates.pages.undecided(lane.now());
         let wait = Duration::from_secs(2_u64.saturating_pow(self.restarts)) / 2;
         self.restarts = self.restarts.saturating_add(1);
         (self.poll, self.family) = (self.poll.restarted(), None);

@@ -13,7 +13,7 @@ use crosstie_connect::{Clock, VendorClient};
 use crosstie_engine::{
     delivery::{Judge, Terms},
     mapping::{Expression, Mapping},
-    plan::Flow,
+    plan::{Flow, Operation},
 };
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -21,8 +21,9 @@ use tokio::sync::Notify;
 use crate::{
     delivery::LookUps,
     destination::Destination,
-    gate::Gate,
+    gates::Gates,
     metrics::Metrics,
+    singles::Singles,
     slots::Slots,
     store::{ScopeId, SharedStore},
     trouble::StoreTrouble,
@@ -37,6 +38,10 @@ const FEWEST_MAPPINGS: usize = 3;
 pub struct Lane {
     /// The flow, as the plan has it.
     pub flow: Flow,
+    /// What it calls; shared with every intent.
+    pub operation: Arc<Operation>,
+    /// What it calls for a record that is to be there no longer.
+    pub delete_operation: Option<Arc<Operation>>,
     /// Name of the source's Connector.
     pub source_name: String,
     /// Name of the destination's Connector.
@@ -55,16 +60,16 @@ pub struct Lane {
     pub plan_hash: String,
     /// The store.
     pub store: SharedStore,
-    /// Reads from it.
+    /// Reads pages from it.
     pub source: VendorClient,
+    /// Reads single records from it.
+    pub singles: Arc<dyn Singles>,
     /// What was looked up in it lately; shared with the other flows.
     pub look_ups: Arc<LookUps>,
     /// Writes to it.
     pub destination: Arc<dyn Destination>,
-    /// Before its reading.
-    pub source_gate: Arc<Gate>,
-    /// Before its operation; shared with other flows of the same operation.
-    pub destination_gate: Arc<Gate>,
+    /// Before its calls, one an operation; shared with other flows of the same one.
+    pub gates: Gates,
     /// How many records may be on their way; shared with the other flows.
     pub slots: Arc<Slots>,
     /// Tells the time.

@@ -7,7 +7,7 @@ use crosstie_connect::{CredentialReport, FailureKind};
 use crosstie_crds::condition::Reason;
 use jiff::Timestamp;
 
-use crate::{board::Hindrance, gate::Trouble};
+use crate::{board::Hindrance, gate::Trouble, store::Scope};
 
 /// How long a system may fail, with its circuit still closed, before that counts as wrong.
 const GRACE: Duration = Duration::from_secs(10);
@@ -17,7 +17,7 @@ const LONGEST_MESSAGE: usize = 512;
 const MOST_PROBLEMS: usize = 16;
 
 /// Reasons in the order of importance; others come last.
-const IMPORTANCE: [Reason; 13] = [
+const IMPORTANCE: [Reason; 14] = [
     Reason::StateLost,
     Reason::StoreFailed,
     Reason::PlanInvalid,
@@ -30,6 +30,7 @@ const IMPORTANCE: [Reason; 13] = [
     Reason::OutcomeUnknown,
     Reason::MappingFailing,
     Reason::RotationRejected,
+    Reason::RecordsLeftBehind,
     Reason::Starting,
 ];
 
@@ -44,6 +45,8 @@ pub struct Facts {
     pub credentials: Vec<(String, CredentialReport)>,
     /// What is known of each flow.
     pub flows: Vec<FlowFacts>,
+    /// Scopes that no flow of the plan has and in which records wait, and how many.
+    pub left_behind: Vec<(Scope, u64)>,
 }
 
 /// What is known of one flow.
@@ -55,18 +58,27 @@ pub struct FlowFacts {
     pub source: String,
     /// Name of the destination's Connector.
     pub destination: String,
-    /// Name of the stream.
-    pub stream: String,
     /// Name of the operation.
     pub operation: String,
-    /// What is wrong with reading.
-    pub source_trouble: Option<Trouble>,
-    /// What is wrong with writing.
-    pub destination_trouble: Option<Trouble>,
+    /// What is wrong with its calls.
+    pub failing: Vec<(Call, Trouble)>,
     /// Why mapping fails for most records.
     pub mapping_failure: Option<String>,
     /// Records held.
     pub held: u64,
+}
+
+/// A kind of call that a flow makes, by the name of what is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// Pages of a stream.
+    Pages(String),
+    /// Single records of a stream.
+    Single(String),
+    /// An operation.
+    Send(String),
+    /// Look-ups of what became of an operation's calls.
+    LookUp(String),
 }
 
 /// A problem as it is now, without since when.
@@ -99,6 +111,7 @@ pub fn derive(facts: &Facts, now: Timestamp) -> Vec<Present> {
     for flow in &facts.flows {
         problems.extend(of_flow(flow, now));
     }
+    problems.extend(facts.left_behind.iter().map(|(scope, records)| left_behind(scope, *records)));
     let rank =
         |problem: &Present| IMPORTANCE.iter().position(|reason| *reason == problem.reason).unwrap_or(IMPORTANCE.len());
     problems.sort_by_key(rank);
@@ -122,16 +135,30 @@ fn rotation(connector: &str, report: &CredentialReport) -> Option<Present> {
 fn of_flow(flow: &FlowFacts, now: Timestamp) -> Vec<Present> {
     let name = Some(flow.flow.as_str());
     let mut problems = Vec::new();
-    if let Some(trouble) = flow.source_trouble.as_ref().filter(|trouble| shows(trouble, now)) {
-        let what = format!("reading `{}` from Connector `{}` fails", flow.stream, flow.source);
-        problems.push(of_system(Reason::SourceUnavailable, name, &what, trouble));
-    }
-    if let Some(trouble) = flow.destination_trouble.as_ref().filter(|trouble| shows(trouble, now)) {
-        let what = format!(
-            "calling `{}` of Connector `{}` fails, and records wait in order",
-            flow.operation, flow.destination
-        );
-        problems.push(of_system(Reason::DestinationUnavailable, name, &what, trouble));
+    for (call, trouble) in flow.failing.iter().filter(|(_, trouble)| shows(trouble, now)) {
+        let (source, destination) = (&flow.source, &flow.destination);
+        let (unavailable, what) = match call {
+            Call::Pages(stream) => {
+                (Reason::SourceUnavailable, format!("reading `{stream}` from Connector `{source}` fails"))
+            }
+            Call::Single(stream) => (
+                Reason::SourceUnavailable,
+                format!(
+                    "reading single records of `{stream}` from Connector `{source}` fails, and records that need one wait"
+                ),
+            ),
+            Call::Send(operation) => (
+                Reason::DestinationUnavailable,
+                format!("calling `{operation}` of Connector `{destination}` fails, and records wait in order"),
+            ),
+            Call::LookUp(operation) => (
+                Reason::DestinationUnavailable,
+                format!(
+                    "looking up what became of calls of `{operation}` of Connector `{destination}` fails, and records in doubt wait"
+                ),
+            ),
+        };
+        problems.push(of_system(unavailable, name, &what, trouble));
     }
     if let Some(failure) = &flow.mapping_failure {
         let message = format!("the mapping fails on most records: {failure}");
@@ -146,6 +173,15 @@ fn of_flow(flow: &FlowFacts, now: Timestamp) -> Vec<Present> {
         problems.push(Present::new(Reason::OutcomeUnknown, name, &message));
     }
     problems
+}
+
+fn left_behind(scope: &Scope, records: u64) -> Present {
+    let Scope { flow, source, destination, environment } = scope;
+    let message = format!(
+        "{records} records of flow `{flow}` from Connector `{source}` to Connector `{destination}` ({environment:?}) wait in the store, and no \
+         flow of the plan takes them on: give flow, Connectors and environment these names again to deliver them"
+    );
+    Present::new(Reason::RecordsLeftBehind, Some(flow), &message)
 }
 
 fn shows(trouble: &Trouble, now: Timestamp) -> bool {
@@ -177,9 +213,9 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "the facts hold an option")]
-    fn trouble(kind: FailureKind, open: bool) -> Option<Trouble> {
-        Some(Trouble { kind, detail: "`books` answered 503".into(), since: at(0), open })
+    fn failing(call: fn(String) -> Call, kind: FailureKind, open: bool) -> FlowFacts {
+        let trouble = Trouble { kind, detail: "`books` answered 503".into(), since: at(0), open };
+        FlowFacts { failing: vec![(call("called".into()), trouble)], ..flow() }
     }
 
     fn reasons(facts: &Facts, second: i64) -> Vec<Reason> {
@@ -192,10 +228,8 @@ mod tests {
 
     #[test]
     fn a_failure_shows_at_once_when_the_circuit_is_open_and_after_a_while_when_it_is_not() {
-        let facts = |open| Facts {
-            flows: vec![FlowFacts { destination_trouble: trouble(FailureKind::ServerError, open), ..flow() }],
-            ..Facts::default()
-        };
+        let facts =
+            |open| Facts { flows: vec![failing(Call::Send, FailureKind::ServerError, open)], ..Facts::default() };
         assert_eq!(reasons(&facts(true), 0), [Reason::DestinationUnavailable]);
         assert_eq!(reasons(&facts(false), 9), []);
         assert_eq!(reasons(&facts(false), 10), [Reason::DestinationUnavailable]);
@@ -203,10 +237,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_failure_has_its_own_reason() {
-        let reason = |kind| {
-            let flow = FlowFacts { source_trouble: trouble(kind, true), ..flow() };
-            reasons(&Facts { flows: vec![flow], ..Facts::default() }, 0)
-        };
+        let reason = |kind| reasons(&Facts { flows: vec![failing(Call::Pages, kind, true)], ..Facts::default() }, 0);
         assert_eq!(reason(FailureKind::TimedOut), [Reason::SourceUnavailable]);
         assert_eq!(reason(FailureKind::RateLimited), [Reason::Throttled]);
         assert_eq!(reason(FailureKind::CredentialsRejected), [Reason::CredentialsRejected]);
@@ -214,9 +245,25 @@ mod tests {
     }
 
     #[test]
+    fn each_call_that_fails_is_named_with_its_system() {
+        let calls: [fn(String) -> Call; 4] = [Call::Pages, Call::Single, Call::Send, Call::LookUp];
+        let said = [
+            (Reason::SourceUnavailable, "reading `called`"),
+            (Reason::SourceUnavailable, "single records of `called`"),
+            (Reason::DestinationUnavailable, "calling `called`"),
+            (Reason::DestinationUnavailable, "looking up what became of calls of `called`"),
+        ];
+        for (call, (reason, words)) in calls.into_iter().zip(said) {
+            let flows = vec![failing(call, FailureKind::TimedOut, true)];
+            let problem = derive(&Facts { flows, ..Facts::default() }, at(0)).remove(0);
+            assert_eq!(problem.reason, reason);
+            assert!(problem.message.contains(words), "{}", problem.message);
+        }
+    }
+
+    #[test]
     fn the_most_important_comes_first_and_there_are_never_too_many() {
-        let flows =
-            (0..40).map(|_| FlowFacts { held: 1, destination_trouble: trouble(FailureKind::TimedOut, true), ..flow() });
+        let flows = (0..40).map(|_| FlowFacts { held: 1, ..failing(Call::Send, FailureKind::TimedOut, true) });
         let lost = Hindrance { reason: Reason::StateLost, message: "gone".into() };
         let facts = Facts {
             hindrances: vec![lost],

@@ -20,7 +20,7 @@ use jiff::Timestamp;
 
 pub use change::{
     Burial, DeadLetter, Figures, Incoming, NewIntent, Opened, ParentKey, Scope, ScopeId, Settlement, Taken, TakenPage,
-    Tidied,
+    Tidied, Verdict,
 };
 pub use claim::{Claim, ClaimGuard, Claimed, Claims};
 pub use error::StoreError;
@@ -46,14 +46,22 @@ pub trait Store: Send + Sync {
     /// How many records wait or are claimed.
     fn queue_depth(&self, scope: ScopeId) -> Answer<'_, u64>;
 
-    /// Hands out up to `limit` records that are due, of different keys, longest due first.
+    /// Hands out records that are due, of different keys, longest due first: up to `limit`, and the whole of a batch that one of them belongs
+    /// to. Records of a batch follow each other, in the order in which they were sent.
     fn claim(&self, scope: ScopeId, limit: usize, now: Timestamp) -> Answer<'_, Claim>;
 
     /// Stores what is about to be written. There must be no open intent for the key.
     fn open_intent(&self, intent: NewIntent) -> Answer<'_, OpenIntent>;
 
-    /// Closes an intent as not applied; its record stays claimed.
-    fn close_intent(&self, sequence: i64) -> Answer<'_, ()>;
+    /// Stores what is about to be written by one call, as one intent of these records, in the order of their numbers. There must be no open
+    /// intent for any of their keys.
+    fn open_batch(&self, records: Vec<NewIntent>) -> Answer<'_, Vec<OpenIntent>>;
+
+    /// Closes the intent of a record, by its number, as not applied; the record stays claimed.
+    fn close_intent(&self, record: i64) -> Answer<'_, ()>;
+
+    /// What becomes of several claimed records, together.
+    fn conclude(&self, verdicts: Vec<Verdict>) -> Answer<'_, ()>;
 
     /// A claimed record is done: it leaves the queue, ledger and intent with it, and the key's next record is due.
     fn settle(&self, settlement: Settlement) -> Answer<'_, ()>;
@@ -78,6 +86,9 @@ pub trait Store: Send + Sync {
 
     /// Counts of each scope, in the order asked for.
     fn figures(&self, scopes: Vec<ScopeId>, now: Timestamp) -> Answer<'_, Vec<Figures>>;
+
+    /// Every other scope in which records wait, and how many: no flow of the plan at work takes them on.
+    fn left_behind(&self, at_work: Vec<ScopeId>) -> Answer<'_, Vec<(Scope, u64)>>;
 
     /// Dead letters with an id above `after`, oldest first, at most `limit`.
     fn dead_letters(&self, after: i64, limit: usize) -> Answer<'_, Vec<DeadLetter>>;

@@ -26,6 +26,8 @@ const OPEN_AGAIN: Duration = Duration::from_secs(1);
 const TIDY: Duration = Duration::from_mins(10);
 /// How long calls under way may take to finish when a crew is dismissed.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long, at a stop, a store that fails is asked on.
+const STORE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The supervisor.
 pub struct Supervisor {
@@ -81,7 +83,7 @@ impl Supervisor {
                 _ = rounds.tick() => self.round().await,
             }
         }
-        self.dismiss().await;
+        self.part().await;
         if let Some(store) = self.store.take() {
             // Closed already means the same.
             let _closed = store.close().await;
@@ -219,6 +221,20 @@ impl Supervisor {
     async fn dismiss(&mut self) {
         if let Some(mut crew) = self.crew.take() {
             crew.dismiss(PATIENCE).await;
+        }
+    }
+
+    /// Dismisses the crew for good. What a store that fails does not take is not waited for: its outcome is resolved by the next start.
+    async fn part(&mut self) {
+        let Some(mut crew) = self.crew.take() else { return };
+        let trouble = Arc::clone(self.board.store_trouble());
+        let gave_up = tokio::select! {
+            () = crew.dismiss(PATIENCE) => false,
+            () = trouble.lasts(STORE_PATIENCE) => true,
+        };
+        if gave_up {
+            tracing::warn!("the store does not take what is to be stored: the stop does not wait for it");
+            crew.abandon().await;
         }
     }
 

@@ -5,12 +5,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::store::{Answer, StoreError};
 
 /// How long is waited before a store that failed is asked again.
 pub const PAUSE: Duration = Duration::from_secs(1);
+/// How often it is looked whether it still fails.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The last failures of the store, each until the same kind of use succeeds again: a full disk can still be read.
 #[derive(Debug, Default)]
@@ -18,15 +20,33 @@ pub struct StoreTrouble(Mutex<Failed>);
 
 #[derive(Debug, Default)]
 struct Failed {
-    change: Option<String>,
-    look: Option<String>,
+    change: Option<Failure>,
+    look: Option<Failure>,
+}
+
+#[derive(Debug)]
+struct Failure {
+    message: String,
+    since: Instant,
 }
 
 impl StoreTrouble {
     /// What is wrong, in words.
     pub fn message(&self) -> Option<String> {
         let failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        failed.change.clone().or_else(|| failed.look.clone())
+        failed.change.as_ref().or(failed.look.as_ref()).map(|failure| failure.message.clone())
+    }
+
+    /// Completes once changes have failed for so long, beginning now at the earliest.
+    pub async fn lasts(&self, long: Duration) {
+        let failing_for = || {
+            let failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            failed.change.as_ref().map(|failure| failure.since.elapsed())
+        };
+        sleep(long).await;
+        while failing_for().is_none_or(|since| since < long) {
+            sleep(LOOK).await;
+        }
     }
 
     /// Takes note of what the store answered to a change, and passes it on.
@@ -51,10 +71,10 @@ impl StoreTrouble {
     }
 }
 
-fn note<T>(message: &mut Option<String>, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+fn note<T>(failure: &mut Option<Failure>, answer: Result<T, StoreError>) -> Result<T, StoreError> {
     match &answer {
         Ok(_) => {
-            if message.take().is_some() {
+            if failure.take().is_some() {
                 tracing::info!("the store works again");
             }
         }
@@ -63,7 +83,8 @@ fn note<T>(message: &mut Option<String>, answer: Result<T, StoreError>) -> Resul
         Err(error) => {
             let source = std::error::Error::source(error).map(tracing::field::display);
             tracing::error!(%error, source, "the store failed");
-            *message = Some(error.to_string());
+            let since = failure.as_ref().map_or_else(Instant::now, |before| before.since);
+            *failure = Some(Failure { message: error.to_string(), since });
         }
     }
     answer
@@ -87,6 +108,19 @@ mod tests {
         });
         assert!(matches!(done.await, Ok(3)));
         assert_eq!(trouble.message(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn that_changes_fail_for_long_is_known_only_while_they_do() {
+        let trouble = StoreTrouble::default();
+        let failed = || Err::<(), _>(StoreError::Unreadable { what: "scope" });
+        let long = Duration::from_secs(2);
+        let waited = async |hours| tokio::time::timeout(Duration::from_hours(hours), trouble.lasts(long)).await.is_ok();
+        assert!(!waited(1).await, "nothing fails");
+        assert!(trouble.changed(failed()).is_err());
+        assert!(waited(1).await);
+        assert!(trouble.changed(Ok(())).is_ok());
+        assert!(!waited(1).await, "it works again");
     }
 
     #[tokio::test]

@@ -4,7 +4,8 @@
 
 mod common;
 
-use common::{Bench, flow, operation, until, until_report};
+use common::{Bench, flow, names, operation, until, until_report};
+use crosstie_crds::condition::Reason;
 use crosstie_engine::{
     plan::{DependsOn, Method, OnWhenFalse, Operation, ReadOne},
     template::Template,
@@ -165,7 +166,7 @@ async fn a_record_waits_for_its_parent_without_an_attempt_and_holds_up_nobody_el
         bench.plan.retry.retries = 100;
     })
     .await;
-    let refused = Fault::Status { code: 422, headers: [].into(), body: json!({}) };
+    let refused = Fault::Status { code: 422, headers: [].into(), body: json!({"error": "jane@example.com"}) };
     let refused = FaultRule::new(refused).method("PUT").path_contains("eid:1");
     let refused = bench.books.add_fault(&refused).await.unwrap();
     bench.order(1, "").await;
@@ -181,10 +182,22 @@ async fn a_record_waits_for_its_parent_without_an_attempt_and_holds_up_nobody_el
     })
     .await;
     assert!(!note(1).await, "it came before its parent");
+    let report = until_report(&worker, "both say why they wait", |report| {
+        report.flows[1].awaiting_parent == 1 && report.flows[0].retrying == 1
+    })
+    .await;
+    let [order, note_flow] = [0, 1].map(|flow| report.flows[flow].problem.clone().unwrap());
+    assert!(order.starts_with("1 record failed and will be tried again") && order.contains("422"), "{order}");
+    assert!(
+        note_flow.starts_with("1 record of this flow came before") && note_flow.contains("`orders`"),
+        "{note_flow}"
+    );
+    assert!(!order.contains("jane"), "{order}");
     let log = bench.books.log(0).await.unwrap().entries;
     assert!(!log.iter().any(|entry| entry.path.contains("note-1")), "a record that waits makes no call");
     bench.books.remove_fault(refused).await.unwrap();
     until("the note follows its parent", || note(1)).await;
+    until_report(&worker, "nothing waits", |report| report.flows.iter().all(|flow| flow.problem.is_none())).await;
     worker.stop().await;
 }
 
@@ -229,5 +242,27 @@ async fn an_order_that_is_written_once_is_left_as_it_is_when_it_changes_also_aft
     bench.until_booked(4).await;
     until_report(&worker, "nothing waits", |report| report.flows[0].queue_depth == 0).await;
     assert_eq!((bench.writes(1).await, bench.booked(1).await.unwrap()["memo"].as_str()), (1, Some("first")));
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deletes_that_are_limited_do_not_hold_up_writes() {
+    let bench = bench(|bench| {
+        bench.plan.flows[0].on_when_false = OnWhenFalse::Delete;
+        bench.plan.flows[0].delete_operation = Some(delete());
+    })
+    .await;
+    bench.order(1, "first").await;
+    let worker = bench.start().await;
+    bench.until_booked(1).await;
+    // For longer than anybody waits here.
+    let limited = FaultRule::new(Fault::RateLimited { retry_after_seconds: Some(600.0) }).method("DELETE");
+    bench.books.add_fault(&limited).await.unwrap();
+    cancel(&bench, 1, json!("2026-11-01T00:00:00Z")).await;
+    let report = until_report(&worker, "it is said", |report| names(report, Reason::Throttled)).await;
+    assert!(report.problems[0].message.contains("`deleteSalesOrder`"), "{:?}", report.problems);
+    bench.order(2, "second").await;
+    bench.until_booked(2).await;
+    assert!(bench.booked(1).await.is_some());
     worker.stop().await;
 }

@@ -7,6 +7,7 @@ mod common;
 use common::{Bench, PLENTY, flow, names, until, until_report};
 use crosstie_crds::condition::Reason;
 use crosstie_engine::plan::{Allowance, StartFrom, Trigger};
+use crosstie_vendors::wire::{Fault, FaultRule};
 use crosstie_worker::Worker;
 use serde_json::json;
 
@@ -203,5 +204,31 @@ async fn probes_and_metrics_are_served() {
     })
     .await;
     assert!(get("/metrics").await.1.contains(r#"crosstie_worker_credential_version{connector="shop",version="v1"} 1"#));
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_a_connector_that_was_renamed_is_said_and_goes_on_under_the_old_name() {
+    let mut bench = Bench::new().await;
+    bench.seed(5).await;
+    let away = Fault::Status { code: 503, headers: [].into(), body: json!({}) };
+    bench.books.add_fault(&FaultRule::new(away).method("PUT")).await.unwrap();
+    let worker = bench.start().await;
+    until_report(&worker, "orders wait", |report| report.flows.first().is_some_and(|flow| flow.queue_depth == 5)).await;
+    bench.plan.source.connector = "store".into();
+    bench.write_credentials("source", "store", ("v1", "shop-1"), None);
+    bench.write_plan();
+    let report = until_report(&worker, "it is said", |report| names(report, Reason::RecordsLeftBehind)).await;
+    let said = report.problems.iter().find(|problem| problem.reason == Reason::RecordsLeftBehind).unwrap();
+    assert!(said.message.starts_with("5 records of flow `orders` from Connector `shop`"), "{}", said.message);
+    bench.books.clear_faults().await.unwrap();
+    bench.until_booked(5).await;
+    bench.plan.source.connector = "shop".into();
+    bench.write_credentials("source", "shop", ("v1", "shop-1"), None);
+    bench.write_plan();
+    until_report(&worker, "nothing waits any more", |report| {
+        !names(report, Reason::RecordsLeftBehind) && report.flows.first().is_some_and(|flow| flow.queue_depth == 0)
+    })
+    .await;
     worker.stop().await;
 }

@@ -104,6 +104,43 @@ async fn a_key_that_the_source_refuses_is_the_fault_of_the_record_that_asks() {
     worker.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_shows_another_record_is_the_fault_of_the_record_that_asks() {
+    let bench = bench().await;
+    customer(&bench, "7", "jane@example.com").await;
+    customer(&bench, "8", "joe@example.com").await;
+    let other = json!({"customer": {"id": 7, "email": "jane@example.com"}});
+    let other = Fault::Status { code: 200, headers: [].into(), body: other };
+    bench.shop.add_fault(&FaultRule::new(other).path_contains("/customers/8")).await.unwrap();
+    bench.order(1, "8").await;
+    bench.order(2, "7").await;
+    let worker = bench.start().await;
+    bench.until_booked(1).await;
+    let report = until_report(&worker, "it is a dead letter", |report| report.flows[0].dead_letters == 1).await;
+    assert!(!names(&report, Reason::SourceUnavailable), "{:?}", report.problems);
+    let cause = worker.dead_letters(0, 1).await.unwrap().remove(0).cause;
+    assert!(cause.contains("`customers`") && cause.contains("another record") && !cause.contains("jane"), "{cause}");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn single_records_that_are_limited_do_not_hold_up_the_pages() {
+    let bench = bench().await;
+    customer(&bench, "7", "jane@example.com").await;
+    bench.order(1, "7").await;
+    // For longer than anybody waits here.
+    let limited = FaultRule::new(Fault::RateLimited { retry_after_seconds: Some(600.0) }).path_contains("/customers/");
+    bench.shop.add_fault(&limited).await.unwrap();
+    let worker = bench.start().await;
+    let report = until_report(&worker, "it is said", |report| names(report, Reason::Throttled)).await;
+    let message = &report.problems[0].message;
+    assert!(message.contains("single records of `customers`"), "{message}");
+    bench.order(2, "7").await;
+    until_report(&worker, "the other order was read", |report| report.flows[0].queue_depth == 2).await;
+    assert_eq!(asked(&bench).await, 1, "nobody asked again before the time");
+    worker.stop().await;
+}
+
 fn failing(path: &str, code: u16) -> FaultRule {
     FaultRule::new(Fault::Status { code, headers: [].into(), body: json!({}) }).path_contains(path)
 }

@@ -220,6 +220,7 @@ async fn a_backfill_that_is_stopped_and_killed_goes_on_where_it_was() {
     // Slow enough that each life ends within the backfill.
     slow_pages(&bench, if pages < 100 { 100 } else { 1 }).await;
     let lives = 6;
+    let (began, mut memory) = (std::time::Instant::now(), 0);
     for life in 1..=lives {
         let process = Process::start(&bench);
         let until_page = pages * life / (lives + 1);
@@ -227,6 +228,7 @@ async fn a_backfill_that_is_stopped_and_killed_goes_on_where_it_was() {
             asked(&bench).await >= until_page
         })
         .await;
+        memory = memory.max(process.peak_memory().unwrap());
         if life % 2 == 0 {
             process.stop().await;
         } else {
@@ -235,11 +237,17 @@ async fn a_backfill_that_is_stopped_and_killed_goes_on_where_it_was() {
         let booked = bench.books.stats().await.unwrap().writes.distinct;
         println!("life {life}: {} requests to the shop, {booked} of {records} booked", asked(&bench).await);
     }
-    let _last = Process::start(&bench);
+    let last = Process::start(&bench);
     common::until_within(Duration::from_hours(1), "everything is booked", || async {
         bench.books.stats().await.unwrap().writes.distinct >= records
     })
     .await;
+    memory = memory.max(last.peak_memory().unwrap());
+    let size = std::fs::metadata(bench.state().join("store.db")).unwrap().len() / (1024 * 1024);
+    println!(
+        "{records} records in {:.0?}; the worker held at most {memory} MiB; its store is {size} MiB",
+        began.elapsed()
+    );
     let writes = bench.books.stats().await.unwrap().writes;
     assert_eq!((writes.applied, writes.distinct, writes.keys_with_more_than_one_write.count), (records, records, 0));
     // One request asks for the source's time, and each end of a life may repeat a page.

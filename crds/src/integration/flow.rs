@@ -106,8 +106,9 @@ pub struct Write {
     #[schemars(length(min = 1, max = 63))]
     pub delete_operation: Option<String>,
 
-    /// How many records one call carries, at most; more than 1 only with an operation that has `batch`, and at most its maxRecords. 1 to
-    /// 10000; 1 when left out. This version checks it and still writes records one by one.
+    /// How many records one call carries, at most; more than 1 only with an operation that has `batch`, and at most its maxRecords. No record
+    /// waits for others: a call carries those that are there. One record goes by the operation's single form, and so do deletes. 1 to 10000;
+    /// 1 when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub batch_size: Option<u32>,

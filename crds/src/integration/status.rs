@@ -82,7 +82,8 @@ pub struct FlowStatus {
     /// Changes up to this time, by the source's clock, have been read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Time>,
-    /// The newest problem of the flow, without any record's values. At most 512 characters.
+    /// What is wrong with the flow as a whole; else how many of its records are tried again and why, and how many wait for the records they
+    /// depend on. Without any record's values. At most 512 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }

@@ -30,8 +30,8 @@ pub struct LedgerEntry {
     pub version: Version,
     /// Hash of that state.
     pub source_hash: String,
-    /// Hash of the body that is believed to be at the destination; none when nothing is known to be there: the record was left out by `when`, or
-    /// deleted, or a write of it was given up in doubt.
+    /// Hash of the body that is believed to be at the destination; none when nothing is known to be there: the record was never written, or
+    /// deleted, or a write of it was given up in doubt. What `when` leaves out stays as it was written before.
     pub body_hash: Option<String>,
     /// Whether the destination has the record, as far as is known. A deleted one leaves an entry without it: a tombstone.
     pub present: bool,
@@ -60,6 +60,9 @@ pub struct Failures {
     pub attempts: u32,
     /// Failures that could be the system's or the record's, and did not count.
     pub unjudged: u32,
+    /// With how many records it may share a call, itself counted, because larger batches failed with it; none when nothing speaks against any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub most_together: Option<u32>,
     /// The operation's tally right after the last attempt; only good within the process that wrote it.
     #[serde(with = "tally")]
     pub tally: Option<Tally>,

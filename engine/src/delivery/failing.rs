@@ -26,7 +26,7 @@ pub fn spares_system(failures: &Failures, overloaded: bool, retry_after: Option<
 }
 
 /// Whether a send that came to a setback counts against the record.
-fn would_blame(failures: &Failures, overloaded: bool, before: Tally) -> bool {
+pub(super) fn would_blame(failures: &Failures, overloaded: bool, before: Tally) -> bool {
     let others_passed = || failures.tally.is_some_and(|then| before.blames_record(&then));
     overloaded && Rule::PoisonCounts.holds() && (others_passed() || !Rule::OthersMustPass.holds())
 }
@@ -98,7 +98,7 @@ impl Judge<'_> {
     fn due_in_doubt(&self, open: &OpenIntent, since: Timestamp, failures: &Failures) -> Timestamp {
         let mut intent = open.intent.clone();
         intent.in_doubt_since = Some(since);
-        match self.step(&intent, &open.operation.outcome, open.refused || self.exhausted(failures)) {
+        match self.step_of(open, &intent, open.refused || self.exhausted(failures)) {
             Step::Send => failures.retry_at.unwrap_or(self.now),
             Step::LookUp(time) => time,
             Step::Hold => self.now,
@@ -106,7 +106,7 @@ impl Judge<'_> {
     }
 
     /// When to try again, after so many attempts.
-    fn later(&self, attempts: u32, at_least: Option<Duration>) -> Timestamp {
+    pub(super) fn later(&self, attempts: u32, at_least: Option<Duration>) -> Timestamp {
         let at_least = at_least.filter(|_| Rule::WaitsAreKept.holds());
         let wait = retry::jittered(retry::backoff(&self.terms.retry, attempts), self.chance);
         self.now.checked_add(wait.max(at_least.unwrap_or_default())).unwrap_or(Timestamp::MAX)
@@ -121,6 +121,7 @@ impl Judge<'_> {
         Failures {
             attempts: failures.attempts.saturating_add(attempts),
             unjudged: failures.unjudged,
+            most_together: failures.most_together,
             tally: failures.tally,
             retry_at: failures.retry_at,
             first_failed_at: failures.first_failed_at.or(Some(self.now)),

@@ -10,6 +10,10 @@ use crate::version::Version;
 pub struct Known {
     /// The newest state that waits or is claimed.
     pub waiting: Option<Seen>,
+    /// The state that is being written for it, if a write of it was begun: it may have been fetched after the record was read.
+    pub writing: Option<Seen>,
+    /// Whether the newest one is claimed: what is written for it may be another state by now.
+    pub claimed: bool,
     /// The state in the dead letters.
     pub dead: Option<Seen>,
     /// The ledger's.
@@ -26,9 +30,13 @@ pub fn keeps(seen: &Seen, known: &Known) -> bool {
         *version == seen.version && (hash == seen.hash || !Rule::ContentIsCompared.holds())
     };
     let settled = || known.ledger.as_ref().is_some_and(|ledger| same(&ledger.version, &ledger.source_hash));
-    match &known.waiting {
-        Some(waiting) => {
-            !same(&waiting.version, &waiting.hash) && (Rule::LedgerIsAskedWhenNothingWaits.holds() || !settled())
+    // Without an order of states, nobody knows yet which one a claimed record will be.
+    let undecided = known.claimed && known.writing.is_none() && seen.version == Version::Unordered;
+    let writing = known.writing.as_ref().filter(|_| Rule::WhatIsWrittenIsNewest.holds());
+    match writing.or(known.waiting.as_ref()) {
+        Some(newest) => {
+            (!same(&newest.version, &newest.hash) || undecided)
+                && (Rule::LedgerIsAskedWhenNothingWaits.holds() || !settled())
         }
         None => !settled(),
     }
@@ -66,7 +74,7 @@ mod tests {
         assert!(!keeps(&seen(1, "a"), &idle));
         assert!(keeps(&seen(1, "z"), &idle), "same version, other content");
         assert!(keeps(&seen(2, "a"), &idle), "newer version, same content");
-        let busy = Known { waiting: Some(seen(2, "z")), ledger, dead: None };
+        let busy = Known { waiting: Some(seen(2, "z")), ledger, ..Known::default() };
         assert!(
             keeps(&seen(1, "a"), &busy),
             "back to what the ledger has, while something else is under way: A to B to A"
@@ -75,6 +83,20 @@ mod tests {
         let dead = Known { dead: Some(seen(3, "d")), ..Known::default() };
         assert!(!keeps(&seen(3, "d"), &dead), "a dead letter does not come back by being read again");
         assert!(keeps(&seen(4, "d"), &dead), "a newer state gets its own chance");
+    }
+
+    #[test]
+    fn what_is_compared_with_is_the_state_that_is_written() {
+        let unordered = |hash: &str| Seen { version: Version::Unordered, hash: hash.into() };
+        let waiting = Known { waiting: Some(unordered("a")), ..Known::default() };
+        assert!(!keeps(&unordered("a"), &waiting), "it will be fetched when it is claimed");
+        let claimed = Known { claimed: true, ..waiting.clone() };
+        assert!(keeps(&unordered("a"), &claimed), "what was fetched for it may be another state");
+        let writing = Known { writing: Some(unordered("b")), ..claimed };
+        assert!(keeps(&unordered("a"), &writing), "it went back while the other one was written");
+        assert!(!keeps(&unordered("b"), &writing));
+        let ordered = Known { waiting: Some(seen(1, "a")), claimed: true, ..Known::default() };
+        assert!(!keeps(&seen(1, "a"), &ordered));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Writes that were decided and stored before their first call: their keys, what to do next with one whose outcome is unknown, and what a
 //! look-up proves.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -32,7 +32,7 @@ pub struct OpenIntent {
     /// What the protocol decides by.
     pub intent: Intent,
     /// The operation as it was when the write was decided; a changed plan does not change what is under way.
-    pub operation: Operation,
+    pub operation: Arc<Operation>,
     /// What is written.
     pub body: Value,
     /// Hash of the whole mapped body.
@@ -43,6 +43,10 @@ pub struct OpenIntent {
     pub deletes: bool,
     /// Whether the vendor refused it after an outcome had been in doubt: its key can tell nothing more.
     pub refused: bool,
+    /// How many records it was made of: 1, or those of a batch, of which this is one.
+    pub size: u32,
+    /// Whether it was made when its batch, in doubt, was taken apart: its key was never sent before, and can tell nothing of the batch.
+    pub apart: bool,
 }
 
 impl OpenIntent {
@@ -79,6 +83,14 @@ pub fn idempotency_key(store_id: &str, flow: &str, record_key: &str, sequence: i
     let store_id = if Rule::KeyNamesItsStore.holds() { store_id } else { "" };
     let parts = [store_id.as_bytes(), flow.as_bytes(), record_key.as_bytes(), &sequence.to_be_bytes()];
     canonical::hash_parts(&parts).chars().take(40).collect()
+}
+
+/// The key of a record, by its number, whose batch was taken apart: made of the batch's, and never sent before.
+pub fn key_apart(batch: &str, record: i64) -> String {
+    if !Rule::ApartHasItsOwnKey.holds() {
+        return batch.to_owned();
+    }
+    canonical::hash_parts(&[batch.as_bytes(), &record.to_be_bytes()]).chars().take(40).collect()
 }
 
 /// What to do next with an open intent.

@@ -4,26 +4,23 @@
 #[cfg(test)]
 mod tests;
 
-use std::{cmp::Ordering, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Facts, Failures, Fault, Found, Intent, OpenIntent, Rule, Seen, Sent, Setback, Standing, Step, Weather};
+use super::{Facts, Failures, Fault, Found, Intent, OpenIntent, Rule, Sent, Setback, Step, Weather};
 use crate::{
     canonical,
     mapping::EvaluationError,
     plan::{Method, OnUnknownOutcome, Outcome, RetryPolicy},
     retry,
-    version::Version,
 };
 
+/// How far behind others a record comes, at most, that failed more often than they, in milliseconds.
+const MOST_BEHIND: u32 = 10_000;
 /// How long a held record is left alone before it is asked again whether something can tell by now.
 const HELD_FOR: Duration = Duration::from_mins(1);
-/// How long a source is left alone that shows an older state of a record than it showed before.
-const SOURCE_LAG: Duration = Duration::from_secs(5);
-/// How long a record waits for another flow's record before it is looked at again, if nothing wakes it.
-const PARENT_AGAIN: Duration = Duration::from_mins(1);
 
 /// What a flow's plan says about failures.
 #[derive(Clone, Debug)]
@@ -75,39 +72,6 @@ pub enum Change {
     AwaitParent(Timestamp),
     /// It goes to the dead letters, with how it failed. An open intent is closed.
     Bury(Failures),
-}
-
-/// Whether a record's source can be asked for its present state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fetching {
-    /// It can show no single record.
-    Impossible,
-    /// It can.
-    Possible,
-    /// It just did.
-    Done,
-}
-
-/// What comparing a record with the ledger came to.
-#[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "one at a time, and never kept")]
-pub enum Compared {
-    /// Find out what is wanted of it.
-    Go,
-    /// Ask its source for its present state first.
-    Fetch,
-    /// This becomes of the record.
-    Done(Change),
-}
-
-/// What fetching a record anew means.
-#[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "one at a time, and never kept")]
-pub enum Fetched {
-    /// Take the state that was shown in place of the one that was read.
-    Take,
-    /// This becomes of the record.
-    Done(Change),
 }
 
 /// What is wanted of a record at the destination, with the mapped body.
@@ -172,6 +136,8 @@ pub enum IntentChange {
     Refused,
     /// Nothing can tell; it is held and counted as such.
     Hold,
+    /// It was part of a batch in doubt since this time, and is an intent of its own from now on.
+    Apart(Timestamp),
 }
 
 /// What mapping came to.
@@ -204,7 +170,7 @@ impl Judge<'_> {
             return if self.exhausted(failures) { Next::GiveUp } else { self.after(failures.retry_at, Next::Evaluate) };
         };
         let spent = open.refused || self.exhausted(failures);
-        match self.step(&open.intent, &open.operation.outcome, spent) {
+        match self.step_of(open, &open.intent, spent) {
             Step::Send if spent => Next::GiveUp,
             Step::Send => self.after(failures.retry_at, Next::Send),
             Step::LookUp(time) => self.after(Some(time), Next::LookUp),
@@ -229,6 +195,12 @@ impl Judge<'_> {
         }
     }
 
+    /// The step of a record by itself. What was part of a batch has a key that says nothing of it.
+    pub(super) fn step_of(&self, open: &OpenIntent, intent: &Intent, spent: bool) -> Step {
+        let without_key = spent || (open.apart && Rule::KeyApartTellsNothing.holds());
+        self.step(intent, &open.operation.outcome, without_key)
+    }
+
     /// The protocol's step. An intent in doubt whose resend was refused, or whose attempts are used up, is not sent again: only a look-up can
     /// tell.
     pub(super) fn step(&self, intent: &Intent, outcome: &Outcome, spent: bool) -> Step {
@@ -242,55 +214,17 @@ impl Judge<'_> {
         super::step(intent, outcome, self.terms.on_unknown, self.now, self.terms.longest_flight)
     }
 
-    /// Compares a record with the ledger: something is done with it already, or nothing, when it is to be mapped.
-    pub fn compared(&self, facts: &Facts, fetching: Fetching) -> Compared {
-        match super::standing(&facts.seen, facts.ledger.as_ref()) {
-            Standing::Ambiguous if fetching == Fetching::Possible => Compared::Fetch,
-            // Without an order of states, what was read is a hint that there is something to fetch.
-            Standing::News if facts.seen.version == Version::Unordered && fetching == Fetching::Possible => {
-                Compared::Fetch
-            }
-            // A state of the same version was read later than what was settled, so it is what the source shows now.
-            Standing::News | Standing::Ambiguous => Compared::Go,
-            Standing::Superseded => Compared::Done(Change::Settle(Settled::Superseded)),
-            Standing::NotComparable => {
-                let cause = "the record's version changed from a time to a counter or the reverse, so it cannot be told which state is \
-                             newer: point the stream's `version` at one field that keeps its kind";
-                Compared::Done(self.failed(facts, Fault::of(cause)))
-            }
-        }
-    }
-
-    /// Decides by the state a source showed when it was asked for one record; none is a record it does not find. That is a fault and never a
-    /// delete: a stream whose single reads lead to the wrong place would delete everything.
-    pub fn fetched(&self, facts: &Facts, shown: Option<&Seen>) -> Fetched {
-        let Some(shown) = shown else {
-            let cause = "its source showed the record in a list and does not find it by itself: either it was deleted meanwhile, or the \
-                         stream's `one` leads to another place";
-            return Fetched::Done(self.failed(facts, Fault::of(cause)));
-        };
-        match shown.version.compare(&facts.seen.version) {
-            // Sources answer from copies that lag behind: that is no fault of the record.
-            Some(Ordering::Less) => {
-                Fetched::Done(self.waits(facts, self.now.checked_add(SOURCE_LAG).unwrap_or(Timestamp::MAX)))
-            }
-            Some(Ordering::Equal | Ordering::Greater) | None => Fetched::Take,
-        }
-    }
-
-    /// Decides whether a record goes on, by whether the destination has the record of another flow that it depends on. None is that it does.
-    pub fn depends(&self, parent_is_there: bool) -> Option<Change> {
-        let again = self.now.checked_add(PARENT_AGAIN).unwrap_or(Timestamp::MAX);
-        (!parent_is_there).then_some(Change::AwaitParent(again))
-    }
-
     /// Decides by what is wanted of a record.
     pub fn mapped(&self, facts: &Facts, wanted: Result<Wanted, EvaluationError>) -> Mapped {
         let there = facts.ledger.as_ref().is_some_and(|ledger| ledger.present);
         match wanted {
             Ok(Wanted::Leave) => Mapped::Done(Change::Settle(Settled::LeftOut)),
-            Ok(Wanted::Update(_)) if !there => Mapped::Done(Change::Settle(Settled::LeftOut)),
-            Ok(Wanted::Delete(_)) if !there => Mapped::Done(Change::Settle(Settled::Deleted)),
+            Ok(Wanted::Update(_)) if !there && Rule::OnlyWhatIsThereIsUpdated.holds() => {
+                Mapped::Done(Change::Settle(Settled::LeftOut))
+            }
+            Ok(Wanted::Delete(_)) if !there && Rule::OnlyWhatIsThereIsDeleted.holds() => {
+                Mapped::Done(Change::Settle(Settled::Deleted))
+            }
             Ok(Wanted::Delete(body)) => {
                 let hash = canonical::hash(&body);
                 Mapped::Delete(body, hash)
@@ -354,9 +288,18 @@ impl Judge<'_> {
         }
     }
 
-    /// A look-up that failed: the intent waits for the system.
-    pub fn not_looked_up(&self, facts: &Facts, setback: Setback) -> Change {
-        self.waiting(self.now, self.counted(facts, setback.fault, 0), IntentChange::Keep)
+    /// A look-up that failed: the intent waits for the system, until a time.
+    pub fn not_looked_up(&self, facts: &Facts, setback: Setback, until: Timestamp) -> Change {
+        self.waiting(until, self.counted(facts, setback.fault, 0), IntentChange::Keep)
+    }
+
+    /// The record waits, unchanged, for the circuit of what has to be called for it: until a time, or until the circuit closes. What failed more
+    /// often comes a little later than what waits for the same time, so that each probe is another key's.
+    pub fn waits_for_circuit(&self, facts: &Facts, until: Timestamp) -> Change {
+        let failures = facts.failures.clone();
+        let behind = if Rule::ProbesChangeKeys.holds() { failures.unjudged.min(MOST_BEHIND) } else { 0 };
+        let due = until.checked_add(Duration::from_millis(behind.into())).unwrap_or(Timestamp::MAX);
+        Change::Postpone(Postponement { due, failures, by_system: true, intent: IntentChange::Keep })
     }
 
     /// The record waits, unchanged.

@@ -66,6 +66,18 @@ pub enum Rule {
     GivenUpInDoubtIsForgotten,
     /// A dead letter is not replayed behind a state that is no older.
     ReplayIsNoNews,
+    /// What the answer to a batch means for its records is stored together.
+    BatchSettlesTogether,
+    /// A batch that is refused as a whole is followed by smaller ones.
+    RefusedWholeIsSplit,
+    /// A refusal counts against a record only if it was refused alone.
+    OnlyAloneCounts,
+    /// A batch that fails while others pass is followed by smaller ones.
+    BlamedIsSplit,
+    /// A record whose batch was taken apart never carries the batch's key.
+    ApartHasItsOwnKey,
+    /// The key of a record whose batch was taken apart says nothing of the batch.
+    KeyApartTellsNothing,
     /// A 429 or 5xx counts against a record only if other calls passed.
     OthersMustPass,
     /// A 429 or 5xx counts against a record if other calls passed.
@@ -76,6 +88,36 @@ pub enum Rule {
     WaitsAreKept,
     /// Each probe is made with another key.
     ProbesChangeKeys,
+    /// A probe carries one record, unless it sends an open batch.
+    ProbesGoAlone,
+    /// A state with the version of what was settled and another content is fetched anew.
+    EqualIsFetched,
+    /// Without a version, what was read is a hint, and what is delivered is fetched.
+    HintsAreFetched,
+    /// A state whose write was given up in doubt is not written again because a single read shows it.
+    GivenUpRests,
+    /// A single read that shows an older state than the one that asked for it is made again later.
+    OlderFetchIsRetried,
+    /// While a write is under way, intake compares with the state that is written.
+    WhatIsWrittenIsNewest,
+    /// A record waits until what it depends on is at the destination.
+    ParentsComeFirst,
+    /// What was deleted at the destination is not there.
+    GoneParentIsAwaited,
+    /// To wait for a parent is no attempt.
+    AwaitingIsNoAttempt,
+    /// What waits for a record is due when that one is settled.
+    ParentWakesChildren,
+    /// What does not match is not written, but as the flow says.
+    ConditionIsKept,
+    /// A record that stops matching is written only if it is there.
+    OnlyWhatIsThereIsUpdated,
+    /// A record is deleted only if it is there.
+    OnlyWhatIsThereIsDeleted,
+    /// What is left out leaves known what the destination has.
+    LeftOutStaysKnown,
+    /// Each operation has a circuit of its own.
+    CircuitsArePerOperation,
 }
 
 impl Rule {
@@ -100,7 +142,7 @@ mod switch {
 
     impl Rule {
         /// All of them.
-        pub(crate) const ALL: [Self; 36] = [
+        pub(crate) const ALL: [Self; 57] = [
             Self::BoundsAreFixedFirst,
             Self::WindowsReachBack,
             Self::PagesOverlap,
@@ -132,11 +174,32 @@ mod switch {
             Self::StrangersAreFaults,
             Self::GivenUpInDoubtIsForgotten,
             Self::ReplayIsNoNews,
+            Self::BatchSettlesTogether,
+            Self::RefusedWholeIsSplit,
+            Self::OnlyAloneCounts,
+            Self::BlamedIsSplit,
+            Self::ApartHasItsOwnKey,
+            Self::KeyApartTellsNothing,
             Self::OthersMustPass,
             Self::PoisonCounts,
             Self::RetriesEnd,
             Self::WaitsAreKept,
             Self::ProbesChangeKeys,
+            Self::ProbesGoAlone,
+            Self::EqualIsFetched,
+            Self::HintsAreFetched,
+            Self::GivenUpRests,
+            Self::OlderFetchIsRetried,
+            Self::WhatIsWrittenIsNewest,
+            Self::ParentsComeFirst,
+            Self::GoneParentIsAwaited,
+            Self::AwaitingIsNoAttempt,
+            Self::ParentWakesChildren,
+            Self::ConditionIsKept,
+            Self::OnlyWhatIsThereIsUpdated,
+            Self::OnlyWhatIsThereIsDeleted,
+            Self::LeftOutStaysKnown,
+            Self::CircuitsArePerOperation,
         ];
 
         /// Whether the rule holds.

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::Rule;
 use crate::plan::{Flow, Method, OnWhenFalse, Operation};
 
 /// What is wanted of a record at the destination.
@@ -20,7 +21,7 @@ pub enum Wish {
 impl Wish {
     /// Of a record that meets the flow's condition, or does not, and is `there` at the destination, or is not.
     pub fn of_selected(flow: &Flow, selected: bool, there: bool) -> Self {
-        if selected {
+        if selected || !Rule::ConditionIsKept.holds() {
             return if flow.writes_once && there { Self::Leave } else { Self::Write };
         }
         match flow.on_when_false {

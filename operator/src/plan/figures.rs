@@ -33,7 +33,8 @@ pub fn figures(report: &WorkerReport, flows: &[String]) -> (SyncStatus, Vec<Flow
             .problems
             .iter()
             .find(|problem| problem.flow.as_ref() == Some(&flow.flow))
-            .map(|problem| problem.message.clone()),
+            .map(|problem| problem.message.clone())
+            .or_else(|| flow.problem.clone()),
     });
     (sync, each.collect())
 }
@@ -49,6 +50,8 @@ fn success(succeeded: i64, failed: i64) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use crosstie_crds::{condition::Reason, sync_report::Problem};
+
     use super::*;
 
     fn time(second: i64) -> Time {
@@ -93,6 +96,17 @@ mod tests {
         assert_eq!(sync.last_sync_time, Some(time(50)));
         assert_eq!(sync.success.as_deref(), Some("99.8%"));
         assert_eq!(flows.iter().map(|flow| flow.name.as_str()).collect::<Vec<_>>(), ["orders", "refunds"]);
+    }
+
+    #[test]
+    fn a_flow_says_what_is_wrong_with_all_of_it_or_else_why_records_wait() {
+        let waits = FlowReport { problem: Some("3 records are tried again".into()), ..flow("orders", None) };
+        let mut report = report(vec![waits]);
+        let shown = |report: &WorkerReport| figures(report, &names(&["orders"])).1[0].problem.clone();
+        assert_eq!(shown(&report).as_deref(), Some("3 records are tried again"));
+        let (reason, flow) = (Reason::Throttled, Some("orders".to_owned()));
+        report.problems = vec![Problem { reason, flow, message: "slow down".into(), since: time(0) }];
+        assert_eq!(shown(&report).as_deref(), Some("slow down"));
     }
 
     #[test]

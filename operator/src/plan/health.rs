@@ -153,7 +153,8 @@ fn unread<'a>(facts: &'a Facts, report: &WorkerReport) -> Option<&'a str> {
 }
 
 fn flowing(report: &WorkerReport) -> String {
-    let aside = report.problems.iter().find(|problem| problem.reason == Reason::RotationRejected);
+    let said = |problem: &&Problem| matches!(problem.reason, Reason::RotationRejected | Reason::RecordsLeftBehind);
+    let aside = report.problems.iter().find(said);
     match aside {
         Some(problem) => format!("every flow was read and delivered; {}", problem.message),
         None => "every flow was read and delivered".to_owned(),
@@ -181,7 +182,8 @@ fn stops(reason: Reason) -> bool {
         | Reason::NoDeadLetters
         | Reason::DeadLetters
         | Reason::OutcomeUnknown
-        | Reason::RotationRejected => false,
+        | Reason::RotationRejected
+        | Reason::RecordsLeftBehind => false,
         Reason::Starting
         | Reason::RollingOut
         | Reason::ConnectorNotFound

@@ -113,11 +113,12 @@ fn facts_for(reason: Reason) -> Option<Facts> {
         | Reason::NoDeadLetters
         | Reason::RotationRejected
         | Reason::DeadLetters
-        | Reason::OutcomeUnknown => return None,
+        | Reason::OutcomeUnknown
+        | Reason::RecordsLeftBehind => return None,
     })
 }
 
-const EVERY_REASON: [Reason; 36] = [
+const EVERY_REASON: [Reason; 37] = [
     Reason::Flowing,
     Reason::Suspended,
     Reason::Available,
@@ -154,6 +155,7 @@ const EVERY_REASON: [Reason; 36] = [
     Reason::DeadLetters,
     Reason::OutcomeUnknown,
     Reason::InternalError,
+    Reason::RecordsLeftBehind,
 ];
 
 fn find(drafts: &[Draft], kind: ConditionType) -> Option<&Draft> {

@@ -19,6 +19,15 @@ pub enum WriteAnswer {
     NeverLeft,
 }
 
+/// What a write of several records is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BatchAnswer {
+    /// 200, and of each record whether it was applied; else it was refused.
+    Rows(Vec<bool>),
+    /// This, as a whole; never that it was applied.
+    Whole(WriteAnswer),
+}
+
 /// What a look-up is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LookUpAnswer {

@@ -16,6 +16,8 @@ pub struct Bounds {
     pub cases: u32,
     /// Stretches a history, at most; most of them are one step.
     pub stretches: usize,
+    /// How often one that fails is tried smaller.
+    pub shrinks: u32,
 }
 
 /// Plays histories until one fails or there have been enough. `CROSSTIE_HISTORY`, a file with a history as it was printed, plays that one
@@ -35,7 +37,7 @@ pub fn check(bounds: Bounds, run: impl Fn(&History) -> Result<(), Violation>) {
     let seed = number("CROSSTIE_SEED").unwrap_or_else(|| u64::from_le_bytes(rand_bytes()));
     let cases = number("CROSSTIE_CASES").and_then(|cases| u32::try_from(cases).ok()).unwrap_or(bounds.cases);
     println!("histories come from CROSSTIE_SEED={seed}");
-    let mut runner = runner(seed, cases);
+    let mut runner = runner(seed, cases, bounds.shrinks);
     let result = runner.run(&history(bounds.stretches), |history| {
         run(&history).map_err(|violation| proptest::test_runner::TestCaseError::fail(violation.to_string()))
     });
@@ -57,7 +59,7 @@ pub fn first_failure(
     bounds: Bounds,
     run: impl Fn(&History) -> Result<(), Violation>,
 ) -> Option<(u32, Violation)> {
-    let mut runner = runner(seed, bounds.cases);
+    let mut runner = runner(seed, bounds.cases, bounds.shrinks);
     let histories = history(bounds.stretches);
     (0..bounds.cases).find_map(|number| {
         let history = histories.new_tree(&mut runner).unwrap().current();
@@ -65,10 +67,10 @@ pub fn first_failure(
     })
 }
 
-fn runner(seed: u64, cases: u32) -> TestRunner {
+fn runner(seed: u64, cases: u32, shrinks: u32) -> TestRunner {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let config = Config { cases, max_shrink_iters: 20_000, failure_persistence: None, ..Config::default() };
+    let config = Config { cases, max_shrink_iters: shrinks, failure_persistence: None, ..Config::default() };
     TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
 }
 

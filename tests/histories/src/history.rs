@@ -27,6 +27,69 @@ pub struct Means {
     pub keys: u8,
     /// By how many seconds the source's clock is ahead of ours.
     pub skew: i8,
+    /// What the source shows of its records.
+    pub shows: Shows,
+    /// What becomes of a record that stops matching.
+    pub on_when_false: OnWhenFalse,
+    /// Whether records depend on records of another flow.
+    pub parents: bool,
+    /// How many records one call may carry.
+    #[serde(default = "one")]
+    pub batch: u8,
+    /// Whether such a call is answered record by record. Else it is applied whole or not at all.
+    #[serde(default)]
+    pub rows: bool,
+}
+
+fn one() -> u8 {
+    1
+}
+
+/// What the source shows of its records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Shows {
+    /// Lists, with a version in each record.
+    Versions,
+    /// Also single records, so that one can be fetched anew.
+    VersionsAndSingles,
+    /// Single records too, and no version: what is read is a hint.
+    SinglesOnly,
+}
+
+/// What becomes of a record that stops matching.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnWhenFalse {
+    /// It stays as it was written last.
+    Ignore,
+    /// It is deleted, if it is there.
+    Delete,
+    /// It is written once more, if it is there.
+    Update,
+}
+
+impl Means {
+    /// Whether it can always be known, or is asked for to know, what was applied. Else sending again is a person's choice.
+    pub(crate) fn can_always_know(self) -> bool {
+        self.look_up || !self.resend
+    }
+}
+
+impl Shows {
+    /// Whether single records are shown.
+    pub fn singles(self) -> bool {
+        match self {
+            Self::Versions => false,
+            Self::VersionsAndSingles | Self::SinglesOnly => true,
+        }
+    }
+
+    /// Whether records have a version.
+    pub fn versions(self) -> bool {
+        match self {
+            Self::Versions | Self::VersionsAndSingles => true,
+            Self::SinglesOnly => false,
+        }
+    }
 }
 
 /// Something that happens.
@@ -81,6 +144,13 @@ pub enum Step {
     },
     /// The vendor's health changes.
     Outage(Outage),
+    /// The other flow brings a record to the destination that some depend on, or takes it away.
+    Parent {
+        /// Which one.
+        parent: u8,
+        /// Whether it is there from now on.
+        there: bool,
+    },
 }
 
 /// How the vendor treats each write of a record.
@@ -105,6 +175,8 @@ pub enum Outage {
     Whole,
     /// Every call is answered 429.
     Busy,
+    /// Every delete is answered 429: not again for a long time.
+    DeletesBusy,
 }
 
 /// What becomes of the calls that are made for one record.
@@ -114,6 +186,8 @@ pub struct Flight {
     pub write: Write,
     /// Of a look-up.
     pub look: Look,
+    /// Of a single read at the source.
+    pub fetch: Fetch,
     /// Of whoever made them.
     pub end: End,
 }
@@ -125,6 +199,8 @@ pub enum Write {
     Applied,
     /// Applied, and the answer is lost.
     AnswerLost,
+    /// Of several records only the first is applied, where no key promises that all are; and the answer is lost.
+    Partly,
     /// Applied, and answered 500.
     AppliedWith500,
     /// Given up, and applied so many seconds after it left.
@@ -156,6 +232,19 @@ pub enum Look {
     Several,
 }
 
+/// What becomes of a single read at the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fetch {
+    /// Shows the record as it is.
+    Fresh,
+    /// Shows it as it was before its last version. A source without versions shows it as it is.
+    Lagging,
+    /// Fails.
+    Fails,
+    /// Does not find it.
+    Absent,
+}
+
 /// What becomes of whoever made a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
@@ -171,5 +260,5 @@ pub enum End {
 
 impl Flight {
     /// Nothing fails.
-    pub const WELL: Self = Self { write: Write::Applied, look: Look::Fresh, end: End::Stored };
+    pub const WELL: Self = Self { write: Write::Applied, look: Look::Fresh, fetch: Fetch::Fresh, end: End::Stored };
 }

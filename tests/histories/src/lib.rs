@@ -7,6 +7,7 @@
 mod call;
 mod check;
 mod history;
+mod parents;
 mod play;
 mod property;
 mod source;
@@ -14,12 +15,14 @@ mod strategy;
 mod vendor;
 mod world;
 
-pub use call::{LookUpAnswer, Message, WriteAnswer};
+pub use call::{BatchAnswer, LookUpAnswer, Message, WriteAnswer};
 pub use check::{Bounds, check, first_failure};
-pub use history::{End, Flight, History, Look, Means, Outage, Poison, Step, Write};
+pub use history::{End, Fetch, Flight, History, Look, Means, OnWhenFalse, Outage, Poison, Shows, Step, Write};
 pub use play::{Begun, Standing, Subject, play};
 pub use property::{Property, Violation};
-pub use source::{Source, State};
+pub use source::{FetchAnswer, Source, State};
 pub use strategy::history;
 pub use vendor::Vendor;
-pub use world::{FLIGHT_SECONDS, KEYS, LOOKBACK_SECONDS, PAGE, RETRIES, SETTLE_SECONDS, Shared, WINDOW_SECONDS, World};
+pub use world::{
+    FLIGHT_SECONDS, KEYS, LOOKBACK_SECONDS, PAGE, PARENTS, RETRIES, SETTLE_SECONDS, Shared, WINDOW_SECONDS, World,
+};

@@ -6,11 +6,13 @@ use crate::{
     history::{End, Flight, History, Outage, Poison, Step},
     property::{Property, Violation},
     source::State,
-    world::{KEYS, Shared},
+    world::{KEYS, PARENTS, Shared},
 };
 
 /// Rounds without trouble, after which everything must have arrived.
 const ROUNDS: u32 = 120;
+/// Rounds in which deletes are still busy: fewer than they ask to wait for.
+const BUSY_ROUNDS: u32 = 20;
 /// Records carried in a round, at most.
 const MOST_IN_A_ROUND: u32 = 24;
 
@@ -23,6 +25,8 @@ pub struct Standing {
     pub held: BTreeSet<String>,
     /// Records in the dead letters.
     pub dead: BTreeSet<String>,
+    /// Records, of those that wait, that are not due because what they depend on is not there.
+    pub awaiting: BTreeSet<String>,
 }
 
 /// How far a record was carried.
@@ -38,6 +42,8 @@ pub enum Begun {
 
 /// Whoever carries the protocol out.
 pub trait Subject {
+    /// So many seconds pass.
+    fn pass(&mut self, seconds: u16);
     /// Reads one page of the source and takes it. Says whether its window is read to its end.
     fn read(&mut self, killed: bool) -> bool;
     /// Takes one record that an event brought.
@@ -50,6 +56,8 @@ pub trait Subject {
     fn restart(&mut self);
     /// The process is started without its store.
     fn restart_without_store(&mut self);
+    /// Another flow settled a record that some depend on: it is there, or is not any more.
+    fn parent(&mut self, parent: u8, there: bool);
     /// Replays all dead letters.
     fn replay(&mut self);
     /// Where it stands.
@@ -69,6 +77,8 @@ pub fn play(history: &History, world: &Shared, subject: &mut dyn Subject) -> Res
 }
 
 fn take(step: Step, world: &Shared, subject: &mut dyn Subject) {
+    // Where the clock runs by itself, the world catches up.
+    subject.pass(0);
     match step {
         Step::Change { key, content, late } => {
             let mut world = world.get();
@@ -90,7 +100,7 @@ fn take(step: Step, world: &Shared, subject: &mut dyn Subject) {
         Step::Hint { key, age } => {
             let state = {
                 let world = world.get();
-                world.source.past(key % world.means.keys, age.into())
+                world.source.past(key % world.means.keys, age.into(), world.means.shows.singles())
             };
             if let Some(state) = state {
                 subject.hint(state);
@@ -107,7 +117,7 @@ fn take(step: Step, world: &Shared, subject: &mut dyn Subject) {
         Step::Finish => {
             subject.finish(false);
         }
-        Step::Pass(seconds) => world.get().pass(seconds),
+        Step::Pass(seconds) => subject.pass(seconds),
         Step::Crash => restart(world, subject),
         Step::LoseStore => {
             world.get().store_lost();
@@ -122,6 +132,25 @@ fn take(step: Step, world: &Shared, subject: &mut dyn Subject) {
             world.vendor.poison(&key.to_string(), poison);
         }
         Step::Outage(outage) => world.get().vendor.outage(outage),
+        Step::Parent { parent, there } => set_parent(parent, there, world, subject),
+    }
+}
+
+/// Another flow settles a record that some depend on. What waited for it is due once it is there.
+fn set_parent(parent: u8, there: bool, world: &Shared, subject: &mut dyn Subject) {
+    world.get().set_parent(parent, there);
+    subject.parent(parent, there);
+    if !there {
+        return;
+    }
+    let awaiting = subject.standing().awaiting;
+    let mut world = world.get();
+    let means = world.means;
+    let left = awaiting.into_iter().find(|record| State::parent(record.parse().unwrap(), means) == Some(parent));
+    if let Some(record) = left {
+        world.violate(Property::AChildFollowsItsParent, || {
+            format!("{record} waits on although what it depends on came")
+        });
     }
 }
 
@@ -138,7 +167,7 @@ fn begin(flight: Flight, world: &Shared, subject: &mut dyn Subject) -> Begun {
 }
 
 fn restart(world: &Shared, subject: &mut dyn Subject) {
-    world.get().vendor.forget_answers();
+    world.get().worker_died();
     subject.restart();
 }
 
@@ -148,58 +177,115 @@ fn replay(world: &Shared, subject: &mut dyn Subject) {
     subject.replay();
 }
 
-/// Nothing fails any more, but one record that is poisoned stays so: everything else arrives.
+/// Nothing fails any more, but one record that is poisoned stays so, and what never came to the destination does not come: everything else
+/// arrives.
 fn heal(world: &Shared, subject: &mut dyn Subject) -> Result<(), Violation> {
     while subject.finish(false) {}
-    let poisoned = {
+    let (poisoned, deletes_are_busy) = {
         let mut world = world.get();
-        world.vendor.outage(Outage::Over);
+        let deletes_are_busy = world.vendor.ends_outage();
         for cured in world.vendor.poisoned().iter().skip(1) {
             world.vendor.poison(cured, Poison::Cured);
         }
-        world.vendor.poisoned()
+        (world.vendor.poisoned(), deletes_are_busy)
     };
+    // A worker that lost its store learns again of what others depend on.
+    for parent in 0..PARENTS {
+        if world.get().vendor.parents.has(parent) {
+            subject.parent(parent, true);
+        }
+    }
     // What was not read, or dropped, is not read again by looking back.
     for _ in 0..2 {
-        world.get().pass(30);
+        subject.pass(30);
         while !subject.read(false) {}
     }
     replay(world, subject);
+    if deletes_are_busy {
+        writes_pass(&poisoned, world, subject)?;
+    }
     let mut others = None;
     for round in 0..ROUNDS {
         if !poisoned.is_empty() {
             // Only while others pass can it be known that it is the record's own doing.
-            let held = subject.standing().held;
-            others = (0..KEYS).find(|key| !poisoned.contains(&key.to_string()) && !held.contains(&key.to_string()));
-            let mut world = world.get();
-            let time = world.source_now();
-            if let Some(key) = others {
-                world.source.change(key, Some(u8::from(round % 2 == 0)), time);
-            }
+            others = change_another(&poisoned, round, world, subject);
         }
         // The window that was open ends before what changed since it began.
         for _ in 0..2 {
             while !subject.read(false) {}
         }
-        for _ in 0..MOST_IN_A_ROUND {
-            match subject.begin(Flight::WELL) {
-                Begun::Nothing => break,
-                Begun::Done => {}
-                Begun::UnderWay => {
-                    subject.finish(true);
-                }
-            }
-            world.get().judge()?;
-        }
+        carry_all(world, subject)?;
         let standing = subject.standing();
-        if standing.waiting.is_empty() {
+        if standing.waiting.iter().all(|record| world.get().lacks_its_parent(record)) {
             if standing.dead.is_subset(&poisoned) {
                 break;
             }
             replay(world, subject);
         }
-        world.get().pass(7);
+        subject.pass(7);
     }
+    ended(&poisoned, others.is_some(), world, subject)
+}
+
+/// Deletes are answered that they are to come later; whatever never was to be deleted arrives meanwhile.
+fn writes_pass(poisoned: &BTreeSet<String>, world: &Shared, subject: &mut dyn Subject) -> Result<(), Violation> {
+    for _ in 0..BUSY_ROUNDS {
+        carry_all(world, subject)?;
+        subject.pass(7);
+    }
+    let standing = subject.standing();
+    let mut world = world.get();
+    let means = world.means;
+    let waits = standing.waiting.iter().find(|record| {
+        let deletes = |state: &State| state.content.is_none() || state.is_out();
+        let is_deleted = record.parse().is_ok_and(|key| world.source.was_ever(key, deletes));
+        !is_deleted && !poisoned.contains(*record) && !world.lacks_its_parent(record)
+    });
+    let waits = waits.cloned().filter(|_| means.can_always_know());
+    if let Some(record) = waits {
+        world.violate(Property::OneOperationNeverBlocksAnother, || format!("{record} waits until deletes pass"));
+    }
+    world.vendor.outage(Outage::Over);
+    world.judge()
+}
+
+/// Changes a record that can pass, if there is one: writes of others pass, and deletes.
+fn change_another(poisoned: &BTreeSet<String>, round: u32, world: &Shared, subject: &mut dyn Subject) -> Option<u8> {
+    let held = subject.standing().held;
+    let mut world = world.get();
+    let passes = |key: &u8| {
+        let record = key.to_string();
+        !poisoned.contains(&record) && !held.contains(&record) && !world.lacks_its_parent(&record)
+    };
+    let key = (0..KEYS).find(passes)?;
+    let time = world.source_now();
+    let content = [Some(1), None, Some(0)][round as usize % 3];
+    world.source.change(key, content, time);
+    Some(key)
+}
+
+/// Carries what is due.
+fn carry_all(world: &Shared, subject: &mut dyn Subject) -> Result<(), Violation> {
+    for _ in 0..MOST_IN_A_ROUND {
+        match subject.begin(Flight::WELL) {
+            Begun::Nothing => break,
+            Begun::Done => {}
+            Begun::UnderWay => {
+                subject.finish(true);
+            }
+        }
+        world.get().judge()?;
+    }
+    Ok(())
+}
+
+/// What must be true in the end. `others_passed` says that it could be known that the poisoned record is to blame.
+fn ended(
+    poisoned: &BTreeSet<String>,
+    others_passed: bool,
+    world: &Shared,
+    subject: &mut dyn Subject,
+) -> Result<(), Violation> {
     let standing = subject.standing();
     let mut world = world.get();
     world.judge()?;
@@ -208,19 +294,20 @@ fn heal(world: &Shared, subject: &mut dyn Subject) -> Result<(), Violation> {
             world.violate(Property::WhatCanBeKnownIsNeverHeld, || format!("{record} is held and could be looked up"));
         }
     }
-    for record in &standing.waiting {
+    let lacking: BTreeSet<String> =
+        (0..KEYS).map(|key| key.to_string()).filter(|key| world.lacks_its_parent(key)).collect();
+    for record in standing.waiting.difference(&lacking) {
         if poisoned.contains(record) {
-            if others.is_none() {
-                continue;
+            if others_passed {
+                world.violate(Property::APoisonedRecordIsSetAside, || format!("{record} is tried for ever"));
             }
-            world.violate(Property::APoisonedRecordIsSetAside, || format!("{record} is tried for ever"));
-        } else if poisoned.is_empty() {
+        } else if poisoned.is_empty() && standing.awaiting.is_empty() {
             world.violate(Property::NothingAcknowledgedIsLost, || format!("{record} waits for ever"));
         } else {
             world.violate(Property::OnePoisonedKeyNeverBlocksAnother, || format!("{record} waits for ever"));
         }
     }
-    let excused = standing.held.iter().chain(&poisoned).cloned().collect();
+    let excused = standing.held.iter().chain(poisoned).chain(&lacking).cloned().collect();
     world.ended(&excused);
     world.judge()
 }

@@ -33,6 +33,18 @@ pub enum Property {
     ADeadLetterDoesNotComeBackByItself,
     /// `nothing_is_sent_before_the_vendor_allows_it`
     NothingIsSentBeforeTheVendorAllowsIt,
+    /// `a_record_never_comes_before_its_parent`
+    ARecordNeverComesBeforeItsParent,
+    /// `waiting_for_a_parent_is_no_attempt`
+    WaitingForAParentIsNoAttempt,
+    /// `a_child_follows_its_parent_at_once`
+    AChildFollowsItsParent,
+    /// `what_takes_no_part_is_not_written`
+    WhatTakesNoPartIsNotWritten,
+    /// `what_was_never_there_is_not_deleted`
+    WhatWasNeverThereIsNotDeleted,
+    /// `one_operation_never_blocks_another`
+    OneOperationNeverBlocksAnother,
 }
 
 /// A property that was not true, and of what.
@@ -63,6 +75,12 @@ impl Property {
             Self::ARefusedRecordIsNotSentForEver => "a_refused_record_is_sent_no_more_often_than_the_policy_says",
             Self::ADeadLetterDoesNotComeBackByItself => "a_dead_letter_does_not_come_back_by_itself",
             Self::NothingIsSentBeforeTheVendorAllowsIt => "nothing_is_sent_before_the_vendor_allows_it",
+            Self::ARecordNeverComesBeforeItsParent => "a_record_never_comes_before_its_parent",
+            Self::WaitingForAParentIsNoAttempt => "waiting_for_a_parent_is_no_attempt",
+            Self::AChildFollowsItsParent => "a_child_follows_its_parent_at_once",
+            Self::WhatTakesNoPartIsNotWritten => "what_takes_no_part_is_not_written",
+            Self::WhatWasNeverThereIsNotDeleted => "what_was_never_there_is_not_deleted",
+            Self::OneOperationNeverBlocksAnother => "one_operation_never_blocks_another",
         }
     }
 }

@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::{
+    history::{Fetch, Means, Shows},
+    world::PARENTS,
+};
+
 /// A state of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
@@ -13,8 +18,19 @@ pub struct State {
     pub time: i64,
     /// Its content; none when it is marked as deleted.
     pub content: Option<u8>,
-    /// Tells it from any other state there ever was.
+    /// Tells it from any other state there ever was; later ones have higher ones.
     pub mark: u32,
+}
+
+/// What a single read shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FetchAnswer {
+    /// The record, in this state.
+    Shown(State),
+    /// Nothing.
+    Absent,
+    /// The source failed.
+    Failed,
 }
 
 /// The source.
@@ -47,26 +63,84 @@ impl Source {
         self.states.values().filter_map(|states| states.last())
     }
 
-    /// The state that a record had so many states ago. States that share a time with a later one are skipped: which of them is the newer one
-    /// only the order of reading can tell, and an event that comes late would tell it wrong.
-    pub fn past(&self, key: u8, age: usize) -> Option<State> {
+    /// The state that a record had so many states ago. Where no single record can be fetched, states that share a time with a later one are
+    /// skipped: which of them is the newer one only the order of reading can tell, and an event that comes late would tell it wrong.
+    pub fn past(&self, key: u8, age: usize, singles: bool) -> Option<State> {
         let states = self.states.get(&key)?;
         let ordered = states
             .iter()
             .enumerate()
-            .filter(|(number, state)| states.get(number + 1).is_none_or(|next| next.time > state.time));
+            .filter(|(number, state)| singles || states.get(number + 1).is_none_or(|next| next.time > state.time));
         let ordered: Vec<&State> = ordered.map(|(_, state)| state).collect();
         let index = ordered.len().checked_sub(1 + age)?;
         Some(ordered[index].clone())
     }
+
+    /// A single record, as the source shows it now. One that lags shows it before its last version, where there are versions to tell.
+    pub fn single(&self, key: &str, fetch: Fetch, versions: bool) -> FetchAnswer {
+        let states = key.parse().ok().and_then(|key: u8| self.states.get(&key));
+        let Some(newest) = states.and_then(|states| states.last()) else { return FetchAnswer::Absent };
+        let before = || states.into_iter().flatten().rfind(|state| state.time < newest.time);
+        match fetch {
+            Fetch::Fresh => FetchAnswer::Shown(newest.clone()),
+            Fetch::Lagging => FetchAnswer::Shown(before().filter(|_| versions).unwrap_or(newest).clone()),
+            Fetch::Fails => FetchAnswer::Failed,
+            Fetch::Absent => FetchAnswer::Absent,
+        }
+    }
+
+    /// Whether a record was ever such that it is not to be at the destination.
+    pub(crate) fn was_ever(&self, key: u8, such: impl Fn(&State) -> bool) -> bool {
+        self.states.get(&key).is_some_and(|states| states.iter().any(such))
+    }
+
+    /// How many states there were so far.
+    pub(crate) fn marks(&self) -> u32 {
+        self.marks
+    }
 }
 
 impl State {
+    /// The content of records that do not match.
+    pub const OUT: u8 = 2;
+
+    /// Whether it is such that the flow's condition leaves it out.
+    pub fn is_out(&self) -> bool {
+        self.content == Some(Self::OUT)
+    }
+
+    /// The same of a record, or of a body.
+    pub fn shows_out(value: &Value) -> bool {
+        value["content"].as_str().and_then(|content| content.parse().ok()) == Some(Self::OUT)
+    }
+
+    /// What the records of a key depend on: another flow's record.
+    pub fn parent(key: u8, means: Means) -> Option<u8> {
+        (means.parents && key > 0).then_some(key % PARENTS)
+    }
+
+    /// Where it stands among its record's states: by its version, and, where one can be fetched anew, by when it came to be.
+    pub fn order(&self, means: Means) -> i64 {
+        let mark = i64::from(self.mark);
+        match means.shows {
+            Shows::Versions => self.time,
+            Shows::VersionsAndSingles => (self.time << 20) + mark,
+            Shows::SinglesOnly => mark,
+        }
+    }
+
     /// The record as the source shows it. The mark is shown only where states are traced.
-    pub fn record(&self, traced: bool) -> Value {
-        let mut record = json!({"id": self.key.to_string(), "time": self.time, "content": self.content.unwrap_or_default().to_string(), "deleted": self.content.is_none()});
-        if traced {
+    pub fn record(&self, means: Means) -> Value {
+        let content = self.content.unwrap_or_default().to_string();
+        let time = means.shows.versions().then_some(self.time);
+        let mut record =
+            json!({"id": self.key.to_string(), "time": time, "content": content, "deleted": self.content.is_none()});
+        if means.traced {
             record["mark"] = self.mark.into();
+            record["order"] = self.order(means).into();
+        }
+        if let Some(parent) = Self::parent(self.key, means) {
+            record["parent"] = parent.to_string().into();
         }
         record
     }
@@ -74,10 +148,12 @@ impl State {
     /// The body that the record is mapped to. Without a trace it has the content alone, so that two states can have the same one.
     pub fn body(record: &Value) -> Value {
         let mut body = json!({"id": record["id"], "content": record["content"]});
-        if !record["mark"].is_null() {
-            body["mark"] = record["mark"].clone();
-            body["time"] = record["time"].clone();
+        for field in Self::TRACE.into_iter().chain(["parent"]).filter(|field| !record[*field].is_null()) {
+            body[field] = record[field].clone();
         }
         body
     }
+
+    /// The fields of body and record that only traced ones have.
+    pub const TRACE: [&str; 2] = ["mark", "order"];
 }

@@ -2,8 +2,11 @@
 
 use proptest::prelude::*;
 
-use crate::history::{End, Flight, History, Look, Means, Outage, Poison, Step, Write};
-use crate::world::KEYS;
+use crate::{
+    history::{End, Fetch, Flight, History, Look, Means, OnWhenFalse, Outage, Poison, Shows, Step, Write},
+    source::State,
+    world::{KEYS, PARENTS},
+};
 
 /// Histories of up to so many stretches; most of them are one step.
 pub fn history(most_stretches: usize) -> impl Strategy<Value = History> {
@@ -17,21 +20,35 @@ fn storm() -> impl Strategy<Value = Vec<Step>> {
     prop_oneof![Just(Look::Fresh), Just(Look::Stranger)].prop_flat_map(|look| {
         let writes = vec![Write::Lost, Write::AnswerLost, Write::Late(4), Write::Refused];
         let carry =
-            prop::sample::select(writes).prop_map(move |write| Step::Carry(Flight { write, look, end: End::Stored }));
+            prop::sample::select(writes).prop_map(move |write| Step::Carry(Flight { write, look, ..Flight::WELL }));
         let pass = prop::sample::select(vec![1_u16, 10, 30]).prop_map(Step::Pass);
         prop::collection::vec(prop_oneof![5 => carry, 3 => pass], 4..12)
     })
 }
 
 fn means() -> impl Strategy<Value = Means> {
-    (any::<bool>(), any::<bool>(), prop::bool::weighted(0.2), any::<bool>(), 1..=KEYS, -90_i8..90)
-        .prop_map(|(key, look_up, resend, traced, keys, skew)| Means { key, look_up, resend, traced, keys, skew })
+    let outcome = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.2));
+    let records = (any::<bool>(), 1..=KEYS, -90_i8..90, shows(), on_when_false(), prop::bool::weighted(0.3));
+    let calls = (prop_oneof![Just(1), 2..=KEYS], any::<bool>());
+    (outcome, records, calls).prop_map(|(outcome, records, (batch, rows))| {
+        let (key, look_up, resend) = outcome;
+        let (traced, keys, skew, shows, on_when_false, parents) = records;
+        Means { key, look_up, resend, traced, keys, skew, shows, on_when_false, parents, batch, rows }
+    })
+}
+
+fn shows() -> impl Strategy<Value = Shows> {
+    prop_oneof![2 => Just(Shows::Versions), 1 => Just(Shows::VersionsAndSingles), 1 => Just(Shows::SinglesOnly)]
+}
+
+fn on_when_false() -> impl Strategy<Value = OnWhenFalse> {
+    prop_oneof![Just(OnWhenFalse::Ignore), Just(OnWhenFalse::Delete), Just(OnWhenFalse::Update)]
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let key = || 0..KEYS;
     prop_oneof![
-        12 => (key(), 0_u8..2, late()).prop_map(|(key, content, late)| Step::Change { key, content, late }),
+        12 => (key(), content(), late()).prop_map(|(key, content, late)| Step::Change { key, content, late }),
         2 => key().prop_map(|key| Step::Delete { key }),
         12 => prop::bool::weighted(0.1).prop_map(|killed| Step::Read { killed }),
         4 => (key(), 0_u8..4).prop_map(|(key, age)| Step::Hint { key, age }),
@@ -43,8 +60,14 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::LoseStore),
         2 => Just(Step::Replay),
         2 => (key(), poison()).prop_map(|(key, poison)| Step::Poison { key, poison }),
-        2 => prop_oneof![Just(Outage::Over), Just(Outage::Half), Just(Outage::Whole), Just(Outage::Busy)].prop_map(Step::Outage),
+        2 => prop_oneof![Just(Outage::Over), Just(Outage::Half), Just(Outage::Whole), Just(Outage::Busy), Just(Outage::DeletesBusy)].prop_map(Step::Outage),
+        2 => (0..PARENTS, prop::bool::weighted(0.7)).prop_map(|(parent, there)| Step::Parent { parent, there }),
     ]
+}
+
+/// Two contents that match, and less often one that does not.
+fn content() -> impl Strategy<Value = u8> {
+    prop_oneof![5 => 0_u8..2, 1 => Just(State::OUT)]
 }
 
 fn poison() -> impl Strategy<Value = Poison> {
@@ -56,13 +79,14 @@ fn late() -> impl Strategy<Value = u8> {
 }
 
 fn flight() -> impl Strategy<Value = Flight> {
-    (write(), look(), end()).prop_map(|(write, look, end)| Flight { write, look, end })
+    (write(), look(), fetch(), end()).prop_map(|(write, look, fetch, end)| Flight { write, look, fetch, end })
 }
 
 fn write() -> impl Strategy<Value = Write> {
     prop_oneof![
         10 => Just(Write::Applied),
         3 => Just(Write::AnswerLost),
+        1 => Just(Write::Partly),
         1 => Just(Write::AppliedWith500),
         4 => (1_u8..5).prop_map(Write::Late),
         2 => Just(Write::Lost),
@@ -81,6 +105,10 @@ fn look() -> impl Strategy<Value = Look> {
         1 => Just(Look::Stranger),
         1 => Just(Look::Several),
     ]
+}
+
+fn fetch() -> impl Strategy<Value = Fetch> {
+    prop_oneof![8 => Just(Fetch::Fresh), 3 => Just(Fetch::Lagging), 1 => Just(Fetch::Fails), 1 => Just(Fetch::Absent)]
 }
 
 fn end() -> impl Strategy<Value = End> {

@@ -1,12 +1,16 @@
 //! The vendor: what is booked there, what it remembers, how it fails, and what it must never see.
 
+mod look_up;
+mod receive;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use crate::{
-    call::{LookUpAnswer, Message, WriteAnswer},
-    history::{Flight, Look, Means, Outage, Poison, Write},
+    call::{BatchAnswer, Message, WriteAnswer},
+    history::{Flight, Means, OnWhenFalse, Outage, Poison},
+    parents::Parents,
     property::{Property, Violation},
     source::State,
     world::{RETRIES, WINDOW_SECONDS},
@@ -16,8 +20,18 @@ use crate::{
 #[derive(Clone, Debug)]
 struct Parcel {
     arrives: i64,
-    message: Message,
+    messages: Vec<Message>,
+    /// Which of them are applied.
+    rows: Vec<bool>,
     key: Option<String>,
+}
+
+/// What came with an idempotency key.
+#[derive(Clone, Debug)]
+struct Remembered {
+    at: i64,
+    messages: Vec<Message>,
+    rows: Vec<bool>,
 }
 
 /// What a body was written over by, and when.
@@ -35,8 +49,8 @@ pub struct Vendor {
     /// By record, everything that ever was there, in order.
     booked: BTreeMap<String, Vec<Booked>>,
     parcels: Vec<Parcel>,
-    /// Idempotency keys that came with a write that was applied: when, and the body.
-    keys: BTreeMap<String, (i64, Message)>,
+    /// Idempotency keys that came with a write that was applied.
+    keys: BTreeMap<String, Remembered>,
     /// Marks that were applied, by record.
     applied: BTreeMap<String, BTreeSet<u64>>,
     /// Newest time written, by record.
@@ -56,8 +70,10 @@ pub struct Vendor {
     unknowable: BTreeSet<String>,
     outage: Outage,
     calls: u64,
-    /// No call before this time.
-    busy_until: i64,
+    /// No write, and no delete, before this time.
+    busy_until: [i64; 2],
+    /// What records depend on.
+    pub(crate) parents: Parents,
     violation: Option<Violation>,
 }
 
@@ -83,7 +99,8 @@ impl Vendor {
             unknowable: BTreeSet::new(),
             outage: Outage::Over,
             calls: 0,
-            busy_until: 0,
+            busy_until: [0; 2],
+            parents: Parents::default(),
             violation: None,
         }
     }
@@ -91,6 +108,13 @@ impl Vendor {
     /// From now on the vendor is so.
     pub fn outage(&mut self, outage: Outage) {
         self.outage = outage;
+    }
+
+    /// The trouble is over, but for one kind of call that stays busy: whether it does.
+    pub(crate) fn ends_outage(&mut self) -> bool {
+        let busy = self.outage == Outage::DeletesBusy;
+        self.outage = if busy { self.outage } else { Outage::Over };
+        busy
     }
 
     /// From now on writes of a record are treated so.
@@ -118,31 +142,68 @@ impl Vendor {
         flight: Flight,
         stored: bool,
     ) -> WriteAnswer {
-        let body = &message.body;
-        let record = id(body);
-        self.sent(now, &record, body);
-        let answer = self.receive(now, &record, message, key, flight.write);
-        if stored && answer == WriteAnswer::Applied {
-            self.certain.insert(record);
-        } else {
-            self.certain.remove(&record);
+        self.sent(now, &id(&message.body), message);
+        let answer = self.receive(now, message, key, flight.write);
+        self.told(message, stored && answer == WriteAnswer::Applied, stored && answer == WriteAnswer::Refused);
+        answer
+    }
+
+    /// Receives a write of several records. `stored` says that what is answered will be stored.
+    pub fn write_batch(
+        &mut self,
+        now: i64,
+        messages: &[Message],
+        key: Option<&str>,
+        flight: Flight,
+        stored: bool,
+    ) -> BatchAnswer {
+        for message in messages {
+            self.sent(now, &id(&message.body), message);
         }
-        if stored && answer == WriteAnswer::Refused {
-            self.refused(body);
+        let answer = self.receive_batch(now, messages, key, flight.write);
+        for (row, message) in messages.iter().enumerate() {
+            // A refusal as a whole says nothing of a single record.
+            let (applied, refused) = match &answer {
+                BatchAnswer::Rows(rows) => (rows[row], !rows[row]),
+                BatchAnswer::Whole(_) => (false, false),
+            };
+            self.told(message, stored && applied, stored && refused);
         }
         answer
     }
 
-    /// An answer reached the worker.
-    pub fn answered(&mut self, now: i64, answer: WriteAnswer) {
-        if let WriteAnswer::Limited(seconds) = answer {
-            self.busy_until = self.busy_until.max(now + i64::from(seconds));
+    /// What the worker knows of a record from now on.
+    fn told(&mut self, message: &Message, applied: bool, refused: bool) {
+        let record = id(&message.body);
+        if applied {
+            self.certain.insert(record);
+        } else {
+            self.certain.remove(&record);
+        }
+        if refused {
+            self.refused(&message.body);
         }
     }
 
-    fn sent(&mut self, now: i64, record: &str, body: &Value) {
-        if now < self.busy_until {
-            let until = self.busy_until;
+    /// The answer to a write of several records reached the worker.
+    pub fn batch_answered(&mut self, now: i64, answer: &BatchAnswer) {
+        match answer {
+            BatchAnswer::Rows(_) => {}
+            BatchAnswer::Whole(answer) => self.answered(now, false, *answer),
+        }
+    }
+
+    /// An answer to a write, or to a delete, reached the worker.
+    pub fn answered(&mut self, now: i64, deletes: bool, answer: WriteAnswer) {
+        if let WriteAnswer::Limited(seconds) = answer {
+            let until = &mut self.busy_until[usize::from(deletes)];
+            *until = (now + i64::from(seconds)).max(*until);
+        }
+    }
+
+    fn sent(&mut self, now: i64, record: &str, Message { body, deletes }: &Message) {
+        let until = self.busy_until[usize::from(*deletes)];
+        if now < until {
             self.violate(Property::NothingIsSentBeforeTheVendorAllowsIt, || {
                 format!("{record} was sent at {now} and not before {until} was asked for")
             });
@@ -152,78 +213,57 @@ impl Vendor {
                 format!("{record} was sent after another one had been found in its place")
             });
         }
+        if *deletes {
+            self.deletes(record);
+        } else {
+            self.comes(record, body);
+        }
     }
 
-    fn receive(&mut self, now: i64, record: &str, message: &Message, key: Option<&str>, write: Write) -> WriteAnswer {
-        self.calls += 1;
-        let out = match self.outage {
-            Outage::Over => false,
-            Outage::Half => self.calls.is_multiple_of(2),
-            Outage::Whole => true,
-            Outage::Busy => return WriteAnswer::Limited(0),
-        };
-        if out {
-            if self.outage == Outage::Half {
-                self.faulty.insert(record.to_owned());
-            }
-            return WriteAnswer::Failed;
+    /// What a record depends on was there at some time since the state that is written came to be: a write that was decided then may be sent
+    /// again later.
+    fn comes(&mut self, record: &str, body: &Value) {
+        let Some(parent) = body["parent"].as_str() else { return };
+        let came_before = !self.parents.was_there_since(parent.parse().unwrap(), body["mark"].as_u64());
+        if came_before {
+            self.violate(Property::ARecordNeverComesBeforeItsParent, || {
+                format!("{record} was sent although what it depends on is not there")
+            });
         }
-        match self.poisoned.get(record) {
-            None | Some(Poison::Cured) => {}
-            Some(Poison::With500) => return WriteAnswer::Failed,
-            Some(Poison::Refused) => return WriteAnswer::Refused,
-        }
-        match write {
-            Write::Applied => self.apply(now, message, key),
-            Write::AnswerLost => {
-                self.apply(now, message, key);
-                return WriteAnswer::TimedOut;
-            }
-            Write::AppliedWith500 => {
-                self.faulty.insert(record.to_owned());
-                self.apply(now, message, key);
-                return WriteAnswer::Failed;
-            }
-            Write::Late(seconds) => {
-                if !self.can_know() {
-                    self.unknowable.insert(record.to_owned());
-                }
-                let arrives = now + i64::from(seconds);
-                self.parcels.push(Parcel { arrives, message: message.clone(), key: key.map(ToOwned::to_owned) });
-                return WriteAnswer::TimedOut;
-            }
-            Write::Lost => return WriteAnswer::TimedOut,
-            Write::NeverLeft => return WriteAnswer::NeverLeft,
-            Write::Refused => {
-                self.faulty.insert(record.to_owned());
-                return WriteAnswer::Refused;
-            }
-            Write::With500 => {
-                self.faulty.insert(record.to_owned());
-                return WriteAnswer::Failed;
-            }
-            Write::Limited(seconds) => {
-                self.faulty.insert(record.to_owned());
-                return WriteAnswer::Limited(seconds);
-            }
-        }
-        WriteAnswer::Applied
     }
 
-    /// Applies a write, unless its key is remembered: then it is answered like the first one and changes nothing.
-    fn apply(&mut self, now: i64, message: &Message, key: Option<&str>) {
+    /// What is deleted was there at some time. Of one that failed for its own reasons, a worker may not know.
+    fn deletes(&mut self, record: &str) {
+        let known = self.can_know() && !self.faulty.contains(record);
+        if known && !self.booked.contains_key(record) {
+            self.violate(Property::WhatWasNeverThereIsNotDeleted, || {
+                format!("{record} was deleted and never was there")
+            });
+        }
+    }
+
+    /// Applies the rows that are to be, unless the key is remembered: then it is answered like the first time and changes nothing. Gives the
+    /// rows that are answered.
+    fn apply(&mut self, now: i64, messages: &[Message], rows: Vec<bool>, key: Option<&str>) -> Vec<bool> {
         if let Some(key) = key {
-            if let Some((at, first)) = self.keys.get(key)
-                && now < at + i64::from(WINDOW_SECONDS)
+            if let Some(first) = self.keys.get(key)
+                && now < first.at + i64::from(WINDOW_SECONDS)
             {
-                if first != message {
+                let (same, rows) = (first.messages == messages, first.rows.clone());
+                if !same {
                     self.violate(Property::OneKeyNeverCarriesTwoBodies, || "a key came again with another body".into());
                 }
-                return;
+                return if rows.len() == messages.len() { rows } else { vec![true; messages.len()] };
             }
-            self.keys.insert(key.to_owned(), (now, message.clone()));
+            let remembered = Remembered { at: now, messages: messages.to_vec(), rows: rows.clone() };
+            self.keys.insert(key.to_owned(), remembered);
         }
-        self.book(now, message);
+        for (message, applied) in messages.iter().zip(&rows) {
+            if *applied {
+                self.book(now, message);
+            }
+        }
+        rows
     }
 
     fn book(&mut self, now: i64, Message { body, deletes }: &Message) {
@@ -234,7 +274,7 @@ impl Vendor {
             if again && !deletes && self.can_know() {
                 self.violate(Property::NothingIsAppliedTwice, || format!("a state of {record} was applied twice"));
             }
-            let time = body["time"].as_i64().unwrap();
+            let time = body["order"].as_i64().unwrap();
             let newest = self.newest.get(&record).copied().unwrap_or(time);
             if time < newest && self.can_know() {
                 self.violate(Property::AnOlderVersionNeverOverwritesANewerOne, || {
@@ -245,46 +285,23 @@ impl Vendor {
         } else if !deletes && self.can_know() && self.certain.contains(&record) && self.has(body) {
             self.violate(Property::AnEchoIsNotWritten, || format!("{record} was written as it was already"));
         }
+        if State::shows_out(body) && !deletes {
+            self.books_out(&record);
+        }
         self.booked.entry(record).or_default().push(Booked { at: now, body: (!deletes).then(|| body.clone()) });
+    }
+
+    /// A record that does not match is written only if it is there, and only where that is asked for.
+    fn books_out(&mut self, record: &str) {
+        let is_there = self.has_any(record) || self.faulty.contains(record) || !self.can_know();
+        if self.means.on_when_false != OnWhenFalse::Update || !is_there {
+            self.violate(Property::WhatTakesNoPartIsNotWritten, || format!("{record} was written, and takes no part"));
+        }
     }
 
     /// Whether it can always be known, or is asked for to know, what was applied. Else sending again is a person's choice.
     fn can_know(&self) -> bool {
-        self.means.look_up || !self.means.resend
-    }
-
-    /// Writes that are late arrive.
-    pub(crate) fn arrive(&mut self, now: i64) {
-        let parcels = std::mem::take(&mut self.parcels);
-        let (due, late): (Vec<_>, Vec<_>) = parcels.into_iter().partition(|parcel| parcel.arrives <= now);
-        self.parcels = late;
-        for Parcel { message, key, .. } in due {
-            self.apply(now, &message, key.as_deref());
-        }
-    }
-
-    /// Shows what is there for a body's record.
-    pub fn look_up(&mut self, now: i64, body: &Value, look: Look) -> LookUpAnswer {
-        let record = id(body);
-        self.strangers.remove(&record);
-        if matches!(self.outage, Outage::Whole | Outage::Busy) {
-            return LookUpAnswer::Failed;
-        }
-        match look {
-            Look::Fresh => self.shown(&record, now),
-            Look::Lagging(seconds) => self.shown(&record, now - i64::from(seconds)),
-            Look::Fails => LookUpAnswer::Failed,
-            Look::Stranger | Look::Several => {
-                self.faulty.insert(record.clone());
-                self.strangers.insert(record, body.clone());
-                if look == Look::Stranger { LookUpAnswer::Stranger } else { LookUpAnswer::Several }
-            }
-        }
-    }
-
-    fn shown(&self, record: &str, at: i64) -> LookUpAnswer {
-        let booked = self.booked.get(record).and_then(|all| all.iter().rfind(|booked| booked.at <= at));
-        booked.and_then(|booked| booked.body.clone()).map_or(LookUpAnswer::Absent, LookUpAnswer::Present)
+        self.means.can_always_know()
     }
 
     fn refused(&mut self, body: &Value) {
@@ -319,6 +336,10 @@ impl Vendor {
         &self.unknowable
     }
 
+    pub(crate) fn has_a_fault_of(&mut self, record: &str) {
+        self.faulty.insert(record.to_owned());
+    }
+
     pub(crate) fn had_a_fault_of(&self, record: &str) -> bool {
         self.faulty.contains(record)
     }
@@ -343,7 +364,7 @@ impl Vendor {
 
     /// A worker that was started anew has not been asked to wait, and does not know answers that were not stored.
     pub(crate) fn forget_answers(&mut self) {
-        self.busy_until = 0;
+        self.busy_until = [0; 2];
         self.certain.clear();
         self.refusals.clear();
     }

@@ -6,14 +6,16 @@ use std::{
 };
 
 use crate::{
-    history::Means,
+    history::{Fetch, Means, OnWhenFalse},
     property::{Property, Violation},
-    source::{Source, State},
+    source::{FetchAnswer, Source, State},
     vendor::Vendor,
 };
 
 /// How many records there are.
 pub const KEYS: u8 = 4;
+/// How many records of another flow there are that records may depend on.
+pub const PARENTS: u8 = 2;
 /// Seconds for which the vendor remembers an idempotency key.
 pub const WINDOW_SECONDS: u32 = 600;
 /// The longest a call can be under way, in seconds.
@@ -46,7 +48,7 @@ pub struct World {
     taken: BTreeSet<u32>,
     /// Whether a store was lost: nobody knows any more what was written before, so that what is deleted then stays.
     forgot: bool,
-    /// Newest version that was decided about, by record.
+    /// Newest state that was decided about, by record.
     decided: BTreeMap<String, i64>,
     /// The first thing that was not true.
     violation: Option<Violation>,
@@ -93,30 +95,68 @@ impl World {
         }
     }
 
+    /// Time passes until a moment, where the clock runs by itself.
+    pub fn catch_up(&mut self, now: i64) {
+        while self.now < now {
+            self.pass(1);
+        }
+    }
+
+    /// The worker's process died: what it was told and did not store it does not know.
+    pub fn worker_died(&mut self) {
+        self.vendor.forget_answers();
+    }
+
     /// States were read, and are safe in the store.
     pub fn taken(&mut self, states: &[State]) {
         self.taken.extend(states.iter().map(|state| state.mark));
         self.vendor.read_again(states);
     }
 
+    /// A single record is asked for at the source.
+    pub fn fetch(&mut self, key: &str, fetch: Fetch) -> FetchAnswer {
+        let answer = self.source.single(key, fetch, self.means.shows.versions());
+        match &answer {
+            FetchAnswer::Shown(state) => self.vendor.read_again(std::slice::from_ref(state)),
+            FetchAnswer::Absent => self.vendor.has_a_fault_of(key),
+            FetchAnswer::Failed => {}
+        }
+        answer
+    }
+
+    /// Another flow brings a record to the destination that some depend on, or takes it away.
+    pub(crate) fn set_parent(&mut self, parent: u8, there: bool) {
+        self.vendor.parents.set(parent, there, self.source.marks());
+    }
+
+    /// Whether what a record depends on is not at the destination.
+    pub(crate) fn lacks_its_parent(&self, record: &str) -> bool {
+        let parent = record.parse().ok().and_then(|key| State::parent(key, self.means));
+        parent.is_some_and(|parent| !self.vendor.parents.has(parent))
+    }
+
     /// The worker set a record aside.
     pub fn buried(&mut self, record: &str) {
-        if !self.vendor.had_a_fault_of(record) {
-            self.violate(Property::AnOutageNeverFillsTheDeadLetters, || {
-                format!("{record} was set aside, although only the system ever failed it")
-            });
+        if self.vendor.had_a_fault_of(record) {
+            return;
         }
+        let (property, why) = if self.lacks_its_parent(record) {
+            (Property::WaitingForAParentIsNoAttempt, "what it depends on was not there")
+        } else {
+            (Property::AnOutageNeverFillsTheDeadLetters, "the system failed it")
+        };
+        self.violate(property, || format!("{record} was set aside, although only {why}"));
     }
 
     /// The worker decided about a state of a record: it was written, or needed no write.
-    pub fn decided(&mut self, record: &str, version: i64) {
-        let newest = self.decided.entry(record.to_owned()).or_insert(version);
-        *newest = version.max(*newest);
+    pub fn decided(&mut self, record: &str, order: i64) {
+        let newest = self.decided.entry(record.to_owned()).or_insert(order);
+        *newest = order.max(*newest);
     }
 
     /// A state of a record is about to be written.
-    pub fn writing(&mut self, record: &str, version: i64) {
-        if self.decided.get(record).is_some_and(|newest| version < *newest) {
+    pub fn writing(&mut self, record: &str, order: i64) {
+        if self.decided.get(record).is_some_and(|newest| order < *newest) {
             self.violate(Property::AnOlderVersionNeverOverwritesANewerOne, || {
                 format!("{record} was written as it was before what was decided about last")
             });
@@ -151,28 +191,38 @@ impl World {
 
     /// What must be true in the end: the newest state of each record is at the vendor, but of those that are held back or cannot be written.
     pub fn ended(&mut self, excused: &BTreeSet<String>) {
-        let missing: BTreeMap<u8, State> = self
-            .source
-            .current()
-            .filter(|state| !excused.contains(&state.key.to_string()))
-            .filter(|state| !self.vendor.unknowable().contains(&state.key.to_string()))
-            .filter(|state| match state.content {
-                Some(_) => !self.vendor.has(&State::body(&state.record(self.means.traced))),
-                None => !self.forgot && self.vendor.has_any(&state.key.to_string()),
-            })
-            .map(|state| (state.key, state.clone()))
-            .collect();
-        for (key, state) in missing {
-            let (property, what) = if !self.taken.contains(&state.mark) {
-                (Property::EveryChangeIsRead, "was never read")
-            } else if state.content.is_none() {
-                (Property::NothingAcknowledgedIsLost, "is that it is deleted, and it is still there")
-            } else if self.vendor.once_had(&State::body(&state.record(self.means.traced))) {
-                (Property::AToBToAEndsAtA, "was written, and then written over by an earlier one")
-            } else {
-                (Property::NothingAcknowledgedIsLost, "never arrived")
-            };
-            self.violate(property, || format!("the newest state of {key} {what}"));
+        let states: Vec<State> = self.source.current().cloned().collect();
+        for state in states.iter().filter(|state| !excused.contains(&state.key.to_string())) {
+            if let Some((property, what)) = self.missing(state) {
+                self.violate(property, || format!("the newest state of {} {what}", state.key));
+            }
         }
+    }
+
+    /// What is not as a record's newest state wants it.
+    fn missing(&self, state: &State) -> Option<(Property, &'static str)> {
+        let record = state.key.to_string();
+        let body = State::body(&state.record(self.means));
+        let (has_any, has) = (self.vendor.has_any(&record), self.vendor.has(&body));
+        let stays = (self.means.on_when_false, state.is_out());
+        // What a worker without its store no longer knows of, it leaves alone.
+        let (as_wanted, is_gone) = match (state.content, stays) {
+            (None, _) | (Some(_), (OnWhenFalse::Delete, true)) => (self.forgot || !has_any, true),
+            (Some(_), (OnWhenFalse::Ignore, true)) => (true, false),
+            (Some(_), (OnWhenFalse::Update, true)) => (self.forgot || !has_any || has, false),
+            (Some(_), (_, false)) => (has, false),
+        };
+        if as_wanted || self.vendor.unknowable().contains(&record) {
+            return None;
+        }
+        Some(if !self.taken.contains(&state.mark) {
+            (Property::EveryChangeIsRead, "was never read")
+        } else if is_gone {
+            (Property::NothingAcknowledgedIsLost, "is that it is not to be there, and it is")
+        } else if self.vendor.once_had(&body) {
+            (Property::AToBToAEndsAtA, "was written, and then written over by an earlier one")
+        } else {
+            (Property::NothingAcknowledgedIsLost, "never arrived")
+        })
     }
 }

@@ -221,7 +221,7 @@ impl<'a> Exchange<'a> {
         let call = self.call;
         let route = self.instance.vendor.route(call);
         let effect = if effects.len() == 1 { effects.pop() } else { None };
-        let row = |Effect { key, kind, commit }| RowEffect { key, effect: kind, commit };
+        let row = |Effect { key, kind, commit, name }| RowEffect { key, effect: kind, commit, name };
         let entry = LogEntry {
             sequence: 0,
             time: call.now,
@@ -235,6 +235,7 @@ impl<'a> Exchange<'a> {
             rows: effects.into_iter().map(row).collect(),
             commit: effect.as_ref().map(|effect| effect.commit),
             effect: effect.as_ref().map(|effect| effect.kind),
+            name: effect.as_ref().and_then(|effect| effect.name.clone()),
             key: effect.map(|effect| effect.key),
         };
         let mut traffic = self.instance.traffic();

@@ -111,6 +111,8 @@ pub(crate) struct Effect {
     pub(crate) kind: WriteKind,
     /// The write's place in the order of writes.
     pub(crate) commit: u64,
+    /// What the record is named since, by its member `Name`.
+    pub(crate) name: Option<String>,
 }
 
 /// One answer.

@@ -108,6 +108,7 @@ mod tests {
             rows: Vec::new(),
             effect: None,
             commit: None,
+            name: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! From what the vendor's client says to what the protocol decides by. The one place where the two meet.
 
-use crosstie_connect::{CallFailure, FailureKind, LookedUp, RecordFault, Written};
-use crosstie_engine::delivery::{Fault, Found, Sent, Setback};
+use crosstie_connect::{self as connect, CallFailure, FailureKind, LookedUp, RecordFault, Written, WrittenBatch};
+use crosstie_engine::delivery::{BatchSent, Fault, Found, Row, Sent, Setback};
 
 /// What a write came to.
 pub fn sent(written: Written) -> Sent {
@@ -11,6 +11,23 @@ pub fn sent(written: Written) -> Sent {
         Written::Ignored { fault } => Sent::Ignored(refusal(fault)),
         Written::NotSent { failure } => Sent::NotSent(setback(failure)),
         Written::Unknown { failure } => Sent::Unknown(setback(failure)),
+    }
+}
+
+/// What a write of several records came to.
+pub fn batch_sent(written: WrittenBatch) -> BatchSent {
+    match written {
+        WrittenBatch::Answered { rows, request_id: _ } => BatchSent::Answered(rows.into_iter().map(row).collect()),
+        WrittenBatch::Refused { fault } => BatchSent::Refused(refusal(fault)),
+        WrittenBatch::NotSent { failure } => BatchSent::NotSent(setback(failure)),
+        WrittenBatch::Unknown { failure } => BatchSent::Unknown(setback(failure)),
+    }
+}
+
+fn row(row: connect::Row) -> Row {
+    match row {
+        connect::Row::Applied { identifier } => Row::Applied { identifier },
+        connect::Row::Refused { fault } => Row::Refused(refusal(fault)),
     }
 }
 

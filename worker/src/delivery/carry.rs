@@ -1,42 +1,60 @@
 //! Carrying one claimed record through: asks the engine for each step, makes the call, and stores what became of it. Every way out either stores
 //! something or leaves the record as it was found.
 
-use crosstie_connect::{CallFailure, Outgoing, Written};
+use crosstie_connect::{Outgoing, Written};
 use crosstie_engine::{
     circuit::Admission,
-    delivery::{Change, Mapped, Next, OpenIntent, Postponement, Resolved, Settled, Weather, spares_system},
+    delivery::{Change, Next, OpenIntent, Resolved, spares_system},
     plan::LookUp,
 };
 
 use super::{
     answers::{found, overloaded, sent, setback},
-    want::{Stop, wanted},
+    conclude::{await_parent, conclude},
+    decide::{Decided, Sending, decided},
+    passage::Passage,
 };
 use crate::{
+    gates::{Probe, again},
     lane::Lane,
-    metrics::Outcome,
     slots::Slot,
-    store::{Burial, Claimed, NewIntent, ParentKey, Settlement, StoreError},
+    store::{Claimed, ParentKey, StoreError},
 };
 
-/// Carries a record as far as it comes now. `probe` says that it was let through an open circuit as the only one. The slot is given back as soon
-/// as the vendor has answered: what is stored then holds up no other call.
-pub async fn carry(lane: &Lane, claimed: Claimed, probe: bool, slot: Slot) {
-    let mut carrier = Carrier { lane, claimed, probe, slot: Some(slot), parent: None };
+/// Carries a record as far as it comes now. `probe` is the leave of an open circuit that lets it through as the only one. The slot is given back as
+/// soon as the vendor has answered: what is stored then holds up no other call.
+pub async fn carry(lane: &Lane, claimed: Claimed, probe: Option<Probe>, slot: Slot) {
+    let mut carrier = Carrier::new(lane, claimed, probe, slot);
     // A store that is closed ends the process's work; the record is found again as it was stored last.
     let _closed = carrier.run().await;
+}
+
+/// Carries a record of which it is known already what is to be sent.
+pub async fn carry_decided(
+    lane: &Lane,
+    claimed: Claimed,
+    sending: Sending,
+    (probe, slot): (Option<Probe>, Slot),
+) -> Result<(), StoreError> {
+    let mut carrier = Carrier::new(lane, claimed, probe, slot);
+    carrier.open(sending).await?;
+    carrier.run().await
 }
 
 struct Carrier<'a> {
     lane: &'a Lane,
     claimed: Claimed,
-    probe: bool,
+    passage: Passage<'a>,
     slot: Option<Slot>,
     /// What the record was found to wait for.
     parent: Option<ParentKey>,
 }
 
-impl Carrier<'_> {
+impl<'a> Carrier<'a> {
+    fn new(lane: &'a Lane, claimed: Claimed, probe: Option<Probe>, slot: Slot) -> Self {
+        Self { lane, claimed, passage: Passage::new(lane, probe), slot: Some(slot), parent: None }
+    }
+
     async fn run(&mut self) -> Result<(), StoreError> {
         loop {
             let change = match self.lane.judge().next(&self.claimed.facts) {
@@ -51,57 +69,43 @@ impl Carrier<'_> {
                 Next::GiveUp => Some(self.lane.judge().given_up(&self.claimed.facts)),
             };
             if let Some(change) = change {
-                return self.store(change).await;
+                return match self.parent.take() {
+                    Some(parent) => await_parent(self.lane, &self.claimed, parent, change).await,
+                    None => conclude(self.lane, [(&self.claimed, change)].into_iter()).await,
+                };
             }
         }
     }
 
-    /// Finds out what is wanted of the record. None when there is an intent to send now.
+    /// Finds out what is to be done about the record. None when there is an intent to send now.
     async fn evaluate(&mut self) -> Result<Option<Change>, StoreError> {
-        let lane = self.lane;
-        let wanted = match wanted(lane, &mut self.claimed).await {
-            Ok(wanted) => Ok(wanted),
-            Err(Stop::Failed(error)) => Err(error),
-            Err(Stop::Done(change)) => return Ok(Some(*change)),
-            Err(Stop::Store(error)) => return Err(error),
-            Err(Stop::Await(parent, change)) => {
+        let sending = match decided(self.lane, &mut self.claimed, self.passage.probes()).await? {
+            Decided::Done(change) => return Ok(Some(change)),
+            Decided::Await(parent, change) => {
                 self.parent = Some(parent);
-                return Ok(Some(*change));
+                return Ok(Some(change));
             }
+            Decided::Write(sending) | Decided::Delete(sending) => sending,
         };
-        lane.facts.mapped(wanted.as_ref().err().map(ToString::to_string));
-        let (operation, body, body_hash, deletes) = match self.lane.judge().mapped(&self.claimed.facts, wanted) {
-            Mapped::Done(change) => return Ok(Some(change)),
-            Mapped::Write(body, body_hash) => (&lane.flow.operation, body, body_hash, false),
-            Mapped::Delete(body, body_hash) => match &lane.flow.delete_operation {
-                Some(operation) => (operation, body, body_hash, true),
-                // Nothing wants a delete of a flow without the means; a write must never stand in for one.
-                None => return Ok(Some(Change::Settle(Settled::LeftOut))),
-            },
-        };
-        let intent = NewIntent {
-            record: self.claimed.id,
-            scope: self.claimed.scope,
-            flow: lane.flow.name.clone(),
-            key: self.claimed.key.clone(),
-            operation: operation.clone(),
-            body,
-            body_hash,
-            seen: self.claimed.facts.seen.clone(),
-            deletes,
-            now: lane.now(),
-        };
-        self.claimed.facts.intent = Some(lane.store_trouble.changed(lane.store.open_intent(intent).await)?);
+        self.open(sending).await?;
         Ok(None)
+    }
+
+    async fn open(&mut self, sending: Sending) -> Result<(), StoreError> {
+        let (lane, intent) = (self.lane, sending.intent(self.lane, &self.claimed));
+        self.claimed.facts.intent = Some(lane.store_trouble.changed(lane.store.open_intent(intent).await)?);
+        Ok(())
     }
 
     /// Sends the open intent. None when there is nothing left to send.
     async fn send(&mut self) -> Option<Change> {
         let lane = self.lane;
-        let open = self.claimed.facts.intent.as_ref()?;
-        if let Some(change) = self.held_back() {
-            return Some(change);
+        let deletes = self.claimed.facts.intent.as_ref()?.deletes;
+        let gate = &lane.gates.of(deletes).send;
+        if let Some(until) = self.passage.held_back(gate) {
+            return Some(lane.judge().waits_for_circuit(&self.claimed.facts, until));
         }
+        let open = self.claimed.facts.intent.as_ref()?;
         let key = open.operation.outcome.idempotency.as_ref().map(|_| open.intent.idempotency_key.as_str());
         self.claimed.guard.sending();
         let identifier = self.claimed.facts.ledger.as_ref().and_then(|ledger| ledger.identifier.as_deref());
@@ -110,96 +114,52 @@ impl Carrier<'_> {
         self.slot = None;
         let weather = match &written {
             Written::Applied { .. } | Written::Refused { .. } | Written::Ignored { .. } => {
-                lane.destination_gate.well();
-                self.probe = false;
-                Weather::default()
+                self.passage.well(gate).await
             }
             Written::NotSent { failure } | Written::Unknown { failure } => {
-                let failure: &CallFailure = failure;
-                lane.metrics.call_failed(&lane.flow.name, failure.kind);
-                tracing::debug!(
-                    flow = lane.flow.name,
-                    kind = failure.kind.as_str(),
-                    detail = failure.detail,
-                    "a write failed"
-                );
-                self.unwell(failure).await
+                let (failures, before) = (&self.claimed.facts.failures, gate.tally());
+                let spared = spares_system(failures, overloaded(failure), failure.retry_after, before);
+                self.passage.failed(gate, &open.operation.name, failure, (before, spared)).await
             }
         };
         let open = self.claimed.facts.intent.as_ref()?;
         Some(self.lane.judge().sent(&self.claimed.facts, open, sent(written), weather))
     }
 
-    /// Between claim and call the circuit may have opened; the record is then let wait where it is.
-    fn held_back(&self) -> Option<Change> {
-        if self.probe || !self.lane.destination_gate.is_open() {
-            return None;
-        }
-        let now = self.lane.now();
-        let until = match self.lane.destination_gate.admit(now) {
-            Admission::Pass => return None,
-            Admission::Probe => {
-                // Probes are let through by whoever hands records out, so that each is another key.
-                self.lane.destination_gate.undecided(now);
-                now
-            }
-            Admission::Wait(_) => now,
-        };
-        Some(self.lane.judge().waits(&self.claimed.facts, until))
-    }
-
-    /// Counts a failed send, unless it is the record's own fault.
-    async fn unwell(&mut self, failure: &CallFailure) -> Weather {
-        let gate = &self.lane.destination_gate;
-        let before = gate.tally();
-        if spares_system(&self.claimed.facts.failures, overloaded(failure), failure.retry_after, before) {
-            return Weather { before, after: before, open: gate.is_open() };
-        }
-        self.system_unwell(failure).await
-    }
-
-    /// Counts a failure of the system. When that opens the circuit, records that wait for the system's sake become due: from then on the
-    /// circuit decides.
-    async fn system_unwell(&mut self, failure: &CallFailure) -> Weather {
-        let lane = self.lane;
-        self.probe = false;
-        let (weather, opened) = lane.destination_gate.unwell(failure, lane.now());
-        if opened {
-            tracing::warn!(
-                flow = lane.flow.name,
-                operation = lane.flow.operation.name,
-                kind = failure.kind.as_str(),
-                detail = failure.detail,
-                "the destination is not well: records wait in order"
-            );
-            let hastened = lane.store.hasten(lane.scope, lane.now()).await;
-            // Without it those records wait for their own time instead of the circuit's.
-            let _later = lane.store_trouble.changed(hastened);
-        }
-        weather
-    }
-
     /// Looks the open intent up. None when it was not applied and is closed.
     async fn look_up(&mut self) -> Result<Option<Change>, StoreError> {
         let lane = self.lane;
         let Some((open, lookup)) = self.wanted() else { return Ok(Some(self.lane.judge().held(&self.claimed.facts))) };
-        if let Some(change) = self.held_back() {
-            return Ok(Some(change));
+        let gate = &lane.gates.of(open.deletes).look_up;
+        let send = self.passage.take_leave();
+        if let Some(until) = self.passage.held_back(gate) {
+            self.passage.keep_leave(send);
+            return Ok(Some(lane.judge().waits_for_circuit(&self.claimed.facts, until)));
         }
-        let looked_up =
-            match lane.destination.look_up(&open.operation, &lookup, &open.body, open.intent.stored_at).await {
-                Ok(looked_up) => found(looked_up),
-                Err(failure) => {
-                    lane.metrics.call_failed(&lane.flow.name, failure.kind);
-                    self.system_unwell(&failure).await;
-                    return Ok(Some(self.lane.judge().not_looked_up(&self.claimed.facts, setback(failure))));
-                }
-            };
+        let decided = open.intent.stored_at;
+        let looked_up = match lane.destination.look_up(&open.operation, &lookup, &open.body, decided).await {
+            Ok(looked_up) => {
+                self.passage.well(gate).await;
+                self.passage.keep_leave(send);
+                found(looked_up)
+            }
+            Err(failure) => {
+                lane.metrics.call_failed(&lane.flow.name, failure.kind);
+                self.passage.unwell(gate, &open.operation.name, &failure).await;
+                self.passage.keep_leave(send);
+                let until = match gate.outlook(lane.now()) {
+                    Admission::Wait(until) => until,
+                    Admission::Pass | Admission::Probe => None,
+                };
+                let due = again(until, lane.now());
+                return Ok(Some(self.lane.judge().not_looked_up(&self.claimed.facts, setback(failure), due)));
+            }
+        };
         lane.metrics.resolved(&lane.flow.name);
         match self.lane.judge().looked_up(&self.claimed.facts, &open, &looked_up) {
             Resolved::Done(change) => Ok(Some(change)),
             Resolved::NotApplied => {
-                lane.store_trouble.changed(lane.store.close_intent(open.intent.sequence).await)?;
+                lane.store_trouble.changed(lane.store.close_intent(self.claimed.id).await)?;
                 self.claimed.facts.intent = None;
                 Ok(None)
             }
@@ -210,89 +170,5 @@ impl Carrier<'_> {
         let open = self.claimed.facts.intent.clone()?;
         let lookup = open.operation.outcome.lookup.clone()?;
         Some((open, lookup))
-    }
-
-    /// Stores what became of the record, however long that takes: what a vendor has confirmed must not be forgotten while the process lives.
-    async fn store(&self, change: Change) -> Result<(), StoreError> {
-        let (lane, store) = (self.lane, &self.lane.store);
-        let flow = &lane.flow.name;
-        match change {
-            Change::Settle(how) => {
-                // What was sent is settled as the state it was made of.
-                let facts = &self.claimed.facts;
-                let seen = facts.intent.as_ref().map_or(&facts.seen, |open| &open.seen).clone();
-                let key = self.claimed.key.clone();
-                let (record, scope) = (self.claimed.id, self.claimed.scope);
-                let settlement = Settlement {
-                    record,
-                    scope,
-                    key,
-                    seen,
-                    how,
-                    is_parent: !lane.dependents.is_empty(),
-                    now: lane.now(),
-                };
-                lane.store_trouble.insist(|| store.settle(settlement.clone())).await?;
-                lane.dependents.iter().for_each(|wake| wake.notify_one());
-                lane.metrics.handled(flow, outcome(&settlement.how));
-            }
-            Change::AwaitParent(until) => {
-                let Some(parent) = self.parent.clone() else { return Ok(()) };
-                lane.store_trouble.insist(|| store.await_parent(self.claimed.id, parent.clone(), until)).await?;
-            }
-            Change::Postpone(postponement) => {
-                lane.store_trouble.insist(|| store.postpone(self.claimed.id, postponement.clone())).await?;
-                say_retry(flow, &postponement);
-            }
-            Change::Bury(failures) => {
-                let (record, plan_hash) = (self.claimed.id, lane.plan_hash.clone());
-                let burial = Burial { record, failures, plan_hash, now: lane.now() };
-                lane.store_trouble.insist(|| store.bury(burial.clone())).await?;
-                tracing::warn!(
-                    flow,
-                    cause = burial.failures.cause,
-                    status = burial.failures.status,
-                    attempts = burial.failures.attempts,
-                    "a record went to the dead letters"
-                );
-                lane.metrics.handled(flow, Outcome::Buried);
-            }
-        }
-        self.claimed.guard.stored();
-        Ok(())
-    }
-}
-
-impl Drop for Carrier<'_> {
-    fn drop(&mut self) {
-        // Also when the task is given up in the middle: a probe nobody answers for would keep the circuit waiting for ever.
-        if self.probe {
-            self.lane.destination_gate.undecided(self.lane.now());
-        }
-    }
-}
-
-/// Says that a record failed by its own fault and is tried again; that it waits for the system's sake is said when the circuit opens.
-fn say_retry(flow: &str, postponement: &Postponement) {
-    let failures = &postponement.failures;
-    if !postponement.by_system && failures.attempts > 0 {
-        tracing::warn!(
-            flow,
-            cause = failures.cause,
-            status = failures.status,
-            attempts = failures.attempts,
-            again_at = %postponement.due,
-            "a record failed and is tried again"
-        );
-    }
-}
-
-fn outcome(how: &Settled) -> Outcome {
-    match how {
-        Settled::Delivered { .. } => Outcome::Delivered,
-        Settled::Unchanged { .. } => Outcome::Unchanged,
-        Settled::LeftOut => Outcome::LeftOut,
-        Settled::Deleted => Outcome::Deleted,
-        Settled::Superseded => Outcome::Superseded,
     }
 }

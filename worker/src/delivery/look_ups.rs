@@ -84,19 +84,20 @@ impl Expiry<Key, Found> for Lives {
 
 /// A record of the lane's own stream, as its source shows it now; none when the source no longer has it.
 pub async fn fetch(lane: &Lane, key: &str) -> Result<Option<Value>, Unanswered> {
-    ask(lane, lane.source.read_one(&lane.flow.stream, key)).await
+    ask(lane, &lane.flow.stream, lane.singles.read_one(&lane.flow.stream, key)).await
 }
 
 async fn read(lane: &Lane, stream: &Stream, key: &str) -> Result<Found, Unanswered> {
-    let record = ask(lane, lane.source.consult(stream, key)).await?;
+    let record = ask(lane, stream, lane.singles.consult(stream, key)).await?;
     Ok(record.map(|record| Arc::new(Remembered { bytes: record.to_string().len(), record })))
 }
 
 async fn ask(
     lane: &Lane,
+    stream: &Stream,
     reading: impl Future<Output = Result<Option<Value>, CallFailure>>,
 ) -> Result<Option<Value>, Unanswered> {
-    let passage = Passage::through(lane).map_err(Unanswered::Wait)?;
+    let passage = Passage::through(lane, stream)?;
     match reading.await {
         Ok(record) => {
             passage.well();
@@ -115,7 +116,7 @@ fn is_of_the_key(failure: &CallFailure) -> bool {
     failure.kind == FailureKind::Refused && matches!(failure.status, Some(200..=299 | 400 | 409 | 414 | 422))
 }
 
-/// A call that the source's gate let pass. Given up halfway it says nothing of the source.
+/// A call that the gate of a stream's single records let pass. Given up halfway it says nothing of the source.
 struct Passage<'a> {
     lane: &'a Lane,
     gate: &'a Gate,
@@ -124,11 +125,17 @@ struct Passage<'a> {
 
 impl<'a> Passage<'a> {
     /// Passes, or says until when to wait.
-    fn through(lane: &'a Lane) -> Result<Self, Timestamp> {
-        let (gate, now) = (&*lane.source_gate, lane.now());
+    fn through(lane: &'a Lane, stream: &Stream) -> Result<Self, Unanswered> {
+        let (gate, now) = (lane.gates.singles.get(&stream.name), lane.now());
+        let Some(gate) = gate else {
+            return Err(Unanswered::Refused(format!(
+                "the plan does not say how single records of `{}` are read",
+                stream.name
+            )));
+        };
         match gate.admit(now) {
             Admission::Pass | Admission::Probe => Ok(Self { lane, gate, ended: false }),
-            Admission::Wait(until) => Err(until.unwrap_or_else(|| later(now))),
+            Admission::Wait(until) => Err(Unanswered::Wait(until.unwrap_or_else(|| later(now)))),
         }
     }
 

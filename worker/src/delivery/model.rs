@@ -2,6 +2,7 @@
 //! process they run in is in `process`.
 
 mod books;
+mod ground;
 mod process;
 
 use crosstie_histories::{Bounds, Shared, check, play};
@@ -10,7 +11,7 @@ use self::process::Process;
 
 #[test]
 fn whatever_happens_every_property_is_true_of_the_real_store_and_delivery() {
-    check(Bounds { cases: 96, stretches: 50 }, |history| {
+    check(Bounds { cases: 96, stretches: 50, shrinks: 1000 }, |history| {
         let world = Shared::new(history.means);
         play(history, &world, &mut Process::new(world.clone()))
     });

@@ -1,9 +1,9 @@
 //! Handing records out: one loop a flow, which claims some records ahead and carries each as soon as a slot is free and the circuit lets it
-//! pass; while the circuit only lets a probe pass, one at a time.
+//! pass, with as many others as may share its call; while the circuit only lets a probe pass, one at a time.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use crosstie_engine::circuit::Admission;
+use crosstie_engine::delivery::call_size;
 use jiff::Timestamp;
 use tokio::{
     task::{JoinError, JoinSet},
@@ -11,8 +11,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::carry::carry;
+use super::{
+    batch::{carry_batch, is_batch, next_call},
+    carry::carry,
+};
 use crate::{
+    gates::Handing,
     lane::Lane,
     slots::Slot,
     store::Claimed,
@@ -20,7 +24,7 @@ use crate::{
     waiting::{capped, until},
 };
 
-/// Most records claimed ahead by one flow; bounds what is in memory.
+/// Most records claimed ahead by one flow whose calls take no more; bounds what is in memory.
 const MOST_AHEAD: usize = 64;
 
 /// Delivers a flow's records until it is told to stop, then lets those under way finish.
@@ -68,25 +72,25 @@ enum Pause {
 }
 
 impl Desk {
-    /// Begins one record, if one may be begun.
+    /// Begins one call, if one may be begun: with one record, or with as many as there are and may share it. None waits for more to come.
     async fn hand_out(&mut self, slot: Slot) -> Pause {
         let now = self.lane.now();
-        let (probe, most) = match self.lane.destination_gate.admit(now) {
-            Admission::Pass => (false, MOST_AHEAD),
-            Admission::Probe => (true, 1),
-            Admission::Wait(time) => return Pause::Circuit(time),
+        let batch_size = self.lane.flow.batch_size;
+        let a_call = usize::try_from(batch_size).unwrap_or(usize::MAX).max(1);
+        let (probe, most) = match self.lane.gates.handing(&self.lane.clock) {
+            Handing::Free => (None, (MOST_AHEAD / a_call).max(1) * a_call),
+            Handing::Probe(probe) => (Some(probe), 1),
+            Handing::Wait(time) => return Pause::Circuit(time),
         };
         let pause = self.claim_ahead(most, now).await;
-        let Some(record) = self.ahead.pop_front() else {
-            if probe {
-                self.lane.destination_gate.undecided(now);
-            }
-            return pause;
-        };
+        let mut records = next_call(&mut self.ahead, call_size(batch_size, probe.is_some()));
         let lane = Arc::clone(&self.lane);
-        self.under_way.spawn(async move {
-            carry(&lane, record, probe, slot).await;
-        });
+        if is_batch(&records) {
+            self.under_way.spawn(async move { carry_batch(&lane, records, probe, slot).await });
+            return Pause::No;
+        }
+        let Some(record) = records.pop() else { return pause };
+        self.under_way.spawn(async move { carry(&lane, record, probe, slot).await });
         Pause::No
     }
 
@@ -109,7 +113,7 @@ async fn wait(lane: &Lane, pause: Pause) {
     match pause {
         Pause::No => {}
         Pause::Circuit(time) => {
-            let changed = lane.destination_gate.changed();
+            let changed = lane.gates.changed();
             // The cap stands in for a change that came between asking and listening.
             let longest = time.map_or(Duration::from_millis(250), |time| until(time, lane.now()));
             tokio::select! {

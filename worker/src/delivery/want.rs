@@ -2,6 +2,7 @@
 //! What follows from each answer is decided in the engine.
 
 use crosstie_engine::{
+    circuit::Admission,
     delivery::{Change, Compared, Fetched, Fetching, Wanted, Wish, is_deleted, needs_body},
     mapping::EvaluationError,
 };
@@ -12,6 +13,7 @@ use super::{
     look_ups::{Unanswered, fetch},
 };
 use crate::{
+    gates::again,
     intake::records::seen,
     lane::Lane,
     store::{Claimed, ParentKey, StoreError},
@@ -36,10 +38,11 @@ impl From<StoreError> for Stop {
 }
 
 /// Finds out what is wanted of a record. Where its source had to be asked, the claimed record's state is then the one that the source showed.
-pub async fn wanted(lane: &Lane, claimed: &mut Claimed) -> Result<Wanted, Stop> {
+/// `probes` says that it is carried to find out whether the destination is well again.
+pub async fn wanted(lane: &Lane, claimed: &mut Claimed, probes: bool) -> Result<Wanted, Stop> {
     let record: Value =
         serde_json::from_str(&claimed.payload).map_err(|_| StoreError::Unreadable { what: "record" })?;
-    let record = present(lane, claimed).await?.unwrap_or(record);
+    let record = present(lane, claimed, probes).await?.unwrap_or(record);
     let seeker = Seeker { lane, claimed };
     let wish = if is_deleted(&lane.flow, &record) {
         Wish::of_deleted(&lane.flow)
@@ -59,12 +62,18 @@ pub async fn wanted(lane: &Lane, claimed: &mut Claimed) -> Result<Wanted, Stop> 
 }
 
 /// The state that the record's source shows now, where it has to be asked; none where the one that was read will do.
-async fn present(lane: &Lane, claimed: &mut Claimed) -> Result<Option<Value>, Stop> {
+async fn present(lane: &Lane, claimed: &mut Claimed, probes: bool) -> Result<Option<Value>, Stop> {
     let fetching = if lane.flow.stream.one.is_some() { Fetching::Possible } else { Fetching::Impossible };
     match lane.judge().compared(&claimed.facts, fetching) {
         Compared::Go => return Ok(None),
         Compared::Done(change) => return Err(done(change)),
         Compared::Fetch => {}
+    }
+    // Nothing is asked of the source for a record whose write would wait anyway.
+    if let Admission::Wait(until) = lane.gates.write.send.outlook(lane.now())
+        && !probes
+    {
+        return Err(done(lane.judge().waits_for_circuit(&claimed.facts, again(until, lane.now()))));
     }
     let faulty = |claimed: &Claimed, problem: String| done(lane.judge().faulty(&claimed.facts, problem));
     let shown = fetch(lane, &claimed.key).await.map_err(|unanswered| match unanswered {
@@ -100,7 +109,7 @@ impl Seeker<'_> {
         let lane = self.lane;
         if let Some(parent) = self.known(parent(lane, record).await)? {
             let there = lane.store_trouble.looked(lane.store.is_present(parent.clone()).await)?;
-            if let Some(change) = lane.judge().depends(there) {
+            if let Some(change) = lane.judge().depends(&self.claimed.facts, there) {
                 return Err(Stop::Await(parent, Box::new(change)));
             }
         }

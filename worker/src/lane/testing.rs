@@ -32,10 +32,10 @@ pub fn look_up(settle_seconds: u32) -> LookUp {
     }
 }
 
-/// A mapping of these fields.
-pub fn mapping(fields: &[(&str, &str)]) -> Arc<Mapping> {
+/// A mapping of these fields, of the records that meet a condition.
+pub fn mapping(when: Option<&str>, fields: &[(&str, &str)]) -> Arc<Mapping> {
     let map = fields.iter().map(|(field, expression)| ((*field).to_owned(), (*expression).to_owned())).collect();
-    Arc::new(Mapping::compile(&MappingSource { when: None, map: &map }).unwrap())
+    Arc::new(Mapping::compile(&MappingSource { when, map: &map }).unwrap())
 }
 
 /// A lane that writes to this destination. Its source answers nothing.
@@ -48,8 +48,11 @@ pub fn lane(
 ) -> Lane {
     // Making a client reads the machine's certificates, which takes longer than everything else in a test.
     static SOURCE: LazyLock<VendorClient> = LazyLock::new(source);
+    let flow = flow();
     Lane {
-        flow: flow(),
+        operation: Arc::new(flow.operation.clone()),
+        delete_operation: None,
+        flow,
         source_name: "shop".into(),
         destination_name: "books".into(),
         scope,
@@ -64,10 +67,10 @@ pub fn lane(
         plan_hash: "plan".into(),
         store,
         source: SOURCE.clone(),
+        singles: Arc::new(SOURCE.clone()),
         look_ups: Arc::default(),
         destination,
-        source_gate: Arc::default(),
-        destination_gate: Arc::default(),
+        gates: Gates::default(),
         slots: Slots::new(1),
         clock,
         chance: || 0.0,

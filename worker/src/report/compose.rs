@@ -14,6 +14,8 @@ use crate::{problems::Present, store::Figures};
 
 /// Longest version id or hash, in characters.
 const LONGEST_ID: usize = 128;
+/// Longest message about a flow, in characters.
+const LONGEST_MESSAGE: usize = 512;
 
 /// Who reports.
 #[derive(Clone, Debug)]
@@ -33,6 +35,8 @@ pub struct FlowState {
     pub figures: Figures,
     /// When it is read next.
     pub next_run: Option<Timestamp>,
+    /// The flow whose records its own wait for.
+    pub parent: Option<String>,
 }
 
 /// What is reported of the worker.
@@ -87,7 +91,8 @@ pub fn compose(identity: &Identity, state: State, problems: Vec<Problem>, now: T
 
 fn flow(state: FlowState) -> FlowReport {
     let amount = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    let FlowState { flow, figures, next_run } = state;
+    let problem = waits(&state);
+    let FlowState { flow, figures, next_run, parent: _ } = state;
     FlowReport {
         flow,
         delivered: amount(figures.delivered),
@@ -100,7 +105,33 @@ fn flow(state: FlowState) -> FlowReport {
         last_sync_time: figures.last_sync.map(Time),
         next_run_time: next_run.map(Time),
         cursor: figures.cursor.map(Time),
+        retrying: amount(figures.retrying),
+        awaiting_parent: amount(figures.awaiting_parent),
+        problem,
     }
+}
+
+/// Why records of a flow wait although nothing is wrong with the flow as a whole: they failed and are tried again, or their parents are not at
+/// the destination.
+fn waits(state: &FlowState) -> Option<String> {
+    let figures = &state.figures;
+    let records = |number: u64| if number == 1 { "1 record".to_owned() } else { format!("{number} records") };
+    let retrying = (figures.retrying > 0).then(|| {
+        let cause = figures.retry_cause.as_deref().unwrap_or("the worker's log says why");
+        let most = if figures.retrying == 1 { "" } else { ", most of them for this" };
+        format!("{} failed and will be tried again{most}: {cause}", records(figures.retrying))
+    });
+    let awaiting = (figures.awaiting_parent > 0).then(|| {
+        let flow = state.parent.as_deref().unwrap_or("they depend on");
+        let since = figures.awaiting_since.map(|since| format!(", since {since:.0}")).unwrap_or_default();
+        format!(
+            "{} of this flow came before the record of flow `{flow}` that `dependsOn` names, and will be written once that one is at the \
+             destination{since}",
+            records(figures.awaiting_parent)
+        )
+    });
+    let message = [retrying, awaiting].into_iter().flatten().collect::<Vec<_>>().join("; ");
+    (!message.is_empty()).then(|| message.chars().take(LONGEST_MESSAGE).collect())
 }
 
 /// One entry a Connector: source and destination may be the same.

@@ -9,10 +9,11 @@ use tokio::sync::Mutex;
 use super::compose::{FlowState, Identity, Memory, State, compose};
 use crate::{
     board::{Board, CrewView, Posted},
+    gate::Trouble,
     lane::Lane,
     metrics::Metrics,
-    problems::{self, Facts, FlowFacts},
-    store::{Figures, ScopeId},
+    problems::{self, Call, Facts, FlowFacts},
+    store::{Figures, Scope, ScopeId},
 };
 
 /// Makes reports.
@@ -36,7 +37,8 @@ impl Reporter {
         let posted = self.board.posted();
         let now = self.clock.now();
         let figures = self.figures(&posted).await;
-        let facts = self.facts(&posted, &figures);
+        let left_behind = self.left_behind(&posted).await;
+        let facts = self.facts(&posted, &figures, left_behind);
         let problems = self.memory.lock().await.dated(problems::derive(&facts, now), now);
         let state = state(&posted, facts, figures);
         compose(&self.identity, state, problems, now)
@@ -59,7 +61,18 @@ impl Reporter {
         figures
     }
 
-    fn facts(&self, posted: &Posted, figures: &[Figures]) -> Facts {
+    /// Records that wait where no lane takes them; none are known while no plan is at work.
+    async fn left_behind(&self, posted: &Posted) -> Vec<(Scope, u64)> {
+        let scopes: Vec<ScopeId> = lanes(posted).iter().map(|lane| lane.scope).collect();
+        match &posted.store {
+            Some(store) if !scopes.is_empty() => {
+                self.board.store_trouble().looked(store.left_behind(scopes).await).unwrap_or_default()
+            }
+            Some(_) | None => Vec::new(),
+        }
+    }
+
+    fn facts(&self, posted: &Posted, figures: &[Figures], left_behind: Vec<(Scope, u64)>) -> Facts {
         let known = posted.crew.iter().flat_map(|crew| &crew.credentials);
         let credentials: Vec<_> = known.map(|(connector, store)| (connector.clone(), store.report())).collect();
         let in_use = credentials.iter().map(|(connector, report)| {
@@ -71,6 +84,7 @@ impl Reporter {
             store_trouble: self.board.store_trouble().message(),
             credentials,
             flows: lanes(posted).iter().zip(figures).map(|(lane, figures)| flow_facts(lane, figures)).collect(),
+            left_behind,
         }
     }
 }
@@ -84,13 +98,24 @@ fn flow_facts(lane: &Lane, figures: &Figures) -> FlowFacts {
         flow: lane.flow.name.clone(),
         source: lane.source_name.clone(),
         destination: lane.destination_name.clone(),
-        stream: lane.flow.stream.name.clone(),
         operation: lane.flow.operation.name.clone(),
-        source_trouble: lane.source_gate.trouble(),
-        destination_trouble: lane.destination_gate.trouble(),
+        failing: failing(lane),
         mapping_failure: lane.facts.mapping_failure(),
         held: figures.held,
     }
+}
+
+/// What is wrong with the calls of a lane.
+fn failing(lane: &Lane) -> Vec<(Call, Trouble)> {
+    let (flow, gates) = (&lane.flow, &lane.gates);
+    let mut calls = vec![(Call::Pages(flow.stream.name.clone()), &gates.pages)];
+    calls.extend(gates.singles.iter().map(|(stream, gate)| (Call::Single(stream.clone()), gate)));
+    let operations = [Some((&flow.operation, &gates.write)), flow.delete_operation.as_ref().zip(gates.delete.as_ref())];
+    for (operation, gates) in operations.into_iter().flatten() {
+        calls.push((Call::Send(operation.name.clone()), &gates.send));
+        calls.push((Call::LookUp(operation.name.clone()), &gates.look_up));
+    }
+    calls.into_iter().filter_map(|(call, gate)| gate.trouble().map(|trouble| (call, trouble))).collect()
 }
 
 fn state(posted: &Posted, facts: Facts, figures: Vec<Figures>) -> State {
@@ -101,6 +126,7 @@ fn state(posted: &Posted, facts: Facts, figures: Vec<Figures>) -> State {
         flow: lane.flow.name.clone(),
         figures,
         next_run: lane.facts.next_run(),
+        parent: lane.flow.depends_on.as_ref().map(|depends_on| depends_on.flow.clone()),
     };
     State {
         plan_hash,

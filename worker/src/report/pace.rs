@@ -13,6 +13,8 @@ use jiff::Timestamp;
 const LEAST: Duration = Duration::from_secs(1);
 /// Least time between two writes when only figures moved.
 const FIGURES: Duration = Duration::from_secs(15);
+/// The same when something that people look for came up or is over: nothing waits any more, or the first record does.
+const ZERO: Duration = Duration::from_secs(5);
 /// Time after which a report is written although nothing moved.
 const HEARTBEAT: Duration = Duration::from_mins(1);
 
@@ -26,7 +28,7 @@ pub struct Pace {
 struct Written {
     at: Timestamp,
     turns: Turns,
-    figures: Vec<[i64; 7]>,
+    figures: Vec<[i64; 9]>,
 }
 
 /// What makes a report urgent when it changes.
@@ -63,7 +65,12 @@ impl Pace {
         match since {
             since if since < LEAST => false,
             since if since >= HEARTBEAT => true,
-            since => written.turns != Turns::of(report) || (since >= FIGURES && written.figures != figures(report)),
+            since => {
+                let figures = figures(report);
+                written.turns != Turns::of(report)
+                    || (since >= FIGURES && written.figures != figures)
+                    || (since >= ZERO && zeros(&written.figures) != zeros(&figures))
+            }
         }
     }
 
@@ -74,7 +81,7 @@ impl Pace {
 }
 
 /// Figures, to two digits. Times are left out: they move with every poll, and the heartbeat carries them soon enough.
-fn figures(report: &WorkerReport) -> Vec<[i64; 7]> {
+fn figures(report: &WorkerReport) -> Vec<[i64; 9]> {
     let of_flow = |flow: &crosstie_crds::sync_report::FlowReport| {
         [
             flow.delivered,
@@ -84,10 +91,20 @@ fn figures(report: &WorkerReport) -> Vec<[i64; 7]> {
             flow.held,
             flow.succeeded_24h,
             flow.failed_24h,
+            flow.retrying,
+            flow.awaiting_parent,
         ]
         .map(two_digits)
     };
     report.flows.iter().map(of_flow).collect()
+}
+
+/// Which of what waits, was set aside or is held is nothing.
+fn zeros(figures: &[[i64; 9]]) -> Vec<[bool; 5]> {
+    let of_flow = |[_, _, queue, dead, held, _, _, retrying, awaiting]: &[i64; 9]| {
+        [queue, dead, held, retrying, awaiting].map(|figure| *figure == 0)
+    };
+    figures.iter().map(of_flow).collect()
 }
 
 fn two_digits(number: i64) -> i64 {
@@ -145,6 +162,21 @@ mod tests {
         assert!(!pace.is_due(&report(1299), at(59)));
         assert!(!pace.is_due(&report(1300), at(14)));
         assert!(pace.is_due(&report(1300), at(15)));
+    }
+
+    #[test]
+    fn that_nothing_waits_any_more_is_written_after_five_seconds() {
+        let waiting = |queue_depth| {
+            let mut report = report(5);
+            report.flows[0].queue_depth = queue_depth;
+            report
+        };
+        let mut pace = Pace::default();
+        pace.written(&waiting(144), at(0));
+        assert!(!pace.is_due(&waiting(0), at(4)) && pace.is_due(&waiting(0), at(5)));
+        assert!(!pace.is_due(&waiting(12), at(14)), "fewer is not none");
+        pace.written(&waiting(0), at(5));
+        assert!(!pace.is_due(&waiting(1), at(9)) && pace.is_due(&waiting(1), at(10)));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What is asked of a store and what it answers: types only. Nothing here is particular to a database.
 
+use std::sync::Arc;
+
 use crosstie_engine::{
-    delivery::{Failures, Seen, Settled},
+    delivery::{Failures, Postponement, Seen, Settled},
     plan::{Environment, Operation},
     version::Version,
     window::PollState,
@@ -105,8 +107,8 @@ pub struct NewIntent {
     pub flow: String,
     /// The record's key.
     pub key: String,
-    /// The operation.
-    pub operation: Operation,
+    /// The operation; shared, because it is stored once.
+    pub operation: Arc<Operation>,
     /// What will be written.
     pub body: Value,
     /// Hash of the whole mapped body.
@@ -158,6 +160,17 @@ pub struct Burial {
     pub plan_hash: String,
     /// The present.
     pub now: Timestamp,
+}
+
+/// What becomes of a claimed record.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// It is done.
+    Settle(Settlement),
+    /// By its number: it waits on.
+    Postpone(i64, Postponement),
+    /// It goes to the dead letters.
+    Bury(Burial),
 }
 
 /// A record that was set aside.
@@ -218,6 +231,14 @@ pub struct Figures {
     pub dead_letters: u64,
     /// Records whose write has an unknown outcome that nothing can tell.
     pub held: u64,
+    /// Records that failed and are tried again; held ones are not among them.
+    pub retrying: u64,
+    /// Why most of them are, in words without values; none when nothing is tried again.
+    pub retry_cause: Option<String>,
+    /// Records that wait for another flow's record.
+    pub awaiting_parent: u64,
+    /// When the longest waiting of them came in.
+    pub awaiting_since: Option<Timestamp>,
     /// Records written within the last 24 hours, to the hour.
     pub delivered_day: u64,
     /// Records that went to the dead letters within the last 24 hours, to the hour.

@@ -59,6 +59,11 @@ impl Claims {
         self.records().claimed.insert(id).then(|| ClaimGuard { claims: Arc::clone(self), id })
     }
 
+    /// Whether a record is claimed.
+    pub fn is_claimed(&self, id: i64) -> bool {
+        self.records().claimed.contains(&id)
+    }
+
     /// Whether a send of the record was begun, by whoever claimed it before, and given up without a word: nobody knows what came of it.
     pub fn was_abandoned(&self, id: i64) -> bool {
         self.records().sending.contains(&id)

@@ -4,6 +4,7 @@
 mod care;
 mod delivery;
 mod intake;
+mod intents;
 mod lock;
 mod rows;
 mod schema;
@@ -14,17 +15,18 @@ mod tests;
 
 use std::{path::Path, sync::Arc};
 
-use crosstie_engine::delivery::{OpenIntent, Postponement};
+use crosstie_engine::delivery::{Intent, OpenIntent, Postponement};
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use self::{
+    intents::Remembered,
     lock::FolderLock,
     writer::{Session, Writer},
 };
 use super::{
     Answer, Burial, Claim, DeadLetter, Figures, NewIntent, Opened, ParentKey, Scope, ScopeId, Settlement, Store,
-    StoreError, Taken, TakenPage, Tidied,
+    StoreError, Taken, TakenPage, Tidied, Verdict,
 };
 
 /// Name of the database below the state folder.
@@ -45,12 +47,24 @@ impl SqliteStore {
     pub fn open(folder: &Path, fresh_id: Uuid, now: Timestamp) -> Result<Self, StoreError> {
         let lock = FolderLock::take(folder)?;
         let (connection, id) = schema::open(&folder.join(DATABASE_FILE), schema::STEPS, fresh_id, now)?;
-        let session =
-            Session { connection, store_id: id.clone(), claims: Arc::default(), commits: 0, counts: Vec::new() };
+        let session = Session {
+            connection,
+            store_id: id.clone(),
+            claims: Arc::default(),
+            commits: 0,
+            counts: Vec::new(),
+            remembered: Remembered::default(),
+        };
         let failed = |source| StoreError::Folder { path: folder.to_owned(), source: Arc::new(source) };
         let writer = Writer::start(session, lock).map_err(failed)?;
         Ok(Self { id, writer })
     }
+}
+
+/// What was just stored, as it will be read.
+fn opened(new: NewIntent, intent: Intent, size: u32) -> OpenIntent {
+    let NewIntent { operation, body, body_hash, seen, deletes, .. } = new;
+    OpenIntent { intent, operation, body, body_hash, seen, deletes, refused: false, size, apart: false }
 }
 
 impl Store for SqliteStore {
@@ -78,14 +92,28 @@ impl Store for SqliteStore {
         Box::pin(async move {
             let new = Arc::new(intent);
             let asked = Arc::clone(&new);
-            let intent = self.writer.change(move |session| delivery::open_intent(session, &asked)).await?;
-            let NewIntent { operation, body, body_hash, seen, deletes, .. } = Arc::unwrap_or_clone(new);
-            Ok(OpenIntent { intent, operation, body, body_hash, seen, deletes, refused: false })
+            let intent = self.writer.change(move |session| intents::open(session, &asked)).await?;
+            Ok(opened(Arc::unwrap_or_clone(new), intent, 1))
         })
     }
 
-    fn close_intent(&self, sequence: i64) -> Answer<'_, ()> {
-        Box::pin(self.writer.change(move |session| delivery::close_intent(session, sequence)))
+    fn open_batch(&self, records: Vec<NewIntent>) -> Answer<'_, Vec<OpenIntent>> {
+        Box::pin(async move {
+            let new = Arc::new(records);
+            let asked = Arc::clone(&new);
+            let intents = self.writer.change(move |session| intents::open_batch(session, &asked)).await?;
+            let size = u32::try_from(intents.len()).unwrap_or(u32::MAX);
+            let records = Arc::unwrap_or_clone(new).into_iter().zip(intents);
+            Ok(records.map(|(new, intent)| opened(new, intent, size)).collect())
+        })
+    }
+
+    fn close_intent(&self, record: i64) -> Answer<'_, ()> {
+        Box::pin(self.writer.change(move |session| intents::close(session, record).map(|_| ())))
+    }
+
+    fn conclude(&self, verdicts: Vec<Verdict>) -> Answer<'_, ()> {
+        Box::pin(self.writer.change(move |session| delivery::conclude(session, &verdicts)))
     }
 
     fn settle(&self, settlement: Settlement) -> Answer<'_, ()> {
@@ -118,6 +146,10 @@ impl Store for SqliteStore {
 
     fn figures(&self, scopes: Vec<ScopeId>, now: Timestamp) -> Answer<'_, Vec<Figures>> {
         Box::pin(self.writer.look(move |session| care::figures(session, &scopes, now)))
+    }
+
+    fn left_behind(&self, at_work: Vec<ScopeId>) -> Answer<'_, Vec<(Scope, u64)>> {
+        Box::pin(self.writer.look(move |session| care::left_behind(session, &at_work)))
     }
 
     fn dead_letters(&self, after: i64, limit: usize) -> Answer<'_, Vec<DeadLetter>> {

@@ -36,6 +36,13 @@ impl Process {
         Self(child)
     }
 
+    /// The most memory it has held so far, in MiB; nothing when it has ended.
+    pub fn peak_memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.split_whitespace().next()?.parse::<u64>().ok().map(|kibibytes| kibibytes / 1024)
+    }
+
     /// SIGKILL: nothing of the process runs any more.
     pub fn kill(&mut self) {
         self.0.kill().unwrap();

@@ -1,12 +1,12 @@
 //! Each decision by itself, on claimed records made by hand.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::json;
 
 use super::*;
 use crate::{
-    delivery::{LedgerEntry, Seen},
+    delivery::{Compared, Fetched, Fetching, LedgerEntry, Seen},
     plan::{Evidence, Idempotency, Identifier, LookUp, Method, Operation},
     retry::Tally,
     template::Template,
@@ -58,7 +58,18 @@ fn open(outcome: Outcome, in_doubt_since: Option<Timestamp>) -> OpenIntent {
     };
     let intent = Intent { sequence: 1, idempotency_key: "k".into(), stored_at: at(0), in_doubt_since };
     let (body, seen) = (json!({"id": "a"}), Seen { version: Version::Counter(5), hash: "s".into() });
-    OpenIntent { intent, operation, body, body_hash: "h".into(), seen, deletes: false, refused: false }
+    let operation = Arc::new(operation);
+    OpenIntent {
+        intent,
+        operation,
+        body,
+        body_hash: "h".into(),
+        seen,
+        deletes: false,
+        refused: false,
+        size: 1,
+        apart: false,
+    }
 }
 
 fn claimed(intent: Option<OpenIntent>) -> Facts {
@@ -352,7 +363,8 @@ fn a_delete_in_doubt_is_repeated_once_none_sent_before_can_arrive_and_proved_by_
     let terms = terms();
     let delete = |look_up, since| {
         let mut open = open(outcome(false, look_up), Some(at(since)));
-        (open.deletes, open.operation.method) = (true, Method::Delete);
+        open.deletes = true;
+        Arc::make_mut(&mut open.operation).method = Method::Delete;
         open
     };
     let next = |open, now| judge(&terms, now).next(&claimed(Some(open)));
@@ -395,6 +407,7 @@ fn what_cannot_be_ordered_is_fetched_and_a_lagging_or_missing_answer_is_not_take
 #[test]
 fn a_record_without_its_parent_waits_and_one_with_it_goes_on() {
     let terms = terms();
-    assert_eq!(judge(&terms, 1).depends(false), Some(Change::AwaitParent(at(61))));
-    assert_eq!(judge(&terms, 1).depends(true), None);
+    let facts = claimed(None);
+    assert_eq!(judge(&terms, 1).depends(&facts, false), Some(Change::AwaitParent(at(61))));
+    assert_eq!(judge(&terms, 1).depends(&facts, true), None);
 }

@@ -4,6 +4,7 @@
 use std::{
     cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
 use jiff::Timestamp;
@@ -12,7 +13,7 @@ use serde_json::Value;
 use crate::{
     delivery::{
         Facts, Failures, Intent, IntentChange, Known, LedgerEntry, OpenIntent, Postponement, Rule, Seen, Settled,
-        idempotency_key, keeps, replays,
+        idempotency_key, keeps, key_apart, replays,
     },
     plan::Operation,
     window::PollState,
@@ -35,6 +36,8 @@ pub struct Disk {
     pub ledger: BTreeMap<String, LedgerEntry>,
     /// Dead letters.
     pub dead: Vec<Dead>,
+    /// What another flow settled: whether each is at the destination.
+    pub parents: BTreeMap<u8, bool>,
 }
 
 /// A record that waits or is claimed.
@@ -52,6 +55,8 @@ pub struct Queued {
     pub failures: Failures,
     /// Whether it waits for the system's sake.
     pub by_system: bool,
+    /// What it waits for: another flow's record.
+    pub awaits: Option<u8>,
 }
 
 /// An open intent.
@@ -76,11 +81,20 @@ pub struct Dead {
 
 impl Disk {
     /// Takes a state, unless it is known. Says whether it was taken, and whether it lay in the dead letters.
-    pub fn take(&mut self, key: &str, seen: Seen, record: Value, now: Timestamp) -> (bool, bool) {
-        let of_key = || self.queue.values().rfind(|queued| queued.key == key);
+    pub fn take(
+        &mut self,
+        key: &str,
+        seen: Seen,
+        record: Value,
+        claimed: &BTreeSet<i64>,
+        now: Timestamp,
+    ) -> (bool, bool) {
+        let newest = self.queue.iter().rfind(|(_, queued)| queued.key == key);
         let dead = self.dead.iter().any(|dead| dead.key == key && dead.seen == seen);
         let known = Known {
-            waiting: of_key().map(|queued| queued.seen.clone()),
+            waiting: newest.map(|(_, queued)| queued.seen.clone()),
+            writing: newest.and_then(|(id, _)| self.intents.get(id)).map(|stored| stored.open.seen.clone()),
+            claimed: newest.is_some_and(|(id, _)| claimed.contains(id)),
             dead: dead.then(|| seen.clone()),
             ledger: self.ledger.get(key).cloned(),
         };
@@ -95,7 +109,8 @@ impl Disk {
         self.records += 1;
         let behind = self.queue.values().any(|queued| queued.key == key) && Rule::KeysAreLocked.holds();
         let due = (!behind).then_some(now);
-        let queued = Queued { key: key.into(), seen, record, due, failures: Failures::default(), by_system: false };
+        let (key, failures) = (key.to_owned(), Failures::default());
+        let queued = Queued { key, seen, record, due, failures, by_system: false, awaits: None };
         self.queue.insert(self.records, queued);
     }
 
@@ -130,16 +145,48 @@ impl Disk {
         id: i64,
         operation: &Operation,
         (body, body_hash): (Value, String),
+        seen: Seen,
         deletes: bool,
         now: Timestamp,
     ) -> OpenIntent {
         self.sequences += 1;
         let idempotency_key = idempotency_key(&self.store.to_string(), "orders", &self.queue[&id].key, self.sequences);
         let intent = Intent { sequence: self.sequences, idempotency_key, stored_at: now, in_doubt_since: None };
-        let (operation, seen) = (operation.clone(), self.queue[&id].seen.clone());
-        let open = OpenIntent { intent, operation, body, body_hash, seen, deletes, refused: false };
+        let operation = Arc::new(operation.clone());
+        let open =
+            OpenIntent { intent, operation, body, body_hash, seen, deletes, refused: false, size: 1, apart: false };
         self.intents.insert(id, Stored { open: open.clone(), held: false });
         open
+    }
+
+    /// Stores one intent of several records.
+    pub fn open_batch(
+        &mut self,
+        operation: &Operation,
+        records: Vec<(i64, Value, String, &Seen)>,
+        now: Timestamp,
+    ) -> Vec<OpenIntent> {
+        self.sequences += 1;
+        let idempotency_key = idempotency_key(&self.store.to_string(), "orders", "", self.sequences);
+        let intent = Intent { sequence: self.sequences, idempotency_key, stored_at: now, in_doubt_since: None };
+        let (operation, size) = (Arc::new(operation.clone()), u32::try_from(records.len()).unwrap());
+        let opened = records.into_iter().map(|(id, body, body_hash, seen)| {
+            let (intent, operation, seen) = (intent.clone(), Arc::clone(&operation), seen.clone());
+            let (deletes, refused, apart) = (false, false, false);
+            let open = OpenIntent { intent, operation, body, body_hash, seen, deletes, refused, size, apart };
+            self.intents.insert(id, Stored { open: open.clone(), held: false });
+            open
+        });
+        opened.collect()
+    }
+
+    /// All records of the batch that a record is part of; itself alone when it is part of none.
+    pub fn batch_of(&self, id: i64) -> Vec<i64> {
+        let batch = |stored: &Stored| (stored.open.size > 1).then_some(stored.open.intent.sequence);
+        let of_record = self.intents.get(&id).and_then(batch);
+        let same = self.intents.iter().filter(|(_, stored)| batch(stored) == of_record && of_record.is_some());
+        let same: Vec<i64> = same.map(|(id, _)| *id).collect();
+        if same.is_empty() { vec![id] } else { same }
     }
 
     /// Puts an intent in doubt from now on.
@@ -150,29 +197,52 @@ impl Disk {
         }
     }
 
-    /// A record is done.
-    pub fn settle(&mut self, id: i64, how: &Settled, now: Timestamp) {
-        let Queued { key, seen, .. } = &self.queue[&id];
+    /// A record is done, in a state.
+    pub fn settle(&mut self, id: i64, seen: &Seen, how: &Settled, now: Timestamp) {
+        let key = self.queue[&id].key.clone();
+        let before = self.ledger.get(&key);
         let body_hash = match how {
             Settled::Delivered { body_hash, .. } | Settled::Unchanged { body_hash } => Some(body_hash.clone()),
+            Settled::LeftOut if Rule::LeftOutStaysKnown.holds() => before.and_then(|entry| entry.body_hash.clone()),
             Settled::LeftOut | Settled::Deleted | Settled::Superseded => None,
         };
         let wrote = matches!(how, Settled::Delivered { .. } | Settled::Deleted);
         if *how == Settled::Deleted && !Rule::TombstonesStay.holds() {
-            self.ledger.remove(key);
+            self.ledger.remove(&key);
         } else if *how != Settled::Superseded && (wrote || Rule::EveryDecisionAdvances.holds()) {
             let (version, source_hash) = (seen.version, seen.hash.clone());
-            self.dead
-                .retain(|dead| dead.key != *key || dead.seen.version.compare(&version).is_none_or(Ordering::is_gt));
+            self.dead.retain(|dead| dead.key != key || dead.seen.version.compare(&version).is_none_or(Ordering::is_gt));
             let present = match how {
                 Settled::Delivered { .. } | Settled::Unchanged { .. } => true,
                 Settled::Deleted => false,
-                Settled::LeftOut | Settled::Superseded => self.ledger.get(key).is_some_and(|entry| entry.present),
+                Settled::LeftOut | Settled::Superseded => before.is_some_and(|entry| entry.present),
             };
             let entry = LedgerEntry { version, source_hash, body_hash, present, identifier: None };
-            self.ledger.insert(key.clone(), entry);
+            self.ledger.insert(key, entry);
         }
         self.remove(id, now);
+    }
+
+    /// Another flow settled a record that some depend on.
+    pub fn settle_parent(&mut self, parent: u8, there: bool, now: Timestamp) {
+        self.parents.insert(parent, there);
+        if !Rule::ParentWakesChildren.holds() {
+            return;
+        }
+        for queued in self.queue.values_mut().filter(|queued| queued.awaits == Some(parent) && queued.due > Some(now)) {
+            queued.due = Some(now);
+        }
+    }
+
+    /// Whether another flow's record is at the destination, as far as is known.
+    pub fn has_parent(&self, parent: u8) -> bool {
+        self.parents.get(&parent).is_some_and(|there| *there || !Rule::GoneParentIsAwaited.holds())
+    }
+
+    /// A record waits for another flow's, or until a time.
+    pub fn await_parent(&mut self, id: i64, parent: u8, due: Timestamp) {
+        let Some(queued) = self.queue.get_mut(&id) else { return };
+        (queued.due, queued.by_system, queued.awaits) = (Some(due), false, Some(parent));
     }
 
     /// A record leaves the queue, and its intent with it; the next of its key is due.
@@ -192,6 +262,7 @@ impl Disk {
     pub fn postpone(&mut self, id: i64, later: Postponement) {
         let Some(queued) = self.queue.get_mut(&id) else { return };
         (queued.due, queued.failures, queued.by_system) = (Some(later.due), later.failures, later.by_system);
+        queued.awaits = None;
         let Some(stored) = self.intents.get_mut(&id) else { return };
         match later.intent {
             IntentChange::Keep => {}
@@ -202,16 +273,25 @@ impl Disk {
             }
             IntentChange::Refused => stored.open.refused = true,
             IntentChange::Hold => stored.held = true,
+            IntentChange::Apart(since) => {
+                let open = &mut stored.open;
+                (open.size, open.apart, stored.held) = (1, true, false);
+                open.intent.idempotency_key = key_apart(&open.intent.idempotency_key, id);
+                (open.intent.stored_at, open.intent.in_doubt_since) = (since, Some(since));
+            }
         }
     }
 
     /// A record goes to the dead letters.
     pub fn bury(&mut self, id: i64, now: Timestamp) {
         let Queued { key, seen, record, .. } = &self.queue[&id];
-        self.dead.push(Dead { key: key.clone(), seen: seen.clone(), record: record.clone() });
         let doubtful = self.intents.get(&id).filter(|stored| stored.open.intent.in_doubt_since.is_some());
-        if doubtful.is_some() && Rule::GivenUpInDoubtIsForgotten.holds() {
-            let (version, source_hash) = (seen.version, seen.hash.clone());
+        let seen = doubtful.map_or(seen, |stored| &stored.open.seen).clone();
+        self.dead.push(Dead { key: key.clone(), seen, record: record.clone() });
+        if let Some(Stored { open, .. }) = doubtful
+            && Rule::GivenUpInDoubtIsForgotten.holds()
+        {
+            let (version, source_hash) = (open.seen.version, open.seen.hash.clone());
             let entry = LedgerEntry { version, source_hash, body_hash: None, present: true, identifier: None };
             self.ledger.insert(key.clone(), entry);
         }

@@ -2,14 +2,16 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crosstie_histories::{FLIGHT_SECONDS, LOOKBACK_SECONDS, Means, PAGE, RETRIES, SETTLE_SECONDS, WINDOW_SECONDS};
+use crosstie_histories::{
+    FLIGHT_SECONDS, LOOKBACK_SECONDS, Means, PAGE, RETRIES, SETTLE_SECONDS, State, WINDOW_SECONDS,
+};
 use jiff::Timestamp;
 
 use crate::{
     delivery::{Fault, Seen, Setback, Terms},
     plan::{
-        Cursor, Evidence, Idempotency, LookUp, Method, OnUnknownOutcome, Operation, Outcome, Pagination, RetryPolicy,
-        Stream,
+        Cursor, Evidence, Flow, Idempotency, LookUp, Method, OnUnknownOutcome, OnWhenFalse, Operation, Outcome,
+        Pagination, ReadOne, RetryPolicy, StartFrom, Stream,
     },
     template::Template,
     version::Version,
@@ -19,11 +21,43 @@ pub fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
 }
 
-pub fn counter(seen: &Seen) -> i64 {
+/// A state as the worker sees it.
+pub fn seen(state: &State, means: Means) -> Seen {
+    let version = if means.shows.versions() { Version::Counter(state.time) } else { Version::Unordered };
+    Seen::of(version, &state.record(means))
+}
+
+/// Where a state stands among its record's states, by its version.
+pub fn order(seen: &Seen) -> i64 {
     match seen.version {
         Version::Counter(counter) => counter,
         Version::Time(time) => seconds(time),
         Version::Unordered => 0,
+    }
+}
+
+/// What becomes, in the model, of records that do not match: the flow as the plan has it.
+pub fn flow(means: Means) -> Flow {
+    let on_when_false = match means.on_when_false {
+        crosstie_histories::OnWhenFalse::Ignore => OnWhenFalse::Ignore,
+        crosstie_histories::OnWhenFalse::Delete => OnWhenFalse::Delete,
+        crosstie_histories::OnWhenFalse::Update => OnWhenFalse::Update,
+    };
+    let operation = operation(means);
+    Flow {
+        name: "orders".into(),
+        triggers: Vec::new(),
+        start_from: StartFrom::Beginning,
+        stream: stream(means),
+        when: None,
+        on_when_false,
+        map: BTreeMap::new(),
+        lookups: Vec::new(),
+        depends_on: None,
+        delete_operation: Some(Operation { method: Method::Delete, ..operation.clone() }),
+        operation,
+        batch_size: means.batch.into(),
+        on_unknown_outcome: terms(means).on_unknown,
     }
 }
 
@@ -72,16 +106,18 @@ pub fn setback(wait: Option<u8>, overloaded: bool) -> Setback {
     Setback { fault: Fault::of("the system failed"), retry_after, overloaded }
 }
 
-pub fn stream() -> Stream {
+pub fn stream(means: Means) -> Stream {
+    let one =
+        || ReadOne { path: Template::parse("/orders/{key}").unwrap(), query: BTreeMap::new(), record: String::new() };
     Stream {
         name: "orders".into(),
         path: "/orders".into(),
         query: BTreeMap::new(),
         records: String::new(),
         key: "/id".into(),
-        version: Some("/time".into()),
-        deleted: None,
-        one: None,
+        version: means.shows.versions().then(|| "/time".into()),
+        deleted: Some("/deleted".into()),
+        one: means.shows.singles().then(one),
         cursor: Some(Cursor {
             field: "/time".into(),
             param: Some("min".into()),

@@ -1,101 +1,101 @@
 //! A worker without loops, sockets and threads: it takes each step when it is told to, asks the engine for each decision, and keeps what it must
 //! not forget on the model's disk.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    time::Duration,
-};
+use std::collections::{BTreeSet, VecDeque};
 
-use crosstie_histories::{
-    Begun, End, Flight, LookUpAnswer, Message, PAGE, Property, Shared, Standing, State, Subject, WriteAnswer,
-};
+use crosstie_histories::{Begun, Fetch, FetchAnswer, Flight, Means, PAGE, Property, Shared, Standing, State, Subject};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    disk::Disk,
-    setup::{self, at, counter, seconds, setback},
+    batches::Answer,
+    disk::{Disk, Queued},
+    gates::{Call, Gates, Handing},
+    setup::{self, at, seconds},
 };
 use crate::{
     canonical,
-    circuit::{Admission, Circuit},
     delivery::{
-        Change, Compared, Facts, Fault, Fetching, Found, Judge, Mapped, Next, OpenIntent, Resolved, Rule, Seen, Sent,
-        Settled, Terms, Wanted, Weather, spares_system,
+        Change, Compared, Facts, Fetched, Fetching, Judge, Mapped, Next, OpenIntent, Rule, Settled, Terms, Wanted,
+        Wish, is_deleted,
     },
-    plan::{Method, Operation, StartFrom, Stream},
-    retry::Tally,
-    version::Version,
+    plan::{Flow, StartFrom},
     window::{CursorValue, PageSeen, PollState, Position, Turn},
 };
 
 /// The worker.
 pub struct Worker {
-    world: Shared,
-    disk: Disk,
-    process: Process,
+    pub(super) world: Shared,
+    pub(super) disk: Disk,
+    pub(super) process: Process,
+    means: Means,
     terms: Terms,
-    operation: Operation,
-    delete_operation: Operation,
-    stream: Stream,
+    pub(super) flow: Flow,
 }
 
 /// What dies with the process.
 #[derive(Default)]
-struct Process {
+pub(super) struct Process {
     poll: PollState,
-    circuit: Circuit,
-    tally: Tally,
-    claimed: BTreeSet<i64>,
+    pub(super) gates: Gates,
+    pub(super) claimed: BTreeSet<i64>,
     /// Records of which a send was begun and not accounted for.
-    sending: BTreeSet<i64>,
-    under_way: VecDeque<Call>,
+    pub(super) sending: BTreeSet<i64>,
+    pub(super) under_way: VecDeque<UnderWay>,
     /// Intents that would be lost with the process if they were not stored before the call.
-    opened: BTreeSet<i64>,
+    pub(super) opened: BTreeSet<i64>,
     /// Sends, to tell keys apart that are not kept.
-    sends: u64,
+    pub(super) sends: u64,
 }
 
-struct Call {
-    id: i64,
-    facts: Facts,
-    answer: WriteAnswer,
-    /// Whether it was let through an open circuit as the only one.
-    probe: bool,
+pub(super) struct UnderWay {
+    /// The record that it carries, or the records.
+    pub(super) records: Vec<(i64, Facts)>,
+    pub(super) answer: Answer,
+    /// The call that it was let make through an open circuit, as the only one.
+    pub(super) probe: Option<Call>,
+}
+
+/// What is to be sent of a record: its body, the body's hash, and whether it deletes.
+pub(super) type Sending = (Value, String, bool);
+
+/// What is to be done about a record.
+pub(super) enum Evaluated {
+    /// This is to be sent.
+    Send(Sending),
+    /// This becomes of it.
+    Done(Change),
+}
+
+/// A record that is carried.
+pub(super) struct Carried {
+    pub(super) id: i64,
+    pub(super) facts: Facts,
+    pub(super) flight: Flight,
+    pub(super) probe: Option<Call>,
 }
 
 impl Worker {
     pub fn new(world: Shared) -> Self {
         let means = world.get().means;
-        let (operation, terms) = (setup::operation(means), setup::terms(means));
-        let delete_operation = Operation { method: Method::Delete, ..operation.clone() };
-        Self {
-            world,
-            disk: Disk::default(),
-            process: Process::default(),
-            terms,
-            operation,
-            delete_operation,
-            stream: setup::stream(),
-        }
+        let (flow, terms) = (setup::flow(means), setup::terms(means));
+        Self { world, disk: Disk::default(), process: Process::default(), means, terms, flow }
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         at(self.world.now())
     }
 
-    fn judge(&self) -> Judge<'_> {
+    pub(super) fn judge(&self) -> Judge<'_> {
         Judge { terms: &self.terms, now: self.now(), chance: 0.0 }
     }
 
     fn take(&mut self, states: &[State]) {
         let now = self.now();
-        let traced = self.world.get().means.traced;
         for state in states {
-            let record = state.record(traced);
-            let seen = Seen::of(Version::Counter(state.time), &record);
+            let (record, seen) = (state.record(self.means), setup::seen(state, self.means));
             let key = state.key.to_string();
-            let (kept, dead) = self.disk.take(&key, seen, record, now);
+            let (kept, dead) = self.disk.take(&key, seen, record, &self.process.claimed, now);
             if kept && dead {
                 let property = Property::ADeadLetterDoesNotComeBackByItself;
                 self.world.get().violate(property, || format!("{key} was taken again, although it is set aside"));
@@ -104,141 +104,90 @@ impl Worker {
         self.world.get().taken(states);
     }
 
-    /// Compares and maps. None when there is an intent to send now.
-    fn evaluate(&mut self, id: i64, facts: &mut Facts) -> Option<Change> {
-        match self.judge().compared(facts, Fetching::Impossible) {
-            Compared::Done(change) => return Some(change),
-            Compared::Go | Compared::Fetch => {}
+    /// The state that the record's source shows now, where it has to be asked. A change is what becomes of the record instead.
+    fn present(&self, id: i64, facts: &mut Facts, fetch: Fetch) -> Result<Value, Box<Change>> {
+        let queued = &self.disk.queue[&id];
+        let fetching = if self.flow.stream.one.is_some() { Fetching::Possible } else { Fetching::Impossible };
+        match self.judge().compared(facts, fetching) {
+            Compared::Done(change) => return Err(Box::new(change)),
+            Compared::Go => return Ok(queued.record.clone()),
+            Compared::Fetch => {}
         }
-        let record = &self.disk.queue[&id].record;
-        let (body, deleted) = (State::body(record), record["deleted"] == true);
-        match self.judge().mapped(facts, Ok(if deleted { Wanted::Delete(body) } else { Wanted::Write(body) })) {
-            Mapped::Done(change) => Some(change),
-            Mapped::Write(body, body_hash) => self.open(id, facts, (body, body_hash), false),
-            Mapped::Delete(body, body_hash) => self.open(id, facts, (body, body_hash), true),
+        let answer = self.world.get().fetch(&queued.key, fetch);
+        let shown = match answer {
+            FetchAnswer::Shown(state) => Some((setup::seen(&state, self.means), state.record(self.means))),
+            FetchAnswer::Absent => None,
+            FetchAnswer::Failed => return Err(Box::new(self.judge().waits(facts, at(self.world.now() + 2)))),
+        };
+        if let Fetched::Done(change) = self.judge().fetched(facts, shown.as_ref().map(|(seen, _)| seen)) {
+            return Err(Box::new(change));
+        }
+        let Some((seen, record)) = shown else { return Ok(queued.record.clone()) };
+        facts.seen = seen;
+        match self.judge().compared(facts, Fetching::Done) {
+            Compared::Done(change) => Err(Box::new(change)),
+            Compared::Go | Compared::Fetch => Ok(record),
         }
     }
 
-    fn open(&mut self, id: i64, facts: &mut Facts, body: (Value, String), deletes: bool) -> Option<Change> {
+    /// What is wanted of a record. A change is what becomes of it instead.
+    fn wanted(&mut self, id: i64, facts: &mut Facts, fetch: Fetch) -> Result<Wanted, Box<Change>> {
+        let record = self.present(id, facts, fetch)?;
+        let wish = if is_deleted(&self.flow, &record) {
+            Wish::of_deleted(&self.flow)
+        } else {
+            Wish::of_selected(&self.flow, !State::shows_out(&record))
+        };
+        let body = State::body(&record);
+        if matches!(wish, Wish::Write | Wish::Update)
+            && let Some(parent) = record["parent"].as_str().map(|parent| parent.parse().unwrap())
+            && let Some(change) = self.judge().depends(facts, self.disk.has_parent(parent))
+        {
+            return Err(Box::new(change));
+        }
+        Ok(match wish {
+            Wish::Leave => Wanted::Leave,
+            Wish::Write => Wanted::Write(body),
+            Wish::Update => Wanted::Update(body),
+            Wish::Delete => Wanted::Delete(body),
+        })
+    }
+
+    /// Compares and maps.
+    pub(super) fn evaluate(&mut self, id: i64, facts: &mut Facts, fetch: Fetch) -> Evaluated {
+        let wanted = match self.wanted(id, facts, fetch) {
+            Ok(wanted) => wanted,
+            Err(change) => return Evaluated::Done(*change),
+        };
+        match self.judge().mapped(facts, Ok(wanted)) {
+            Mapped::Done(change) => Evaluated::Done(change),
+            Mapped::Write(body, body_hash) => Evaluated::Send((body, body_hash, false)),
+            Mapped::Delete(body, body_hash) => Evaluated::Send((body, body_hash, true)),
+        }
+    }
+
+    pub(super) fn open(&mut self, id: i64, facts: &mut Facts, (body, body_hash, deletes): Sending) {
         let now = self.now();
-        let operation = if deletes { &self.delete_operation } else { &self.operation };
-        facts.intent = Some(self.disk.open(id, operation, body, deletes, now));
+        let operation = self.flow.delete_operation.as_ref().filter(|_| deletes).unwrap_or(&self.flow.operation);
+        facts.intent = Some(self.disk.open(id, operation, (body, body_hash), facts.seen.clone(), deletes, now));
         self.process.opened.insert(id);
-        None
     }
 
-    /// Sends the open intent. Says how far that came.
-    fn send(&mut self, id: i64, facts: Facts, flight: Flight, probe: bool) -> Begun {
-        if flight.end == End::KilledBefore {
-            return Begun::UnderWay;
-        }
-        let Some(open) = facts.intent.clone() else { return Begun::Done };
-        self.process.sending.insert(id);
-        self.world.get().writing(&self.disk.queue[&id].key, counter(&facts.seen));
-        self.process.sends += 1;
-        let key = open.operation.outcome.idempotency.as_ref().map(|_| {
-            let anew = if Rule::ResendKeepsItsKey.holds() { 0 } else { self.process.sends };
-            format!("{}-{anew}", open.intent.idempotency_key)
-        });
-        let stored = flight.end == End::Stored;
-        let message = Message { body: open.body.clone(), deletes: open.deletes };
-        let now = self.world.now();
-        let answer = self.world.get().vendor.write(now, &message, key.as_deref(), flight, stored);
-        match flight.end {
-            End::Stored => self.process.under_way.push_back(Call { id, facts, answer, probe }),
-            End::Abandoned => {
-                self.process.claimed.remove(&id);
-                self.process.circuit = self.process.circuit.undecided(at(now));
-            }
-            End::KilledBefore | End::KilledAfter => {
-                if answer == WriteAnswer::Applied && !Rule::SettledTogether.holds() {
-                    self.disk.remove(id, at(now));
-                }
-            }
-        }
-        Begun::UnderWay
-    }
-
-    /// Looks the open intent up. None when it was not applied and is closed.
-    fn look_up(&mut self, id: i64, facts: &mut Facts, flight: Flight) -> Option<Change> {
-        let Some(open) = facts.intent.clone() else { return Some(self.judge().held(facts)) };
-        if open.operation.outcome.lookup.is_none() {
-            return Some(self.judge().held(facts));
-        }
-        let now = self.world.now();
-        let answer = self.world.get().vendor.look_up(now, &open.body, flight.look);
-        let found = match answer {
-            LookUpAnswer::Present(body) => Found::Present(body),
-            LookUpAnswer::Absent => Found::Absent,
-            LookUpAnswer::Stranger => Found::Stranger,
-            LookUpAnswer::Several => Found::Several,
-            LookUpAnswer::Failed => {
-                self.unwell(None);
-                return Some(self.judge().not_looked_up(facts, setback(None, true)));
-            }
-        };
-        match self.judge().looked_up(facts, &open, &found) {
-            Resolved::Done(change) => Some(change),
-            Resolved::NotApplied => {
-                self.disk.intents.remove(&id);
-                facts.intent = None;
-                None
-            }
-        }
-    }
-
-    /// Counts a failure of the system.
-    fn unwell(&mut self, at_least: Option<Duration>) -> Weather {
-        let (before, now) = (self.process.tally, self.now());
-        let was_open = self.process.circuit.open_since().is_some();
-        self.process.circuit = self.process.circuit.unwell(now, at_least);
-        self.process.tally.unwell += 1;
-        let open = self.process.circuit.open_since().is_some();
-        if open && !was_open {
-            self.disk.hasten(now);
-        }
-        Weather { before, after: self.process.tally, open }
-    }
-
-    fn sent(&mut self, facts: &Facts, answer: WriteAnswer) -> (Sent, Weather) {
-        let sent = match answer {
-            WriteAnswer::Applied => Sent::Applied { identifier: None },
-            WriteAnswer::Refused => Sent::Refused(Fault::of("refused")),
-            WriteAnswer::Limited(seconds) => Sent::NotSent(setback(Some(seconds), true)),
-            WriteAnswer::Failed => Sent::Unknown(setback(None, true)),
-            WriteAnswer::TimedOut => Sent::Unknown(setback(None, false)),
-            WriteAnswer::NeverLeft => Sent::NotSent(setback(None, false)),
-        };
-        let weather = match &sent {
-            Sent::Applied { .. } | Sent::Refused(_) | Sent::Ignored(_) => {
-                self.process.circuit = self.process.circuit.well();
-                self.process.tally.well += 1;
-                Weather::default()
-            }
-            Sent::NotSent(setback) | Sent::Unknown(setback) => {
-                let before = self.process.tally;
-                if spares_system(&facts.failures, setback.overloaded, setback.retry_after, before) {
-                    Weather { before, after: before, open: self.process.circuit.open_since().is_some() }
-                } else {
-                    self.unwell(setback.retry_after)
-                }
-            }
-        };
-        (sent, weather)
-    }
-
-    fn store(&mut self, id: i64, change: Change) {
+    pub(super) fn store(&mut self, id: i64, facts: &Facts, change: Change) {
         let now = self.now();
         let key = self.disk.queue[&id].key.clone();
         match change {
             Change::Settle(how) => {
+                let seen = facts.intent.as_ref().map_or(&facts.seen, |open| &open.seen);
                 if how != Settled::Superseded {
-                    self.world.get().decided(&key, counter(&self.disk.queue[&id].seen));
+                    self.world.get().decided(&key, setup::order(seen));
                 }
-                self.disk.settle(id, &how, now);
+                self.disk.settle(id, seen, &how, now);
             }
-            // No record of the model has a parent.
-            Change::AwaitParent(_) => {}
+            Change::AwaitParent(until) => {
+                let parent = State::parent(key.parse().unwrap(), self.means);
+                self.disk.await_parent(id, parent.unwrap(), until);
+            }
             Change::Postpone(later) => self.disk.postpone(id, later),
             Change::Bury(_) => {
                 self.disk.bury(id, now);
@@ -251,9 +200,13 @@ impl Worker {
 }
 
 impl Subject for Worker {
+    fn pass(&mut self, seconds: u16) {
+        self.world.get().pass(seconds);
+    }
+
     fn read(&mut self, killed: bool) -> bool {
         let source_now = at(self.world.get().source_now());
-        let poll = self.process.poll.opened(&self.stream, StartFrom::Beginning, source_now);
+        let poll = self.process.poll.opened(&self.flow.stream, StartFrom::Beginning, source_now);
         let Some(window) = &poll.open else { return true };
         let position = match window.next {
             Position::Offset(offset) => usize::try_from(offset).unwrap(),
@@ -265,9 +218,8 @@ impl Subject for Worker {
             PAGE as usize,
         );
         let next = (page.len() == PAGE as usize).then(|| Position::Offset((position + page.len()) as u64));
-        let traced = self.world.get().means.traced;
-        let hashes: Vec<String> = page.iter().map(|state| canonical::hash(&state.record(traced))).collect();
-        match poll.turned(&self.stream, &PageSeen { hashes: &hashes, next, values: &[], delta: None }) {
+        let hashes: Vec<String> = page.iter().map(|state| canonical::hash(&state.record(self.means))).collect();
+        match poll.turned(&self.flow.stream, &PageSeen { hashes: &hashes, next, values: &[], delta: None }) {
             Turn::Stuck(_) => false,
             Turn::StepBack(poll) | Turn::Repeats(poll) => {
                 self.process.poll = poll;
@@ -296,51 +248,87 @@ impl Subject for Worker {
 
     fn begin(&mut self, flight: Flight) -> Begun {
         let now = self.now();
-        let (circuit, admission) = self.process.circuit.admit(now);
-        if matches!(admission, Admission::Wait(_)) {
+        let probe = match self.process.gates.handing(now) {
+            Handing::Free => None,
+            Handing::Probe(call) => Some(call),
+            Handing::Wait => return Begun::Nothing,
+        };
+        let ids = self.next_call(now, probe.is_some());
+        let Some(id) = ids.first().copied() else {
+            if let Some(call) = probe {
+                self.process.gates.undecided(call, now);
+            }
             return Begun::Nothing;
+        };
+        for id in &ids {
+            self.process.claimed.insert(*id);
+            if self.process.sending.contains(id) && Rule::AbandonedIsDoubt.holds() {
+                self.disk.doubt(*id, now);
+            }
         }
-        let Some(id) = self.disk.next(now, &self.process.claimed) else { return Begun::Nothing };
-        self.process.circuit = circuit;
-        self.process.claimed.insert(id);
-        if self.process.sending.contains(&id) && Rule::AbandonedIsDoubt.holds() {
-            self.disk.doubt(id, now);
+        let mut carried = Carried { id, facts: self.disk.facts(id), flight, probe };
+        if ids.len() > 1 {
+            match self.begin_batch(&ids, carried) {
+                Ok(begun) => return begun,
+                Err(alone) => carried = *alone,
+            }
         }
-        let mut facts = self.disk.facts(id);
+        let id = carried.id;
         loop {
-            let change = match self.judge().next(&facts) {
-                Next::Evaluate => self.evaluate(id, &mut facts),
+            let facts = &mut carried.facts;
+            let change = match self.judge().next(facts) {
+                Next::Evaluate => match self.evaluate(id, facts, flight.fetch) {
+                    Evaluated::Send(sending) => {
+                        self.open(id, facts, sending);
+                        None
+                    }
+                    Evaluated::Done(change) => Some(change),
+                },
                 Next::Send => None,
-                Next::LookUp => match self.look_up(id, &mut facts, flight) {
+                Next::LookUp => match self.look_up(&mut carried) {
                     Some(change) => Some(change),
                     None => continue,
                 },
-                Next::Wait(until) => Some(self.judge().waits(&facts, until)),
-                Next::Hold => Some(self.judge().held(&facts)),
-                Next::GiveUp => Some(self.judge().given_up(&facts)),
+                Next::Wait(until) => Some(self.judge().waits(facts, until)),
+                Next::Hold => Some(self.judge().held(facts)),
+                Next::GiveUp => Some(self.judge().given_up(facts)),
             };
-            let Some(change) = change else { return self.send(id, facts, flight, admission == Admission::Probe) };
-            self.store(id, change);
-            self.process.circuit = self.process.circuit.undecided(now);
+            let Some(change) = change else {
+                return self.send(carried);
+            };
+            self.store(id, &carried.facts, change);
+            if let Some(call) = carried.probe {
+                self.process.gates.undecided(call, now);
+            }
             return Begun::Done;
         }
     }
 
     fn finish(&mut self, newest: bool) -> bool {
         let calls = &mut self.process.under_way;
-        let Some(Call { id, facts, answer, probe }) = (if newest { calls.pop_back() } else { calls.pop_front() })
+        let Some(UnderWay { records, answer, probe }) = (if newest { calls.pop_back() } else { calls.pop_front() })
         else {
             return false;
         };
         let now = self.world.now();
-        self.world.get().vendor.answered(now, answer);
-        let (sent, weather) = self.sent(&facts, answer);
-        let Some(open): Option<&OpenIntent> = facts.intent.as_ref() else { return false };
-        let change = self.judge().sent(&facts, open, sent, weather);
-        self.store(id, change);
-        if probe {
+        match answer {
+            Answer::Batch(answer) => {
+                self.world.get().vendor.batch_answered(now, &answer);
+                self.finish_batch(&records, answer);
+            }
+            Answer::One(answer) => {
+                let Some((id, facts)) = records.first() else { return false };
+                let Some(open): Option<&OpenIntent> = facts.intent.as_ref() else { return false };
+                self.world.get().vendor.answered(now, open.deletes, answer);
+                let call = if open.deletes { Call::Delete } else { Call::Write };
+                let (sent, weather) = self.sent(facts, call, answer);
+                let change = self.judge().sent(facts, open, sent, weather);
+                self.store(*id, facts, change);
+            }
+        }
+        if let Some(call) = probe {
             // One that is the record's own doing says nothing of the system.
-            self.process.circuit = self.process.circuit.undecided(at(now));
+            self.process.gates.undecided(call, at(now));
         }
         true
     }
@@ -361,6 +349,11 @@ impl Subject for Worker {
         self.process = Process::default();
     }
 
+    fn parent(&mut self, parent: u8, there: bool) {
+        let now = self.now();
+        self.disk.settle_parent(parent, there, now);
+    }
+
     fn replay(&mut self) {
         let now = self.now();
         self.disk.replay(now);
@@ -376,6 +369,9 @@ impl Subject for Worker {
             .collect();
         let waiting =
             self.disk.queue.values().map(|queued| queued.key.clone()).filter(|key| !held.contains(key)).collect();
-        Standing { waiting, held, dead: self.disk.dead.iter().map(|dead| dead.key.clone()).collect() }
+        let now = Some(self.now());
+        let awaits = |queued: &&Queued| queued.awaits.is_some() && queued.due > now;
+        let awaiting = self.disk.queue.values().filter(awaits).map(|queued| queued.key.clone()).collect();
+        Standing { waiting, held, dead: self.disk.dead.iter().map(|dead| dead.key.clone()).collect(), awaiting }
     }
 }

@@ -1,12 +1,12 @@
 //! `raw-loop`: the least that the worker's job can cost with the libraries it uses: pages are read into types made for them, mapped by plain
-//! code and written, so many at once. Nothing is stored, nothing is retried, and whatever goes wrong ends it. It waits to be ended when it is
+//! code and written, so many at once, one by one or in batches. Nothing is stored, nothing is retried, and whatever goes wrong ends it. It waits to be ended when it is
 //! done, as the worker does.
 
 use std::future::pending;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{TryStreamExt as _, stream};
 use jiff::{Timestamp, tz::TimeZone};
 use reqwest::{Client, Response, header};
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,9 @@ struct Options {
     token: String,
     #[arg(long)]
     in_flight: usize,
+    /// Records a call carries, if it carries several
+    #[arg(long)]
+    batch: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -68,12 +71,36 @@ struct Line {
 struct SalesOrder {
     currency: String,
     entity: Entity,
-    external_id: String,
+    /// As NetSuite calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_id: Option<String>,
+    /// As it is called in Salesforce.
+    #[serde(rename = "External_Id__c", skip_serializing_if = "Option::is_none")]
+    custom_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attributes: Option<Attributes>,
     item: Items,
     memo: Option<String>,
     other_ref_num: String,
     shipping_address: Option<ShippingAddress>,
     tran_date: String,
+}
+
+#[derive(Serialize)]
+struct Attributes {
+    r#type: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Batch {
+    all_or_none: bool,
+    records: Vec<SalesOrder>,
+}
+
+#[derive(Deserialize)]
+struct Written {
+    success: bool,
 }
 
 #[derive(Serialize)]
@@ -120,23 +147,43 @@ async fn main() -> Result<()> {
         let page: Page = response.json().await?;
         Ok(Some((stream::iter(page.orders.into_iter().map(Ok::<_, anyhow::Error>)), next)))
     });
-    pages
-        .try_flatten()
-        .try_filter(|order| std::future::ready(order.cancelled_at.is_none()))
-        .map(|order| async {
-            let body = mapped(order?, &zone)?;
-            let url = format!(
-                "{}/services/rest/record/v1/salesOrder/eid:{}?replace=item",
-                options.destination, body.external_id
-            );
-            let response = client.put(url).bearer_auth(&options.token).json(&body).send().await?.error_for_status()?;
-            response.bytes().await?;
-            Ok::<_, anyhow::Error>(())
-        })
-        .buffer_unordered(options.in_flight)
-        .try_collect::<()>()
-        .await?;
+    let orders = pages.try_flatten().try_filter(|order| std::future::ready(order.cancelled_at.is_none()));
+    match options.batch {
+        None => {
+            let single = |order| write(&client, &options, mapped(order, &zone, false));
+            orders.map_ok(single).try_buffer_unordered(options.in_flight).try_collect::<()>().await?;
+        }
+        Some(size) => {
+            let batch = |orders: Vec<Order>| {
+                let records = orders.into_iter().map(|order| mapped(order, &zone, true)).collect::<Result<_>>();
+                write_batch(&client, &options, records)
+            };
+            let batches = orders.try_chunks(size).map_err(|broken| broken.1);
+            batches.map_ok(batch).try_buffer_unordered(options.in_flight).try_collect::<()>().await?;
+        }
+    }
     pending().await
+}
+
+async fn write(client: &Client, options: &Options, order: Result<SalesOrder>) -> Result<()> {
+    let body = order?;
+    let url = format!(
+        "{}/services/rest/record/v1/salesOrder/eid:{}?replace=item",
+        options.destination,
+        body.external_id.as_deref().unwrap_or_default()
+    );
+    let response = client.put(url).bearer_auth(&options.token).json(&body).send().await?.error_for_status()?;
+    response.bytes().await?;
+    Ok(())
+}
+
+async fn write_batch(client: &Client, options: &Options, records: Result<Vec<SalesOrder>>) -> Result<()> {
+    let body = Batch { all_or_none: false, records: records? };
+    let url = format!("{}/services/data/v67.0/composite/sobjects/Order__c/External_Id__c", options.destination);
+    let response = client.patch(url).bearer_auth(&options.token).json(&body).send().await?.error_for_status()?;
+    let written: Vec<Written> = response.json().await?;
+    ensure!(written.len() == body.records.len() && written.iter().all(|row| row.success), "a record was refused");
+    Ok(())
 }
 
 /// The target of `Link: <…>; rel="next"`.
@@ -146,7 +193,7 @@ fn next_page(response: &Response) -> Option<String> {
     Some(next.split_once('<')?.1.split_once('>')?.0.to_owned())
 }
 
-fn mapped(order: Order, zone: &TimeZone) -> Result<SalesOrder> {
+fn mapped(order: Order, zone: &TimeZone, in_batches: bool) -> Result<SalesOrder> {
     let item = |line: Line| -> Result<Item> {
         let rate: f64 = line.price.parse().context("a price is no number")?;
         ensure!(rate.is_finite(), "a price is no number");
@@ -157,7 +204,9 @@ fn mapped(order: Order, zone: &TimeZone) -> Result<SalesOrder> {
         entity: Entity {
             email: order.customer.and_then(|customer| customer.email).unwrap_or_else(|| "guest@example.com".to_owned()),
         },
-        external_id: order.id.to_string(),
+        external_id: (!in_batches).then(|| order.id.to_string()),
+        custom_id: in_batches.then(|| order.id.to_string()),
+        attributes: in_batches.then_some(Attributes { r#type: "Order__c" }),
         item: Items { items: order.line_items.into_iter().map(item).collect::<Result<_>>()? },
         memo: order.note,
         other_ref_num: order.name,

@@ -47,23 +47,24 @@ impl State {
     pub(crate) fn commit(&mut self, resource: &str, id: &RecordId, value: Value) -> Option<Result<Effect, Conflict>> {
         let collection = self.collection(resource)?;
         let kind = if collection.get(id).is_some() { WriteKind::Updated } else { WriteKind::Created };
+        let name = value.get("Name").and_then(Value::as_str).map(ToOwned::to_owned);
         if let Err(conflict) = collection.put(id, value) {
             return Some(Err(conflict));
         }
         let key = ledger_key(resource, id, collection.get(id));
-        Some(Ok(self.enter(key, kind)))
+        Some(Ok(self.enter(key, kind, name)))
     }
 
     /// Removes a record on a client's behalf and enters it in the ledger. None when there is no such record.
     pub(crate) fn erase(&mut self, resource: &str, id: &RecordId) -> Option<Effect> {
         let removed = self.collection(resource)?.remove(id)?;
         let key = ledger_key(resource, id, Some(&removed));
-        Some(self.enter(key, WriteKind::Deleted))
+        Some(self.enter(key, WriteKind::Deleted, None))
     }
 
-    fn enter(&mut self, key: String, kind: WriteKind) -> Effect {
+    fn enter(&mut self, key: String, kind: WriteKind, name: Option<String>) -> Effect {
         let commit = self.ledger.enter(&key, kind);
-        Effect { key, kind, commit }
+        Effect { key, kind, commit, name }
     }
 }
 

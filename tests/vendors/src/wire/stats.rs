@@ -127,6 +127,9 @@ pub struct LogEntry {
     pub effect: Option<WriteKind>,
     /// The write's place in the order in which writes took effect, from 1.
     pub commit: Option<u64>,
+    /// What the record is named since, where it has a member `Name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 /// What one row of a batch did.
@@ -138,6 +141,9 @@ pub struct RowEffect {
     pub effect: WriteKind,
     /// The write's place in the order in which writes took effect, from 1.
     pub commit: u64,
+    /// What the record is named since, where it has a member `Name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 /// What a request did to a record.

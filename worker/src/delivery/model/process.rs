@@ -6,53 +6,43 @@ use std::{
     time::Duration,
 };
 
-use crosstie_connect::Clock;
 use crosstie_engine::{
-    circuit::Admission,
-    delivery::Seen,
-    mapping::Mapping,
-    plan::{Cursor, Environment, Idempotency, Method, OnUnknownOutcome, Operation, Pagination, StartFrom},
+    delivery::{Seen, Settled, call_size},
+    mapping::{Expression, Mapping},
+    plan::{Cursor, Idempotency, Method, OnUnknownOutcome, OnWhenFalse, Operation, Pagination, ReadOne, StartFrom},
     template::Template,
     version::Version,
     window::{CursorValue, PageSeen, PollState, Position, Turn},
 };
 use crosstie_histories::{
-    Begun, End, FLIGHT_SECONDS, Flight, LOOKBACK_SECONDS, PAGE, RETRIES, SETTLE_SECONDS, Shared, Standing, State,
-    Subject, WINDOW_SECONDS,
+    self as histories, Begun, End, FLIGHT_SECONDS, Flight, LOOKBACK_SECONDS, Means, PAGE, RETRIES, SETTLE_SECONDS,
+    Shared, Standing, State, Subject, WINDOW_SECONDS,
 };
-use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::{runtime::Runtime, task::JoinHandle};
 use uuid::Uuid;
 
 use super::{
-    super::carry::carry,
-    books::{Books, Received},
+    super::{
+        batch::{carry_batch, is_batch, next_call},
+        carry::carry,
+    },
+    books::{Answer, Books, Received},
+    ground::{Hands, at, folder, scope},
 };
 use crate::{
-    lane::{Lane, testing},
+    gates::{Handing, Shelf},
+    intake::records::incoming,
+    lane::{Lane, Parent, testing},
     slots::Slots,
     store::{
-        Incoming, Scope, SharedStore, StoreError, TakenPage,
+        ScopeId, Settlement, SharedStore, StoreError, TakenPage,
         sqlite::{DATABASE_FILE, SqliteStore},
     },
 };
 
 /// More than can be under way at a time.
 const SLOTS: usize = 64;
-
-/// The clock of everyone.
-struct Hands(Shared);
-
-impl Clock for Hands {
-    fn now(&self) -> Timestamp {
-        at(self.0.now())
-    }
-}
-
-fn at(second: i64) -> Timestamp {
-    Timestamp::from_second(1_800_000_000 + second).unwrap()
-}
 
 struct Call {
     received: Received,
@@ -63,7 +53,11 @@ struct Call {
 pub struct Process {
     runtime: Runtime,
     world: Shared,
+    means: Means,
+    when: String,
     mapping: Arc<Mapping>,
+    /// Where what records depend on is settled.
+    parents: ScopeId,
     folder: TempDir,
     stores: u128,
     books: Arc<Books>,
@@ -79,12 +73,18 @@ pub struct Process {
 
 impl Process {
     pub fn new(world: Shared) -> Self {
-        let fields =
-            [("id", "record.id"), ("content", "record.content"), ("mark", "record.mark"), ("time", "record.time")];
-        let traced = world.get().means.traced;
+        let means = world.get().means;
+        let plain = [("id", "record.id"), ("content", "record.content")];
+        let trace = State::TRACE.map(|field| (field, format!("record.{field}")));
+        let trace = trace.iter().map(|(field, expression)| (*field, expression.as_str())).filter(|_| means.traced);
+        let fields: Vec<_> = plain.into_iter().chain(trace).chain([("parent", "record.?parent")]).collect();
+        let when = format!("record.content != '{}'", State::OUT);
         let mut process = Self {
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
-            mapping: testing::mapping(if traced { &fields } else { &fields[..2] }),
+            mapping: testing::mapping(Some(&when), &fields),
+            when,
+            means,
+            parents: ScopeId(0),
             folder: folder(),
             stores: 1,
             books: Arc::new(Books::new(world.clone())),
@@ -108,33 +108,58 @@ impl Process {
                 other => break Arc::new(other.unwrap()) as SharedStore,
             }
         };
-        let opened = self.runtime.block_on(store.open_scope(scope(), now)).unwrap();
+        let opened = self.runtime.block_on(store.open_scope(scope("orders"), now)).unwrap();
+        self.parents = self.runtime.block_on(store.open_scope(scope("customers"), now)).unwrap().id;
         self.poll = opened.poll;
         let hands = Arc::new(Hands(self.world.clone()));
         let books = Arc::<Books>::clone(&self.books);
         let mut lane = testing::lane(store, opened.id, books, hands, Arc::clone(&self.mapping));
-        let means = self.world.get().means;
+        self.equip(&mut lane);
+        self.lane = Some(Arc::new(lane));
+    }
+
+    /// Makes of a lane what the circumstances ask for.
+    fn equip(&self, lane: &mut Lane) {
+        let means = self.means;
         let outcome = &mut lane.flow.operation.outcome;
         outcome.idempotency =
             means.key.then(|| Idempotency { header: "Idempotency-Key".into(), window_seconds: WINDOW_SECONDS });
         outcome.lookup = means.look_up.then(|| testing::look_up(SETTLE_SECONDS));
         let path = Template::parse("/orders/{body.id}").unwrap();
-        let delete_operation = Operation { method: Method::Delete, path, ..lane.flow.operation.clone() };
+        let name = "delete".to_owned();
+        let delete_operation = Operation { name, method: Method::Delete, path, ..lane.flow.operation.clone() };
+        lane.flow.batch_size = means.batch.into();
+        lane.operation = Arc::new(lane.flow.operation.clone());
+        lane.delete_operation = Some(Arc::new(delete_operation.clone()));
         lane.flow.delete_operation = Some(delete_operation);
-        lane.flow.stream.deleted = Some("/deleted".into());
+        lane.flow.when = Some(self.when.clone());
+        lane.flow.on_when_false = match means.on_when_false {
+            histories::OnWhenFalse::Ignore => OnWhenFalse::Ignore,
+            histories::OnWhenFalse::Delete => OnWhenFalse::Delete,
+            histories::OnWhenFalse::Update => OnWhenFalse::Update,
+        };
+        let stream = &mut lane.flow.stream;
+        stream.version = means.shows.versions().then(|| "/time".into());
+        stream.deleted = Some("/deleted".into());
+        let one =
+            || ReadOne { path: Template::parse("/orders/{key}").unwrap(), query: [].into(), record: String::new() };
+        stream.one = means.shows.singles().then(one);
         let limit = PAGE;
-        lane.flow.stream.pagination = Pagination::Offset { param: "offset".into(), limit_param: "limit".into(), limit };
-        lane.flow.stream.cursor = Some(Cursor {
+        stream.pagination = Pagination::Offset { param: "offset".into(), limit_param: "limit".into(), limit };
+        stream.cursor = Some(Cursor {
             field: "/time".into(),
             param: Some("min".into()),
             lookback_seconds: LOOKBACK_SECONDS,
             ..Cursor::default()
         });
+        lane.gates = Shelf::default().of(&lane.flow);
+        let key = Expression::compile("dependsOn.key", "record.?parent").map(Arc::new);
+        lane.parent = means.parents.then(|| Parent { scope: self.parents, key: key.unwrap() });
+        lane.singles = Arc::<Books>::clone(&self.books);
         lane.terms.on_unknown = if means.resend { OnUnknownOutcome::Resend } else { OnUnknownOutcome::Hold };
         lane.terms.longest_flight = Duration::from_secs(FLIGHT_SECONDS.into());
         lane.terms.retry.retries = RETRIES;
         lane.slots = Slots::new(SLOTS);
-        self.lane = Some(Arc::new(lane));
     }
 
     /// The process dies: nothing of it runs any more.
@@ -154,12 +179,8 @@ impl Process {
     fn take(&mut self, states: &[State], poll: PollState) {
         let lane = self.lane();
         let now = lane.now();
-        let traced = self.world.get().means.traced;
-        let records = states.iter().map(|state| {
-            let record = state.record(traced);
-            let seen = Seen::of(Version::Counter(state.time), &record);
-            Incoming::Record { key: state.key.to_string(), seen, payload: record.to_string() }
-        });
+        let stream = &lane.flow.stream;
+        let records = states.iter().map(|state| incoming(&state.record(self.means), stream).1);
         let page = TakenPage {
             scope: lane.scope,
             records: records.collect(),
@@ -171,6 +192,16 @@ impl Process {
         self.runtime.block_on(lane.store.take_page(page)).unwrap();
         self.poll = poll;
         self.world.get().taken(states);
+    }
+
+    /// Answers a call.
+    fn answer(&self, Received { answer, release, .. }: Received) {
+        let now = self.world.now();
+        match answer {
+            Answer::One { deletes, answer } => self.world.get().vendor.answered(now, deletes, answer),
+            Answer::Batch(answer) => self.world.get().vendor.batch_answered(now, &answer),
+        }
+        release.send(()).unwrap();
     }
 
     fn note_buried(&mut self) {
@@ -191,17 +222,11 @@ impl Process {
     }
 }
 
-fn scope() -> Scope {
-    let (flow, source, destination) = ("orders".into(), "shop".into(), "books".into());
-    Scope { flow, source, destination, environment: Environment::Production }
-}
-
-/// Syncing is not what is tried here; memory makes many more histories possible.
-fn folder() -> TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
-}
-
 impl Subject for Process {
+    fn pass(&mut self, seconds: u16) {
+        self.world.get().pass(seconds);
+    }
+
     fn read(&mut self, killed: bool) -> bool {
         let lane = self.lane();
         let stream = &lane.flow.stream;
@@ -212,12 +237,10 @@ impl Subject for Process {
             Position::First | Position::Url(_) | Position::Cursor(_) => 0,
         };
         let from = window.bounds.from.and_then(CursorValue::time).map(|from| from.as_second() - 1_800_000_000);
-        let world = self.world.get();
-        let (page, traced) = (world.source.page(from, position, PAGE as usize), world.means.traced);
-        drop(world);
+        let page = self.world.get().source.page(from, position, PAGE as usize);
         let next = (page.len() == PAGE as usize).then(|| Position::Offset((position + page.len()) as u64));
         let hashes: Vec<String> =
-            page.iter().map(|state| Seen::of(Version::Counter(0), &state.record(traced)).hash).collect();
+            page.iter().map(|state| Seen::of(Version::Unordered, &state.record(self.means)).hash).collect();
         match poll.turned(stream, &PageSeen { hashes: &hashes, next, values: &[], delta: None }) {
             Turn::Stuck(_) => false,
             Turn::StepBack(poll) | Turn::Repeats(poll) => {
@@ -238,7 +261,7 @@ impl Subject for Process {
         // An event has no part in how far reading came.
         let stored = self.runtime.block_on(async {
             let lane = self.lane();
-            lane.store.open_scope(scope(), lane.now()).await.unwrap().poll
+            lane.store.open_scope(scope("orders"), lane.now()).await.unwrap().poll
         });
         let reading = self.poll.clone();
         self.take(&[state], stored);
@@ -248,36 +271,47 @@ impl Subject for Process {
     fn begin(&mut self, flight: Flight) -> Begun {
         let lane = self.lane();
         let now = lane.now();
-        let probe = match lane.destination_gate.admit(now) {
-            Admission::Pass => false,
-            Admission::Probe => true,
-            Admission::Wait(_) => return Begun::Nothing,
+        let probe = match lane.gates.handing(&lane.clock) {
+            Handing::Free => None,
+            Handing::Probe(probe) => Some(probe),
+            Handing::Wait(_) => return Begun::Nothing,
         };
-        let claimed = self.runtime.block_on(lane.store.claim(lane.scope, 1, now)).unwrap().records.pop();
-        let Some(claimed) = claimed else {
-            if probe {
-                lane.destination_gate.undecided(now);
-            }
+        let size = call_size(lane.flow.batch_size, probe.is_some());
+        let claim = self.runtime.block_on(lane.store.claim(lane.scope, size as usize, now)).unwrap();
+        // The claims of those that are not part of the call end here.
+        let mut records = next_call(&mut claim.records.into(), size);
+        if records.is_empty() {
             return Begun::Nothing;
-        };
+        }
         *self.books.flight.lock().unwrap() = flight;
         let books = Arc::clone(&self.books);
-        let (task, done) = self.runtime.block_on(async move {
+        let (task, received, done) = self.runtime.block_on(async move {
             let slot = lane.slots.take().await;
-            let mut task = tokio::spawn(async move { carry(&lane, claimed, probe, slot).await });
-            tokio::select! {
-                ended = &mut task => {
-                    ended.unwrap();
-                    (task, true)
+            let mut task = tokio::spawn(async move {
+                if is_batch(&records) {
+                    carry_batch(&lane, records, probe, slot).await;
+                } else if let Some(claimed) = records.pop() {
+                    carry(&lane, claimed, probe, slot).await;
                 }
-                () = books.received.notified() => (task, false),
+            });
+            loop {
+                tokio::select! {
+                    ended = &mut task => {
+                        ended.unwrap();
+                        return (task, None, true);
+                    }
+                    () = books.received.notified() => {}
+                }
+                let received = books.take(task.id());
+                if received.is_some() || flight.end == End::KilledBefore {
+                    return (task, received, false);
+                }
             }
         });
         if done {
             self.note_buried();
             return Begun::Done;
         }
-        let received = self.books.last.lock().unwrap().take();
         match (flight.end, received) {
             (End::Stored, Some(received)) => self.under_way.push_back(Call { received, task }),
             (End::Abandoned, _) => {
@@ -291,11 +325,26 @@ impl Subject for Process {
 
     fn finish(&mut self, newest: bool) -> bool {
         let call = if newest { self.under_way.pop_back() } else { self.under_way.pop_front() };
-        let Some(Call { received, task }) = call else { return false };
-        let now = self.world.now();
-        self.world.get().vendor.answered(now, received.answer);
-        received.release.send(()).unwrap();
-        self.runtime.block_on(task).unwrap();
+        let Some(Call { received, mut task }) = call else { return false };
+        self.answer(received);
+        // What else is called for the same records goes well.
+        *self.books.flight.lock().unwrap() = Flight::WELL;
+        let books = Arc::clone(&self.books);
+        loop {
+            while let Some(received) = books.take(task.id()) {
+                self.answer(received);
+            }
+            let ended = self.runtime.block_on(async {
+                tokio::select! {
+                    ended = &mut task => Some(ended),
+                    () = books.received.notified() => None,
+                }
+            });
+            if let Some(ended) = ended {
+                ended.unwrap();
+                break;
+            }
+        }
         self.note_buried();
         true
     }
@@ -311,6 +360,22 @@ impl Subject for Process {
         self.start();
     }
 
+    fn parent(&mut self, parent: u8, there: bool) {
+        let lane = self.lane();
+        let how =
+            if there { Settled::Delivered { body_hash: "body".into(), identifier: None } } else { Settled::Deleted };
+        let settlement = Settlement {
+            record: 0,
+            scope: self.parents,
+            key: parent.to_string(),
+            seen: Seen { version: Version::Unordered, hash: there.to_string() },
+            how,
+            is_parent: true,
+            now: lane.now(),
+        };
+        self.runtime.block_on(lane.store.settle(settlement)).unwrap();
+    }
+
     fn replay(&mut self) {
         let lane = self.lane();
         let replayed = async {
@@ -321,8 +386,10 @@ impl Subject for Process {
     }
 
     fn standing(&mut self) -> Standing {
-        let held = self.keys("SELECT key FROM queue WHERE id IN (SELECT record FROM intent WHERE held = 1)");
+        let held = self.keys("SELECT key FROM queue WHERE id IN (SELECT record FROM outgoing WHERE held = 1)");
         let waiting = &self.keys("SELECT key FROM queue") - &held;
-        Standing { waiting, held, dead: self.keys("SELECT key FROM dead_letter") }
+        let now = at(self.world.now()).as_microsecond();
+        let awaiting = self.keys(&format!("SELECT key FROM queue WHERE awaits_scope IS NOT NULL AND due > {now}"));
+        Standing { waiting, held, dead: self.keys("SELECT key FROM dead_letter"), awaiting }
     }
 }

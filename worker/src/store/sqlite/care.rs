@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use rusqlite::Row;
 
 use super::{
+    intents::forget_operations,
     rows::{advance, all, count, document, environment, execute, first, hour, optional_time, time, version},
     writer::Session,
 };
@@ -39,6 +40,12 @@ fn figures_of(session: &Session, scope: ScopeId, now: Timestamp) -> Result<Figur
         let sql = "SELECT coalesce(sum(count), 0) FROM hourly WHERE scope = ?1 AND name = ?2 AND hour > ?3";
         Ok::<u64, StoreError>(count(first(session, sql, (scope.0, name, since), |row| row.get(0))?.unwrap_or(0)))
     };
+    // Of many, some say enough.
+    let cause = "SELECT cause FROM (SELECT json_extract(failures, '$.cause') AS cause FROM queue \
+                 WHERE scope = ?1 AND failures IS NOT NULL ORDER BY id LIMIT 200) GROUP BY cause ORDER BY count(*) DESC, cause LIMIT 1";
+    let awaiting = "SELECT count(*), min(enqueued_at) FROM queue WHERE scope = ?1 AND awaits_scope IS NOT NULL";
+    let awaiting = first(session, awaiting, [scope.0], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))?;
+    let (awaiting_parent, awaiting_since) = awaiting.unwrap_or_default();
     let sql = "SELECT last_run, last_sync, poll FROM scope WHERE id = ?1";
     let row = first(session, sql, [scope.0], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?)))?;
     let (last_run, last_sync, poll) = row.ok_or(StoreError::Unreadable { what: "scope" })?;
@@ -48,13 +55,34 @@ fn figures_of(session: &Session, scope: ScopeId, now: Timestamp) -> Result<Figur
         unchanged: total("unchanged")? + total("leftOut")? + total("superseded")?,
         queue_depth: counted("SELECT count(*) FROM queue WHERE scope = ?1")?,
         dead_letters: counted("SELECT count(*) FROM dead_letter WHERE scope = ?1")?,
-        held: counted("SELECT count(*) FROM intent WHERE scope = ?1 AND held = 1")?,
+        held: counted("SELECT count(*) FROM outgoing JOIN queue ON id = record WHERE scope = ?1 AND held = 1")?,
+        retrying: counted(
+            "SELECT count(*) FROM queue WHERE scope = ?1 AND failures IS NOT NULL \
+             AND id NOT IN (SELECT record FROM outgoing WHERE held = 1)",
+        )?,
+        retry_cause: first(session, cause, [scope.0], |row| row.get(0))?,
+        awaiting_parent: count(awaiting_parent),
+        awaiting_since: optional_time(awaiting_since)?,
         delivered_day: day("delivered")? + day("deleted")?,
         buried_day: day("buried")?,
         last_run: optional_time(last_run)?,
         last_sync: optional_time(last_sync)?,
         cursor: poll.cursor.and_then(crosstie_engine::window::CursorValue::time),
     })
+}
+
+/// See [`Store::left_behind`](crate::store::Store::left_behind).
+pub fn left_behind(session: &Session, at_work: &[ScopeId]) -> Result<Vec<(Scope, u64)>, StoreError> {
+    let sql = "SELECT id, flow, source, destination, environment, (SELECT count(*) FROM queue WHERE scope = scope.id) FROM scope ORDER BY id";
+    let scopes = all(session, sql, (), |row| {
+        let names: (String, String, String, String) = (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
+        Ok((ScopeId(row.get(0)?), names, row.get::<_, i64>(5)?))
+    })?;
+    let left = scopes.into_iter().filter(|(id, _, records)| *records > 0 && !at_work.contains(id));
+    left.map(|(_, (flow, source, destination, name), records)| {
+        Ok((Scope { flow, source, destination, environment: environment(&name)? }, count(records)))
+    })
+    .collect()
 }
 
 /// See [`Store::dead_letters`](crate::store::Store::dead_letters).
@@ -132,6 +160,7 @@ pub fn tidy(session: &mut Session, now: Timestamp) -> Result<Tidied, StoreError>
     let old = execute(session, "DELETE FROM dead_letter WHERE last_failed_at < ?1", [now - LONGEST_DEAD])?;
     let many = "DELETE FROM dead_letter WHERE id IN (SELECT id FROM dead_letter ORDER BY last_failed_at DESC, id DESC LIMIT -1 OFFSET ?1)";
     let many = execute(session, many, [MOST_DEAD])?;
+    forget_operations(session)?;
     let counts = execute(session, "DELETE FROM hourly WHERE hour < ?1", [hour(now) - HOURS_KEPT])?;
     Ok(Tidied { dead_letters_removed: (old + many) as u64, counts_removed: counts as u64 })
 }

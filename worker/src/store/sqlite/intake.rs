@@ -24,7 +24,7 @@ pub fn open_scope(session: &mut Session, scope: &Scope, now: Timestamp) -> Resul
     let row =
         first(session, select, names, |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?)))?;
     let (id, poll, last_run, last_sync) = row.ok_or(StoreError::Unreadable { what: "scope" })?;
-    let held = "UPDATE queue SET due = ?2 WHERE id IN (SELECT record FROM intent WHERE scope = ?1 AND held = 1)";
+    let held = "UPDATE queue SET due = ?2 WHERE scope = ?1 AND id IN (SELECT record FROM outgoing WHERE held = 1)";
     execute(session, held, (id, now.as_microsecond()))?;
     Ok(Opened {
         id: ScopeId(id),
@@ -87,8 +87,12 @@ fn take_record(
 }
 
 fn known(session: &Session, scope: ScopeId, key: &str, state: &Seen) -> Result<Known, StoreError> {
-    let waiting = "SELECT version, source_hash FROM queue WHERE scope = ?1 AND key = ?2 ORDER BY id DESC LIMIT 1";
-    let waiting = first(session, waiting, (scope.0, key), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let waiting = "SELECT id, version, source_hash FROM queue WHERE scope = ?1 AND key = ?2 ORDER BY id DESC LIMIT 1";
+    let waiting =
+        first(session, waiting, (scope.0, key), |row| Ok((row.get::<_, i64>(0)?, (row.get(1)?, row.get(2)?))))?;
+    let newest = waiting.as_ref().map(|(id, _)| *id);
+    let writing = "SELECT version, source_hash FROM outgoing WHERE record = ?1 AND version IS NOT NULL";
+    let writing = newest.map(|id| first(session, writing, [id], |row| Ok((row.get(0)?, row.get(1)?)))).transpose()?;
     // A key can have several dead letters; the one that matters is the one that equals this state.
     let dead = "SELECT version, source_hash FROM dead_letter \
                 WHERE scope = ?1 AND key = ?2 AND version = ?3 AND source_hash = ?4 LIMIT 1";
@@ -96,7 +100,9 @@ fn known(session: &Session, scope: ScopeId, key: &str, state: &Seen) -> Result<K
         Ok((row.get(0)?, row.get(1)?))
     })?;
     Ok(Known {
-        waiting: waiting.map(seen).transpose()?,
+        waiting: waiting.map(|(_, state)| seen(state)).transpose()?,
+        writing: writing.flatten().map(seen).transpose()?,
+        claimed: newest.is_some_and(|id| session.claims.is_claimed(id)),
         dead: dead.map(seen).transpose()?,
         ledger: ledger(session, scope, key)?,
     })

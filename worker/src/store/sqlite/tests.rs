@@ -1,5 +1,6 @@
 //! The store's promises, tried on real database files. A crash is a store that is dropped without being closed.
 
+mod batches;
 mod care;
 mod protocol;
 mod trouble;
@@ -107,7 +108,7 @@ impl Bench {
             scope: self.scope,
             flow: "orders".into(),
             key: claimed.key.clone(),
-            operation: operation(),
+            operation: Arc::new(operation()),
             body: json!({"id": claimed.key}),
             body_hash: "body".into(),
             seen: claimed.facts.seen.clone(),

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
+    intents::Remembered,
     lock::FolderLock,
     rows::{self, Added, execute},
 };
@@ -29,6 +30,8 @@ pub struct Session {
     pub commits: u64,
     /// What the changes of the transaction under way add to the counts; written once, before it is committed.
     pub counts: Vec<Added>,
+    /// What need not be asked of the database again.
+    pub remembered: Remembered,
 }
 
 /// A change that waits, and whoever waits for it. It is made a second time when another one in its transaction failed.
@@ -208,6 +211,9 @@ fn transaction(session: &mut Session, changes: &mut [Box<dyn Change>]) -> Ended 
         committed.map_or_else(Ended::Undone, |_| Ended::Committed)
     };
     session.counts.clear();
+    if !matches!(ended, Ended::Committed) {
+        session.remembered.forget();
+    }
     match ended {
         Ended::Committed => session.commits += 1,
         Ended::ByFailure | Ended::Undone(_) if !session.connection.is_autocommit() => {

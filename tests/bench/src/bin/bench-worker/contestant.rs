@@ -113,6 +113,9 @@ impl Contestant {
                 let mut command = Command::new(&programs.raw_loop);
                 command.args(["--source", &shop, "--destination", &books, "--token", TOKEN]);
                 command.args(["--in-flight", &job.in_flight.to_string()]);
+                if let Some(batch) = job.batch {
+                    command.args(["--batch", &batch.to_string()]);
+                }
                 command
             }
         })

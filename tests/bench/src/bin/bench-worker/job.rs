@@ -1,9 +1,10 @@
-//! The job: the orders of `examples/orders`, from a Shopify shop to a NetSuite account, both in the simulator; and the files that tell a worker
-//! to do it.
+//! The job: the orders of `examples/orders`, from a Shopify shop to a NetSuite account, both in the simulator; or in batches to a Salesforce org,
+//! because NetSuite takes none. And the files that tell a worker to do it.
 
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, bail};
+use crosstie_crds::Integration;
 use crosstie_engine::{
     compile::{self, Settings},
     credentials::{CredentialVersion, CredentialsDocument},
@@ -14,6 +15,8 @@ use serde_json::{Value, json};
 
 /// The token that both systems accept.
 pub const TOKEN: &str = "bench";
+/// The field that identifies a record in Salesforce.
+const EXTERNAL_ID: &str = "External_Id__c";
 /// Requests a second: far above what can be reached.
 const PLENTY: u32 = 1_000_000;
 
@@ -24,6 +27,8 @@ pub struct Job {
     pub records: u64,
     /// Writes under way at the same moment.
     pub in_flight: u32,
+    /// How many records a write carries, if it carries several.
+    pub batch: Option<u32>,
 }
 
 impl Job {
@@ -47,9 +52,15 @@ impl Job {
     fn plan(&self, shop: &str, books: &str) -> Result<Plan> {
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/orders/integration.yaml");
         let text = fs::read_to_string(&example).with_context(|| format!("cannot read {}", example.display()))?;
-        let integration = serde_saphyr::from_str(&text).context("the example's Integration is none")?;
+        let mut integration: Integration =
+            serde_saphyr::from_str(&text).context("the example's Integration is none")?;
+        if let Some(batch) = self.batch {
+            in_batches(&mut integration, batch)?;
+        }
         let source = serde_json::from_value(self.connector("shopify", "Shopify", shop))?;
-        let destination = serde_json::from_value(self.connector("netsuite", "NetSuite", books))?;
+        // The example's Connector keeps its name, whatever it leads to.
+        let preset = if self.batch.is_some() { "Salesforce" } else { "NetSuite" };
+        let destination = serde_json::from_value(self.connector("netsuite", preset, books))?;
         let settings = Settings { allow_cidrs: vec!["127.0.0.0/8".into()] };
         let compiled = compile::integration(&integration, &source, &destination, &settings);
         match compiled.value {
@@ -68,6 +79,15 @@ impl Job {
             },
         })
     }
+}
+
+/// The same orders, mapped alike, to a custom object that is written in batches.
+fn in_batches(integration: &mut Integration, batch: u32) -> Result<()> {
+    let flow = integration.spec.flows.first_mut().context("the example has no flow")?;
+    let id = flow.map.remove("externalId").context("the example does not map externalId")?;
+    flow.map.insert(EXTERNAL_ID.to_owned(), id);
+    (flow.write.operation, flow.write.batch_size) = ("upsertCustomOrder".to_owned(), Some(batch));
+    Ok(())
 }
 
 fn write(folder: &Path, path: &str, content: &str) -> Result<()> {

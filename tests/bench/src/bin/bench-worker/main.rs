@@ -1,5 +1,6 @@
 //! `bench-worker`: what the worker costs, beside a raw loop that does the same job without durability and without CEL. Both run as processes of
-//! their own, one after the other and several times over, each from a fresh simulator to the same one; the medians are printed.
+//! their own, one after the other and several times over, each from a fresh simulator to the same one; the medians are printed. The job is done
+//! in single writes, and in batches.
 
 mod contestant;
 mod job;
@@ -9,11 +10,12 @@ mod simulator;
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use crosstie_bench::{
     figure::{self, Bench},
     machine,
 };
+use serde_json::Value;
 
 use self::{
     contestant::{Contestant, Programs},
@@ -41,6 +43,18 @@ struct Options {
     /// Runs only this one and prints no ratios: for profiles
     #[arg(long, value_enum)]
     only: Option<Contestant>,
+    /// Runs only this kind of writes
+    #[arg(long, value_enum)]
+    writes: Option<Writes>,
+}
+
+/// Kinds of writes.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Writes {
+    /// One record a call, 32 calls under way.
+    Single,
+    /// 100 records a call, 32 calls under way.
+    Batches,
 }
 
 #[tokio::main]
@@ -54,44 +68,68 @@ async fn main() -> Result<()> {
         options.state.display()
     );
     figure::line(&note)?;
-    let programs = Programs::beside_this_one(options.worker)?;
-    let job = Job { records: options.records, in_flight: 32 };
+    let programs = Programs::beside_this_one(options.worker.clone())?;
+    let (single, batches) = (Job { records: options.records, in_flight: 32, batch: None }, Some(100));
+    let jobs = match options.writes {
+        None => vec![single, Job { batch: batches, ..single }],
+        Some(Writes::Single) => vec![single],
+        Some(Writes::Batches) => vec![Job { batch: batches, ..single }],
+    };
     let contestants = options.only.map_or_else(|| vec![Contestant::RawLoop, Contestant::Worker], |only| vec![only]);
-    let mut outcomes: Vec<(Contestant, Vec<Outcome>)> = contestants.into_iter().map(|one| (one, Vec::new())).collect();
-    let mut sample = None;
+    let mut entries: Vec<Entry> = jobs.iter().map(|job| Entry::new(*job, &contestants)).collect();
     for run in 1..=options.runs {
-        for (contestant, outcomes) in &mut outcomes {
-            eprintln!("run {run} of {}: {}", options.runs, contestant.name());
-            let (outcome, written) = contestant.run(&programs, &job, &options.state).await?;
+        for entry in &mut entries {
+            entry.run(&options, run, &programs).await?;
+        }
+    }
+    entries.iter().try_for_each(Entry::report)
+}
+
+/// A job, and what those who did it came to.
+struct Entry {
+    job: Job,
+    outcomes: Vec<(Contestant, Vec<Outcome>)>,
+    sample: Option<Vec<Value>>,
+}
+
+impl Entry {
+    fn new(job: Job, contestants: &[Contestant]) -> Self {
+        Self { job, outcomes: contestants.iter().map(|one| (*one, Vec::new())).collect(), sample: None }
+    }
+
+    async fn run(&mut self, options: &Options, run: usize, programs: &Programs) -> Result<()> {
+        let writes = if self.job.batch.is_some() { "batches" } else { "single writes" };
+        for (contestant, outcomes) in &mut self.outcomes {
+            eprintln!("run {run} of {}: {}, {writes}", options.runs, contestant.name());
+            let (outcome, written) = contestant.run(programs, &self.job, &options.state).await?;
             eprintln!("{outcome}");
             ensure!(
-                *sample.get_or_insert_with(|| written.clone()) == written,
+                *self.sample.get_or_insert_with(|| written.clone()) == written,
                 "{} wrote something else than was written before it: the job is not the same",
                 contestant.name()
             );
             outcomes.push(outcome);
         }
+        Ok(())
     }
-    report(&outcomes)
-}
 
-/// Prints the medians, and ratios where both ran.
-fn report(outcomes: &[(Contestant, Vec<Outcome>)]) -> Result<()> {
-    let median = |wanted: Contestant| {
-        outcomes
-            .iter()
-            .find(|(contestant, _)| *contestant == wanted)
-            .and_then(|(_, outcomes)| Outcome::median(outcomes))
-    };
-    let (worker, raw_loop) = (median(Contestant::Worker), median(Contestant::RawLoop));
-    if let Some(raw_loop) = &raw_loop {
-        raw_loop.print(BENCH, "raw_loop_")?;
+    /// Prints the medians, and ratios where both ran.
+    fn report(&self) -> Result<()> {
+        let median = |wanted: Contestant| {
+            let outcomes = self.outcomes.iter().find(|(contestant, _)| *contestant == wanted);
+            outcomes.and_then(|(_, outcomes)| Outcome::median(outcomes))
+        };
+        let batches = if self.job.batch.is_some() { "batches_" } else { "" };
+        let (worker, raw_loop) = (median(Contestant::Worker), median(Contestant::RawLoop));
+        if let Some(raw_loop) = &raw_loop {
+            raw_loop.print(BENCH, &format!("raw_loop_{batches}"))?;
+        }
+        if let Some(worker) = &worker {
+            worker.print(BENCH, batches)?;
+        }
+        if let (Some(worker), Some(raw_loop)) = (worker, raw_loop) {
+            worker.print_ratios(BENCH, batches, &raw_loop)?;
+        }
+        Ok(())
     }
-    if let Some(worker) = &worker {
-        worker.print(BENCH, "")?;
-    }
-    if let (Some(worker), Some(raw_loop)) = (worker, raw_loop) {
-        worker.print_ratios(BENCH, &raw_loop)?;
-    }
-    Ok(())
 }

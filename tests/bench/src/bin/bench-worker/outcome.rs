@@ -58,13 +58,13 @@ impl Outcome {
     ///
     /// # Errors
     /// When standard output cannot be written.
-    pub fn print_ratios(&self, bench: Bench, other: &Self) -> io::Result<()> {
+    pub fn print_ratios(&self, bench: Bench, prefix: &str, other: &Self) -> io::Result<()> {
         let ratios = [
             ("records_per_second", self.per_second() / other.per_second()),
             ("cpu_seconds_per_100000", self.processor_seconds_per_100_000() / other.processor_seconds_per_100_000()),
             ("peak_rss", self.memory_mib / other.memory_mib),
         ];
-        ratios.iter().try_for_each(|(metric, value)| bench.ratio(metric, *value, "raw-loop"))
+        ratios.iter().try_for_each(|(metric, value)| bench.ratio(&format!("{prefix}{metric}"), *value, "raw-loop"))
     }
 
     fn per_second(&self) -> f64 {

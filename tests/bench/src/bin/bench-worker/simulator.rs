@@ -20,6 +20,8 @@ use crate::job::{Job, TOKEN};
 
 /// Lines of each order; makes a record of about 1.5 KB.
 const LINES: u64 = 3;
+/// What the vendors add to a record.
+const ADDED: [&str; 7] = ["id", "createdDate", "lastModifiedDate", "tranId", "Id", "CreatedDate", "LastModifiedDate"];
 /// How long nothing may happen before a run is given up.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -30,6 +32,8 @@ pub struct Simulator {
     pub shop: Client,
     /// The books' control.
     pub books: Client,
+    /// What orders are called there.
+    resource: &'static str,
 }
 
 impl Simulator {
@@ -47,7 +51,9 @@ impl Simulator {
         let output = process.stdout.take().context("the simulator has no standard output")?;
         let line = BufReader::new(output).lines().next_line().await?.unwrap_or_default();
         let url = line.strip_prefix("listening on ").context("the simulator did not say where it listens")?;
-        let (shop, books) = (Client::new(url, "shopify", "shop")?, Client::new(url, "netsuite", "books")?);
+        let (vendor, resource) =
+            if job.batch.is_some() { ("salesforce", "Order__c") } else { ("netsuite", "salesOrder") };
+        let (shop, books) = (Client::new(url, "shopify", "shop")?, Client::new(url, vendor, "books")?);
         for control in [&shop, &books] {
             control.set_tokens(&[TOKEN]).await?;
             control.change_settings(&json!({"rateLimit": null, "concurrencyLimit": null})).await?;
@@ -62,7 +68,7 @@ impl Simulator {
             lines: Some(LINES),
         };
         ensure!(shop.seed(&request).await? == job.records, "the shop was not filled");
-        Ok(Self { process, shop, books })
+        Ok(Self { process, shop, books, resource })
     }
 
     /// Its processor seconds so far.
@@ -133,9 +139,9 @@ impl Simulator {
     pub async fn sample(&self) -> Result<Vec<Value>> {
         let mut sample = Vec::new();
         for id in 1..=100 {
-            let Some(mut record) = self.books.record("salesOrder", &format!("eid:{id}")).await? else { continue };
+            let Some(mut record) = self.books.record(self.resource, &format!("eid:{id}")).await? else { continue };
             if let Value::Object(fields) = &mut record {
-                fields.retain(|name, _| !matches!(name.as_str(), "id" | "createdDate" | "lastModifiedDate" | "tranId"));
+                fields.retain(|name, _| !ADDED.contains(&name.as_str()));
             }
             sample.push(with_doubles(record));
         }
@@ -162,5 +168,5 @@ fn with_doubles(value: Value) -> Value {
 }
 
 fn is_write(entry: &LogEntry) -> bool {
-    entry.effect.is_some()
+    entry.effect.is_some() || !entry.rows.is_empty()
 }

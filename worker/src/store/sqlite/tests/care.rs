@@ -1,7 +1,7 @@
 //! Dead letters, retention, figures.
 
 use super::*;
-use crosstie_engine::delivery::Failures;
+use crosstie_engine::delivery::{Failures, IntentChange};
 
 async fn bury(bench: &Bench, cause: &str, now: Timestamp) {
     let claimed = bench.claim_one(now).await;
@@ -211,4 +211,36 @@ async fn the_database_does_not_grow_with_what_goes_through_it() {
     assert!(late <= early + early / 20, "it grew from {early} to {late} pages: {pages_of_rounds:?}");
     let log = std::fs::metadata(bench.folder.path().join(format!("{DATABASE_FILE}-wal"))).unwrap().len();
     assert_eq!(log, 0, "tidying folds the log into the database");
+}
+
+#[tokio::test]
+async fn what_is_tried_again_and_what_waits_for_another_record_is_counted_with_the_cause_of_most() {
+    let bench = Bench::new().await;
+    bench.take(&[("a", 1, "x"), ("b", 1, "x"), ("c", 1, "x"), ("d", 1, "x")], at(1)).await;
+    let claimed = bench.claim(10, at(1)).await;
+    let failed = |cause: &str| {
+        let failures = Failures { attempts: 1, cause: cause.into(), ..Failures::default() };
+        Postponement { due: at(60), failures, by_system: false, intent: IntentChange::Keep }
+    };
+    for (claimed, cause) in claimed.iter().zip(["refused", "late", "refused"]) {
+        bench.store.postpone(claimed.id, failed(cause)).await.unwrap();
+    }
+    let parent = ParentKey { scope: bench.scope, key: "p".into() };
+    bench.store.await_parent(claimed[3].id, parent, at(60)).await.unwrap();
+    let figures = bench.figures(at(2)).await;
+    assert_eq!((figures.retrying, figures.retry_cause.as_deref()), (3, Some("refused")));
+    assert_eq!((figures.awaiting_parent, figures.awaiting_since), (1, Some(at(1))));
+    let only_waits = Postponement { failures: Failures::default(), ..failed("") };
+    bench.store.postpone(claimed[0].id, only_waits).await.unwrap();
+    assert_eq!(bench.figures(at(2)).await.retrying, 2);
+}
+
+#[tokio::test]
+async fn what_waits_where_no_flow_is_at_work_any_more_is_left_behind() {
+    let bench = Bench::new().await;
+    bench.take(&[("a", 1, "x"), ("b", 1, "x")], at(1)).await;
+    let renamed = Scope { source: "store".into(), ..names() };
+    let at_work = bench.store.open_scope(renamed, at(2)).await.unwrap().id;
+    assert_eq!(bench.store.left_behind(vec![at_work]).await.unwrap(), [(names(), 2)]);
+    assert_eq!(bench.store.left_behind(vec![at_work, bench.scope]).await.unwrap(), []);
 }

@@ -161,7 +161,7 @@ async fn a_second_intent_for_the_same_record_is_refused_and_sequences_are_never_
     let claimed = bench.claim_one(at(1)).await;
     let first = bench.store.open_intent(bench.new_intent(&claimed, at(2))).await.unwrap();
     assert!(bench.store.open_intent(bench.new_intent(&claimed, at(2))).await.is_err());
-    bench.store.close_intent(first.intent.sequence).await.unwrap();
+    bench.store.close_intent(claimed.id).await.unwrap();
     drop(claimed);
     let bench = bench.crash(at(3)).await;
     let claimed = bench.claim_one(at(3)).await;
@@ -217,4 +217,32 @@ async fn scopes_do_not_see_each_other() {
     assert_ne!(other.id, bench.scope);
     assert!(bench.store.claim(other.id, 5, at(2)).await.unwrap().records.is_empty());
     assert_eq!(bench.store.open_scope(names(), at(0)).await.unwrap().id, bench.scope);
+}
+
+#[tokio::test]
+async fn while_a_write_is_under_way_what_comes_in_is_compared_with_the_state_that_is_written() {
+    let bench = Bench::new().await;
+    bench.take(&[("a", 1, "x")], at(1)).await;
+    let claimed = bench.claim_one(at(1)).await;
+    // It was fetched anew after it was claimed.
+    let Incoming::Record { seen, .. } = incoming("a", 2, "y") else { panic!("it has no key") };
+    bench.store.open_intent(NewIntent { seen, ..bench.new_intent(&claimed, at(1)) }).await.unwrap();
+    let taken = bench.take(&[("a", 2, "y")], at(2)).await;
+    assert_eq!((taken.kept, taken.known), (0, 1), "it is written just now");
+    assert_eq!(bench.take(&[("a", 1, "x")], at(3)).await.kept, 1, "what waited is not what is written");
+}
+
+#[tokio::test]
+async fn what_is_left_out_leaves_known_what_the_destination_has() {
+    let bench = Bench::new().await;
+    bench.take(&[("a", 1, "x"), ("a", 2, "y"), ("a", 3, "z")], at(1)).await;
+    for (how, body_hash) in [(delivered("h"), None), (Settled::LeftOut, Some("h")), (Settled::Deleted, Some("h"))] {
+        let claimed = bench.claim_one(at(2)).await;
+        let known = claimed.facts.ledger.as_ref().and_then(|ledger| ledger.body_hash.as_deref());
+        assert_eq!(known, body_hash);
+        bench.settle(&claimed, how, at(2)).await;
+    }
+    bench.take(&[("a", 4, "x")], at(3)).await;
+    let ledger = bench.claim_one(at(3)).await.facts.ledger.unwrap();
+    assert_eq!((ledger.body_hash, ledger.present), (None, false));
 }

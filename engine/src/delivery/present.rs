@@ -1,0 +1,113 @@
+//! Which state of a claimed record is delivered, and when: compared with what was settled, fetched anew where that cannot tell, and not before
+//! what it depends on is at the destination.
+
+use std::{cmp::Ordering, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{Change, Facts, Fault, Judge, LedgerEntry, Rule, Seen, Settled, Standing};
+use crate::version::Version;
+
+/// How long a source is left alone that shows an older state of a record than it showed before.
+const SOURCE_LAG: Duration = Duration::from_secs(5);
+/// How long a record waits for another flow's record before it is looked at again, if nothing wakes it.
+const PARENT_AGAIN: Duration = Duration::from_mins(1);
+
+/// Whether a record's source can be asked for its present state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fetching {
+    /// It can show no single record.
+    Impossible,
+    /// It can.
+    Possible,
+    /// It just did.
+    Done,
+}
+
+/// What comparing a record with the ledger came to.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and never kept")]
+pub enum Compared {
+    /// Find out what is wanted of it.
+    Go,
+    /// Ask its source for its present state first.
+    Fetch,
+    /// This becomes of the record.
+    Done(Change),
+}
+
+/// What fetching a record anew means.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and never kept")]
+pub enum Fetched {
+    /// Take the state that was shown in place of the one that was read.
+    Take,
+    /// This becomes of the record.
+    Done(Change),
+}
+
+impl Judge<'_> {
+    /// Compares a record with the ledger: something is done with it already, or nothing, when it is to be mapped.
+    pub fn compared(&self, facts: &Facts, fetching: Fetching) -> Compared {
+        match super::standing(&facts.seen, facts.ledger.as_ref()) {
+            Standing::Ambiguous if fetching == Fetching::Possible && Rule::EqualIsFetched.holds() => Compared::Fetch,
+            // Without an order of states, what was read is a hint that there is something to fetch.
+            Standing::News
+                if facts.seen.version == Version::Unordered
+                    && fetching == Fetching::Possible
+                    && Rule::HintsAreFetched.holds() =>
+            {
+                Compared::Fetch
+            }
+            // A state of the same version was read later than what was settled, so it is what the source shows now.
+            Standing::News | Standing::Ambiguous => Compared::Go,
+            Standing::Superseded => Compared::Done(Change::Settle(Settled::Superseded)),
+            Standing::NotComparable => {
+                let cause = "the record's version changed from a time to a counter or the reverse, so it cannot be told which state is \
+                             newer: point the stream's `version` at one field that keeps its kind";
+                Compared::Done(self.failed(facts, Fault::of(cause)))
+            }
+        }
+    }
+
+    /// Decides by the state a source showed when it was asked for one record; none is a record it does not find. That is a fault and never a
+    /// delete: a stream whose single reads lead to the wrong place would delete everything.
+    pub fn fetched(&self, facts: &Facts, shown: Option<&Seen>) -> Fetched {
+        let Some(shown) = shown else {
+            let cause = "its source showed the record in a list and does not find it by itself: either it was deleted meanwhile, or the \
+                         stream's `one` leads to another place";
+            return Fetched::Done(self.failed(facts, Fault::of(cause)));
+        };
+        if facts.seen != *shown && was_given_up(shown, facts.ledger.as_ref()) && Rule::GivenUpRests.holds() {
+            return Fetched::Done(Change::Settle(Settled::Superseded));
+        }
+        match shown.version.compare(&facts.seen.version) {
+            // Sources answer from copies that lag behind: that is no fault of the record.
+            Some(Ordering::Less) if Rule::OlderFetchIsRetried.holds() => {
+                Fetched::Done(self.waits(facts, self.now.checked_add(SOURCE_LAG).unwrap_or(Timestamp::MAX)))
+            }
+            Some(Ordering::Less | Ordering::Equal | Ordering::Greater) | None => Fetched::Take,
+        }
+    }
+
+    /// Decides whether a record goes on, by whether the destination has the record of another flow that it depends on. None is that it does. To
+    /// wait counts nothing.
+    pub fn depends(&self, facts: &Facts, parent_is_there: bool) -> Option<Change> {
+        if parent_is_there || !Rule::ParentsComeFirst.holds() {
+            return None;
+        }
+        if !Rule::AwaitingIsNoAttempt.holds() {
+            return Some(self.failed(facts, Fault::of("its parent is not there")));
+        }
+        let again = self.now.checked_add(PARENT_AGAIN).unwrap_or(Timestamp::MAX);
+        Some(Change::AwaitParent(again))
+    }
+}
+
+/// Whether a state is the one whose write was given up in doubt: it waits in the dead letters for a person.
+fn was_given_up(state: &Seen, ledger: Option<&LedgerEntry>) -> bool {
+    ledger.is_some_and(|ledger| {
+        let same = ledger.version == state.version && ledger.source_hash == state.hash;
+        same && ledger.present && ledger.body_hash.is_none()
+    })
+}

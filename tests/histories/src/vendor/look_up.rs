@@ -1,0 +1,35 @@
+//! What a look-up shows: what is there, what was there, or another record in its place.
+
+use serde_json::Value;
+
+use super::{Vendor, id};
+use crate::{
+    call::LookUpAnswer,
+    history::{Look, Outage},
+};
+
+impl Vendor {
+    /// Shows what is there for a body's record.
+    pub fn look_up(&mut self, now: i64, body: &Value, look: Look) -> LookUpAnswer {
+        let record = id(body);
+        self.strangers.remove(&record);
+        if matches!(self.outage, Outage::Whole | Outage::Busy) {
+            return LookUpAnswer::Failed;
+        }
+        match look {
+            Look::Fresh => self.shown(&record, now),
+            Look::Lagging(seconds) => self.shown(&record, now - i64::from(seconds)),
+            Look::Fails => LookUpAnswer::Failed,
+            Look::Stranger | Look::Several => {
+                self.faulty.insert(record.clone());
+                self.strangers.insert(record, body.clone());
+                if look == Look::Stranger { LookUpAnswer::Stranger } else { LookUpAnswer::Several }
+            }
+        }
+    }
+
+    fn shown(&self, record: &str, at: i64) -> LookUpAnswer {
+        let booked = self.booked.get(record).and_then(|all| all.iter().rfind(|booked| booked.at <= at));
+        booked.and_then(|booked| booked.body.clone()).map_or(LookUpAnswer::Absent, LookUpAnswer::Present)
+    }
+}

@@ -1,0 +1,34 @@
+//! What a process stands on: the world's clock, a folder, and the names of what it keeps.
+
+use crosstie_connect::Clock;
+use crosstie_engine::plan::Environment;
+use crosstie_histories::Shared;
+use jiff::Timestamp;
+use tempfile::TempDir;
+
+use crate::store::Scope;
+
+/// The clock of everyone.
+pub struct Hands(pub Shared);
+
+impl Clock for Hands {
+    fn now(&self) -> Timestamp {
+        at(self.0.now())
+    }
+}
+
+/// A second of the world as a time.
+pub fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+/// The names of a flow's state.
+pub fn scope(flow: &str) -> Scope {
+    let (flow, source, destination) = (flow.into(), "shop".into(), "books".into());
+    Scope { flow, source, destination, environment: Environment::Production }
+}
+
+/// Syncing is not what is tried here; memory makes many more histories possible.
+pub fn folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}

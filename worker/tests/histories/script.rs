@@ -1,0 +1,265 @@
+//! Source and books as the history scripts them: each request is answered out of the world; a write waits until the history says what becomes
+//! of it.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, Instant},
+};
+
+use crosstie_histories::{End, FetchAnswer, Flight, LookUpAnswer, Means, Message, Shared, State, World, WriteAnswer};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::{sync::oneshot, time::sleep};
+
+use super::{
+    clock::{Clock, at, second},
+    server::{Answer, Request},
+};
+
+/// How often it is looked whether something happened.
+const LOOK: Duration = Duration::from_millis(1);
+/// How long a call may take on its way, after a moment from which on calls count as late.
+pub const ON_THE_WAY: Duration = Duration::from_millis(40);
+/// For how long a write waits for the history, in the world's seconds; less than the worker waits for an answer.
+const PATIENCE: i64 = 15;
+
+/// What the handlers share with the history.
+pub struct Script {
+    world: Shared,
+    clock: Arc<Clock>,
+    means: Means,
+    desk: Mutex<Desk>,
+}
+
+/// What is on the desk.
+pub struct Desk {
+    /// What is to become of the next write.
+    pub ticket: Option<Flight>,
+    /// What becomes of other calls meanwhile.
+    pub flight: Flight,
+    /// Writes that took a ticket and of which is known what came.
+    pub begun: u64,
+    /// Writes that were received and are not answered yet, oldest first.
+    pub under_way: VecDeque<oneshot::Sender<()>>,
+    /// Which life of the process this is.
+    pub life: u64,
+    /// Requests in this life.
+    pub requests: u64,
+    /// Windows that were read to their ends, of orders.
+    pub windows: u64,
+    /// Pages of orders.
+    pub pages: u64,
+    /// Writes that left before this moment never arrive.
+    pub lost_before: Instant,
+    /// What orders depend on: whether each is there, and its version.
+    pub customers: BTreeMap<u8, (bool, u64)>,
+}
+
+impl Script {
+    pub fn new(world: Shared, clock: Arc<Clock>) -> Self {
+        let means = world.get().means;
+        let desk = Desk {
+            ticket: None,
+            flight: Flight::WELL,
+            begun: 0,
+            under_way: VecDeque::new(),
+            life: 0,
+            requests: 0,
+            windows: 0,
+            pages: 0,
+            lost_before: Instant::now(),
+            customers: BTreeMap::new(),
+        };
+        Self { world, clock, means, desk: Mutex::new(desk) }
+    }
+
+    pub fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap()
+    }
+
+    /// The world at this moment.
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        let now = self.clock.now();
+        let mut world = self.world.get();
+        world.catch_up(now);
+        world
+    }
+
+    /// Answers a request; none closes the connection.
+    pub async fn answer(self: Arc<Self>, request: Request) -> Option<Answer> {
+        let life = {
+            let mut desk = self.desk();
+            desk.requests += 1;
+            desk.life
+        };
+        let path: Vec<String> = request.path.split('/').skip(1).map(ToOwned::to_owned).collect();
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        match (request.method.as_str(), path.as_slice()) {
+            ("GET", ["shop", "orders"]) => Some(self.page(&request)),
+            ("GET", ["shop", "orders", key]) => Some(self.single(key)),
+            ("GET", ["shop", "customers"]) => Some(self.customers(&request)),
+            ("GET", ["books", "orders", id]) => Some(self.look_up(id, &request)),
+            ("PUT", ["books", "orders", _]) => self.write(request.body.clone(), false, &request, life).await,
+            ("DELETE", ["books", "orders", id]) => self.write(self.body(id, &request), true, &request, life).await,
+            ("PUT" | "DELETE", ["books", "customers", _]) => Some(self.said(200, json!({}))),
+            _ => panic!("nobody asks this: {request:?}"),
+        }
+    }
+
+    fn said(&self, status: u16, body: Value) -> Answer {
+        Answer { status, retry_after: None, body, date: at(self.world().now) }
+    }
+
+    fn of_source(&self, status: u16, body: Value) -> Answer {
+        let date = at(self.world().source_now());
+        Answer { date, ..self.said(status, body) }
+    }
+
+    fn page(&self, request: &Request) -> Answer {
+        let (offset, limit) = span(request);
+        let from = request.query.get("min").map(|text| second(text.parse::<Timestamp>().unwrap()));
+        let page = {
+            let mut world = self.world();
+            let page = world.source.page(from, offset, limit);
+            // A request for one record asks for the time.
+            if limit > 1 {
+                world.taken(&page);
+            }
+            page
+        };
+        if limit > 1 {
+            let mut desk = self.desk();
+            desk.pages += 1;
+            desk.windows += u64::from(page.len() < 2);
+        }
+        self.of_source(200, page.iter().map(|state| state.record(self.means)).collect())
+    }
+
+    fn customers(&self, request: &Request) -> Answer {
+        let (offset, limit) = span(request);
+        let customers = self.desk().customers.clone();
+        let record = |(id, (there, version)): (&u8, &(bool, u64))| json!({"id": id.to_string(), "time": version, "deleted": !there});
+        self.of_source(200, customers.iter().skip(offset).take(limit).map(record).collect())
+    }
+
+    fn single(&self, key: &str) -> Answer {
+        let fetch = self.desk().flight.fetch;
+        let answer = self.world().fetch(key, fetch);
+        match answer {
+            FetchAnswer::Shown(state) => self.of_source(200, state.record(self.means)),
+            FetchAnswer::Absent => self.of_source(404, json!({})),
+            FetchAnswer::Failed => self.of_source(503, json!({})),
+        }
+    }
+
+    fn look_up(&self, id: &str, request: &Request) -> Answer {
+        let look = self.desk().flight.look;
+        let body = self.body(id, request);
+        let answer = {
+            let mut world = self.world();
+            let now = world.now;
+            world.vendor.look_up(now, &body, look)
+        };
+        match answer {
+            LookUpAnswer::Present(body) => self.said(200, body),
+            LookUpAnswer::Absent => self.said(404, json!({})),
+            LookUpAnswer::Stranger => self.said(200, json!({"id": "another"})),
+            LookUpAnswer::Several => self.said(200, json!({"id": [id, id]})),
+            LookUpAnswer::Failed => self.said(503, json!({})),
+        }
+    }
+
+    /// The body that a call is about, by what it says in its URL.
+    fn body(&self, id: &str, request: &Request) -> Value {
+        let mut body = json!({"id": id, "content": request.query["content"]});
+        for field in State::TRACE.into_iter().filter(|_| self.means.traced) {
+            body[field] = request.query[field].parse::<i64>().unwrap().into();
+        }
+        if let Some(parent) = State::parent(id.parse().unwrap(), self.means) {
+            body["parent"] = parent.to_string().into();
+        }
+        body
+    }
+
+    async fn write(self: &Arc<Self>, body: Value, deletes: bool, request: &Request, life: u64) -> Option<Answer> {
+        let (message, key) = (Message { body, deletes }, request.headers.get("idempotency-key"));
+        let flight = self.ticket(life).await?;
+        let answer = (flight.end != End::KilledBefore).then(|| {
+            let mut world = self.world();
+            let now = world.now;
+            world.vendor.write(now, &message, key.map(String::as_str), flight, flight.end == End::Stored)
+        });
+        let (release, released) = oneshot::channel();
+        {
+            let mut desk = self.desk();
+            if flight.end == End::Stored {
+                desk.under_way.push_back(release);
+            }
+            desk.begun += 1;
+        }
+        match flight.end {
+            End::Abandoned => return None,
+            End::KilledBefore | End::KilledAfter => {
+                while self.desk().life == life {
+                    sleep(LOOK).await;
+                }
+                return None;
+            }
+            End::Stored => {}
+        }
+        let deadline = self.clock.now() + PATIENCE;
+        tokio::select! {
+            _ = released => {}
+            () = async { while self.clock.now() < deadline { sleep(LOOK).await } } => {}
+        }
+        self.answered(answer?, deletes, life)
+    }
+
+    /// Waits for what the history says becomes of a write. None when it never arrives.
+    async fn ticket(&self, life: u64) -> Option<Flight> {
+        let (left, deadline) = (Instant::now(), self.clock.now() + PATIENCE);
+        loop {
+            {
+                let mut desk = self.desk();
+                if desk.life != life || left < desk.lost_before || self.clock.now() > deadline {
+                    return None;
+                }
+                if let Some(flight) = desk.ticket.take() {
+                    return Some(flight);
+                }
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// An answer leaves.
+    fn answered(self: &Arc<Self>, answer: WriteAnswer, deletes: bool, life: u64) -> Option<Answer> {
+        Some(match answer {
+            WriteAnswer::Applied => self.said(200, json!({})),
+            WriteAnswer::Refused => self.said(422, json!({})),
+            WriteAnswer::Failed => self.said(503, json!({})),
+            WriteAnswer::TimedOut | WriteAnswer::NeverLeft => return None,
+            WriteAnswer::Limited(seconds) => {
+                let now = self.world().now;
+                // What left before the answer can arrive there is no fault.
+                let arrives = Instant::now() + ON_THE_WAY;
+                self.desk().lost_before = arrives;
+                let script = Arc::clone(self);
+                tokio::spawn(async move {
+                    tokio::time::sleep_until(arrives.into()).await;
+                    let lives = script.desk().life == life;
+                    if lives {
+                        script.world().vendor.answered(now, deletes, answer);
+                    }
+                });
+                Answer { retry_after: Some(seconds), ..self.said(429, json!({})) }
+            }
+        })
+    }
+}
+
+fn span(request: &Request) -> (usize, usize) {
+    let number = |name: &str| request.query[name].parse().unwrap();
+    (number("offset"), number("limit"))
+}
