@@ -48,7 +48,11 @@ fn system(connector: &str, address: SocketAddr) -> System {
         allowance: SHARE,
         served_version_header: None,
         request_id_header: None,
-        credential_rejection_statuses: Vec::new(),
+        tls: None,
+        errors: Vec::new(),
+        csrf: None,
+        rate: crosstie_engine::plan::RateRules::default(),
+        cache: None,
     }
 }
 
@@ -57,7 +61,8 @@ fn orders(means: Means) -> Flow {
     let trace = State::TRACE.map(|field| (field, format!("record.{field}")));
     let fields = plain.into_iter().chain(trace.into_iter().filter(|_| means.traced));
     let fields = fields.chain([("parent", "record.?parent".to_owned())]);
-    let one = || ReadOne { path: template("/orders/{key}"), query: [].into(), record: String::new() };
+    let one =
+        || ReadOne { path: template("/orders/{key}"), query: [].into(), record: String::new(), into: String::new() };
     Flow {
         stream: Stream {
             version: means.shows.versions().then(|| "/time".into()),
@@ -65,9 +70,9 @@ fn orders(means: Means) -> Flow {
             one: means.shows.singles().then(one),
             cursor: Some(Cursor {
                 field: "/time".into(),
-                param: "min".into(),
-                until_param: None,
+                param: Some("min".into()),
                 lookback_seconds: LOOKBACK_SECONDS,
+                ..Cursor::default()
             }),
             ..stream("orders")
         },
@@ -98,6 +103,7 @@ fn operation(means: Means, name: &str, method: Method) -> Operation {
         key: "/id".into(),
         key_field: "id".into(),
         settle_seconds: SETTLE_SECONDS,
+        ..LookUp::default()
     };
     let idempotency = Idempotency { header: "Idempotency-Key".into(), window_seconds: WINDOW_SECONDS };
     let outcome = Outcome { idempotency: means.key.then_some(idempotency), lookup: means.look_up.then_some(lookup) };
@@ -128,6 +134,10 @@ fn plain_operation(name: &str) -> Operation {
         identifier: None,
         outcome: Outcome::default(),
         omit: Vec::new(),
+        shape: crosstie_engine::plan::Shape::default(),
+        find: None,
+        if_match: None,
+        job: None,
         batch: None,
     }
 }
@@ -144,6 +154,7 @@ fn stream(name: &str) -> Stream {
         one: None,
         cursor: None,
         pagination: Pagination::Offset { param: "offset".into(), limit_param: "limit".into(), limit: PAGE },
+        ..Stream::default()
     }
 }
 
@@ -159,6 +170,7 @@ fn flow(name: &str) -> Flow {
         lookups: Vec::new(),
         depends_on: None,
         operation: plain_operation(name),
+        writes_once: false,
         delete_operation: None,
         batch_size: 1,
         on_unknown_outcome: OnUnknownOutcome::Hold,

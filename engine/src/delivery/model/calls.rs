@@ -147,7 +147,7 @@ impl Worker {
             WriteAnswer::NeverLeft => Sent::NotSent(setback(None, false)),
         };
         let weather = match &sent {
-            Sent::Applied { .. } | Sent::Refused(_) => {
+            Sent::Applied { .. } | Sent::Refused(_) | Sent::Ignored(_) => {
                 self.well(call);
                 Weather::default()
             }

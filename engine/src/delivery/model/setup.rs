@@ -56,6 +56,7 @@ pub fn flow(means: Means) -> Flow {
         depends_on: None,
         delete_operation: Some(Operation { method: Method::Delete, ..operation.clone() }),
         operation,
+        writes_once: false,
         batch_size: means.batch.into(),
         on_unknown_outcome: terms(means).on_unknown,
     }
@@ -107,8 +108,12 @@ pub fn setback(wait: Option<u8>, overloaded: bool) -> Setback {
 }
 
 pub fn stream(means: Means) -> Stream {
-    let one =
-        || ReadOne { path: Template::parse("/orders/{key}").unwrap(), query: BTreeMap::new(), record: String::new() };
+    let one = || ReadOne {
+        path: Template::parse("/orders/{key}").unwrap(),
+        query: BTreeMap::new(),
+        record: String::new(),
+        into: String::new(),
+    };
     Stream {
         name: "orders".into(),
         path: "/orders".into(),

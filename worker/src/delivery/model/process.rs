@@ -141,8 +141,12 @@ impl Process {
         let stream = &mut lane.flow.stream;
         stream.version = means.shows.versions().then(|| "/time".into());
         stream.deleted = Some("/deleted".into());
-        let one =
-            || ReadOne { path: Template::parse("/orders/{key}").unwrap(), query: [].into(), record: String::new() };
+        let one = || ReadOne {
+            path: Template::parse("/orders/{key}").unwrap(),
+            query: [].into(),
+            record: String::new(),
+            into: String::new(),
+        };
         stream.one = means.shows.singles().then(one);
         let limit = PAGE;
         stream.pagination = Pagination::Offset { param: "offset".into(), limit_param: "limit".into(), limit };
