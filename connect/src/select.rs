@@ -58,7 +58,9 @@ impl Found {
             }
             (Some((star, rest)), Value::Array(items)) if star == "*" => {
                 self.met |= items.is_empty();
-                items.into_iter().for_each(|item| self.collect(item, rest));
+                for item in items {
+                    self.collect(item, rest);
+                }
             }
             (Some((star, _)), _) if star == "*" => self.missed = true,
             (Some((segment, rest)), value) => match descend(value, std::slice::from_ref(segment)) {

@@ -210,6 +210,8 @@ fn is_about_our_certificate(error: &rustls::Error) -> bool {
         Alert::CertificateExpired,
         Alert::CertificateUnknown,
         Alert::UnknownCA,
+        // What an authority of the same name signed, and it did not.
+        Alert::DecryptError,
         Alert::AccessDenied,
     ];
     of_certificates.contains(alert)

@@ -253,16 +253,14 @@ impl PollState {
         if let Some(earlier) = window.stepped_back(stream, page) {
             return Turn::StepBack(Self { open: Some(earlier), ..self.clone() });
         }
-        let watch = match window.watch.seen(page.hashes) {
-            Ok(watch) => watch,
+        let seen = window.watch.seen(page.hashes);
+        if let (Err(again), Some(_)) = (&seen, &page.next) {
             // Records may have moved so that a page holds what another one held. Read again from the first page, they will not do so again.
-            Err(again) if page.next.is_some() => {
-                let turn = if again.may_restart() { Turn::StepBack } else { Turn::Repeats };
-                let restarted = Window { watch: again, ..window.restarted() };
-                return turn(Self { open: Some(restarted), ..self.clone() });
-            }
-            Err(watch) => watch,
-        };
+            let turn = if again.may_restart() { Turn::StepBack } else { Turn::Repeats };
+            let restarted = Window { watch: again.clone(), ..window.restarted() };
+            return turn(Self { open: Some(restarted), ..self.clone() });
+        }
+        let (Ok(watch) | Err(watch)) = seen;
         let highest = window.highest.max(page.values.iter().copied().max());
         let depth = window.depth.saturating_add(page.hashes.len() as u64);
         if let (Some(cap), Some(_)) = (stream.depth_cap, &page.next)

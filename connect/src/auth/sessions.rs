@@ -123,9 +123,9 @@ impl Sessions {
         }
         let (kind, body) = if login.form {
             let mut form = form_urlencoded::Serializer::new(String::new());
-            members.iter().for_each(|(name, value)| {
+            for (name, value) in &members {
                 form.append_pair(name, value);
-            });
+            }
             ("application/x-www-form-urlencoded", form.finish())
         } else {
             let members = members.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())));

@@ -72,6 +72,9 @@ pub(super) fn certificate(spec: &SpecCertificate, findings: &mut Findings) -> Op
     Some(ClientCertificate { certificate: certificate?, key: key?, authorities })
 }
 
+/// A text is no template; a finding says so.
+struct Unusable;
+
 struct Site<'a> {
     findings: &'a mut Findings,
 }
@@ -85,10 +88,11 @@ impl Site<'_> {
         Template::parse(text).map_err(|error| self.invalid(field, error.to_string())).ok()
     }
 
-    fn optional(&mut self, field: &str, text: Option<&String>) -> Option<Option<Template>> {
+    /// A template that may be left out.
+    fn optional(&mut self, field: &str, text: Option<&String>) -> Result<Option<Template>, Unusable> {
         match text {
-            None => Some(None),
-            Some(text) => self.template(field, text).map(Some),
+            None => Ok(None),
+            Some(text) => self.template(field, text).map(Some).ok_or(Unusable),
         }
     }
 
@@ -109,7 +113,7 @@ impl Site<'_> {
         let token = self.template("oauth1.token", &keys.token);
         let token_secret = self.template("oauth1.tokenSecret", &keys.token_secret);
         let (consumer_key, consumer_secret) = (consumer_key?, consumer_secret?);
-        Some(OAuth1 { realm: realm?, consumer_key, consumer_secret, token: token?, token_secret: token_secret? })
+        Some(OAuth1 { realm: realm.ok()?, consumer_key, consumer_secret, token: token?, token_secret: token_secret? })
     }
 
     fn aws(&mut self, keys: &AwsSignatureV4Authentication) -> Option<AwsSignatureV4> {
@@ -121,7 +125,7 @@ impl Site<'_> {
             region: keys.region.clone(),
             access_key_id: access_key_id?,
             secret_access_key: secret_access_key?,
-            session_token: session_token?,
+            session_token: session_token.ok()?,
         })
     }
 

@@ -79,13 +79,18 @@ impl Resolved {
             None => Pagination::None,
             Some(spec) => pagination::resolve(&mut site, spec, &stream)?,
         };
-        stream.parent = self.parent(&mut site, spec)?;
+        stream.parent = match &spec.parent {
+            None => None,
+            Some(parent) => Some(self.parent(&mut site, spec, parent)?),
+        };
         if stream.parent.is_some() && stream.parent_names().is_empty() {
             site.invalid("parent", "say in path, query or body which parent is meant, for example with {parent.key}");
             return None;
         }
         stream.format = format(&mut site, spec)?;
-        stream.depth_cap = depth_cap(&mut site, spec)?;
+        let cap = spec.pagination.as_ref().and_then(|pagination| pagination.depth_cap.as_ref());
+        stream.depth_cap = cap.map(|cap| cap.records);
+        has_what_a_cap_needs(&mut site, &stream)?;
         every_name_is_filled(&mut site, &stream)?;
         Some(stream)
     }
@@ -120,8 +125,7 @@ impl Resolved {
     }
 
     /// The parent of a stream, resolved.
-    fn parent(&self, site: &mut Site, spec: &SpecStream) -> Option<Option<Box<Parent>>> {
-        let Some(parent) = &spec.parent else { return Some(None) };
+    fn parent(&self, site: &mut Site, spec: &SpecStream, parent: &ParentStream) -> Option<Box<Parent>> {
         let problem = match self.streams.iter().find(|stream| stream.name == parent.stream) {
             None => format!("this Connector has no stream `{}`", parent.stream),
             Some(found) if found.parent.is_some() => {
@@ -137,7 +141,7 @@ impl Resolved {
             Some(_) => {
                 let stream = self.stream(&parent.stream, &mut Findings::new())?;
                 let key = parent.key.clone().unwrap_or_else(|| stream.key.clone());
-                return Some(Some(Box::new(Parent { stream, key })));
+                return Some(Box::new(Parent { stream, key }));
             }
         };
         site.invalid("parent", problem);
@@ -232,13 +236,12 @@ fn format(site: &mut Site, spec: &SpecStream) -> Option<Format> {
 }
 
 /// Past a cap, reading begins again from a value of the cursor.
-fn depth_cap(site: &mut Site, spec: &SpecStream) -> Option<Option<u32>> {
-    let cap = spec.pagination.as_ref().and_then(|pagination| pagination.depth_cap.as_ref());
-    if cap.is_some() && spec.cursor.is_none() {
+fn has_what_a_cap_needs(site: &mut Site, stream: &Stream) -> Option<()> {
+    if stream.depth_cap.is_some() && stream.cursor.is_none() {
         site.invalid("pagination.depthCap", "set cursor: past the cap, reading begins again from the last value of it");
         return None;
     }
-    Some(cap.map(|cap| cap.records))
+    Some(())
 }
 
 /// Every name in a request has to be one that the stream has a value for.

@@ -130,15 +130,15 @@ fn a_plan_needs_the_third_format_for_what_a_worker_of_the_second_would_read_wron
         |stream| stream.records = "/edges/*/node".into(),
         |stream| stream.path = "/orders/{since}".into(),
         |stream| {
-            stream.cursor = Some(Cursor { format: CursorFormat::Date, param: Some("s".into()), ..Cursor::default() })
+            stream.cursor = Some(Cursor { format: CursorFormat::Date, param: Some("s".into()), ..Cursor::default() });
         },
         |stream| {
-            stream.cursor = Some(Cursor { window_seconds: Some(60), param: Some("s".into()), ..Cursor::default() })
+            stream.cursor = Some(Cursor { window_seconds: Some(60), param: Some("s".into()), ..Cursor::default() });
         },
         |stream| stream.pagination = Pagination::DeltaLink { next: "/n".into(), delta: "/d".into() },
         |stream| {
             stream.pagination =
-                Pagination::Cursor(CursorPages { has_more: Some("/m".into()), ..CursorPages::of("/c", "c") })
+                Pagination::Cursor(CursorPages { has_more: Some("/m".into()), ..CursorPages::of("/c", "c") });
         },
         |stream| stream.depth_cap = Some(100),
         |stream| stream.format = Format::Xml,

@@ -195,7 +195,7 @@ fn read_moving(pagination: &Pagination, records: u32, leaving: u32) -> Option<(u
             Pagination::Offset { limit, .. } => (position, limit as usize),
             _ => unreachable!(),
         };
-        let hashes: Vec<String> = list.iter().skip(start as usize).take(length).cloned().collect();
+        let hashes: Vec<String> = list.iter().skip(usize::try_from(start).unwrap()).take(length).cloned().collect();
         let end = start + hashes.len() as u64;
         let next = (end > position + 1).then_some(Position::Offset(end));
         pages += 1;
@@ -210,7 +210,7 @@ fn read_moving(pagination: &Pagination, records: u32, leaving: u32) -> Option<(u
         for _ in 0..leaving {
             chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             if !list.is_empty() {
-                list.remove((chance >> 33) as usize % list.len());
+                list.remove(usize::try_from(chance >> 33).unwrap() % list.len());
             }
         }
     }
