@@ -44,6 +44,9 @@ fn print(status: &IntegrationStatus) {
     for condition in &status.conditions {
         println!("{:<18} {:<8} {:<22} {}", condition.type_, condition.status, condition.reason, condition.message);
     }
+    if let Some(drift) = &status.drift {
+        println!("\nnext change of a vendor's API: {} (Connector {})", drift.summary, drift.connector);
+    }
     if status.flows.is_empty() {
         return;
     }

@@ -126,6 +126,23 @@ fn map_says_that_a_record_is_left_out() {
 fn connector_show_names_the_presets_when_there_is_none_of_that_name() {
     let output = crosstie(&["connector", "show", "Shopfy"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(printed(&output).contains("there are NetSuite, Salesforce, Shopify"), "{}", printed(&output));
-    assert!(crosstie(&["connector", "show", "Shopify"]).status.success());
+    assert!(printed(&output).contains("there is no preset `Shopfy`; there are "), "{}", printed(&output));
+    assert!(crosstie(&["connector", "show", "shopify"]).status.success(), "whatever its letters' case");
+}
+
+#[test]
+fn connector_show_prints_a_preset_that_is_read_again_and_its_summary_what_a_person_needs_first() {
+    let output = crosstie(&["connector", "show", "Shopify"]);
+    let text = printed(&output);
+    assert!(text.contains("X-Shopify-Access-Token") && !text.contains("null") && !text.contains("[]"), "{text}");
+    let summary = printed(&crosstie(&["connector", "show", "Shopify", "--summary"]));
+    assert!(summary.contains("credentials   a JSON object with token"), "{summary}");
+}
+
+#[test]
+fn connector_list_is_a_table_for_people_and_json_for_programs() {
+    let table = printed(&crosstie(&["connector", "list"]));
+    assert!(table.starts_with("PRESET") && table.contains("\nShopify "), "{table}");
+    let list: serde_json::Value = serde_json::from_slice(&crosstie(&["connector", "list", "--json"]).stdout).unwrap();
+    assert!(list.as_array().unwrap().iter().any(|preset| preset["name"] == "Shopify"), "{list}");
 }

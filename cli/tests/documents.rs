@@ -56,3 +56,17 @@ fn lint_has_nothing_to_say_of_any_example() {
         assert!(output.status.success() && printed.contains("integration/"), "{}: {printed}", folder.display());
     }
 }
+
+#[test]
+fn lint_has_nothing_to_say_of_a_vendor_that_is_added() {
+    let examples = examples("add-a-vendor.md");
+    assert_eq!(examples.len(), 2, "an example came or went");
+    for example in examples {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("connector.yaml");
+        std::fs::write(&file, example).unwrap();
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_kubectl-crosstie")).arg("lint").arg("-f").arg(file).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "connector/parcels: ok\n");
+    }
+}

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crosstie_engine::{
+    lifecycle::Observed,
     plan::{Allowance, Authentication, LookUp, Operation, Stream, System},
     window::{Bounds, Position},
 };
@@ -24,6 +25,7 @@ use crate::{
     egress::{EgressRefusal, Rules},
     failure::{BuildError, CallFailure, FailureKind},
     guard,
+    lifecycle::Heard,
     observe::Purpose,
     one,
     outcome::{LookedUp, Outgoing, Page, Written, WrittenBatch},
@@ -77,6 +79,7 @@ impl VendorClient {
             rules: Arc::new(Rules::new(system)?),
             paces: Arc::new(Paces::new(system, share, Arc::clone(&surroundings.clock))),
             vendor_clock: Arc::<VendorClock>::default(),
+            heard: Arc::new(Heard::new(system.api_version.clone())),
             credentials,
         };
         let stack = stack::stack(system, &shared, surroundings)?;
@@ -98,6 +101,12 @@ impl VendorClient {
     /// The credentials in use.
     pub fn credentials(&self) -> &CredentialStore {
         &self.0.shared.credentials
+    }
+
+    /// What the vendor's answers say of its API's version: those to these streams, and to streams and operations that are asked only now and then. None
+    /// while too little was heard to say anything.
+    pub fn heard(&self, streams: &[String], others: &[String]) -> Option<Observed> {
+        self.0.shared.heard.of(streams, others)
     }
 
     /// Reads a page of a stream.
@@ -162,7 +171,12 @@ impl VendorClient {
                 Err(CallFailure::new(FailureKind::PageExpired, detail)
                     .answered(answer.status.as_u16(), self.request_id(&answer)))
             }
-            Reply::Refusal(answer) | Reply::Redirect(answer) => Err(self.refused(&stream.name, &answer)),
+            Reply::Refusal(answer) | Reply::Redirect(answer) => {
+                if answer.status == StatusCode::GONE {
+                    self.0.shared.heard.gone(&stream.name);
+                }
+                Err(self.refused(&stream.name, &answer))
+            }
         }
     }
 

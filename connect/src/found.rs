@@ -4,7 +4,7 @@ use crosstie_engine::plan::LookUp;
 use serde_json::Value;
 
 use crate::{
-    look_up::{Unproven, is_more},
+    look_up::{Unproven, has, is_more},
     outcome::LookedUp,
     response,
 };
@@ -26,7 +26,7 @@ fn at(mut document: Value, place: &str, key: &str, wanted: &str) -> LookedUp {
         Some(Value::Array(records)) => {
             let none = records.is_empty();
             let first = records.first().and_then(of);
-            let mut ours = records.into_iter().filter(|record| of(record).as_deref() == Some(wanted));
+            let mut ours = records.into_iter().filter(|record| has(record, key, wanted));
             match (ours.next(), ours.next()) {
                 (Some(body), None) => LookedUp::Present { body },
                 (Some(_), Some(_)) => LookedUp::Several,
@@ -34,10 +34,8 @@ fn at(mut document: Value, place: &str, key: &str, wanted: &str) -> LookedUp {
                 (None, _) => LookedUp::Stranger { found: first },
             }
         }
-        Some(body @ Value::Object(_)) => match of(&body) {
-            Some(found) if found == wanted => LookedUp::Present { body },
-            found => LookedUp::Stranger { found },
-        },
+        Some(body @ Value::Object(_)) if has(&body, key, wanted) => LookedUp::Present { body },
+        Some(body @ Value::Object(_)) => LookedUp::Stranger { found: of(&body) },
         Some(Value::Bool(_) | Value::Number(_) | Value::String(_)) => LookedUp::Stranger { found: None },
     }
 }
@@ -76,6 +74,16 @@ mod tests {
     fn the_one_with_the_key_is_found_whatever_else_a_search_shows() {
         assert_eq!(found(json!({"issues": [issue("6"), issue("5")]})), LookedUp::Present { body: issue("5") });
         assert_eq!(found(json!({"issues": issue("5")})), LookedUp::Present { body: issue("5") });
+    }
+
+    #[test]
+    fn a_key_may_be_any_member_of_a_list() {
+        let labelled = |labels: Value| json!({"id": "1", "fields": {"labels": labels}});
+        let lookup = LookUp { key: "/fields/labels/*".into(), ..lookup() };
+        let found = |issues: Value| judge(json!({ "issues": issues }), &lookup, "/issues", "5").unwrap();
+        let ours = labelled(json!(["other", "5"]));
+        assert_eq!(found(json!([labelled(json!(["6"])), ours])), LookedUp::Present { body: ours.clone() });
+        assert_eq!(found(json!([labelled(json!(["6"]))])), LookedUp::Stranger { found: None });
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub mod grants;
 mod guard;
 mod identity;
 mod job;
+mod lifecycle;
 mod link;
 mod look_up;
 mod meaning;

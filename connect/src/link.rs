@@ -1,16 +1,22 @@
-//! The `Link` header (RFC 8288), as far as pages need it: the target of `rel="next"`. Pure.
+//! The `Link` header (RFC 8288), as far as it is needed: the target of a relation, such as `rel="next"`. Pure.
 
 use http::{HeaderMap, header};
 
 /// The target of the first link to the next page, as it is written there; it may be relative.
 pub fn next(headers: &HeaderMap) -> Option<String> {
-    headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok()).find_map(next_in)
+    target(headers, "next")
 }
 
-fn next_in(text: &str) -> Option<String> {
+/// The target of the first link of a relation, as it is written there; it may be relative.
+pub fn target(headers: &HeaderMap, relation: &str) -> Option<String> {
+    let mut values = headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok());
+    values.find_map(|text| target_in(text, relation))
+}
+
+fn target_in(text: &str, relation: &str) -> Option<String> {
     let mut rest = text;
     while let Some((link, after)) = take_link(rest) {
-        if link.leads_to_next() {
+        if link.has(relation) {
             return Some(link.target.to_owned());
         }
         rest = after;
@@ -24,13 +30,13 @@ struct Link<'a> {
 }
 
 impl Link<'_> {
-    fn leads_to_next(&self) -> bool {
+    fn has(&self, relation: &str) -> bool {
         let first = |wanted: &str| self.parameters.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
         // A link with an anchor is about another document than this page.
         let about_this_page = first("anchor").is_none();
         about_this_page
             && first("rel")
-                .is_some_and(|relations| relations.split_whitespace().any(|word| word.eq_ignore_ascii_case("next")))
+                .is_some_and(|relations| relations.split_whitespace().any(|word| word.eq_ignore_ascii_case(relation)))
     }
 }
 
@@ -127,7 +133,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_read_without_a_panic(text in "[<>;,=\"\\\\ a-zü\u{1F600}]{0,60}") {
-            let _ = next_in(&text);
+            let _ = target_in(&text, "next");
         }
     }
 }

@@ -63,8 +63,8 @@ fn searched(mut document: Value, place: &str, within: &str, wanted: &str) -> Res
     })
 }
 
-/// Whether a pointer, which may have more `*`, leads to the key.
-fn has(value: &Value, pointer: &str, wanted: &str) -> bool {
+/// Whether a pointer, which may have `*`, leads to the key.
+pub fn has(value: &Value, pointer: &str, wanted: &str) -> bool {
     match at_wildcard(pointer) {
         None => value.pointer(pointer).and_then(response::key_text).is_some_and(|found| found == wanted),
         Some((place, within)) => match value.pointer(place) {

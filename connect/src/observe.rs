@@ -1,4 +1,4 @@
-//! The observation layer: sees every request that really goes out, and its answer's head. It keeps the vendor's clock and tells an observer;
+//! The observation layer: sees every request that really goes out, and its answer. It keeps the vendor's clock and its word of drift, and tells an observer;
 //! it changes nothing. Traces hold names, statuses and durations, never URLs, headers or bodies.
 
 use std::{
@@ -14,11 +14,12 @@ use tower::{Service, ServiceExt};
 use crate::{
     call::{Answer, Break, Call, Pending},
     clock::VendorClock,
+    lifecycle::{Answered, Headers, Heard},
     response,
 };
 
 /// What a request is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Purpose {
     /// A page of a stream.
     ReadPage,
@@ -69,7 +70,7 @@ pub struct CallRecord<'a> {
     pub served_version: Option<&'a str>,
     /// Id of the credentials it went out with.
     pub credential_version: Option<&'a str>,
-    /// The answer's headers, for those who look for signs of drift; not for logs.
+    /// The answer's headers; not for logs.
     pub headers: Option<&'a HeaderMap>,
 }
 
@@ -118,7 +119,8 @@ impl Observer for Silent {
 pub struct Watch {
     pub connector: String,
     pub request_id_header: Option<String>,
-    pub served_version_header: Option<String>,
+    pub lifecycle_headers: Headers,
+    pub heard: Arc<Heard>,
     pub vendor_clock: Arc<VendorClock>,
     pub observer: Arc<dyn Observer>,
 }
@@ -130,8 +132,16 @@ impl Watch {
         if let Some(headers) = headers {
             self.vendor_clock.note(headers);
         }
+        if let Some(answer) = head {
+            let (status, body) = (answer.status, answer.body.as_ref().ok());
+            let answered = Answered { purpose: call.purpose, status, headers: &answer.headers, body };
+            if let Some(observed) = self.lifecycle_headers.read(&answered) {
+                self.heard.note(call.purpose, &call.name, observed);
+            }
+        }
         let read = |name: &Option<String>| headers.and_then(|headers| response::header(headers, name.as_deref()));
-        let (request_id, served_version) = (read(&self.request_id_header), read(&self.served_version_header));
+        let (request_id, served_version) =
+            (read(&self.request_id_header), read(&self.lifecycle_headers.served_version));
         let record = CallRecord {
             purpose: call.purpose,
             name: &call.name,
@@ -239,7 +249,8 @@ mod tests {
         Arc::new(Watch {
             connector: "shop".into(),
             request_id_header: Some("X-Request-Id".into()),
-            served_version_header: Some("X-Api-Version".into()),
+            lifecycle_headers: Headers { served_version: Some("X-Api-Version".into()), deprecated_reason: None },
+            heard: Arc::default(),
             vendor_clock: Arc::default(),
             observer: Arc::<Notes>::clone(notes),
         })

@@ -16,6 +16,7 @@ use crate::{
     failure::BuildError,
     follow::{Follow, Followed},
     guard::Guard,
+    lifecycle::{Headers, Heard},
     observe::{Observe, Watch},
     pace::Paces,
     surroundings::Surroundings,
@@ -31,6 +32,7 @@ pub struct Shared {
     pub rules: Arc<Rules>,
     pub paces: Arc<Paces>,
     pub vendor_clock: Arc<VendorClock>,
+    pub heard: Arc<Heard>,
     pub credentials: CredentialStore,
 }
 
@@ -51,7 +53,11 @@ pub fn stack(system: &System, shared: &Shared, surroundings: &Surroundings) -> R
     let watch = Arc::new(Watch {
         connector,
         request_id_header: system.request_id_header.clone(),
-        served_version_header: system.served_version_header.clone(),
+        lifecycle_headers: Headers {
+            served_version: system.served_version_header.clone(),
+            deprecated_reason: system.deprecated_reason_header.clone(),
+        },
+        heard: Arc::clone(&shared.heard),
         vendor_clock: Arc::clone(&shared.vendor_clock),
         observer: Arc::clone(&surroundings.observer),
     });

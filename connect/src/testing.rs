@@ -67,6 +67,7 @@ pub fn system() -> System {
         egress: Egress { allow_hosts: vec!["files.example.com".into()], allow_cidrs: Vec::new() },
         allowance: Allowance { requests: 1, per_seconds: 1, concurrency: 1 },
         served_version_header: None,
+        deprecated_reason_header: None,
         request_id_header: None,
         errors: Vec::new(),
         csrf: None,

@@ -11,6 +11,8 @@ pub enum ConditionType {
     Ready,
     /// Connector: the credentials were fetched and hold every key that `auth` names.
     CredentialsResolved,
+    /// Connector: the vendor serves the version that is asked for.
+    VersionSupported,
     /// Integration: Connectors, presets and flows compiled into a plan.
     PlanCompiled,
     /// Integration: a worker pod is available.
@@ -19,6 +21,8 @@ pub enum ConditionType {
     Synced,
     /// Integration: no record waits in the dead letters.
     DeadLettersEmpty,
+    /// Integration: neither Connector's API version is deprecated, about to end, or gone.
+    ApiVersionCurrent,
     /// kstatus: a change is being worked on; present only while true.
     Reconciling,
     /// kstatus: nothing will change until a person acts; present only while true.
@@ -31,10 +35,12 @@ impl ConditionType {
         match self {
             Self::Ready => "Ready",
             Self::CredentialsResolved => "CredentialsResolved",
+            Self::VersionSupported => "VersionSupported",
             Self::PlanCompiled => "PlanCompiled",
             Self::WorkerAvailable => "WorkerAvailable",
             Self::Synced => "Synced",
             Self::DeadLettersEmpty => "DeadLettersEmpty",
+            Self::ApiVersionCurrent => "ApiVersionCurrent",
             Self::Reconciling => "Reconciling",
             Self::Stalled => "Stalled",
         }
@@ -59,6 +65,8 @@ pub enum Reason {
     WorkerRunning,
     /// Nothing waits in the dead letters.
     NoDeadLetters,
+    /// The version that is asked for is served, and nothing says that it ends soon.
+    VersionCurrent,
     // ---- on the way ----
     /// Objects were applied; the worker has not reported yet.
     Starting,
@@ -114,6 +122,14 @@ pub enum Reason {
     Throttled,
     /// Address refused by the egress guard.
     EgressRefused,
+    /// The vendor says that the API version is deprecated, or names the day of its end.
+    VersionDeprecated,
+    /// The API version ends within three months.
+    SunsetNear,
+    /// The vendor serves another API version than the one that is asked for.
+    OtherVersionServed,
+    /// The vendor does not serve the API version any more, or its end has passed.
+    VersionUnsupported,
     // ---- records ----
     /// The mapping fails on most of the records.
     MappingFailing,
@@ -138,6 +154,7 @@ impl Reason {
             Self::Compiled => "Compiled",
             Self::WorkerRunning => "WorkerRunning",
             Self::NoDeadLetters => "NoDeadLetters",
+            Self::VersionCurrent => "VersionCurrent",
             Self::Starting => "Starting",
             Self::RollingOut => "RollingOut",
             Self::ConnectorNotFound => "ConnectorNotFound",
@@ -163,6 +180,10 @@ impl Reason {
             Self::DestinationUnavailable => "DestinationUnavailable",
             Self::Throttled => "Throttled",
             Self::EgressRefused => "EgressRefused",
+            Self::VersionDeprecated => "VersionDeprecated",
+            Self::SunsetNear => "SunsetNear",
+            Self::OtherVersionServed => "OtherVersionServed",
+            Self::VersionUnsupported => "VersionUnsupported",
             Self::MappingFailing => "MappingFailing",
             Self::DeadLetters => "DeadLetters",
             Self::OutcomeUnknown => "OutcomeUnknown",

@@ -1,6 +1,7 @@
 //! `Connector`: one external system, described once. The spec's types and the rules the API server enforces on them.
 //! What a field means lives in its doc comment, because `kubectl explain` shows it.
 
+mod api_version;
 mod authentication;
 mod cursor;
 mod errors;
@@ -12,6 +13,7 @@ mod status;
 mod stream;
 mod write;
 
+pub use api_version::{ApiVersionStatus, Lifecycle, LifecycleSource};
 pub use authentication::{
     Authentication, BasicAuthentication, BearerAuthentication, ClientCertificate, HeaderAuthentication,
     NoAuthentication, QueryAuthentication,
@@ -55,7 +57,8 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Preset", type_ = "string", json_path = ".spec.preset", description = "The vendor preset this Connector builds on"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether Integrations can use this Connector"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", description = "Why"),
-    printcolumn(name = "API Version", type_ = "string", json_path = ".status.apiVersion", description = "The vendor API version requests are made with"),
+    printcolumn(name = "API Version", type_ = "string", json_path = ".status.apiVersion.requested", description = "The version of the vendor's API that requests ask for"),
+    printcolumn(name = "Sunset", type_ = "string", json_path = ".status.apiVersion.lifecycle.sunsetAt", priority = 1, description = "When that version is not served any more"),
     printcolumn(name = "Credentials", type_ = "string", json_path = ".status.credentials.versionId", description = "Version id of the credentials handed to workers"),
     printcolumn(name = "Used By", type_ = "integer", json_path = ".status.integrations", description = "How many Integrations use this Connector"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Time since creation"),

@@ -7,7 +7,7 @@ mod status;
 
 pub use flow::{DependsOn, Expression, Flow, OnUnknownOutcome, OnWhenFalse, Trigger, Write, WriteMode};
 pub use state::{DeletionPolicy, EmbeddedState, State};
-pub use status::{FlowStatus, IntegrationStatus, PlanStatus, SyncStatus};
+pub use status::{DriftStatus, FlowStatus, IntegrationStatus, PlanStatus, SyncStatus};
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::{CustomResource, KubeSchema};
@@ -37,6 +37,7 @@ use crate::connector::LocalReference;
     printcolumn(name = "Last Sync", type_ = "date", json_path = ".status.sync.lastSyncTime", description = "Time since every flow was last read to its end"),
     printcolumn(name = "Queue", type_ = "integer", json_path = ".status.sync.queueDepth", description = "Records waiting to be delivered"),
     printcolumn(name = "Dead", type_ = "integer", json_path = ".status.sync.deadLetters", description = "Records in the dead letters"),
+    printcolumn(name = "Drift", type_ = "string", json_path = ".status.drift.summary", description = "Which change of a vendor's API comes next"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Time since creation"),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1, description = "What is the matter and what to do")
 )]

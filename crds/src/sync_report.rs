@@ -6,7 +6,10 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{condition::Reason, connector::LocalReference};
+use crate::{
+    condition::Reason,
+    connector::{Lifecycle, LocalReference},
+};
 
 /// What the workers of an Integration report to the operator.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -84,6 +87,11 @@ pub struct WorkerReport {
     #[schemars(length(max = 4))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["connector".into()]))]
     pub credentials: Vec<CredentialReport>,
+    /// What vendors say of the version of their API, one entry a Connector that was heard. At most 4.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["connector".into()]))]
+    pub apis: Vec<ApiReport>,
     /// Figures of each flow. At most 32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
@@ -116,6 +124,30 @@ pub struct CredentialReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub rejected_version_id: Option<String>,
+}
+
+/// What a vendor's answers say of the version of its API. Nothing of it is the vendor's own text, but for a version and an address.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiReport {
+    /// Name of the Connector. At most 253 characters.
+    #[schemars(length(min = 1, max = 253))]
+    pub connector: String,
+    /// The version that was asked for. At most 63 characters; absent when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub requested: Option<String>,
+    /// The version that was served; of several the one that differs from what was asked for. At most 63 characters; absent when the vendor
+    /// does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub served: Option<String>,
+    /// Whether a request was refused because the version is not served any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsupported: bool,
+    /// Word of the version's end; of several the nearest. Absent while the vendor says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifecycle: Option<Lifecycle>,
 }
 
 /// Figures of one flow. Totals count since the store began.

@@ -88,6 +88,32 @@ pub fn connector(connector: &Connector, settings: &Settings) -> Compiled<System>
     Compiled::new(resolved.map(|resolved| resolved.system), findings.list)
 }
 
+/// A Connector with all it offers, for whoever calls it without an Integration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Offered {
+    /// The system.
+    pub system: System,
+    /// What can be read.
+    pub streams: Vec<plan::Stream>,
+    /// What can be written.
+    pub operations: Vec<plan::Operation>,
+}
+
+/// Compiles a Connector with all it offers.
+pub fn offered(connector: &Connector, settings: &Settings) -> Compiled<Offered> {
+    let mut findings = Findings::new();
+    let resolved = connector::resolve(connector, settings, &mut findings);
+    let offered = resolved.map(|resolved| {
+        // Every problem was found already.
+        let mut known = Findings::new();
+        let streams = resolved.streams.iter().filter_map(|stream| resolved.stream(&stream.name, &mut known)).collect();
+        let operations = resolved.operations.iter();
+        let operations = operations.filter_map(|operation| resolved.operation(&operation.name, &mut known)).collect();
+        Offered { system: resolved.system.clone(), streams, operations }
+    });
+    Compiled::new(offered, findings.list)
+}
+
 /// Compiles an Integration with the two Connectors it names. Problems of a Connector itself are reported as `ConnectorNotReady`, once
 /// each: the Connector's own status has the details.
 pub fn integration(

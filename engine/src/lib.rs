@@ -10,6 +10,7 @@ pub mod credentials;
 pub mod delivery;
 pub mod glob;
 pub mod inlay;
+pub mod lifecycle;
 pub mod mapping;
 pub mod plan;
 pub mod preset;

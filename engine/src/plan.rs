@@ -106,6 +106,9 @@ pub struct System {
     pub cache: Option<Cache>,
     /// Response header with the version that was really served, if the vendor has one.
     pub served_version_header: Option<String>,
+    /// Response header that is there while something that was asked for is deprecated, if the vendor has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deprecated_reason_header: Option<String>,
     /// Response header with the vendor's id of a request, if it has one.
     pub request_id_header: Option<String>,
     /// What the vendor's answers mean where HTTP alone does not say it. The first rule that matches decides.

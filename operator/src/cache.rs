@@ -23,7 +23,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{ApiResource, DynamicObject},
+    api::{ApiResource, DynamicObject, ListParams},
     core::PartialObjectMeta,
     runtime::{
         WatchStreamExt,
@@ -34,8 +34,8 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use crate::{
-    context::ends,
-    plan::objects::ObjectKind,
+    patience::{Patience, is_not_served_yet},
+    plan::{integration::ends, objects::ObjectKind},
     trigger::{self, Key, Target, Touch, Tracker},
 };
 
@@ -74,7 +74,7 @@ pub struct Cache {
 /// The watches that feed a cache. Each yields whom its changes concern; they must be polled for the cache to live.
 pub type Watches = Vec<Watch>;
 
-/// Starts a cache for all namespaces, or for one.
+/// Starts a cache for all namespaces, or for one. The client must not try again by itself: how long a watch waits is decided in `patience`.
 pub fn start(client: &Client, namespace: Option<&str>, streaming: bool) -> (Cache, Watches) {
     let source = Source { client: client.clone(), namespace: namespace.map(str::to_owned), streaming };
     let managed = format!("{LABEL_MANAGED_BY}={MANAGED_BY}");
@@ -103,6 +103,27 @@ pub fn start(client: &Client, namespace: Option<&str>, streaming: bool) -> (Cach
         owned,
     };
     (cache, watches)
+}
+
+/// Asks for one object of each of our own kinds and forgets the answer: an API server begins to keep a kind in memory when it is asked for it for the
+/// first time, and refuses watches until it does.
+pub async fn ask_early(client: &Client, namespace: Option<&str>) {
+    async fn ask<K>(client: &Client, namespace: Option<&str>)
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    {
+        let api: Api<K> = match namespace {
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all(client.clone()),
+        };
+        // Whatever is wrong is said by the watch, which asks again.
+        let _ = api.list_metadata(&ListParams::default().limit(1)).await;
+    }
+    tokio::join!(
+        ask::<Connector>(client, namespace),
+        ask::<Integration>(client, namespace),
+        ask::<SyncReport>(client, namespace)
+    );
 }
 
 struct Source {
@@ -160,7 +181,7 @@ impl Source {
             slim_meta(object.meta_mut());
             drop_unused(object);
         };
-        let events = watcher(api, config).default_backoff().modify(slim).reflect(writer);
+        let events = watcher(api, config).backoff(Patience::default()).modify(slim).reflect(writer);
         (store, concerned(events, touch).boxed())
     }
 }
@@ -182,6 +203,10 @@ fn concerned<K: Resource>(
             }
             Ok(Event::InitDone) => tracker.finish(),
             Ok(Event::Delete(object)) => tracker.deleted(&Key::of(object.meta())),
+            Err(error) if is_not_served_yet(&error) => {
+                tracing::debug!(error = %error, "a kind is not served yet; it is asked for again");
+                BTreeSet::new()
+            }
             Err(error) => {
                 tracing::warn!(error = %error, "a watch was interrupted; it is resumed");
                 BTreeSet::new()

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use crosstie_crds::{Connector, Integration};
+use crosstie_crds::Connector;
 use crosstie_engine::compile;
 use jiff::Timestamp;
 use kube::Client;
@@ -11,7 +11,7 @@ use crate::{
     cache::Cache,
     events::Recorder,
     memory::Memory,
-    plan::objects::WorkerTemplate,
+    plan::{integration::ends, objects::WorkerTemplate},
     telemetry::Metrics,
     trigger::{Key, Target},
     vault::{SecretKey, policy::SecretNamePolicy, secrets::Secrets},
@@ -122,11 +122,6 @@ impl Context {
 /// The rate group a Connector names; without one it is alone in its own.
 fn named_group(connector: &Connector) -> Option<&String> {
     connector.spec.rate_limit.as_ref()?.group.as_ref()
-}
-
-/// Names of an Integration's Connectors, source first.
-pub fn ends(integration: &Integration) -> [&str; 2] {
-    [&integration.spec.source, &integration.spec.destination].map(|end| end.connector_ref.name.as_str())
 }
 
 fn in_namespace(connector: &Connector, namespace: &str) -> bool {

@@ -1,6 +1,9 @@
 //! Kubernetes Events: what a person would want to be told, found by comparing two statuses. No change, no Event.
 
-use crosstie_crds::{ConnectorStatus, IntegrationStatus, condition::Reason};
+use crosstie_crds::{
+    ConnectorStatus, IntegrationStatus,
+    condition::{ConditionType, Reason},
+};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::{core::v1::ObjectReference, events::v1::Event},
@@ -40,7 +43,8 @@ pub fn integration(before: Option<&IntegrationStatus>, after: &IntegrationStatus
         action: "Publish",
         note: format!("plan {hash} was published for the worker"),
     });
-    published.into_iter().chain(turned(old, &after.conditions)).collect()
+    let drift = drifted(old, &after.conditions, ConditionType::ApiVersionCurrent);
+    published.into_iter().chain(turned(old, &after.conditions)).chain(drift).collect()
 }
 
 /// What is new about a Connector.
@@ -58,7 +62,23 @@ pub fn connector(before: Option<&ConnectorStatus>, after: &ConnectorStatus) -> V
         (Some(_) | None, _) => None,
     };
     let refused = refused(old, &after.conditions);
-    rotated.into_iter().chain(refused).chain(turned(old, &after.conditions)).collect()
+    let drift = drifted(old, &after.conditions, ConditionType::VersionSupported);
+    rotated.into_iter().chain(refused).chain(turned(old, &after.conditions)).chain(drift).collect()
+}
+
+/// Word of the version of a vendor's API, at first sight and when it turns worse or better. What it says in detail may change without an Event: a
+/// vendor that names another day in each answer must not fill the list.
+fn drifted(before: &[Condition], after: &[Condition], kind: ConditionType) -> Option<Notice> {
+    let find = |list: &'_ [Condition]| list.iter().find(|condition| condition.type_ == kind.as_str()).cloned();
+    let (old, new) = (find(before), find(after)?);
+    let quiet = [Reason::VersionCurrent, Reason::Starting].map(Reason::as_str);
+    let is_quiet = |condition: &Condition| quiet.contains(&condition.reason.as_str());
+    let same = old.as_ref().is_some_and(|old| old.reason == new.reason);
+    let never_loud = old.as_ref().is_none_or(is_quiet);
+    if same || (is_quiet(&new) && never_loud) {
+        return None;
+    }
+    Some(Notice { warning: !is_quiet(&new), reason: new.reason, action: "Observe", note: new.message })
 }
 
 /// A change of `Ready` worth telling: another reason, unless one of the two is only on the way.
@@ -134,7 +154,7 @@ pub async fn publish(cx: &Context, about: &ObjectReference, notices: Vec<Notice>
 
 #[cfg(test)]
 mod tests {
-    use crosstie_crds::{condition::ConditionType, connector::CredentialStatus, integration::PlanStatus};
+    use crosstie_crds::{connector::CredentialStatus, integration::PlanStatus};
 
     use super::*;
     use crate::plan::conditions::{Draft, merge};
@@ -196,5 +216,26 @@ mod tests {
         };
         assert_eq!(reasons(&connector(None, &held)), [("RotationRejected", true)]);
         assert_eq!(connector(Some(&held), &held), []);
+    }
+
+    #[test]
+    fn word_of_a_versions_end_is_told_at_first_sight_and_when_it_is_taken_back() {
+        let with = |reason: Reason, message: &str| {
+            let make = if reason == Reason::OtherVersionServed { Draft::no } else { Draft::yes };
+            let draft = make(ConditionType::VersionSupported, reason, message.to_owned());
+            ConnectorStatus {
+                conditions: merge(&[], &[draft], Some(1), Timestamp::UNIX_EPOCH),
+                ..ConnectorStatus::default()
+            }
+        };
+        let (current, deprecated) = (with(Reason::VersionCurrent, "a"), with(Reason::VersionDeprecated, "ends on 1"));
+        assert_eq!(connector(None, &current), []);
+        assert_eq!(reasons(&connector(Some(&current), &deprecated)), [("VersionDeprecated", true)]);
+        assert_eq!(connector(Some(&deprecated), &with(Reason::VersionDeprecated, "ends on 2")), []);
+        assert_eq!(
+            reasons(&connector(Some(&deprecated), &with(Reason::OtherVersionServed, "c"))),
+            [("OtherVersionServed", true)]
+        );
+        assert_eq!(reasons(&connector(Some(&deprecated), &current)), [("VersionCurrent", false)]);
     }
 }

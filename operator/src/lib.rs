@@ -9,6 +9,7 @@ pub mod events;
 pub mod leader;
 pub mod memory;
 pub mod observe;
+pub mod patience;
 pub mod plan;
 pub mod run;
 pub mod settings;

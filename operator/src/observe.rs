@@ -10,7 +10,7 @@ use crosstie_crds::{
     Connector, Integration, SyncReport,
     condition::Reason,
     names::{self, LABEL_CREDENTIALS},
-    sync_report::{CredentialReport, WorkerReport},
+    sync_report::{ApiReport, CredentialReport, WorkerReport},
 };
 use crosstie_engine::{
     compile::{self, Compiled},
@@ -26,13 +26,13 @@ use kube::Api;
 
 use crate::{
     cache::Cache,
-    context::{Context, ends},
+    context::Context,
     memory,
     plan::{
         connector,
         credentials::Stored,
         diagnosis,
-        integration::{self, Compilation},
+        integration::{self, Compilation, ends},
         objects::{ANNOTATION_SHARES, CredentialVersions, ObjectKind},
         shares::{self, Granted, Peer, Published},
     },
@@ -54,6 +54,7 @@ pub fn connector(cx: &Context, object: &Arc<Connector>) -> connector::Seen {
         secret: cx.cache.meta(ObjectKind::Secret, &key.sibling(&names::credentials(&key.name))),
         integrations: u32::try_from(users.len()).unwrap_or(u32::MAX),
         workers: users.iter().flat_map(|user| credential_reports(cx, user, &key.name)).collect(),
+        apis: users.iter().flat_map(|user| api_reports(cx, user, &key.name)).collect(),
         connector: object,
     }
 }
@@ -82,6 +83,18 @@ fn credential_reports(cx: &Context, integration: &Integration, connector: &str) 
         entry.credentials.iter().find(|entry| entry.connector == connector).cloned()
     })
     .collect()
+}
+
+/// What live workers of an Integration heard of the version of a Connector's API.
+fn api_reports(cx: &Context, integration: &Integration, connector: &str) -> Vec<ApiReport> {
+    let key = Key::of(&integration.metadata);
+    let report = Cache::get(&cx.cache.reports, &key);
+    let pods = cx.cache.pods_of(&key);
+    let lives = |entry: &&WorkerReport| {
+        pods.iter().any(|pod| diagnosis::is_live(pod) && pod.metadata.name.as_ref() == Some(&entry.pod))
+    };
+    let apis = entries(report.as_deref()).filter(lives).flat_map(|entry| &entry.apis);
+    apis.filter(|api| api.connector == connector).cloned().collect()
 }
 
 fn entries(report: Option<&SyncReport>) -> impl Iterator<Item = &WorkerReport> {

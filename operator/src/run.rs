@@ -42,11 +42,14 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
         .with_context(|| format!("cannot listen on {}: choose another --listen", settings.listen))?;
     let serving = CancellationToken::new();
     let server = tokio::spawn(telemetry::serve(listener, metrics.clone(), readiness.clone(), serving.clone()));
-    let client = connect().await?;
-    let version = client.apiserver_version().await.context("the Kubernetes API server does not answer")?;
+    let clients = connect().await?;
+    let version = clients.requests.apiserver_version().await.context("the Kubernetes API server does not answer")?;
     tracing::info!(kubernetes = version.git_version, "started");
+    // While the lease is asked for, so that neither waits for the other.
+    let (early, namespaces) = (clients.watches.clone(), scope_names(&settings));
+    tokio::spawn(async move { cache::ask_early(&early, namespaces.first().and_then(Option::as_deref)).await });
     let identity = settings.replica();
-    let leases = Api::namespaced(client.clone(), &settings.operator_namespace);
+    let leases = Api::namespaced(clients.requests.clone(), &settings.operator_namespace);
     let election = Election::new(leases, settings.lease_name.clone(), identity.clone());
     // A replica that stands by is ready: it can take over.
     readiness.set(true);
@@ -56,7 +59,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
         readiness.set(false);
         let streaming =
             version.minor.trim_end_matches('+').parse().is_ok_and(|minor: u32| minor >= STREAMING_LISTS_SINCE);
-        let outcome = lead(&settings, client, metrics, readiness, &election, streaming, &stop).await;
+        let outcome = lead(&settings, clients, metrics, readiness, &election, streaming, &stop).await;
         // After a failure the process ends first: what it may still be writing must not overlap with the next leader's work.
         outcome?;
         election.release().await;
@@ -66,9 +69,17 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     Ok(())
 }
 
+/// Ways to the API server.
+struct Clients {
+    /// Tries again by itself, as late as the server asks.
+    requests: Client,
+    /// Tries nothing again: how long a watch waits is decided where it is kept.
+    watches: Client,
+}
+
 async fn lead(
     settings: &Settings,
-    client: Client,
+    clients: Clients,
     metrics: Metrics,
     readiness: Readiness,
     election: &Election,
@@ -77,12 +88,12 @@ async fn lead(
 ) -> anyhow::Result<()> {
     let (secrets, asked) = Secrets::new();
     let shared = Arc::new(Shared {
-        client: client.clone(),
+        client: clients.requests.clone(),
         compile: settings.compile_settings(),
         template: settings.worker_template(),
         secret_names: settings.secret_names(),
         secrets: Arc::new(secrets),
-        recorder: Recorder::new(client, settings.replica()),
+        recorder: Recorder::new(clients.requests, settings.replica()),
         metrics,
     });
     let working = stop.child_token();
@@ -91,7 +102,7 @@ async fn lead(
     let names = scope_names(settings);
     let unseen = Arc::new(AtomicUsize::new(names.len()));
     for namespace in names {
-        let (cache, watches) = cache::start(&shared.client, namespace.as_deref(), streaming);
+        let (cache, watches) = cache::start(&clients.watches, namespace.as_deref(), streaming);
         let cx = Arc::new(Context { shared: shared.clone(), cache, memory: Memory::default() });
         let seen = count_down(unseen.clone(), readiness.clone());
         tasks.spawn(controller::run(cx.clone(), watches, settings.concurrency, seen, working.clone()));
@@ -135,12 +146,19 @@ fn count_down(unseen: Arc<AtomicUsize>, readiness: Readiness) -> impl FnOnce() {
     }
 }
 
-async fn connect() -> anyhow::Result<Client> {
+async fn connect() -> anyhow::Result<Clients> {
     let mut config =
         Config::infer().await.context("no way to a Kubernetes API server: run in a pod, or set KUBECONFIG")?;
     let agent = concat!("crosstie-operator/", env!("CARGO_PKG_VERSION"));
     config.headers.push((USER_AGENT, HeaderValue::from_static(agent)));
-    Client::try_from(config).context("the way to the Kubernetes API server cannot be used")
+    clients(config)
+}
+
+fn clients(config: Config) -> anyhow::Result<Clients> {
+    let mut once = config.clone();
+    once.default_retry = false;
+    let client = |config| Client::try_from(config).context("the way to the Kubernetes API server cannot be used");
+    Ok(Clients { requests: client(config)?, watches: client(once)? })
 }
 
 /// One scope for all namespaces, or one each.
@@ -160,5 +178,46 @@ fn sweep(
         used: move || scopes.iter().flat_map(|cx| cx.used_secrets()).collect(),
         interval: Duration::from_secs(settings.sweep_interval_seconds.into()),
         jitter: rand::random,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, sync::Mutex};
+
+    use axum::{Router, body::Body, http::StatusCode, response::IntoResponse};
+    use futures::{StreamExt, stream};
+    use http::Uri;
+
+    use super::*;
+
+    /// What an API server answers to a stream of a kind: refused the first time it is asked for, for an hour as it says, and served from then on.
+    fn streamed(asked: &Mutex<BTreeSet<String>>, uri: &Uri) -> axum::response::Response {
+        let first = asked.lock().unwrap().insert(uri.to_string());
+        if first {
+            let body = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","message":"storage is (re)initializing","code":429}"#;
+            return (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "3600")], body).into_response();
+        }
+        let end = r#"{"type":"BOOKMARK","object":{"apiVersion":"v1","kind":"X","metadata":{"resourceVersion":"1","annotations":{"k8s.io/initial-events-end":"true"}}}}"#;
+        let line = stream::iter([Ok::<_, std::convert::Infallible>(format!("{end}\n"))]);
+        Body::from_stream(line.chain(stream::pending())).into_response()
+    }
+
+    #[tokio::test]
+    async fn kinds_that_the_api_server_was_never_asked_for_are_seen_without_the_wait_it_asks_for() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let asked: Arc<Mutex<BTreeSet<String>>> = Arc::default();
+        let seen = Arc::clone(&asked);
+        let answer = move |uri: Uri| async move { streamed(&seen, &uri) };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+        let clients = clients(Config::new(url.parse().unwrap())).unwrap();
+        let (cache, watches) = cache::start(&clients.watches, None, true);
+        let count = watches.len();
+        let feed = tokio::spawn(stream::select_all(watches).for_each(|_| async {}));
+        tokio::time::timeout(Duration::from_mins(1), cache.ready()).await.unwrap().unwrap();
+        assert_eq!(asked.lock().unwrap().len(), count, "each watch was refused once");
+        feed.abort();
     }
 }

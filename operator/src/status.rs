@@ -155,7 +155,14 @@ where
         "status": after,
     });
     let api: Api<K> = Api::namespaced(cx.shared.client.clone(), &key.namespace);
-    let outcome = api.patch_status(&key.name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(body)).await;
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let mut outcome = api.patch_status(&key.name, &params, &Patch::Apply(&body)).await;
+    if outcome.as_ref().is_err_and(is_of_an_older_shape) {
+        tracing::info!(kind = K::kind(&()).as_ref(), object = %key, "the status has the shape of an older version and is written anew");
+        api.patch_status(&key.name, &PatchParams::default(), &Patch::Merge(json!({"status": {"apiVersion": null}})))
+            .await?;
+        outcome = api.patch_status(&key.name, &params, &Patch::Apply(&body)).await;
+    }
     cx.shared.metrics.wrote("Status", outcome.is_ok());
     let written = match outcome {
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Due::Nothing),
@@ -165,6 +172,12 @@ where
         WrittenStatus { uid: meta.uid.clone(), version: version(written.meta()), status: Some(after), figures_at: now };
     memory.lock().insert(key, entry);
     Ok(Due::Now)
+}
+
+/// Whether the API server cannot apply over what is there because a member has the shape that it had in an older version: a Connector's
+/// `status.apiVersion` was a text once. Only a merge takes such a member away.
+fn is_of_an_older_shape(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.message.contains("typed live object") && status.message.contains(".status.apiVersion"))
 }
 
 #[cfg(test)]
@@ -225,5 +238,17 @@ mod tests {
     #[test]
     fn a_first_status_is_written() {
         assert_eq!(due(None, &status(0, Reason::Flowing), None, at(0)), Due::Now);
+    }
+
+    #[test]
+    fn only_a_status_of_an_older_shape_is_written_anew() {
+        let refused = |message: &str| {
+            let status = kube::core::Status { message: message.into(), code: 500, ..kube::core::Status::default() };
+            kube::Error::Api(status.boxed())
+        };
+        let older = "failed to create typed live object (shop/shopify; crosstie.dev/v1alpha1, Kind=Connector): .status.apiVersion: expected map, got &{2026-07}";
+        assert!(is_of_an_older_shape(&refused(older)));
+        assert!(!is_of_an_older_shape(&refused("failed to create typed live object (a/b): .spec.x: expected map")));
+        assert!(!is_of_an_older_shape(&refused("the server is shutting down")));
     }
 }

@@ -95,10 +95,15 @@ pub fn integration(object: &Integration) -> Touch {
 pub fn connector(object: &Connector) -> Touch {
     let key = Key::of(&object.metadata);
     let status = object.status.as_ref();
-    let ready = status.and_then(|status| status.conditions.iter().find(|condition| condition.type_ == "Ready"));
-    let said = ready.map(|ready| (&ready.status, &ready.reason, &ready.message));
+    let condition = |kind: &str| {
+        let found = status?.conditions.iter().find(|condition| condition.type_ == kind)?;
+        Some((&found.status, &found.reason, &found.message))
+    };
+    let said = ["Ready", "VersionSupported"].map(condition);
+    let version = status.and_then(|status| status.api_version.as_ref());
+    let generation = status.and_then(|status| status.observed_generation);
     Touch {
-        fingerprint: fingerprint(&(wish(&object.metadata), status.and_then(|status| status.observed_generation), said)),
+        fingerprint: fingerprint(&(wish(&object.metadata), generation, said, version)),
         targets: vec![Target::Connector(key.clone()), Target::UsersOf(key)],
     }
 }

@@ -2,6 +2,7 @@
 //! namespace and vendor accounts of its own, so that all run side by side on one cluster.
 
 mod bad_input;
+mod drift;
 mod lifecycle;
 mod secrets;
 mod systems;

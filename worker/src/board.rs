@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crosstie_connect::CredentialStore;
+use crosstie_connect::{CredentialStore, VendorClient};
 use crosstie_crds::condition::Reason;
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -48,6 +48,23 @@ pub struct CrewView {
     pub shares_hash: String,
     /// Its credentials by Connector.
     pub credentials: Vec<(String, CredentialStore)>,
+    /// The systems it calls.
+    pub ears: Vec<Ear>,
+}
+
+/// A system that is called, and what of it is listened to for word of its API's version.
+#[derive(Clone, Debug)]
+pub struct Ear {
+    /// Its Connector.
+    pub connector: String,
+    /// The version it is asked for.
+    pub requested: Option<String>,
+    /// How it is called.
+    pub client: VendorClient,
+    /// Streams that are read again and again.
+    pub streams: Vec<String>,
+    /// Streams and operations that are asked only now and then.
+    pub others: Vec<String>,
 }
 
 /// Something that keeps the worker from working as it should.

@@ -1,7 +1,7 @@
 //! The crew: the loops of all flows of one plan, and what they share. It is hired for a plan and dismissed with it; shares and credentials
 //! change while it works.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, iter, sync::Arc, time::Duration};
 
 use crosstie_connect::{BuildError, Clock, CredentialStore, LONGEST_REQUEST, Surroundings, VendorClient, longest_call};
 use crosstie_engine::{
@@ -15,6 +15,7 @@ use tokio::{sync::Notify, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    board::Ear,
     delivery::{self, LookUps},
     gates::Shelf,
     intake,
@@ -219,6 +220,26 @@ impl Crew {
         let plan = &self.papers.plan;
         let both = [(&plan.source, &self.source), (&plan.destination, &self.destination)];
         both.map(|(system, client)| (system.connector.clone(), client.credentials().clone())).into()
+    }
+
+    /// The systems it calls, source first.
+    pub fn ears(&self) -> Vec<Ear> {
+        let plan = &self.papers.plan;
+        let streams = plan.flows.iter().map(|flow| flow.stream.name.clone()).collect();
+        let looked_up = plan.flows.iter().flat_map(|flow| &flow.lookups).map(|stream| stream.name.clone()).collect();
+        let written = plan.flows.iter().flat_map(|flow| iter::once(&flow.operation).chain(&flow.delete_operation));
+        let written = written.map(|operation| operation.name.clone()).collect();
+        let ear = |system: &System, client: &VendorClient, streams, others| Ear {
+            connector: system.connector.clone(),
+            requested: system.api_version.clone(),
+            client: client.clone(),
+            streams,
+            others,
+        };
+        vec![
+            ear(&plan.source, &self.source, streams, looked_up),
+            ear(&plan.destination, &self.destination, Vec::new(), written),
+        ]
     }
 
     /// Takes on other shares and credentials, at once and without a stop.

@@ -11,7 +11,7 @@ pub trait Singles: Send + Sync {
     /// A record of a stream by its key; none is one that the source does not have.
     fn read_one<'a>(&'a self, stream: &'a Stream, key: &'a str) -> BoxFuture<'a, Result<Option<Value>, CallFailure>>;
 
-    /// The same for a mapping: it may be as old as the Connector's cache says.
+    /// The same for a mapping, for which it may be as old as the Connector's cache says.
     fn consult<'a>(&'a self, stream: &'a Stream, key: &'a str) -> BoxFuture<'a, Result<Option<Value>, CallFailure>> {
         self.read_one(stream, key)
     }

@@ -102,6 +102,7 @@ impl Supervisor {
             plan_hash: crew.plan_hash().to_owned(),
             shares_hash: crew.shares_hash().to_owned(),
             credentials: crew.credentials(),
+            ears: crew.ears(),
         });
         self.board.post(self.store.clone(), crew, hindrances);
     }

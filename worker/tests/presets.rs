@@ -5,6 +5,10 @@
 #[path = "presets/commerce.rs"]
 mod commerce;
 mod common;
+#[path = "presets/crm.rs"]
+mod crm;
+#[path = "presets/slack.rs"]
+mod slack;
 
 use std::collections::BTreeMap;
 
@@ -45,6 +49,11 @@ fn planned(source: &Connector, destination: &Connector, map: &Value, write: &Val
     let flow = json!({
         "name": "orders", "triggers": [{"everySeconds": 60}], "stream": "orders", "map": map, "write": write,
     });
+    compiled(&flow, source, destination)
+}
+
+/// The plan of an Integration with this one flow.
+fn compiled(flow: &Value, source: &Connector, destination: &Connector) -> Plan {
     let document = json!({
         "apiVersion": "crosstie.dev/v1alpha1", "kind": "Integration", "metadata": {"name": "i", "namespace": "shop"},
         "spec": {

@@ -9,7 +9,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use crosstie_connect::{Authorities, CredentialStore, Surroundings, VendorClient};
+use crosstie_connect::{Authorities, CredentialStore, Outgoing, Surroundings, VendorClient, Written};
 use crosstie_crds::{Connector, Integration};
 use crosstie_engine::{
     compile::{self, Settings},
@@ -17,7 +17,7 @@ use crosstie_engine::{
     plan::{Flow, StartFrom},
     window::PollState,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// stripe-mock, ended when this is dropped.
 struct Mock {
@@ -63,32 +63,33 @@ fn cache() -> PathBuf {
     })
 }
 
-/// A client for the mock, and a flow that reads one stream.
-fn planned(mock: &Mock, stream: &str) -> (VendorClient, Flow) {
-    let connector = |name: &str, preset: &str| -> Connector {
-        let document = json!({
-            "apiVersion": "crosstie.dev/v1alpha1", "kind": "Connector", "metadata": {"name": name, "namespace": "shop"},
-            "spec": {
-                "preset": preset, "baseURL": format!("http://{}", mock.address),
-                "credentials": {"secretRef": {"name": "x"}},
-            },
-        });
-        serde_json::from_value(document).unwrap()
-    };
-    let (stripe, books) = (connector("stripe", "Stripe"), connector("books", "REST"));
-    let (map, write) = (json!({"id": "'1'"}), json!({"operation": "sendEvent"}));
+/// A client for the mock, and a flow that reads one stream and writes by one operation.
+fn planned(mock: &Mock, stream: &str, operation: &str, delete: Option<&str>) -> (VendorClient, Flow) {
+    let document = json!({
+        "apiVersion": "crosstie.dev/v1alpha1", "kind": "Connector", "metadata": {"name": "stripe", "namespace": "shop"},
+        "spec": {
+            "preset": "Stripe", "baseURL": format!("http://{}", mock.address),
+            "credentials": {"secretRef": {"name": "x"}},
+        },
+    });
+    let connector: Connector = serde_json::from_value(document).unwrap();
+    let mut write = json!({"operation": operation});
+    if let Some(delete) = delete {
+        write["deleteOperation"] = json!(delete);
+    }
+    let map = json!({"id": "'cus_1'", "charge": "'ch_1'"});
     let flow =
         json!({"name": "flow", "triggers": [{"everySeconds": 60}], "stream": stream, "map": map, "write": write});
     let document = json!({
         "apiVersion": "crosstie.dev/v1alpha1", "kind": "Integration", "metadata": {"name": "i", "namespace": "shop"},
         "spec": {
-            "source": {"connectorRef": {"name": "stripe"}}, "destination": {"connectorRef": {"name": "books"}},
+            "source": {"connectorRef": {"name": "stripe"}}, "destination": {"connectorRef": {"name": "stripe"}},
             "flows": [flow],
         },
     });
     let integration: Integration = serde_json::from_value(document).unwrap();
     let settings = Settings { allow_cidrs: vec!["127.0.0.0/8".into()] };
-    let compiled = compile::integration(&integration, &stripe, &books, &settings);
+    let compiled = compile::integration(&integration, &connector, &connector, &settings);
     assert_eq!(compiled.findings, []);
     let plan = compiled.value.unwrap();
     let values = [("token".to_owned(), "sk_test_123".to_owned())].into();
@@ -104,7 +105,7 @@ fn planned(mock: &Mock, stream: &str) -> (VendorClient, Flow) {
 async fn stripe_knows_every_stream_as_it_is_asked_for() {
     let mock = Mock::start();
     for stream in ["payments", "refunds", "customers", "charges"] {
-        let (client, flow) = planned(&mock, stream);
+        let (client, flow) = planned(&mock, stream, "createCustomer", None);
         let begun = "2026-01-01T00:00:00Z".parse().unwrap();
         let state =
             PollState::default().opened(&flow.stream, StartFrom::Time(begun), "2026-07-01T00:00:00Z".parse().unwrap());
@@ -115,4 +116,33 @@ async fn stripe_knows_every_stream_as_it_is_asked_for() {
         let one = client.read_one(&flow.stream, "obj_1").await.unwrap().unwrap();
         assert_eq!(one.pointer(&flow.stream.key), Some(&json!("obj_1")), "{stream}");
     }
+}
+
+async fn write(client: &VendorClient, flow: &Flow, body: &Value) -> Written {
+    let outgoing = Outgoing { body, identifier: None, idempotency_key: Some("key-1") };
+    client.write(&flow.operation, outgoing).await
+}
+
+#[tokio::test]
+async fn stripe_understands_what_is_written_and_refuses_what_it_does_not_know() {
+    let mock = Mock::start();
+    let customer = json!({
+        "email": "käuferin@example.com", "name": "Käuferin & Söhne", "address": {"city": "München", "postal_code": "80331"},
+        "metadata": {"crm": "7"}, "preferred_locales": ["de", "en"],
+    });
+    let (client, flow) = planned(&mock, "charges", "createCustomer", Some("deleteCustomer"));
+    let Written::Applied { identifier: Some(made), .. } = write(&client, &flow, &customer).await else {
+        panic!("not applied")
+    };
+    assert!(made.starts_with("cus_"), "{made}");
+    let unknown = write(&client, &flow, &json!({"email": "a@example.com", "hat_size": 7})).await;
+    assert!(matches!(&unknown, Written::Refused { fault } if fault.status == Some(400)), "{unknown:?}");
+    let (updating, flow) = planned(&mock, "charges", "updateCustomer", None);
+    assert!(matches!(write(&updating, &flow, &json!({"id": "cus_1", "name": "Neu"})).await, Written::Applied { .. }));
+    let (refunding, flow) = planned(&mock, "charges", "createRefund", None);
+    let refund =
+        json!({"charge": "ch_1", "amount": 500, "reason": "requested_by_customer", "metadata": {"order": "1"}});
+    assert!(matches!(write(&refunding, &flow, &refund).await, Written::Applied { identifier: Some(_), .. }));
+    let wrong = write(&refunding, &flow, &json!({"charge": "ch_1", "amount": "five"})).await;
+    assert!(matches!(wrong, Written::Refused { .. }), "{wrong:?}");
 }

@@ -47,6 +47,7 @@ pub fn system(base_url: &str) -> System {
         egress: Egress { allow_hosts: Vec::new(), allow_cidrs: vec!["127.0.0.0/8".into(), "::1/128".into()] },
         allowance: PLENTY,
         served_version_header: Some("X-Api-Version".into()),
+        deprecated_reason_header: Some("X-Deprecated-Reason".into()),
         request_id_header: Some("X-Request-Id".into()),
         errors: Vec::new(),
         csrf: None,

@@ -26,7 +26,7 @@ pub struct Cursor {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub until_param: Option<String>,
-    /// How values are written, in records and requests: Rfc3339 when left out. Where `version` points to the same field, it is read so too.
+    /// How values are written, in records and requests: Rfc3339 when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<CursorFormat>,
     /// How a time is written where format is Pattern: text of strftime, for example `%Y-%m-%d %H:%M`. At most 64 characters.
@@ -54,7 +54,8 @@ pub struct Cursor {
     pub window_seconds: Option<u32>,
 }
 
-/// How the values of a cursor are written. A window's bounds are rounded outwards to what a format can say.
+/// How values are written, in records and requests: Rfc3339 when left out. A window's bounds are rounded outwards to what a format can say.
+/// Where `version` points to the same field, it is read so too.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum CursorFormat {
     /// A time such as `2026-07-01T09:00:00Z` (RFC 3339); in records also `/Date(1782896400000)/`, as OData 2 writes it.

@@ -102,7 +102,7 @@ pub enum SignatureEncoding {
     Base64,
 }
 
-/// How a timestamp is written.
+/// How the timestamp is written: EpochSeconds when left out.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum TimestampFormat {
     /// Seconds since 1970.

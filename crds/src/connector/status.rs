@@ -5,6 +5,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::api_version::{ApiVersionStatus, also_text};
+
 /// What the operator last saw of a Connector. Only the operator writes it.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
@@ -12,13 +14,13 @@ pub struct ConnectorStatus {
     /// Generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready and CredentialsResolved, and kstatus' Reconciling and Stalled while they are true.
+    /// Ready, CredentialsResolved and VersionSupported, and kstatus' Reconciling and Stalled while they are true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-    /// Version of the vendor's API that requests are made with: the spec's, or the preset's default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub api_version: Option<String>,
+    /// The version of the vendor's API, and what is known of its end.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "also_text")]
+    pub api_version: Option<ApiVersionStatus>,
     /// How many Integrations of this namespace use this Connector.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub integrations: Option<u32>,

@@ -100,7 +100,7 @@ pub struct Stream {
     pub pagination: Option<Pagination>,
 }
 
-/// HTTP method of a read (RFC 9110).
+/// HTTP method of a read (RFC 9110): GET when left out. Reading by POST must change nothing at the system.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamMethod {
     /// Without a body.
@@ -111,7 +111,8 @@ pub enum StreamMethod {
     Post,
 }
 
-/// What responses are written in. Whatever it is, records are JSON afterwards, and pointers lead into that.
+/// What responses are written in: Json when left out. Whatever it is, records are JSON afterwards, and pointers lead into that. Bodies packed
+/// by gzip are unpacked, whether the response says so or not.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum StreamFormat {
     /// JSON (RFC 8259).

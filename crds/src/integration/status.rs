@@ -13,13 +13,16 @@ pub struct IntegrationStatus {
     /// Generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, PlanCompiled, WorkerAvailable, Synced and DeadLettersEmpty, and kstatus' Reconciling and Stalled while they are true.
+    /// Ready, PlanCompiled, WorkerAvailable, Synced, DeadLettersEmpty and ApiVersionCurrent, and kstatus' Reconciling and Stalled while they are true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
     /// The plan that was published and the one the worker runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanStatus>,
+    /// Which change of a vendor's API comes next. Absent while none is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftStatus>,
     /// Figures over all flows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync: Option<SyncStatus>,
@@ -38,6 +41,16 @@ pub struct PlanStatus {
     /// Hash of the plan the worker said it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied_hash: Option<String>,
+}
+
+/// Which change of a vendor's API comes next.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct DriftStatus {
+    /// The change in two words, for example `Sunset 2027-01-01`, `Deprecated`, `Serves 2026-10` or `Unsupported`.
+    pub summary: String,
+    /// The Connector whose system it is. Its status says more.
+    pub connector: String,
 }
 
 /// Figures over all flows of an Integration.

@@ -81,6 +81,7 @@ pub(crate) fn resolve(connector: &Connector, settings: &Settings, findings: &mut
             concurrency: rate.concurrency.unwrap_or(DEFAULT_ALLOWANCE.concurrency),
         },
         served_version_header: merged.served_version_header,
+        deprecated_reason_header: merged.deprecated_reason_header,
         request_id_header: merged.request_id_header,
         errors: rules,
         csrf: None,

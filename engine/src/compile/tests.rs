@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 mod authentication;
 mod errors;
 mod language;
+mod presets;
 mod reading;
 mod writing;
 

@@ -84,7 +84,7 @@ impl Cursor {
         self.read(record.pointer(&self.field)?)
     }
 
-    /// Reads a value as the format writes it.
+    /// Reads a value as the format writes it. Systems that ask for numbers may still write RFC 3339 into their records.
     pub fn read(&self, value: &Value) -> Option<CursorValue> {
         let text = match value {
             Value::String(text) => text.clone(),
@@ -97,8 +97,11 @@ impl Cursor {
                 let day = text.parse::<civil::Date>().ok()?.to_zoned(self.zone().ok()?).ok()?;
                 Some(CursorValue::Time(day.timestamp()))
             }
-            CursorFormat::EpochSeconds => seconds(&text).map(CursorValue::Time),
-            CursorFormat::EpochMillis => Timestamp::from_millisecond(text.parse().ok()?).ok().map(CursorValue::Time),
+            CursorFormat::EpochSeconds => seconds(&text).or_else(|| time(&text)).map(CursorValue::Time),
+            CursorFormat::EpochMillis => {
+                let millis = text.parse().ok().and_then(|millis| Timestamp::from_millisecond(millis).ok());
+                millis.or_else(|| time(&text)).map(CursorValue::Time)
+            }
             CursorFormat::Counter => text.parse().ok().map(CursorValue::Counter),
             CursorFormat::Pattern(pattern) => self.parse(pattern, &text).map(CursorValue::Time),
         }
@@ -278,6 +281,8 @@ mod tests {
         for (cursor, value, read) in [
             (cursor(CursorFormat::Rfc3339, None), json!("2026-07-01T11:00:00.000+0200"), Some(nine)),
             (cursor(CursorFormat::Rfc3339, None), json!("/Date(1782896400000+0060)/"), Some(nine)),
+            (cursor(CursorFormat::EpochMillis, None), json!("2026-07-01T09:00:00Z"), Some(nine)),
+            (cursor(CursorFormat::EpochSeconds, None), json!("2026-07-01T09:00:00Z"), Some(nine)),
             (cursor(CursorFormat::Date, None), json!("2026-07-01"), Some(at("2026-07-01T00:00:00Z"))),
             (cursor(CursorFormat::EpochSeconds, None), json!(1_782_896_400), Some(nine)),
             (

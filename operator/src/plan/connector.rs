@@ -5,10 +5,10 @@ use std::sync::Arc;
 use crosstie_crds::{
     Connector, ConnectorStatus,
     condition::{ConditionType, Reason},
-    connector::CredentialStatus,
-    sync_report::CredentialReport,
+    connector::{ApiVersionStatus, CredentialStatus},
+    sync_report::{ApiReport, CredentialReport},
 };
-use crosstie_engine::{compile::Compiled, plan::System};
+use crosstie_engine::{compile::Compiled, plan::System, preset};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
@@ -16,6 +16,7 @@ use super::{
     Step,
     conditions::{Draft, Truth, merge, whole_seconds},
     credentials::{Decision, Stored, decide},
+    lifecycle::{self, Word},
     objects::{self, CredentialVersions, Owner},
 };
 
@@ -37,6 +38,8 @@ pub struct Seen {
     pub integrations: u32,
     /// What live workers say about its credentials; absent entries are workers that have not said anything.
     pub workers: Vec<Option<CredentialReport>>,
+    /// What live workers heard of the version of its API.
+    pub apis: Vec<ApiReport>,
 }
 
 /// What should be.
@@ -85,20 +88,27 @@ impl Want {
             None => self.publishing.as_ref().or(self.published.as_ref()),
             Some(_) => self.published.as_ref(),
         };
-        let drafts = self.conditions(handed_out, failure);
+        let word = self.word(before, now);
+        let mut drafts = self.conditions(handed_out, failure);
+        drafts.extend(word.supported(now));
         let conditions = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
         ConnectorStatus {
             observed_generation: meta.generation,
             conditions: merge(conditions, &drafts, meta.generation, now),
-            api_version: self
-                .seen
-                .compiled
-                .value
-                .as_ref()
-                .map_or_else(|| self.seen.connector.spec.api_version.clone(), |system| system.api_version.clone()),
+            api_version: (word.status != ApiVersionStatus::default()).then_some(word.status),
             integrations: Some(self.seen.integrations),
             credentials: handed_out.map(|versions| self.credential_status(versions)),
         }
+    }
+
+    fn word(&self, before: Option<&ConnectorStatus>, now: Timestamp) -> Word {
+        let spec = &self.seen.connector.spec;
+        let requested = match &self.seen.compiled.value {
+            Some(system) => system.api_version.as_deref(),
+            None => spec.api_version.as_deref(),
+        };
+        let calendar = preset::calendar(spec.preset.as_deref(), requested);
+        lifecycle::word(requested, before, &self.seen.apis, calendar, now)
     }
 
     fn credential_status(&self, versions: &CredentialVersions) -> CredentialStatus {

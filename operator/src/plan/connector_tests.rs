@@ -58,6 +58,7 @@ fn seen(stored: Stored) -> Seen {
         secret: None,
         integrations: 2,
         workers: Vec::new(),
+        apis: Vec::new(),
     }
 }
 
@@ -96,7 +97,8 @@ fn credentials_are_handed_out_with_their_ids_and_the_connector_is_ready() {
     let credentials = status.credentials.unwrap();
     assert_eq!((credentials.version_id.as_str(), credentials.previous_version_id.as_deref()), ("v2", Some("v1")));
     assert_eq!(credentials.seen_at, Some(Time(at(100))));
-    assert_eq!((status.api_version.as_deref(), status.integrations), (Some("2026-07"), Some(2)));
+    let requested = status.api_version.and_then(|version| version.requested);
+    assert_eq!((requested.as_deref(), status.integrations), (Some("2026-07"), Some(2)));
 }
 
 #[test]

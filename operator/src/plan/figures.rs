@@ -79,6 +79,7 @@ mod tests {
             shares_hash: None,
             store_id: None,
             credentials: Vec::new(),
+            apis: Vec::new(),
             flows,
             problems: Vec::new(),
         }

@@ -180,6 +180,11 @@ fn stops(reason: Reason) -> bool {
         | Reason::Compiled
         | Reason::WorkerRunning
         | Reason::NoDeadLetters
+        | Reason::VersionCurrent
+        | Reason::VersionDeprecated
+        | Reason::SunsetNear
+        | Reason::OtherVersionServed
+        | Reason::VersionUnsupported
         | Reason::DeadLetters
         | Reason::OutcomeUnknown
         | Reason::RotationRejected

@@ -33,6 +33,7 @@ fn report() -> WorkerReport {
         shares_hash: None,
         store_id: None,
         credentials: Vec::new(),
+        apis: Vec::new(),
         flows: vec![FlowReport {
             flow: "orders".into(),
             last_sync_time: Some(Time(at(NOW - 10))),
@@ -111,6 +112,11 @@ fn facts_for(reason: Reason) -> Option<Facts> {
         | Reason::Compiled
         | Reason::WorkerRunning
         | Reason::NoDeadLetters
+        | Reason::VersionCurrent
+        | Reason::VersionDeprecated
+        | Reason::SunsetNear
+        | Reason::OtherVersionServed
+        | Reason::VersionUnsupported
         | Reason::RotationRejected
         | Reason::DeadLetters
         | Reason::OutcomeUnknown
@@ -118,7 +124,12 @@ fn facts_for(reason: Reason) -> Option<Facts> {
     })
 }
 
-const EVERY_REASON: [Reason; 37] = [
+const EVERY_REASON: [Reason; 42] = [
+    Reason::VersionCurrent,
+    Reason::VersionDeprecated,
+    Reason::SunsetNear,
+    Reason::OtherVersionServed,
+    Reason::VersionUnsupported,
     Reason::Flowing,
     Reason::Suspended,
     Reason::Available,

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crosstie_crds::{
     Connector, Integration, IntegrationStatus, SyncReport,
     condition::Reason,
-    integration::PlanStatus,
+    integration::{DriftStatus, PlanStatus},
     names::{self, ANNOTATION_APPLIED_HASH, ANNOTATION_STORE_ID},
     sync_report::WorkerReport,
 };
@@ -26,9 +26,11 @@ use k8s_openapi::{
 };
 
 use super::{
-    Step, conditions, diagnosis, figures,
+    Step,
+    conditions::{self, Draft},
+    diagnosis, figures,
     health::{self, Facts},
-    nudge,
+    lifecycle, nudge,
     objects::{
         self, ANNOTATION_ACCEPT_STATE_LOSS, ANNOTATION_PLAN_HASH, CredentialVersions, ObjectKind, Owner, WorkerTemplate,
     },
@@ -39,6 +41,8 @@ use super::{
 
 /// How soon an Integration is looked at again when nothing calls for it.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(10);
+/// Conditions that an Integration always has, beside the one of its APIs' versions.
+const LASTING_CONDITIONS: usize = 5;
 /// How soon to look again while others have to make room in a rate allowance.
 const WAIT_FOR_ROOM: SignedDuration = SignedDuration::from_secs(5);
 
@@ -119,7 +123,10 @@ impl Want {
         let meta = &self.seen.integration.metadata;
         let before = self.seen.integration.status.as_ref();
         let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
-        let drafts = health::conditions(&self.facts, failure, now);
+        let mut drafts = health::conditions(&self.facts, failure, now);
+        let (current, drift) = self.api_versions();
+        // Behind the others of its kind, before kstatus' own.
+        drafts.insert(drafts.len().min(LASTING_CONDITIONS), current);
         let report = self.facts.report.as_ref().or(self.facts.last_report.as_ref());
         let names: Vec<String> = self.seen.integration.spec.flows.iter().map(|flow| flow.name.clone()).collect();
         let (sync, flows) = report.map(|report| figures::figures(report, &names)).unzip();
@@ -130,10 +137,21 @@ impl Want {
                 hash: hash.clone(),
                 applied_hash: report.and_then(|report| report.plan_hash.clone()),
             }),
+            drift,
             sync,
             flows: flows.unwrap_or_default(),
         }
     }
+
+    fn api_versions(&self) -> (Draft, Option<DriftStatus>) {
+        let [source, destination] = ends(&self.seen.integration);
+        lifecycle::current([(source, self.seen.source.as_deref()), (destination, self.seen.destination.as_deref())])
+    }
+}
+
+/// Names of an Integration's Connectors, source first.
+pub fn ends(integration: &Integration) -> [&str; 2] {
+    [&integration.spec.source, &integration.spec.destination].map(|end| end.connector_ref.name.as_str())
 }
 
 struct Planner<'a> {

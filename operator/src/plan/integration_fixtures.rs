@@ -124,6 +124,7 @@ pub(super) fn report() -> WorkerReport {
         shares_hash: Some(granted().published.hash),
         store_id: Some("store-a".into()),
         credentials: vec![credential("shopify", "s1"), credential("netsuite", "d1")],
+        apis: Vec::new(),
         flows: vec![FlowReport {
             flow: "orders".into(),
             delivered: 12,

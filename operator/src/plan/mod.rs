@@ -8,6 +8,7 @@ pub mod diagnosis;
 pub mod figures;
 pub mod health;
 pub mod integration;
+pub mod lifecycle;
 pub mod nudge;
 pub mod objects;
 pub mod shares;

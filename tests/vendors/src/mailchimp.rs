@@ -1,6 +1,7 @@
 //! Mailchimp's Marketing API: audiences ("lists") and their members, who are known by the MD5 of their address in lower case.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::ops::Bound;
 use std::sync::Mutex;
 
@@ -68,7 +69,10 @@ fn key(list: &str, hash: &str) -> RecordId {
 }
 
 fn hash_of(address: &str) -> String {
-    Md5::digest(address.trim().to_lowercase().as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Md5::digest(address.trim().to_lowercase().as_bytes()).iter().fold(String::new(), |mut hex, byte| {
+        let _infallible = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 fn written(time: Timestamp) -> String {

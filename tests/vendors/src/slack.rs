@@ -154,7 +154,8 @@ fn post(arguments: &Arguments, state: &mut State) -> Reply {
         return failed("msg_too_long");
     }
     let metadata = &arguments.body["metadata"];
-    if !metadata.is_null() && !(metadata["event_type"].is_string() && metadata["event_payload"].is_object()) {
+    let is_whole = metadata["event_type"].is_string() && metadata["event_payload"].is_object();
+    if !(metadata.is_null() || is_whole) {
         return failed("invalid_metadata_format");
     }
     let Some(messages) = state.collection(MESSAGES) else { return failed("internal_error") };

@@ -136,8 +136,8 @@ impl<'a> Carrier<'a> {
             self.passage.keep_leave(send);
             return Ok(Some(lane.judge().waits_for_circuit(&self.claimed.facts, until)));
         }
-        let decided = open.intent.stored_at;
-        let looked_up = match lane.destination.look_up(&open.operation, &lookup, &open.body, decided).await {
+        let stored_at = open.intent.stored_at;
+        let looked_up = match lane.destination.look_up(&open.operation, &lookup, &open.body, stored_at).await {
             Ok(looked_up) => {
                 self.passage.well(gate).await;
                 self.passage.keep_leave(send);

@@ -84,7 +84,8 @@ impl Expiry<Key, Found> for Lives {
 
 /// A record of the lane's own stream, as its source shows it now; none when the source no longer has it.
 pub async fn fetch(lane: &Lane, key: &str) -> Result<Option<Value>, Unanswered> {
-    ask(lane, &lane.flow.stream, lane.singles.read_one(&lane.flow.stream, key)).await
+    let stream = &lane.flow.stream;
+    ask(lane, stream, lane.singles.read_one(stream, key)).await
 }
 
 async fn read(lane: &Lane, stream: &Stream, key: &str) -> Result<Found, Unanswered> {

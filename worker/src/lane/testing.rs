@@ -132,6 +132,7 @@ fn source() -> VendorClient {
         egress: Egress::default(),
         allowance,
         served_version_header: None,
+        deprecated_reason_header: None,
         request_id_header: None,
         errors: Vec::new(),
         csrf: None,

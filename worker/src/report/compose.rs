@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use crosstie_connect::CredentialReport as Credentials;
 use crosstie_crds::{
     condition::Reason,
-    sync_report::{CredentialReport, FlowReport, Problem, WorkerReport},
+    connector::Lifecycle,
+    sync_report::{ApiReport, CredentialReport, FlowReport, Problem, WorkerReport},
 };
+use crosstie_engine::lifecycle::{Notice, Observed};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -50,8 +52,21 @@ pub struct State {
     pub store_id: Option<String>,
     /// What is known of each Connector's credentials.
     pub credentials: Vec<(String, Credentials)>,
+    /// What vendors say of their APIs' versions.
+    pub apis: Vec<Api>,
     /// The flows.
     pub flows: Vec<FlowState>,
+}
+
+/// What a vendor says of its API's version.
+#[derive(Clone, Debug)]
+pub struct Api {
+    /// The Connector.
+    pub connector: String,
+    /// The version that was asked for.
+    pub requested: Option<String>,
+    /// What was heard.
+    pub observed: Observed,
 }
 
 /// Remembers since when each problem has been there.
@@ -84,6 +99,7 @@ pub fn compose(identity: &Identity, state: State, problems: Vec<Problem>, now: T
         shares_hash: state.shares_hash,
         store_id: state.store_id,
         credentials: credentials(state.credentials),
+        apis: apis(state.apis),
         flows: state.flows.into_iter().map(flow).collect(),
         problems,
     }
@@ -154,6 +170,24 @@ fn credentials(known: Vec<(String, Credentials)>) -> Vec<CredentialReport> {
     reports
 }
 
+/// One entry a Connector: source and destination may be the same.
+fn apis(known: Vec<Api>) -> Vec<ApiReport> {
+    let mut by_connector: BTreeMap<String, (Option<String>, Vec<Observed>)> = BTreeMap::new();
+    for Api { connector, requested, observed } in known {
+        by_connector.entry(connector).or_insert((requested, Vec::new())).1.push(observed);
+    }
+    let reports = by_connector.into_iter().map(|(connector, (requested, observed))| {
+        let Observed { served, unsupported, notice } = Observed::worst(observed, requested.as_deref());
+        ApiReport { connector, requested, served, unsupported, lifecycle: notice.map(lifecycle) }
+    });
+    reports.collect()
+}
+
+fn lifecycle(notice: Notice) -> Lifecycle {
+    let Notice { source, deprecated_at, sunset_at, link } = notice;
+    Lifecycle { deprecated_at: deprecated_at.map(Time), sunset_at: sunset_at.map(Time), source, link }
+}
+
 fn short(mut id: String) -> String {
     if let Some((end, _)) = id.char_indices().nth(LONGEST_ID) {
         id.truncate(end);
@@ -199,5 +233,27 @@ mod tests {
         assert_eq!(report.credentials.len(), 1);
         assert_eq!(report.credentials[0].loaded_version_id.len(), LONGEST_ID);
         assert_eq!(report.credentials[0].used_version_id, report.credentials[0].loaded_version_id);
+    }
+
+    #[test]
+    fn what_a_vendor_says_as_source_and_as_destination_is_folded_into_one() {
+        let said = |served: &str, sunset: Option<i64>| Api {
+            connector: "shop".into(),
+            requested: Some("2026-07".into()),
+            observed: Observed {
+                served: Some(served.into()),
+                unsupported: false,
+                notice: sunset.map(|second| Notice {
+                    source: crosstie_crds::connector::LifecycleSource::SunsetHeader,
+                    deprecated_at: None,
+                    sunset_at: Some(at(second)),
+                    link: None,
+                }),
+            },
+        };
+        let reports = apis(vec![said("2026-07", Some(90)), said("2026-10", Some(50))]);
+        assert_eq!(reports.len(), 1);
+        assert_eq!(reports[0].served.as_deref(), Some("2026-10"));
+        assert_eq!(reports[0].lifecycle.as_ref().unwrap().sunset_at, Some(Time(at(50))));
     }
 }

@@ -6,9 +6,9 @@ use crosstie_connect::Clock;
 use crosstie_crds::sync_report::WorkerReport;
 use tokio::sync::Mutex;
 
-use super::compose::{FlowState, Identity, Memory, State, compose};
+use super::compose::{Api, FlowState, Identity, Memory, State, compose};
 use crate::{
-    board::{Board, CrewView, Posted},
+    board::{Board, CrewView, Ear, Posted},
     gate::Trouble,
     lane::Lane,
     metrics::Metrics,
@@ -105,6 +105,12 @@ fn flow_facts(lane: &Lane, figures: &Figures) -> FlowFacts {
     }
 }
 
+/// What a system says of its API's version, once enough of it was heard.
+fn heard(ear: &Ear) -> Option<Api> {
+    let observed = ear.client.heard(&ear.streams, &ear.others)?;
+    Some(Api { connector: ear.connector.clone(), requested: ear.requested.clone(), observed })
+}
+
 /// What is wrong with the calls of a lane.
 fn failing(lane: &Lane) -> Vec<(Call, Trouble)> {
     let (flow, gates) = (&lane.flow, &lane.gates);
@@ -133,6 +139,7 @@ fn state(posted: &Posted, facts: Facts, figures: Vec<Figures>) -> State {
         shares_hash,
         store_id: posted.store.as_ref().map(|store| store.id().to_owned()),
         credentials: facts.credentials,
+        apis: posted.crew.iter().flat_map(|crew| &crew.ears).filter_map(heard).collect(),
         flows: lanes(posted).iter().zip(figures).map(flow).collect(),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crosstie_crds::{
     condition::Reason,
-    sync_report::{CredentialReport, WorkerReport},
+    sync_report::{ApiReport, CredentialReport, WorkerReport},
 };
 use jiff::Timestamp;
 
@@ -29,6 +29,7 @@ struct Written {
     at: Timestamp,
     turns: Turns,
     figures: Vec<[i64; 9]>,
+    apis: Vec<ApiReport>,
 }
 
 /// What makes a report urgent when it changes.
@@ -39,6 +40,9 @@ struct Turns {
     problems: Vec<(Reason, Option<String>)>,
     /// Flows, and whether each was ever read to its end.
     synced: Vec<(String, bool)>,
+    /// Connectors that were heard, whether their version is served, and whether there is word of its end. What exactly is said waits like figures do, so
+    /// that a vendor that says something else each time does not set the pace.
+    apis: Vec<(String, bool, bool)>,
 }
 
 impl Turns {
@@ -51,9 +55,15 @@ impl Turns {
             hashes: [report.plan_hash.clone(), report.shares_hash.clone(), report.store_id.clone()],
             credentials: report.credentials.clone(),
             problems,
+            apis: report.apis.iter().map(turn_of_api).collect(),
             synced: report.flows.iter().map(|flow| (flow.flow.clone(), flow.last_sync_time.is_some())).collect(),
         }
     }
+}
+
+fn turn_of_api(report: &ApiReport) -> (String, bool, bool) {
+    let differs = report.served.is_some() && report.served != report.requested;
+    (report.connector.clone(), differs || report.unsupported, report.lifecycle.is_some())
 }
 
 impl Pace {
@@ -67,8 +77,9 @@ impl Pace {
             since if since >= HEARTBEAT => true,
             since => {
                 let figures = figures(report);
+                let moved = || written.figures != figures || written.apis != report.apis;
                 written.turns != Turns::of(report)
-                    || (since >= FIGURES && written.figures != figures)
+                    || (since >= FIGURES && moved())
                     || (since >= ZERO && zeros(&written.figures) != zeros(&figures))
             }
         }
@@ -76,7 +87,8 @@ impl Pace {
 
     /// Remembers that the report was written.
     pub fn written(&mut self, report: &WorkerReport, now: Timestamp) {
-        self.written = Some(Written { at: now, turns: Turns::of(report), figures: figures(report) });
+        let (turns, figures, apis) = (Turns::of(report), figures(report), report.apis.clone());
+        self.written = Some(Written { at: now, turns, figures, apis });
     }
 }
 
@@ -117,7 +129,10 @@ fn two_digits(number: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use crosstie_crds::sync_report::{FlowReport, Problem};
+    use crosstie_crds::{
+        connector::{Lifecycle, LifecycleSource},
+        sync_report::{FlowReport, Problem},
+    };
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     use super::*;
@@ -135,6 +150,7 @@ mod tests {
             shares_hash: None,
             store_id: None,
             credentials: Vec::new(),
+            apis: Vec::new(),
             flows: vec![FlowReport { flow: "orders".into(), delivered, ..FlowReport::default() }],
             problems: Vec::new(),
         }
@@ -198,6 +214,25 @@ mod tests {
             assert!(!pace.is_due(&turned, Timestamp::from_millisecond(999).unwrap()));
             assert!(pace.is_due(&turned, at(1)));
         }
+    }
+
+    #[test]
+    fn first_word_of_a_versions_end_is_a_turn_and_other_words_wait_like_figures() {
+        let with = |second: i64| {
+            let lifecycle = Lifecycle {
+                deprecated_at: None,
+                sunset_at: Some(Time(at(second))),
+                source: LifecycleSource::SunsetHeader,
+                link: None,
+            };
+            let api = ApiReport { connector: "shop".into(), lifecycle: Some(lifecycle), ..ApiReport::default() };
+            WorkerReport { apis: vec![api], ..report(5) }
+        };
+        let mut pace = pace(5);
+        assert!(pace.is_due(&with(900), at(1)));
+        pace.written(&with(900), at(1));
+        assert!(!pace.is_due(&with(800), at(15)));
+        assert!(pace.is_due(&with(800), at(16)));
     }
 
     #[test]

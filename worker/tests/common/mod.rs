@@ -204,6 +204,7 @@ fn system(connector: &str, client: &Client, authentication: Authentication) -> S
         egress: Egress { allow_hosts: Vec::new(), allow_cidrs: vec!["127.0.0.0/8".into()] },
         allowance: PLENTY,
         served_version_header: None,
+        deprecated_reason_header: None,
         request_id_header: Some("X-N-OperationId".into()),
         errors: Vec::new(),
         csrf: None,

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use crosstie_engine::{
     plan::{
         Allowance, Authentication, Cursor, DependsOn, Egress, Environment, Flow, Idempotency, LookUp, Method,
-        ObjectName, OnUnknownOutcome, OnWhenFalse, Operation, Outcome, Pagination, Plan, ReadOne, RetryPolicy,
-        StartFrom, Stream, System, Trigger,
+        ObjectName, OnUnknownOutcome, OnWhenFalse, Operation, Outcome, Pagination, Plan, RateRules, ReadOne,
+        RetryPolicy, Shape, StartFrom, Stream, System, Trigger,
     },
     template::Template,
 };
@@ -44,14 +44,15 @@ fn system(connector: &str, address: SocketAddr) -> System {
         base_url: format!("http://{address}/{connector}").parse().unwrap(),
         api_version: None,
         authentication: Authentication::Bearer { token: template("{token}") },
+        tls: None,
         egress: Egress { allow_hosts: Vec::new(), allow_cidrs: vec!["127.0.0.0/8".into()] },
         allowance: SHARE,
         served_version_header: None,
+        deprecated_reason_header: None,
         request_id_header: None,
-        tls: None,
         errors: Vec::new(),
         csrf: None,
-        rate: crosstie_engine::plan::RateRules::default(),
+        rate: RateRules::default(),
         cache: None,
     }
 }
@@ -134,7 +135,7 @@ fn plain_operation(name: &str) -> Operation {
         identifier: None,
         outcome: Outcome::default(),
         omit: Vec::new(),
-        shape: crosstie_engine::plan::Shape::default(),
+        shape: Shape::default(),
         find: None,
         if_match: None,
         job: None,

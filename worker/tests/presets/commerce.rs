@@ -10,10 +10,7 @@ use crosstie_engine::{
 };
 use crosstie_vendors::wire::SeedRequest;
 
-use super::{
-    Client, Connector, Fault, FaultRule, Integration, Plan, Settings, Simulator, TOKEN, Value, client_with, compile,
-    json,
-};
+use super::{Client, Connector, Fault, FaultRule, Plan, Simulator, TOKEN, Value, client_with, compiled, json};
 use crate::common::{Bench, PLENTY, until_report};
 
 /// Records at the source: more than a page of any stream here.
@@ -39,7 +36,7 @@ impl End {
     }
 
     /// A stream that is asked for ten records a page.
-    fn paged(self, stream: &str, member: &str, value: Value) -> Self {
+    fn paged(self, stream: &str, member: &str, value: &Value) -> Self {
         self.with(json!({"streams": [{"name": stream, member: value}]}))
     }
 
@@ -90,23 +87,18 @@ fn sap() -> End {
     End::of("sap", "SAP")
 }
 
+fn hubspot() -> End {
+    End::of("hubspot", "HubSpot")
+}
+
 fn plan(source: &Connector, destination: &Connector, flow: &Value) -> Plan {
-    let document = json!({
-        "apiVersion": "crosstie.dev/v1alpha1", "kind": "Integration", "metadata": {"name": "i", "namespace": "shop"},
-        "spec": {
-            "source": {"connectorRef": {"name": "source"}}, "destination": {"connectorRef": {"name": "destination"}},
-            "flows": [flow],
-        },
-    });
-    let integration: Integration = serde_json::from_value(document).unwrap();
-    let settings = Settings { allow_cidrs: vec!["127.0.0.0/8".into()] };
-    let compiled = compile::integration(&integration, source, destination, &settings);
-    assert_eq!(compiled.findings, []);
-    let mut plan = compiled.value.unwrap();
+    let mut plan = compiled(flow, source, destination);
     // Tests are not about waiting.
     plan.retry = RetryPolicy { retries: 5, initial_seconds: 1, factor: 1, max_seconds: 1 };
     for flow in &mut plan.flows {
-        if let Some(lookup) = &mut flow.operation.outcome.lookup {
+        let operation = &mut flow.operation;
+        let found = operation.find.as_mut().map(|find| &mut find.lookup);
+        for lookup in operation.outcome.lookup.as_mut().into_iter().chain(found) {
             lookup.settle_seconds = 0;
         }
     }
@@ -122,7 +114,7 @@ async fn seed(vendor: &Client, resource: &str) {
 }
 
 /// A flow that asks every second.
-fn flow(stream: &str, operation: &str, map: Value) -> Value {
+fn flow(stream: &str, operation: &str, map: &Value) -> Value {
     json!({
         "name": "flow", "triggers": [{"everySeconds": 1}], "stream": stream, "startFrom": "Beginning", "map": map,
         "write": {"operation": operation},
@@ -184,68 +176,75 @@ const RUN: &str = "every record arrives once";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn klaviyos_profiles_become_members_at_mailchimp() {
-    let source = klaviyo().paged("profiles", "query", json!({"page[size]": "10"}));
+    let source = klaviyo().paged("profiles", "query", &json!({"page[size]": "10"}));
     let map = json!({
         "subscriber_hash": "md5(lower(record.attributes.email))", "email_address": "record.attributes.email",
         "status_if_new": "'subscribed'", "merge_fields.FNAME": "record.attributes.first_name",
     });
-    let bench = carry(source, &["profiles"], mailchimp(), flow("profiles", "upsertMember", map)).await;
+    let bench = carry(source, &["profiles"], mailchimp(), flow("profiles", "upsertMember", &map)).await;
     let page = bench.books.records("members", 0, 1).await.unwrap();
     assert_eq!((page.total, &page.items[0]["merge_fields"]["FNAME"]), (25, &json!("Käufer")), "{RUN}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_more_email_tool_of_the_hub_gets_every_profile() {
-    let source = klaviyo().paged("profiles", "query", json!({"page[size]": "10"}));
+    let source = klaviyo().paged("profiles", "query", &json!({"page[size]": "10"}));
     carry(source, &["profiles"], mailchimp(), example("hub/one-more.yaml", "klaviyo-to-mailchimp")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stripes_payments_become_deals_at_hubspot() {
+    let source = stripe().paged("payments", "query", &json!({"limit": "10"}));
+    let flow = example("payments-to-deals/integration.yaml", "payments-to-deals");
+    carry(source, &["charges", "events"], hubspot(), flow).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stripes_payments_are_told_to_an_analytics_api() {
-    let source = stripe().paged("payments", "query", json!({"limit": "10"}));
+    let source = stripe().paged("payments", "query", &json!({"limit": "10"}));
     let map = json!({
         "id": "record.data.object.id", "amount": "fromMinorUnits(record.data.object.amount, upper(record.data.object.currency))",
     });
-    let bench = carry(source, &["charges", "events"], rest(), flow("payments", "sendEvent", map)).await;
+    let bench = carry(source, &["charges", "events"], rest(), flow("payments", "sendEvent", &map)).await;
     assert_eq!(bench.books.record("events", "ch_000000000001").await.unwrap().unwrap()["amount"], json!(5.25), "{RUN}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn saps_orders_become_orders_at_a_warehouse() {
-    let source = sap().paged("salesOrders", "headers", json!({"Prefer": "odata.maxpagesize=10"}));
+    let source = sap().paged("salesOrders", "headers", &json!({"Prefer": "odata.maxpagesize=10"}));
     let map = json!({"id": "record.SalesOrder", "amount": "record.TotalNetAmount"});
-    carry(source, &["SalesOrder"], rest(), flow("salesOrders", "upsertOrder", map)).await;
+    carry(source, &["SalesOrder"], rest(), flow("salesOrders", "upsertOrder", &map)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn saps_business_partners_are_read_in_version_two() {
-    let source = sap().paged("businessPartners", "headers", json!({"Prefer": "odata.maxpagesize=10"}));
+    let source = sap().paged("businessPartners", "headers", &json!({"Prefer": "odata.maxpagesize=10"}));
     let map = json!({"id": "record.BusinessPartner", "name": "record.BusinessPartnerFullName"});
-    carry(source, &["A_BusinessPartner"], rest(), flow("businessPartners", "upsertOrder", map)).await;
+    carry(source, &["A_BusinessPartner"], rest(), flow("businessPartners", "upsertOrder", &map)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn netsuites_changed_orders_are_found_by_suiteql_and_fetched_whole() {
-    let source = netsuite().paged("salesOrders", "query", json!({"limit": "10"}));
+    let source = netsuite().paged("salesOrders", "query", &json!({"limit": "10"}));
     let map = json!({"id": "record.id", "lines": "record.item.items.size()"});
-    carry(source, &["salesOrder"], rest(), flow("salesOrders", "upsertOrder", map)).await;
+    carry(source, &["salesOrder"], rest(), flow("salesOrders", "upsertOrder", &map)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn netsuites_customers_are_rows_of_suiteql() {
-    let source = netsuite().paged("customers", "query", json!({"limit": "10"}));
+    let source = netsuite().paged("customers", "query", &json!({"limit": "10"}));
     let map = json!({
         "subscriber_hash": "md5(lower(record.email))", "email_address": "record.email", "status_if_new": "'pending'",
     });
-    carry(source, &["customer"], mailchimp(), flow("customers", "upsertMember", map)).await;
+    carry(source, &["customer"], mailchimp(), flow("customers", "upsertMember", &map)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn netsuites_customers_are_read_by_the_record_service_too() {
     let pages = json!({"page": {"param": "offset", "sizeParam": "limit", "size": 20, "inRecords": true}});
-    let source = netsuite().paged("customerRecords", "pagination", pages);
+    let source = netsuite().paged("customerRecords", "pagination", &pages);
     let map = json!({"id": "record.id", "email": "record.email"});
-    carry(source, &["customer"], rest(), flow("customerRecords", "upsertOrder", map)).await;
+    carry(source, &["customer"], rest(), flow("customerRecords", "upsertOrder", &map)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -253,21 +252,53 @@ async fn shopifys_orders_are_read_by_graphql_too() {
     let size = json!({"cursor": {
         "pointer": "/data/orders/pageInfo/endCursor", "hasMore": "/data/orders/pageInfo/hasNextPage", "size": 10,
     }});
-    let source = shopify().paged("ordersGraphQL", "pagination", size);
+    let source = shopify().paged("ordersGraphQL", "pagination", &size);
     let map = json!({
         "externalId": "record.legacyResourceId", "entity.id": "'5'", "otherRefNum": "record.name",
         "item.items": "record.lineItems.nodes.map(line, {'sku': line.sku, 'quantity': line.quantity, \
                        'rate': decimal(line.originalUnitPriceSet.shopMoney.amount)})",
     });
-    let bench = carry(source, &["orders"], netsuite(), flow("ordersGraphQL", "upsertSalesOrder", map)).await;
+    let bench = carry(source, &["orders"], netsuite(), flow("ordersGraphQL", "upsertSalesOrder", &map)).await;
     assert_eq!(bench.books.record("salesOrder", "eid:1").await.unwrap().unwrap()["otherRefNum"], "#1001", "{RUN}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shopifys_products_become_stock_at_a_warehouse() {
-    let source = shopify().paged("products", "query", json!({"limit": "10"}));
+    let source = shopify().paged("products", "query", &json!({"limit": "10"}));
     let map = json!({"id": "string(record.id)", "title": "record.title"});
-    carry(source, &["products"], rest(), flow("products", "upsertStock", map)).await;
+    carry(source, &["products"], rest(), flow("products", "upsertStock", &map)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mailchimps_members_become_profiles_at_klaviyo() {
+    let pages = json!({"offset": {"param": "offset", "limitParam": "count", "limit": 10}});
+    let source = mailchimp().paged("members", "pagination", &pages);
+    let map = json!({"external_id": "record.id", "email": "record.email_address"});
+    carry(source, &["members"], klaviyo(), flow("members", "upsertProfile", &map)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_warehouses_shipments_become_customers_at_stripe() {
+    let source = rest().paged("shipments", "query", &json!({"limit": "10"}));
+    let map = json!({"email": "record.number + '@example.com'", "metadata.shipment": "record.id"});
+    carry(source, &["shipments"], stripe(), flow("shipments", "createCustomer", &map)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_warehouses_orders_become_saps_once_each() {
+    let source = rest().paged("orders", "query", &json!({"limit": "10"}));
+    let map = json!({"PurchaseOrderByCustomer": "record.id", "SalesOrderType": "'OR'", "SoldToParty": "'17100001'"});
+    carry(source, &["orders"], sap(), flow("orders", "upsertSalesOrder", &map)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn netsuites_customers_become_business_partners_once_each() {
+    let source = netsuite().paged("customers", "query", &json!({"limit": "10"}));
+    let map = json!({
+        "BusinessPartnerIDByExtSystem": "record.externalid", "BusinessPartnerCategory": "'2'",
+        "OrganizationBPName1": "record.companyname",
+    });
+    carry(source, &["customer"], sap(), flow("customers", "upsertBusinessPartner", &map)).await;
 }
 
 /// The streams whose bad answers are tried.

@@ -136,11 +136,8 @@ impl Worker {
         let wish = if is_deleted(&self.flow, &record) {
             Wish::of_deleted(&self.flow)
         } else {
-            Wish::of_selected(
-                &self.flow,
-                !State::shows_out(&record),
-                facts.ledger.as_ref().is_some_and(|ledger| ledger.present),
-            )
+            let there = facts.ledger.as_ref().is_some_and(|ledger| ledger.present);
+            Wish::of_selected(&self.flow, !State::shows_out(&record), there)
         };
         let body = State::body(&record);
         if matches!(wish, Wish::Write | Wish::Update)

@@ -3,7 +3,6 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::Stdio,
     sync::Arc,
     time::Duration,
 };
@@ -19,15 +18,13 @@ use crosstie_bench::{
         aws::SecretsManager,
         objects,
         progress::Progress,
+        start::{self, Operator, Program},
     },
     usage,
 };
 use futures::{TryStreamExt as _, stream};
 use serde_json::{Value, json};
-use tokio::{
-    process::{Child, Command},
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep};
 
 const BENCH: Bench = Bench("operator");
 /// Objects that are created at the same moment.
@@ -63,12 +60,18 @@ async fn main() -> Result<()> {
     let vault = SecretsManager::default();
     let address = vault.serve().await?;
     figure::line(&machine::note("operator", options.audit.parent().unwrap_or(Path::new("/"))))?;
+    let program = Program {
+        path: options.operator.clone(),
+        kubeconfig: options.kubeconfig.clone(),
+        aws: format!("http://{address}"),
+        log: options.audit.with_file_name("operator.log"),
+    };
     prepare(&api).await?;
-    let mark = Mark::now(&options.audit)?;
-    let mut operator = start(&options, &format!("http://{address}"))?;
-    let process = operator.id().context("the operator has ended")?;
-    leading(&options.audit, &mark, &mut operator).await?;
+    start_fresh(&api, &program).await?;
+    let mut operator = start_waited_for(&api, &program, "standing", 2 * options.objects).await?;
+    let (vault_before, mark) = (vault.calls(), Mark::now(&options.audit)?);
 
+    let process = operator.process.id().context("the operator has ended")?;
     let progress = Arc::new(Progress::default());
     for path in [api::CONNECTORS, api::INTEGRATIONS] {
         let (api, progress) = (api.clone(), progress.clone());
@@ -83,7 +86,7 @@ async fn main() -> Result<()> {
     BENCH.figure("creating", started.elapsed().as_secs_f64(), "s")?;
     progress.all_ready(2 * options.objects, PATIENCE).await?;
     eprintln!("everything is ready {:.1?} after the first create", started.elapsed());
-    report_work(&progress, process, &vault)?;
+    report_work(&progress, process, &vault, &vault_before)?;
     sleep(SETTLE).await;
     let writes = mark.writes()?;
     eprintln!("writes to the API server: {writes:?}");
@@ -93,60 +96,53 @@ async fn main() -> Result<()> {
     eprintln!("watching the idle operator for {} s", options.idle_seconds);
     sleep(Duration::from_secs(options.idle_seconds)).await;
     report_idle(&quiet, before, process)?;
-    ensure!(operator.try_wait()?.is_none(), "the operator has ended by itself");
-    Ok(())
+    ensure!(operator.process.try_wait()?.is_none(), "the operator has ended by itself");
+    operator.kill().await?;
+    start_waited_for(&api, &program, "restart", 2 * options.objects + 1).await?.kill().await
 }
 
-/// Definitions and namespaces.
+/// Definitions and namespaces. Nothing is asked of the kinds: the operator is to be the first.
 async fn prepare(api: &Api) -> Result<()> {
-    for definition in objects::definitions()? {
-        api.create(api::DEFINITIONS, &definition).await?;
+    let definitions = objects::definitions()?;
+    for definition in &definitions {
+        api.create(api::DEFINITIONS, definition).await?;
     }
     for name in [objects::NAMESPACE, "crosstie-system"] {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         api.create(api::NAMESPACES, &namespace).await?;
     }
-    let end = Instant::now() + Duration::from_mins(1);
-    for path in [api::CONNECTORS, api::INTEGRATIONS] {
-        while let Err(error) = api.get(path).await {
-            ensure!(Instant::now() < end, "the definitions are not established: {error:#}");
-            sleep(Duration::from_millis(50)).await;
-        }
-    }
-    Ok(())
+    api.established(&definitions).await
 }
 
-fn start(options: &Options, aws: &str) -> Result<Child> {
-    let mut command = Command::new(&options.operator);
-    command
-        .args(["--worker-image", "crosstie/worker:bench", "--listen", "127.0.0.1:0", "--identity", "bench"])
-        .env("KUBECONFIG", &options.kubeconfig)
-        .env("AWS_ENDPOINT_URL", aws)
-        .env("AWS_REGION", "eu-west-1")
-        .env("AWS_ACCESS_KEY_ID", "bench")
-        .env("AWS_SECRET_ACCESS_KEY", "bench")
-        .stdin(Stdio::null())
-        // Standard output is for figures.
-        .stdout(log(options)?)
-        .kill_on_drop(true);
-    command.spawn().with_context(|| format!("cannot start {}", options.operator.display()))
+/// The operator's first start on a cluster whose kinds nobody has asked for, and the API server's own part of it.
+async fn start_fresh(api: &Api, program: &Program) -> Result<()> {
+    let mut operator = program.start()?;
+    let times = operator.seen().await?;
+    BENCH.figure("fresh_start_to_leading", times.leading.as_secs_f64(), "s")?;
+    BENCH.figure("fresh_start_to_seen", times.seen.as_secs_f64(), "s")?;
+    operator.kill().await?;
+    let bare = start::bare(api).await?;
+    BENCH.figure("fresh_bare_list", bare.list.as_secs_f64(), "s")?;
+    eprintln!("lists and streams of new kinds were refused {} times", bare.refusals);
+    Ok(BENCH.figure("fresh_bare_stream", bare.stream.as_secs_f64(), "s")?)
 }
 
-/// The operator's log, beside the API server's.
-fn log(options: &Options) -> Result<std::fs::File> {
-    let path = options.audit.with_file_name("operator.log");
-    std::fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// Waits until the operator holds its Lease.
-async fn leading(audit: &Path, mark: &Mark, operator: &mut Child) -> Result<()> {
-    let end = Instant::now() + Duration::from_secs(30);
-    while !mark.writes()?.contains_key("leases") {
-        ensure!(operator.try_wait()?.is_none(), "the operator has ended; its log is beside {}", audit.display());
-        ensure!(Instant::now() < end, "the operator does not take its Lease; its log is beside {}", audit.display());
-        sleep(Duration::from_millis(50)).await;
-    }
-    Ok(())
+/// A start while a new Connector waits for it, and a list of all Connectors beside it.
+async fn start_waited_for(api: &Api, program: &Program, name: &str, number: usize) -> Result<Operator> {
+    let connector = objects::connector(number)?;
+    api.create(api::CONNECTORS, &connector).await?;
+    let path = format!("{}/{}", api::CONNECTORS, connector["metadata"]["name"].as_str().unwrap_or_default());
+    let begun = Instant::now();
+    api.get(api::CONNECTORS).await?;
+    let list = begun.elapsed();
+    let mut operator = program.start()?;
+    let looked_at = operator.looked_at(api, &path).await?;
+    let times = operator.seen().await?;
+    BENCH.figure(&format!("{name}_start_to_leading"), times.leading.as_secs_f64(), "s")?;
+    BENCH.figure(&format!("{name}_start_to_seen"), times.seen.as_secs_f64(), "s")?;
+    BENCH.figure(&format!("{name}_start_to_first_status"), looked_at.as_secs_f64(), "s")?;
+    BENCH.figure(&format!("{name}_bare_list"), list.as_secs_f64(), "s")?;
+    Ok(operator)
 }
 
 async fn create(api: &Api, progress: &Progress, count: usize) -> Result<()> {
@@ -163,7 +159,12 @@ async fn create(api: &Api, progress: &Progress, count: usize) -> Result<()> {
         .await
 }
 
-fn report_work(progress: &Progress, process: u32, vault: &SecretsManager) -> Result<()> {
+fn report_work(
+    progress: &Progress,
+    process: u32,
+    vault: &SecretsManager,
+    before: &std::collections::BTreeMap<String, u32>,
+) -> Result<()> {
     let outcome = progress.outcome();
     BENCH.figure("all_reconciled_after_last_create", outcome.reconciled_after.as_secs_f64(), "s")?;
     BENCH.figure("status_after_create_p50", outcome.percentile(50).as_secs_f64(), "s")?;
@@ -171,8 +172,9 @@ fn report_work(progress: &Progress, process: u32, vault: &SecretsManager) -> Res
     BENCH.figure("peak_memory", usage::peak_memory_mib(process)?, "MiB")?;
     BENCH.figure("processor_time", usage::processor_seconds(process)?, "s")?;
     let calls = vault.calls();
-    eprintln!("calls to AWS: {calls:?}");
-    Ok(BENCH.figure("aws_calls", f64::from(calls.values().sum::<u32>()), "1")?)
+    eprintln!("calls to AWS: {calls:?}, of them before: {before:?}");
+    let count = calls.values().sum::<u32>() - before.values().sum::<u32>();
+    Ok(BENCH.figure("aws_calls", f64::from(count), "1")?)
 }
 
 fn report_idle(quiet: &Mark, before: f64, process: u32) -> Result<()> {

@@ -66,6 +66,21 @@ pub fn definitions() -> Result<Vec<Value>> {
     Ok(all)
 }
 
+/// Definitions of the same kinds in another group, which nobody has asked for anything of yet.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn copies(group: &str) -> Result<Vec<Value>> {
+    let mut all = definitions()?;
+    for definition in &mut all {
+        let plural =
+            definition["spec"]["names"]["plural"].as_str().context("a definition without a plural")?.to_owned();
+        definition["metadata"]["name"] = json!(format!("{plural}.{group}"));
+        definition["spec"]["group"] = json!(group);
+    }
+    Ok(all)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

@@ -38,7 +38,7 @@ impl Progress {
         self.lock().entry(name(object)).or_default().created = Some(Instant::now());
     }
 
-    /// An object was written by somebody.
+    /// An object was written by somebody. Those whose create was not told are passed over.
     pub fn seen(&self, object: &Value) {
         let status = &object["status"];
         if status["observedGeneration"].is_null() || status["observedGeneration"] != object["metadata"]["generation"] {
@@ -48,7 +48,7 @@ impl Progress {
         let ready = conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True");
         let now = Instant::now();
         let mut times = self.lock();
-        let entry = times.entry(name(object)).or_default();
+        let Some(entry) = times.get_mut(&name(object)) else { return };
         entry.status.get_or_insert(now);
         // What was ready may not be any more: the time counts from which it stayed so.
         entry.ready = ready.then(|| entry.ready.unwrap_or(now));

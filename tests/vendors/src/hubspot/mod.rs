@@ -149,7 +149,7 @@ impl Vendor for HubSpot {
         match (&call.method, route) {
             (&Method::GET, Route::List) => list(object, call, &mut hold(state)),
             (&Method::POST, Route::List) => write::create(object, call, &mut hold(state)),
-            (&Method::POST, Route::Search) => search::search(object, call, &mut hold(state)),
+            (&Method::POST, Route::Search) => search::search(object, call, settings, &mut hold(state)),
             (&Method::POST, Route::Upsert) => write::upsert(object, call, &mut hold(state)),
             (&Method::GET, Route::One(id)) => one(object, id, call, &mut hold(state)),
             (&Method::PATCH | &Method::DELETE, Route::One(id)) => write::change(object, id, call, &mut hold(state)),

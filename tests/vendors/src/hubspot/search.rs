@@ -9,12 +9,10 @@ use super::{invalid, modified, not_found, paged, shown};
 use crate::dialect::{self, json};
 use crate::message::{Call, Reply};
 use crate::store::State;
+use crate::wire::Settings;
 
-/// Matches that a search can reach.
-const DEEPEST: usize = 10_000;
-
-/// `POST …/{object}/search`.
-pub(super) fn search(object: &str, call: &Call, state: &mut State) -> Reply {
+/// `POST …/{object}/search`. It reaches as many matches as there are on fifty of the largest pages: 10,000, unless a test has smaller ones.
+pub(super) fn search(object: &str, call: &Call, settings: &Settings, state: &mut State) -> Reply {
     let Some(request) = dialect::object(call).map(Value::Object) else {
         return invalid("the body must be a JSON object", call);
     };
@@ -28,7 +26,7 @@ pub(super) fn search(object: &str, call: &Call, state: &mut State) -> Reply {
     };
     let Some(after) = after else { return invalid("after is not a cursor of this search", call) };
     let limit = usize::try_from(limit).unwrap_or(200);
-    if after.saturating_add(limit) > DEEPEST {
+    if after.saturating_add(limit) > settings.page_size_max * 50 {
         return invalid("a search cannot go beyond its first 10,000 results", call);
     }
     let Some(collection) = state.collection(object) else { return not_found(call) };

@@ -163,7 +163,7 @@ fn search(call: &Call, settings: &Settings, state: &mut State) -> Reply {
     let page = dialect::page(found, after, size.clamp(1, settings.page_size_max));
     let wanted: Vec<&str> =
         call.param("fields").unwrap_or_default().split(',').filter(|name| !name.is_empty()).collect();
-    let issues: Vec<Value> = page.items.into_iter().map(|issue| chosen(issue, &wanted)).collect();
+    let issues: Vec<Value> = page.items.iter().map(|issue| chosen(issue, &wanted)).collect();
     let mut body = json!({"issues": issues, "isLast": page.next.is_none()});
     if let Some(next) = page.next {
         body["nextPageToken"] = json!(format!("page-{next}"));
@@ -171,7 +171,7 @@ fn search(call: &Call, settings: &Settings, state: &mut State) -> Reply {
     json(StatusCode::OK, &body)
 }
 
-fn chosen(issue: Value, wanted: &[&str]) -> Value {
+fn chosen(issue: &Value, wanted: &[&str]) -> Value {
     if wanted.is_empty() {
         return json!({"id": issue["id"]});
     }
@@ -235,7 +235,7 @@ fn update(id: &str, call: &Call, state: &mut State) -> Reply {
     }
 }
 
-fn problems<'a>(fields: &Value) -> Vec<(&'a str, &'a str)> {
+fn problems(fields: &Value) -> Vec<(&'static str, &'static str)> {
     let mut problems = Vec::new();
     let description = &fields["description"];
     if !description.is_null() && (description["type"] != "doc" || description["version"] != 1) {

@@ -1,6 +1,7 @@
 //! Salesforce's queries: the part of SOQL that integrations need (one object, conditions on times and texts joined by AND, an order by one
 //! field), in pages of `Sforce-Query-Options: batchSize`, at least 200, with `nextRecordsUrl`.
 
+use std::fmt::Write as _;
 use std::sync::Mutex;
 
 use axum::http::StatusCode;
@@ -106,7 +107,10 @@ pub(super) fn query(version: &str, locator: Option<&str>, call: &Call, state: &M
     let mut body = json!({"totalSize": page.total, "done": page.next.is_none()});
     body["records"] = page.items.into_iter().map(shown).collect();
     if let Some(next) = page.next {
-        let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let hex = text.bytes().fold(String::new(), |mut hex, byte| {
+            let _infallible = write!(hex, "{byte:02x}");
+            hex
+        });
         let prefix = call.base.splitn(4, '/').nth(3).map(|path| format!("/{path}")).unwrap_or_default();
         body["nextRecordsUrl"] = json!(format!("{prefix}/services/data/v{version}/query/{hex}-{next}"));
     }

@@ -56,7 +56,7 @@ pub(super) fn create(resource: &'static Resource, call: &Call, state: &mut State
     let id = RecordId::Text(format!("{}{:012}", resource.prefix, collection.fresh_id(900_000_000)).into());
     let mut record = json!({"id": id.to_string(), "object": resource.singular, "created": call.now.as_second(), "livemode": false, "metadata": {}});
     merge(&mut record, Value::Object(fields));
-    commit(resource, &id, record, "created", call, state)
+    commit(resource, &id, &record, "created", call, state)
 }
 
 /// What each kind of record needs, and what Stripe adds.
@@ -121,7 +121,7 @@ pub(super) fn update(resource: &'static Resource, id: &RecordId, call: &Call, st
     let current = state.collection(resource.plural).and_then(|collection| collection.get(id)).map(Record::value);
     let Some(mut record) = current else { return missing(resource, &id.to_string()) };
     merge(&mut record, unset(Value::Object(fields)));
-    commit(resource, id, record, "updated", call, state)
+    commit(resource, id, &record, "updated", call, state)
 }
 
 /// Empty texts as nulls, which a merge takes away.
@@ -147,7 +147,7 @@ pub(super) fn delete(resource: &'static Resource, id: &RecordId, call: &Call, st
 fn commit(
     resource: &'static Resource,
     id: &RecordId,
-    record: Value,
+    record: &Value,
     what: &str,
     call: &Call,
     state: &mut State,
@@ -155,8 +155,8 @@ fn commit(
     let Some(Ok(effect)) = state.commit(resource.plural, id, record.clone()) else {
         return missing(resource, &id.to_string());
     };
-    happened(resource, &record, what, call, state);
-    Reply::json(StatusCode::OK, JSON, &record).effect(effect)
+    happened(resource, record, what, call, state);
+    Reply::json(StatusCode::OK, JSON, record).effect(effect)
 }
 
 /// Tells of a change in the list of events.

@@ -23,7 +23,7 @@ fn utc(value: &Value) -> Value {
 }
 
 /// A list as a connection that holds all of it.
-fn all(nodes: Vec<Value>) -> Value {
+fn all(nodes: &[Value]) -> Value {
     let edges: Vec<Value> = nodes.iter().map(|node| json!({"node": node, "cursor": "end"})).collect();
     json!({"nodes": nodes, "edges": edges, "pageInfo": {"hasNextPage": false, "endCursor": "end"}})
 }
@@ -72,7 +72,7 @@ fn order(record: &Value) -> Value {
             json!({"name": address["name"], "address1": address["address1"], "city": address["city"], "zip": address["zip"],
                 "provinceCode": address["province_code"], "countryCodeV2": address["country_code"]})
         } else { Value::Null },
-        "lineItems": all(lines.collect()), "refunds": refunds,
+        "lineItems": all(&lines.collect::<Vec<_>>()), "refunds": refunds,
     })
 }
 
@@ -91,7 +91,7 @@ fn product(record: &Value) -> Value {
     json!({
         "id": gid("Product", record), "legacyResourceId": record["id"].to_string(), "title": record["title"],
         "status": upper(&record["status"], "active"), "createdAt": utc(&record["created_at"]), "updatedAt": utc(&record["updated_at"]),
-        "tags": tags(record), "variants": all(variants.collect()),
+        "tags": tags(record), "variants": all(&variants.collect::<Vec<_>>()),
     })
 }
 

@@ -1,0 +1,337 @@
+//! `connector check`: one call to the vendor from here, without a cluster, and in plain words what came of it.
+
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    fs,
+    io::Read as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+use crosstie_connect::{
+    CallFailure, CallRecord, CredentialStore, FailureKind, LookedUp, Observer, Surroundings, VendorClient,
+};
+use crosstie_crds::Connector;
+use crosstie_engine::{
+    compile::{self, Offered, Settings},
+    credentials::{CredentialVersion, CredentialsDocument},
+    lifecycle::Observed,
+    preset,
+    window::{Bounds, Position},
+};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::aws;
+use crate::files;
+
+/// From this difference on, clocks count as different.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(30);
+/// Key that is looked up where there is no stream to read: one that no record has.
+const NOBODYS_KEY: &str = "crosstie-connector-check";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Files or folders with the Connector
+    #[arg(short = 'f', long = "filename", required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The Connector's name; not needed when the files hold one only
+    name: Option<String>,
+    /// Stream to read the first page of; the first one when left out
+    #[arg(long)]
+    stream: Option<String>,
+    /// File with the credentials as a JSON object of texts; - for standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "credentials_env")]
+    credentials: Option<PathBuf>,
+    /// Environment variable with the credentials as a JSON object of texts
+    #[arg(long, value_name = "VARIABLE")]
+    credentials_env: Option<String>,
+    /// Private address ranges that may be called, in CIDR notation, as the operator's configuration would allow them
+    #[arg(long = "allow-cidr", value_name = "CIDR")]
+    allow_cidrs: Vec<String>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let manifests = files::read(&arguments.files)?;
+    let connector = choose(&manifests, arguments.name.as_deref())?;
+    let settings = Settings { allow_cidrs: arguments.allow_cidrs.clone() };
+    let offered = compile::offered(connector, &settings);
+    let Some(offered) = offered.value else {
+        for finding in &offered.findings {
+            println!("{}: {finding}", finding.reason);
+        }
+        return Ok(ExitCode::FAILURE);
+    };
+    let asked = Asked::choose(&offered, arguments.stream.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let answered = runtime.block_on(async {
+        let (values, origin) = credentials(arguments, connector).await?;
+        call(&offered, &asked, values, origin).await
+    })?;
+    let good = answered.print(connector, &offered);
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn choose<'a>(manifests: &'a files::Manifests, name: Option<&str>) -> Result<&'a Connector> {
+    let mut found = manifests.connectors.iter().filter(|((_, found), _)| name.is_none_or(|name| found == name));
+    let (_, first) = found.next().context("the files hold no such Connector")?;
+    if found.next().is_some() {
+        bail!("the files hold several Connectors: name one");
+    }
+    Ok(first)
+}
+
+/// What is asked of the vendor.
+enum Asked<'a> {
+    Page(&'a crosstie_engine::plan::Stream),
+    LookUp(&'a crosstie_engine::plan::Operation, &'a crosstie_engine::plan::LookUp),
+}
+
+impl<'a> Asked<'a> {
+    /// The stream that was named or the first; else a look-up that needs nothing but the key.
+    fn choose(offered: &'a Offered, stream: Option<&str>) -> Result<Self> {
+        if let Some(name) = stream {
+            let found = offered.streams.iter().find(|stream| stream.name == name);
+            return found.map(Self::Page).with_context(|| format!("the Connector has no stream {name}"));
+        }
+        if let Some(stream) = offered.streams.first() {
+            return Ok(Self::Page(stream));
+        }
+        let looked_up =
+            offered.operations.iter().find_map(|operation| Some((operation, operation.outcome.lookup.as_ref()?)));
+        let (operation, lookup) = looked_up.context(
+            "the Connector has neither a stream nor a look-up: there is nothing that can be asked without writing",
+        )?;
+        Ok(Self::LookUp(operation, lookup))
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Page(stream) => &stream.name,
+            Self::LookUp(operation, _) => &operation.name,
+        }
+    }
+}
+
+/// The credentials, and where they came from.
+async fn credentials(arguments: &Arguments, connector: &Connector) -> Result<(BTreeMap<String, String>, String)> {
+    if let Some(path) = &arguments.credentials {
+        return Ok((texts(&read(path)?).context("the credentials")?, path.display().to_string()));
+    }
+    if let Some(variable) = &arguments.credentials_env {
+        let text = std::env::var(variable).with_context(|| format!("the environment has no readable {variable}"))?;
+        return Ok((texts(&text).context("the credentials")?, format!("the variable {variable}")));
+    }
+    let source = &connector.spec.credentials;
+    let Some(secret) = &source.aws_secrets_manager else {
+        bail!(
+            "the credentials are in a Kubernetes Secret: pass them with --credentials FILE or --credentials-env VARIABLE"
+        );
+    };
+    let text = aws::secret(&secret.secret_id, secret.region.as_deref()).await?;
+    let origin = format!("{} in AWS Secrets Manager", secret.secret_id);
+    Ok((texts(&text).with_context(|| origin.clone())?, origin))
+}
+
+fn read(path: &Path) -> Result<String> {
+    if path.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        return Ok(text);
+    }
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// A JSON object of texts. What stands in it is never part of an error.
+fn texts(text: &str) -> Result<BTreeMap<String, String>> {
+    serde_json::from_str(text).ok().context("are no JSON object of texts, such as {\"token\": \"…\"}")
+}
+
+/// What came of the call.
+struct Answered {
+    origin: String,
+    lacking: Vec<String>,
+    what: String,
+    outcome: Result<String, CallFailure>,
+    notes: Notes,
+    heard: Option<Observed>,
+    took: Duration,
+}
+
+/// What was seen of the requests.
+#[derive(Clone, Debug, Default)]
+struct Notes {
+    requests: usize,
+    request_id: Option<String>,
+    clock: Option<SignedDuration>,
+}
+
+#[derive(Default)]
+struct Watcher(Mutex<Notes>);
+
+impl Observer for Watcher {
+    fn called(&self, record: &CallRecord<'_>) {
+        let mut notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.requests += 1;
+        notes.request_id = record.request_id.map(str::to_owned);
+        let date = record.headers.and_then(|headers| headers.get("date")?.to_str().ok());
+        let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        notes.clock = date.map(|date| Timestamp::now().duration_since(date.timestamp()));
+    }
+}
+
+async fn call(
+    offered: &Offered,
+    asked: &Asked<'_>,
+    values: BTreeMap<String, String>,
+    origin: String,
+) -> Result<Answered> {
+    let system = &offered.system;
+    let lacking = system.authentication.keys().into_iter().filter(|key| !values.contains_key(*key)).map(str::to_owned);
+    let lacking: Vec<String> = lacking.collect();
+    let watcher = Arc::new(Watcher::default());
+    let surroundings = Surroundings { observer: Arc::<Watcher>::clone(&watcher), ..Surroundings::default() };
+    let current = CredentialVersion { version_id: "check".into(), values };
+    let document = CredentialsDocument { connector: system.connector.clone(), current, previous: None };
+    let client = VendorClient::surrounded(system, CredentialStore::new(&document), system.allowance, &surroundings)?;
+    let begun = std::time::Instant::now();
+    let outcome = ask(&client, asked).await;
+    let took = begun.elapsed();
+    let heard = client
+        .heard(&[asked.name().to_owned()], &[asked.name().to_owned()])
+        .or_else(|| client.heard(&[], &[asked.name().to_owned()]));
+    let notes = watcher.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let what = match asked {
+        Asked::Page(stream) => format!("the first page of {}", stream.name),
+        Asked::LookUp(operation, _) => format!("the look-up of {} for a record that does not exist", operation.name),
+    };
+    Ok(Answered { origin, lacking, what, outcome, notes, heard, took })
+}
+
+/// One request, and in words what it gave.
+async fn ask(client: &VendorClient, asked: &Asked<'_>) -> Result<String, CallFailure> {
+    match asked {
+        Asked::Page(stream) => {
+            let until = Timestamp::now();
+            let bounds = Bounds { from: until.checked_sub(SignedDuration::from_hours(24)).ok(), until };
+            let bounds = stream.cursor.is_some().then_some(bounds);
+            let page = client.read_page(stream, bounds.as_ref(), &Position::First).await?;
+            let span = if bounds.is_some() { " of the last 24 hours" } else { "" };
+            let more = if page.next.is_some() { ", and there are more pages" } else { "" };
+            Ok(format!("{} records{span} on the page{more}{}", page.records.len(), missing(stream, &page.records)))
+        }
+        Asked::LookUp(operation, lookup) => {
+            let body = json!({lookup.key_field.as_str(): NOBODYS_KEY});
+            match client.look_up(operation, lookup, &body).await? {
+                LookedUp::Absent => Ok("the system says that there is none, as it should".to_owned()),
+                LookedUp::Present { .. } | LookedUp::Stranger { .. } | LookedUp::Several => {
+                    Ok("the system has an answer for a key that nobody uses: the look-up may not be of one record"
+                        .to_owned())
+                }
+            }
+        }
+    }
+}
+
+/// Pointers that the first record does not have.
+fn missing(stream: &crosstie_engine::plan::Stream, records: &[Value]) -> String {
+    let Some(record) = records.first() else { return String::new() };
+    let wanted = [("key", Some(&stream.key)), ("version", stream.version.as_ref())];
+    let lacking = wanted.into_iter().filter_map(|(name, pointer)| Some((name, pointer?)));
+    let lacking = lacking.filter(|(_, pointer)| record.pointer(pointer).is_none_or(Value::is_null));
+    let said: Vec<String> = lacking
+        .map(|(name, pointer)| format!("; but the first has nothing at {pointer}, which `{name}` points to"))
+        .collect();
+    said.concat()
+}
+
+impl Answered {
+    /// Prints it. Says whether all is well.
+    fn print(&self, connector: &Connector, offered: &Offered) -> bool {
+        let host = offered.system.base_url.host_str().unwrap_or_default();
+        let id = self.notes.request_id.as_ref().map(|id| format!(", request {id}")).unwrap_or_default();
+        println!(
+            "asked         {host} for {} ({} ms, {} requests{id})",
+            self.what,
+            self.took.as_millis(),
+            self.notes.requests
+        );
+        let mut good = self.outcome.is_ok();
+        match &self.outcome {
+            Ok(said) => println!("answer        {said}"),
+            Err(failure) => print_failure(failure),
+        }
+        good &= self.lacking.is_empty();
+        let credentials = match (&self.outcome, self.lacking.is_empty()) {
+            (_, false) => {
+                format!("from {}, which lacks {}: add it to the JSON object", self.origin, self.lacking.join(" and "))
+            }
+            (Ok(_), true) => format!("accepted, from {}", self.origin),
+            (Err(failure), true) if failure.kind == FailureKind::CredentialsRejected => {
+                format!("refused, from {}", self.origin)
+            }
+            (Err(_), true) => format!("from {}", self.origin),
+        };
+        println!("credentials   {credentials}");
+        good &= self.print_version(connector, offered);
+        match self.notes.clock {
+            Some(ahead) if ahead.abs() > CLOCKS_DIFFER => {
+                let (seconds, word) = (ahead.abs().as_secs(), if ahead.is_positive() { "ahead of" } else { "behind" });
+                println!(
+                    "clock         this machine is {seconds} s {word} the vendor: signatures and tokens may be refused; set the clock"
+                );
+            }
+            Some(_) => println!("clock         agrees with the vendor's"),
+            None => {}
+        }
+        good
+    }
+
+    /// What is known of the version. Says whether it is served.
+    fn print_version(&self, connector: &Connector, offered: &Offered) -> bool {
+        let Some(requested) = &offered.system.api_version else { return true };
+        let heard = self.heard.clone().unwrap_or_default();
+        let calendar = preset::calendar(connector.spec.preset.as_deref(), Some(requested));
+        let day = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
+        let mut said = vec![format!("{requested} is asked for")];
+        match &heard.served {
+            Some(served) if served == requested => said.push(" and served".to_owned()),
+            Some(served) => said.push(format!(", but {served} is served: set spec.apiVersion")),
+            None => {}
+        }
+        if heard.unsupported {
+            said.push(", and the vendor does not serve it any more: set spec.apiVersion".to_owned());
+        }
+        if let Some(notice) = &heard.notice {
+            said.push("; the vendor says that it, or what was asked, is deprecated".to_owned());
+            said.extend(notice.sunset_at.map(|at| format!(" and ends on {}", day(at))));
+            said.extend(notice.link.as_ref().map(|link| format!(", see {link}")));
+        } else if let Some(end) = calendar.and_then(|notice| notice.sunset_at) {
+            said.push(format!("; by the vendor's calendar it ends on {}", day(end)));
+        }
+        println!("version       {}", said.concat());
+        !heard.unsupported && heard.served.as_ref().is_none_or(|served| served == requested)
+    }
+}
+
+/// A failure, and everything beneath it.
+fn print_failure(failure: &CallFailure) {
+    println!("answer        {}: {failure}", failure.kind.as_str());
+    let mut cause = failure.source();
+    let mut last = String::new();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !last.contains(&text) {
+            println!("              because {text}");
+        }
+        last = text;
+        cause = error.source();
+    }
+    if let Some(wait) = failure.retry_after {
+        println!("              try again in {} s", wait.as_secs());
+    }
+}

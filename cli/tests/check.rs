@@ -1,0 +1,158 @@
+//! `connector check` and `connector import` as a person meets them, over the simulator.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::{path::PathBuf, process::Stdio};
+
+use crosstie_vendors::{
+    Simulator,
+    control::Client,
+    wire::{Fault, FaultRule},
+};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+struct Bench {
+    folder: tempfile::TempDir,
+    shop: Client,
+    _simulator: Simulator,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let simulator = Simulator::start().await.unwrap();
+        let shop = simulator.control("shopify", "acme").unwrap();
+        shop.set_tokens(&["token-1"]).await.unwrap();
+        let bench = Self { folder: tempfile::tempdir().unwrap(), shop, _simulator: simulator };
+        bench.write("credentials.json", &json!({"token": "token-1"}));
+        bench.connector(&json!({"preset": "Shopify", "baseURL": bench.shop.base_url()}));
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: &Value) {
+        std::fs::write(self.path(name), content.to_string()).unwrap();
+    }
+
+    fn connector(&self, spec: &Value) {
+        let mut spec = spec.clone();
+        spec["credentials"] = json!({"awsSecretsManager": {"secretId": "shop/shopify"}});
+        self.write("connector.yaml", &json!({
+            "apiVersion": "crosstie.dev/v1alpha1", "kind": "Connector", "metadata": {"name": "shopify"}, "spec": spec,
+        }));
+    }
+
+    /// What is printed, and whether all was well.
+    async fn check(&self) -> (String, bool) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-crosstie"));
+        command.args(["connector", "check", "--allow-cidr", "127.0.0.0/8", "--allow-cidr", "::1/128"]);
+        command.arg("-f").arg(self.path("connector.yaml")).arg("--credentials").arg(self.path("credentials.json"));
+        let output = command.stdin(Stdio::null()).output().await.unwrap();
+        let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+        (text, output.status.success())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_well_is_said_by_one_request() {
+    let bench = Bench::new().await;
+    let (text, good) = bench.check().await;
+    assert!(good, "{text}");
+    for line in [
+        "1 requests",
+        "0 records of the last 24 hours",
+        "accepted, from ",
+        "is asked for and served",
+        "agrees with the vendor's",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert_eq!(bench.shop.stats().await.unwrap().with_status(200), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_mistake_is_named() {
+    let bench = Bench::new().await;
+    let url = bench.shop.base_url();
+    for (spec, credentials, expected) in [
+        (json!({"preset": "Shopify", "baseURL": url}), json!({"token": "wrong"}), "refused, from "),
+        (json!({"preset": "Shopify", "baseURL": url}), json!({"key": "token-1"}), "which lacks token: add it"),
+        (
+            json!({"preset": "Shopify", "baseURL": url, "apiVersion": "2025-01"}),
+            json!({"token": "token-1"}),
+            "but 2026-01 is served",
+        ),
+        (
+            json!({"preset": "Shopify", "baseURL": "http://127.0.0.1:9"}),
+            json!({"token": "token-1"}),
+            "no connection can be made",
+        ),
+        (json!({"preset": "Shopify", "baseURL": "http://10.1.2.3"}), json!({"token": "token-1"}), "EgressRefused"),
+        (json!({"preset": "Shopfy", "baseURL": url}), json!({}), "PresetUnknown: spec.preset"),
+    ] {
+        bench.connector(&spec);
+        bench.write("credentials.json", &credentials);
+        let (text, good) = bench.check().await;
+        assert!(!good && text.contains(expected), "{expected}\n{text}");
+        assert!(!text.contains("token-1") && !text.contains("wrong"), "a credential is printed:\n{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_off_and_a_version_that_ends_are_said() {
+    let bench = Bench::new().await;
+    let change = json!({"clockOffsetMillis": 300_000, "extraHeaders": {"Sunset": "Sat, 01 Jan 2101 00:00:00 GMT"}});
+    bench.shop.change_settings(&change).await.unwrap();
+    let (text, _) = bench.check().await;
+    assert!(text.contains("s behind the vendor"), "{text}");
+    assert!(text.contains("deprecated and ends on 2101-01-01"), "{text}");
+    let gone = Fault::Status { code: 410, headers: [].into(), body: Value::Null };
+    bench.shop.add_fault(&FaultRule::new(gone)).await.unwrap();
+    let (text, good) = bench.check().await;
+    assert!(!good && text.contains("the vendor does not serve it any more"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_come_from_a_variable_too_and_nonsense_is_not_repeated() {
+    let bench = Bench::new().await;
+    let check = async |value: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-crosstie"));
+        command
+            .args(["connector", "check", "--allow-cidr", "127.0.0.0/8", "--credentials-env", "SHOP"])
+            .env("SHOP", value);
+        let output = command.arg("-f").arg(bench.path("connector.yaml")).output().await.unwrap();
+        (String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap(), output.status.code())
+    };
+    let (text, code) = check(r#"{"token": "token-1"}"#).await;
+    assert_eq!(code, Some(0), "{text}");
+    let (text, code) = check("token-1").await;
+    assert!(code == Some(2) && text.contains("no JSON object of texts") && !text.contains("token-1"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_imported_connector_lints() {
+    let folder = tempfile::tempdir().unwrap();
+    let item = json!({"type": "object", "properties": {"id": {"type": "string"}, "updatedAt": {"type": "string"}}});
+    let answer = json!({"200": {"content": {"application/json": {"schema": {"type": "array", "items": item}}}}});
+    let document = json!({
+        "openapi": "3.1.0", "info": {"title": "Depot: \n a test", "version": "7"},
+        "paths": {"/parcels": {"get": {"responses": answer}}, "/boxes/{a b}": {"put": {"requestBody": {"content": {"application/json": {}}}}}},
+    });
+    let source = folder.path().join("openapi.json");
+    std::fs::write(&source, document.to_string()).unwrap();
+    let run = async |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_kubectl-crosstie")).args(arguments).output().await.unwrap();
+        (
+            String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap(),
+            output.status.success(),
+        )
+    };
+    let (yaml, good) = run(&["connector", "import", source.to_str().unwrap(), "--name", "depot"]).await;
+    assert!(good && yaml.contains("name: parcels") && yaml.contains("# - baseURL"), "{yaml}");
+    let manifest = folder.path().join("connector.yaml");
+    std::fs::write(&manifest, yaml).unwrap();
+    assert_eq!(run(&["lint", "-f", manifest.to_str().unwrap()]).await, ("connector/depot: ok\n".to_owned(), true));
+}
