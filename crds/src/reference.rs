@@ -83,7 +83,7 @@ mod tests {
             "{page}"
         );
         assert!(page.contains("| `spec.baseURL`* | string |"));
-        assert!(page.contains("set exactly one of header, bearer and basic under auth"));
+        assert!(page.contains("set exactly one of pointer and header under identifier"));
         assert!(page.contains("| `spec.flows[].onUnknownOutcome` | Hold, Resend |"));
     }
 }

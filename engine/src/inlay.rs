@@ -137,7 +137,7 @@ mod tests {
         let value = json!({"query": graphql, "n": ["{body.quantity}", "{{body.quantity}}", "x{", 1, null]});
         let wanted = json!({"query": expected, "n": [7, "{7}", "x{", 1, null]});
         assert_eq!(filled(&value), Ok(wanted));
-        assert_eq!(names(&value, &is_known), ["body.quantity", "body.quantity", "identifier"]);
+        assert_eq!(names(&value, &is_known), ["identifier", "body.quantity", "body.quantity"]);
     }
 
     #[test]

@@ -258,7 +258,7 @@ mod tests {
         assert_eq!(orders.key.as_deref(), Some("/id"));
         assert_eq!(
             merged.streams.iter().map(|stream| stream.name.as_str()).collect::<Vec<_>>(),
-            ["orders", "customers", "extra"]
+            ["orders", "customers", "refunds", "products", "locations", "ordersGraphQL", "extra"]
         );
         assert_eq!(merged.api_version.as_deref(), Some("2026-07"));
     }

@@ -40,11 +40,8 @@ async fn an_endpoint_has_a_pace_of_its_own_and_holds_up_no_other() {
     assert!(paces.leave(&POST, "/api/chat.postMessage").now_or_never().is_some());
     assert!(paces.leave(&http::Method::GET, "/api/chat.postMessage").now_or_never().is_some(), "another method");
     assert!(paces.leave(&POST, "/other").now_or_never().is_some());
-    let refused = search.await;
-    assert!(
-        refused.is_err() && start.elapsed() < Duration::from_secs(1),
-        "a wait of more than a minute is said at once"
-    );
+    assert!(search.await.is_ok());
+    assert_eq!(start.elapsed().as_secs(), 30);
 }
 
 #[tokio::test(start_paused = true)]
