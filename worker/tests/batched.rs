@@ -16,7 +16,7 @@ use common::{
     until, until_report,
 };
 use crosstie_engine::{
-    plan::{Allowance, Batch, BatchResults, Identifier, LookUp, Method, Operation, Outcome},
+    plan::{Allowance, Batch, BatchResults, Identifier, LookUp, Method, Operation, Outcome, Shape},
     template::Template,
 };
 use crosstie_vendors::wire::{Fault, FaultRule, LogEntry};
@@ -34,10 +34,13 @@ fn operation() -> Operation {
         key: "/External_Id__c".into(),
         key_field: "External_Id__c".into(),
         settle_seconds: 1,
+        ..LookUp::default()
     };
     let results = BatchResults {
         records: String::new(),
-        succeeded: "/success".into(),
+        succeeded: Some("/success".into()),
+        key: None,
+        failed: None,
         identifier: Some("/id".into()),
         error: Some("/errors".into()),
     };
@@ -48,7 +51,8 @@ fn operation() -> Operation {
         query: BTreeMap::new(),
         records: "/records".into(),
         fields: [("allOrNone".to_owned(), json!(false))].into(),
-        record_fields: [("attributes".to_owned(), json!({"type": "Order__c"}))].into(),
+        record_wrap: String::new(),
+        record_fields: serde_json::Map::from_iter([("attributes".to_owned(), json!({"type": "Order__c"}))]),
         results: Some(results),
     };
     Operation {
@@ -60,6 +64,10 @@ fn operation() -> Operation {
         omit: vec!["External_Id__c".into()],
         identifier: Some(Identifier::Pointer("/id".into())),
         outcome: Outcome { idempotency: None, lookup: Some(lookup) },
+        shape: Shape::default(),
+        find: None,
+        if_match: None,
+        job: None,
         batch: Some(batch),
     }
 }

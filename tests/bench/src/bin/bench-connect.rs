@@ -172,7 +172,11 @@ fn client(address: SocketAddr) -> Result<VendorClient> {
 }
 
 fn longer() -> crosstie_connect::Timeouts {
-    crosstie_connect::Timeouts { connect: Duration::from_secs(5), whole: Duration::from_secs(30) }
+    crosstie_connect::Timeouts {
+        connect: Duration::from_secs(5),
+        first_byte: Duration::from_secs(20),
+        whole: Duration::from_secs(30),
+    }
 }
 
 fn stream() -> Result<Stream> {
