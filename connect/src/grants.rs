@@ -27,6 +27,7 @@ use crate::{
     egress::Rules,
     failure::{BuildError, CallFailure, FailureKind},
     guard,
+    lifecycle::Heard,
     meaning::Asked,
     observe::Purpose,
     response,
@@ -140,7 +141,8 @@ impl TokenSource {
 
     fn classifier(&self, host: &str) -> Classifier {
         let (rules, request_id_header) = (Vec::new(), None);
-        Classifier { host: host.to_owned(), rules, request_id_header, clock: Arc::clone(&self.clock) }
+        let heard = Arc::new(Heard::new(None));
+        Classifier { host: host.to_owned(), rules, request_id_header, heard, clock: Arc::clone(&self.clock) }
     }
 
     /// What a refusal means (RFC 6749, section 5.2).

@@ -10,6 +10,7 @@ use crate::{
     SystemClock,
     call::{Answer, BodyFailure, Reached, Reply, Setback},
     classify::Classifier,
+    lifecycle::Heard,
     observe::Purpose,
     testing::answer,
 };
@@ -22,7 +23,8 @@ fn rule(when: &Value, means: &str) -> ErrorRule {
 }
 
 fn classifier(rules: Vec<ErrorRule>) -> Classifier {
-    Classifier { host: "api.example.com".into(), rules, request_id_header: None, clock: Arc::new(SystemClock) }
+    let heard = Arc::new(Heard::new(None));
+    Classifier { host: "api.example.com".into(), rules, request_id_header: None, heard, clock: Arc::new(SystemClock) }
 }
 
 /// What an answer comes to, in a word, with the failure's detail.
