@@ -27,6 +27,7 @@ mod found;
 #[cfg(feature = "grants")]
 pub mod grants;
 mod guard;
+mod hear;
 mod identity;
 mod job;
 mod lifecycle;

@@ -199,8 +199,13 @@ impl Heard {
 
     /// Takes note that a stream is gone for good.
     pub fn gone(&self, stream: &str) {
-        let known = self.lock().get(&key(Purpose::ReadPage, stream)).map(|entry| entry.observed.clone());
-        self.note(Purpose::ReadPage, stream, Observed { unsupported: true, ..known.unwrap_or_default() });
+        self.refused(Purpose::ReadPage, stream);
+    }
+
+    /// Takes note that a request was refused because the version is not served any more.
+    pub fn refused(&self, purpose: Purpose, name: &str) {
+        let known = self.lock().get(&key(purpose, name)).map(|entry| entry.observed.clone());
+        self.note(purpose, name, Observed { unsupported: true, ..known.unwrap_or_default() });
     }
 
     /// What these streams, and whatever else of these names, say all together; others are forgotten. None while nothing was heard of any; and good news

@@ -16,6 +16,7 @@ use crate::{
     failure::BuildError,
     follow::{Follow, Followed},
     guard::Guard,
+    hear::Hear,
     lifecycle::{Headers, Heard},
     observe::{Observe, Watch},
     pace::Paces,
@@ -72,6 +73,7 @@ pub fn stack(system: &System, shared: &Shared, surroundings: &Surroundings) -> R
         cache.map(|cache| Arc::new(Kept::new(cache, system.base_url.path(), Arc::clone(&surroundings.observer))));
     let (rules, paces, credentials) =
         (Arc::clone(&shared.rules), Arc::clone(&shared.paces), shared.credentials.clone());
+    let heard = Arc::clone(&shared.heard);
     Ok(BoxCloneSyncService::new(
         ServiceBuilder::new()
             // First of all, so that credentials are never put on a request that may not go where it would.
@@ -82,6 +84,7 @@ pub fn stack(system: &System, shared: &Shared, surroundings: &Surroundings) -> R
             .layer(layer_fn(move |inner| Auth::new(inner, Arc::clone(&own), credentials.clone())))
             .layer(layer_fn(move |inner| Throttle::new(inner, Arc::clone(&paces))))
             // Below the throttle and the authentication, which both act on what an answer means.
+            .layer(layer_fn(move |inner| Hear::new(inner, Arc::clone(&heard))))
             .layer(layer_fn(move |inner| Classify::new(inner, Arc::clone(&classifier))))
             // Below classification, because what is left is said in every answer, whatever it means.
             .layer(layer_fn(move |inner| Follow::new(inner, Arc::clone(&followed))))

@@ -20,7 +20,7 @@ use crosstie_crds::{
     integration::{Backoff, DeletionPolicy},
 };
 
-use crate::plan::{Environment, FORMAT_VERSION, LARGEST_PLAN_BYTES, ObjectName, Plan, RetryPolicy, System};
+use crate::plan::{self, Environment, FORMAT_VERSION, LARGEST_PLAN_BYTES, ObjectName, Plan, RetryPolicy, System};
 
 /// What of the operator's configuration goes into plans.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

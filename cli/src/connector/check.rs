@@ -96,9 +96,13 @@ impl<'a> Asked<'a> {
     fn choose(offered: &'a Offered, stream: Option<&str>) -> Result<Self> {
         if let Some(name) = stream {
             let found = offered.streams.iter().find(|stream| stream.name == name);
-            return found.map(Self::Page).with_context(|| format!("the Connector has no stream {name}"));
+            let found = found.with_context(|| format!("the Connector has no stream {name}"))?;
+            if let Some(parent) = &found.parent {
+                bail!("stream {name} is read for each record of {}: check that one", parent.stream.name);
+            }
+            return Ok(Self::Page(found));
         }
-        if let Some(stream) = offered.streams.first() {
+        if let Some(stream) = offered.streams.iter().find(|stream| stream.parent.is_none()) {
             return Ok(Self::Page(stream));
         }
         let looked_up =
@@ -217,15 +221,17 @@ async fn ask(client: &VendorClient, asked: &Asked<'_>) -> Result<String, CallFai
     match asked {
         Asked::Page(stream) => {
             let until = Timestamp::now();
-            let bounds = Bounds { from: until.checked_sub(SignedDuration::from_hours(24)).ok(), until };
-            let bounds = stream.cursor.is_some().then_some(bounds);
+            let from = until.checked_sub(SignedDuration::from_hours(24)).ok();
+            let bounds = Bounds { from: from.map(Into::into), until: Some(until.into()) };
+            // A counter has no place for a time.
+            let bounds = stream.cursor.as_ref().is_some_and(|cursor| !cursor.counts()).then_some(bounds);
             let page = client.read_page(stream, bounds.as_ref(), &Position::First).await?;
             let span = if bounds.is_some() { " of the last 24 hours" } else { "" };
             let more = if page.next.is_some() { ", and there are more pages" } else { "" };
             Ok(format!("{} records{span} on the page{more}{}", page.records.len(), missing(stream, &page.records)))
         }
         Asked::LookUp(operation, lookup) => {
-            let body = json!({lookup.key_field.as_str(): NOBODYS_KEY});
+            let body = nested(&lookup.key_field, NOBODYS_KEY);
             match client.look_up(operation, lookup, &body).await? {
                 LookedUp::Absent => Ok("the system says that there is none, as it should".to_owned()),
                 LookedUp::Present { .. } | LookedUp::Stranger { .. } | LookedUp::Several => {
@@ -235,6 +241,11 @@ async fn ask(client: &VendorClient, asked: &Asked<'_>) -> Result<String, CallFai
             }
         }
     }
+}
+
+/// A body that has a text at a path of names, joined by dots.
+fn nested(path: &str, text: &str) -> Value {
+    path.rsplit('.').fold(json!(text), |value, name| if name == "0" { json!([value]) } else { json!({name: value}) })
 }
 
 /// Pointers that the first record does not have.

@@ -91,6 +91,7 @@ pub(super) fn pagination(document: &Document, call: Call<'_>, parameters: &[(&st
     // Texts in the answer and in its envelopes, by their pointers.
     let mut members = Vec::new();
     collect(document, &properties, "", &mut members);
+    let every: Vec<&str> = properties.keys().copied().collect();
     let member = |wanted: &[&str]| {
         wanted
             .iter()
@@ -100,10 +101,21 @@ pub(super) fn pagination(document: &Document, call: Call<'_>, parameters: &[(&st
     if let (Some(param), Some(pointer)) = (pick(&names, &CURSOR_PARAMETERS), member(&CURSOR_MEMBERS)) {
         return Some(json!({"cursor": {"pointer": pointer, "param": param}}));
     }
+    // The cursor is the last record's key, where an answer says itself whether more follows.
+    if let (Some(param), Some(more)) = (pick(&names, &["startingafter"]), pick(&every, &["hasmore"])) {
+        return Some(
+            json!({"cursor": {"lastRecord": "/id", "param": param, "hasMore": format!("/{}", escaped(more))}}),
+        );
+    }
     if let (Some(param), Some(limit)) =
         (pick(&names, &["offset", "skip", "start"]), pick(&names, &["limit", "count", "top", "pagesize"]))
     {
         return Some(json!({"offset": {"param": param, "limitParam": limit, "limit": 100}}));
+    }
+    if let (Some(param), Some(size)) =
+        (pick(&names, &["page", "pagenumber"]), pick(&names, &["perpage", "pagesize", "limit", "size"]))
+    {
+        return Some(json!({"page": {"param": param, "first": 1, "sizeParam": size, "size": 100}}));
     }
     if let Some(pointer) = member(&NEXT_MEMBERS) {
         return Some(json!({"nextURL": {"pointer": pointer}}));

@@ -29,6 +29,7 @@ fn outcome(key: bool, look_up: bool) -> Outcome {
         key: "/id".into(),
         key_field: "id".into(),
         settle_seconds: 5,
+        ..LookUp::default()
     });
     Outcome { idempotency, lookup }
 }
@@ -43,6 +44,10 @@ fn batch(size: u32, outcome: &Outcome, in_doubt_since: Option<Timestamp>) -> Vec
         headers: BTreeMap::new(),
         identifier: None,
         outcome: outcome.clone(),
+        shape: crate::plan::Shape::default(),
+        find: None,
+        if_match: None,
+        job: None,
         omit: Vec::new(),
         batch: None,
     });
