@@ -17,7 +17,6 @@ use crate::{
     clock::Clock,
     failure::{CallFailure, FailureKind},
     guard,
-    lifecycle::Heard,
     meaning::{self, Asked, Said},
     response,
     signals::{self, LONGEST_RETRY_AFTER},
@@ -29,8 +28,6 @@ pub struct Classifier {
     /// What answers mean where HTTP alone does not say it.
     pub rules: Vec<ErrorRule>,
     pub request_id_header: Option<String>,
-    /// Is told of versions that are not served any more.
-    pub heard: Arc<Heard>,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -75,9 +72,6 @@ impl Classifier {
                 "the vendor does not serve this version of its API any more: set another apiVersion in the Connector",
             ),
         };
-        if rule.means == Meaning::Unsupported {
-            self.heard.gone(name);
-        }
         let asked = rule.retry_after.as_ref().and_then(|retry_after| {
             let text = meaning::wait_text(retry_after, &answer.headers, document)?;
             signals::wait(&text, retry_after.format, self.vendors_present(&answer))
@@ -231,7 +225,6 @@ mod tests {
         Classifier {
             host: "api.example.com".into(),
             rules: Vec::new(),
-            heard: Arc::new(Heard::new(None)),
             request_id_header: Some("x-request-id".into()),
             clock: Arc::new(SystemClock),
         }

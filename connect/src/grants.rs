@@ -27,7 +27,6 @@ use crate::{
     egress::Rules,
     failure::{BuildError, CallFailure, FailureKind},
     guard,
-    lifecycle::Heard,
     meaning::Asked,
     observe::Purpose,
     response,
@@ -141,8 +140,7 @@ impl TokenSource {
 
     fn classifier(&self, host: &str) -> Classifier {
         let (rules, request_id_header) = (Vec::new(), None);
-        let heard = Arc::new(Heard::new(None));
-        Classifier { host: host.to_owned(), rules, request_id_header, heard, clock: Arc::clone(&self.clock) }
+        Classifier { host: host.to_owned(), rules, request_id_header, clock: Arc::clone(&self.clock) }
     }
 
     /// What a refusal means (RFC 6749, section 5.2).

@@ -48,7 +48,6 @@ pub fn stack(system: &System, shared: &Shared, surroundings: &Surroundings) -> R
     let classifier = Arc::new(Classifier {
         host: shared.rules.host().to_owned(),
         rules: system.errors.clone(),
-        heard: Arc::clone(&shared.heard),
         request_id_header: system.request_id_header.clone(),
         clock: Arc::clone(&surroundings.clock),
     });

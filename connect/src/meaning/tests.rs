@@ -10,7 +10,6 @@ use crate::{
     SystemClock,
     call::{Answer, BodyFailure, Reached, Reply, Setback},
     classify::Classifier,
-    lifecycle::Heard,
     observe::Purpose,
     testing::answer,
 };
@@ -23,8 +22,7 @@ fn rule(when: &Value, means: &str) -> ErrorRule {
 }
 
 fn classifier(rules: Vec<ErrorRule>) -> Classifier {
-    let heard = Arc::new(Heard::new(None));
-    Classifier { host: "api.example.com".into(), rules, request_id_header: None, heard, clock: Arc::new(SystemClock) }
+    Classifier { host: "api.example.com".into(), rules, request_id_header: None, clock: Arc::new(SystemClock) }
 }
 
 /// What an answer comes to, in a word, with the failure's detail.
