@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crosstie_engine::{
     lifecycle::Observed,
-    plan::{Allowance, Authentication, LookUp, Operation, Stream, System},
+    plan::{Allowance, Authentication, Operation, Stream, System},
     window::{Bounds, Position},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -28,14 +28,13 @@ use crate::{
     lifecycle::Heard,
     observe::Purpose,
     one,
-    outcome::{LookedUp, Outgoing, Page, Written, WrittenBatch},
+    outcome::{Outgoing, Page, Written, WrittenBatch},
     pace::Paces,
     page::{Arrived, Opened},
     response,
     stack::{self, Shared, Stack},
     surroundings::Surroundings,
     target, write,
-    writing::Unsought,
 };
 
 /// Redirects that a read follows, at most.
@@ -270,24 +269,6 @@ impl VendorClient {
             }
             Err(failure) => WrittenBatch::NotSent { failure },
         }
-    }
-
-    /// Looks up whether a record is at the vendor's, by the body that was or would be written. `decided` is when the write was decided, by
-    /// the local clock.
-    ///
-    /// # Errors
-    /// [`CallFailure`] when nothing was found out.
-    pub async fn look_up(
-        &self,
-        operation: &Operation,
-        lookup: &LookUp,
-        body: &Value,
-        decided: Timestamp,
-    ) -> Result<LookedUp, CallFailure> {
-        self.sought(operation, lookup, body, decided).await.map(|(found, _)| found).map_err(|unsought| match unsought {
-            Unsought::Failed(failure) => failure,
-            Unsought::Unfilled(problem) => CallFailure::new(FailureKind::Refused, problem),
-        })
     }
 
     /// Sends a read and follows a few redirects to the same origin. Gives the URL that answered at last.

@@ -255,6 +255,24 @@ impl VendorClient {
         lost(FailureKind::TimedOut, "its job did not end in time")
     }
 
+    /// Looks up whether a record is at the vendor's, by the body that was or would be written. `decided` is when the write was decided, by
+    /// the local clock.
+    ///
+    /// # Errors
+    /// [`CallFailure`] when nothing was found out.
+    pub async fn look_up(
+        &self,
+        operation: &Operation,
+        lookup: &LookUp,
+        body: &Value,
+        decided: Timestamp,
+    ) -> Result<LookedUp, CallFailure> {
+        self.sought(operation, lookup, body, decided).await.map(|(found, _)| found).map_err(|unsought| match unsought {
+            Unsought::Failed(failure) => failure,
+            Unsought::Unfilled(problem) => CallFailure::new(FailureKind::Refused, problem),
+        })
+    }
+
     /// Looks a record up: what was found, and the answer's headers.
     pub(crate) async fn sought(
         &self,

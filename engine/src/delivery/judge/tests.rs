@@ -1,5 +1,8 @@
 //! Each decision by itself, on claimed records made by hand.
 
+mod ignored;
+mod looking_up;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::json;
@@ -244,39 +247,6 @@ fn a_poisoned_record_in_doubt_is_looked_up_before_it_is_buried() {
     assert!(matches!(judge(&terms, 6).looked_up(&again, &doubtful, &Found::Absent), Resolved::NotApplied));
     again.intent = None;
     assert_eq!(judge(&terms, 6).next(&again), Next::GiveUp);
-}
-
-#[test]
-fn a_write_that_the_vendor_ignores_is_settled_as_left_out_unless_an_earlier_send_is_in_doubt() {
-    let terms = terms();
-    let ignored = || Sent::Ignored(Fault::of("nothing to be done"));
-    let fresh = open(outcome(false, true), None);
-    let settled = judge(&terms, 0).sent(&claimed(Some(fresh.clone())), &fresh, ignored(), OTHERS_PASSED);
-    assert_eq!(settled, Change::Settle(Settled::LeftOut));
-    let doubtful = open(outcome(true, true), Some(at(0)));
-    let change = judge(&terms, 1).sent(&claimed(Some(doubtful.clone())), &doubtful, ignored(), OTHERS_PASSED);
-    assert_eq!(postponement(change).intent, IntentChange::Refused, "the earlier send may have been applied");
-}
-
-#[test]
-fn a_look_up_that_finds_our_record_settles_it_and_another_ones_is_never_written_over() {
-    let terms = terms();
-    let open = open(outcome(false, true), Some(at(0)));
-    let claimed = claimed(Some(open.clone()));
-    let ours = Found::Present(json!({"id": "a", "number": 17}));
-    let Resolved::Done(Change::Settle(settled)) = judge(&terms, 9).looked_up(&claimed, &open, &ours) else {
-        panic!("not settled")
-    };
-    assert_eq!(settled, Settled::Delivered { body_hash: "h".into(), identifier: Some("17".into()) });
-    let stale = Found::Present(json!({"id": "b"}));
-    assert!(matches!(judge(&terms, 9).looked_up(&claimed, &open, &stale), Resolved::NotApplied));
-    for unclear in [Found::Several, Found::Stranger] {
-        let Resolved::Done(change) = judge(&terms, 9).looked_up(&claimed, &open, &unclear) else {
-            panic!("sent again")
-        };
-        let postponed = postponement(change);
-        assert_eq!((postponed.intent, postponed.failures.attempts), (IntentChange::Keep, 1));
-    }
 }
 
 #[test]
