@@ -109,7 +109,7 @@ pub async fn doubted(client: &Client) -> u64 {
 pub async fn delivered(bench: &Bench, count: i64, resource: &str) -> Vec<Value> {
     let worker = bench.start().await;
     until_report(&worker, &format!("{count} are delivered"), |report| {
-        report.flows[0].delivered == count && report.flows[0].queue_depth == 0
+        report.flows.first().is_some_and(|flow| flow.delivered == count && flow.queue_depth == 0)
     })
     .await;
     worker.stop().await;
