@@ -159,8 +159,8 @@ async fn carry(source: End, seeded: &[&str], destination: End, flow: Value) -> B
     let worker = bench.start().await;
     let all = i64::try_from(COUNT).unwrap();
     let report = until_report(&worker, "everything has arrived", |report| {
-        let flow = &report.flows[0];
-        flow.delivered >= all && flow.queue_depth == 0 || flow.dead_letters > 0
+        let flow = report.flows.first();
+        flow.is_some_and(|flow| flow.delivered >= all && flow.queue_depth == 0 || flow.dead_letters > 0)
     })
     .await;
     let faults: u64 = bench.books.faults().await.unwrap().iter().map(|fault| fault.applied).sum();
