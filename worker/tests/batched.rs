@@ -16,7 +16,7 @@ use common::{
     until, until_report,
 };
 use crosstie_engine::{
-    plan::{Allowance, Batch, BatchResults, Identifier, LookUp, Method, Operation, Outcome, Shape},
+    plan::{Allowance, Batch, BatchResults, Evidence, Identifier, LookUp, Method, Operation, Outcome, Shape},
     template::Template,
 };
 use crosstie_vendors::wire::{Fault, FaultRule, LogEntry};
@@ -34,7 +34,9 @@ fn operation() -> Operation {
         key: "/External_Id__c".into(),
         key_field: "External_Id__c".into(),
         settle_seconds: 1,
-        ..LookUp::default()
+        evidence: Evidence::default(),
+        body: None,
+        place: None,
     };
     let results = BatchResults {
         records: String::new(),
@@ -51,8 +53,8 @@ fn operation() -> Operation {
         query: BTreeMap::new(),
         records: "/records".into(),
         fields: [("allOrNone".to_owned(), json!(false))].into(),
+        record_fields: [("attributes".to_owned(), json!({"type": "Order__c"}))].into_iter().collect(),
         record_wrap: String::new(),
-        record_fields: serde_json::Map::from_iter([("attributes".to_owned(), json!({"type": "Order__c"}))]),
         results: Some(results),
     };
     Operation {
@@ -62,12 +64,12 @@ fn operation() -> Operation {
         query: BTreeMap::new(),
         headers: BTreeMap::new(),
         omit: vec!["External_Id__c".into()],
-        identifier: Some(Identifier::Pointer("/id".into())),
-        outcome: Outcome { idempotency: None, lookup: Some(lookup) },
         shape: Shape::default(),
         find: None,
         if_match: None,
         job: None,
+        identifier: Some(Identifier::Pointer("/id".into())),
+        outcome: Outcome { idempotency: None, lookup: Some(lookup) },
         batch: Some(batch),
     }
 }

@@ -172,11 +172,7 @@ fn client(address: SocketAddr) -> Result<VendorClient> {
 }
 
 fn longer() -> crosstie_connect::Timeouts {
-    crosstie_connect::Timeouts {
-        connect: Duration::from_secs(5),
-        first_byte: Duration::from_secs(20),
-        whole: Duration::from_secs(30),
-    }
+    crosstie_connect::Timeouts { whole: Duration::from_secs(30), ..crosstie_connect::Timeouts::default() }
 }
 
 fn stream() -> Result<Stream> {
