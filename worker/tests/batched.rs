@@ -34,10 +34,13 @@ fn operation() -> Operation {
         key: "/External_Id__c".into(),
         key_field: "External_Id__c".into(),
         settle_seconds: 1,
+        ..LookUp::default()
     };
     let results = BatchResults {
         records: String::new(),
-        succeeded: "/success".into(),
+        succeeded: Some("/success".into()),
+        key: None,
+        failed: None,
         identifier: Some("/id".into()),
         error: Some("/errors".into()),
     };
@@ -48,7 +51,8 @@ fn operation() -> Operation {
         query: BTreeMap::new(),
         records: "/records".into(),
         fields: [("allOrNone".to_owned(), json!(false))].into(),
-        record_fields: [("attributes".to_owned(), json!({"type": "Order__c"}))].into(),
+        record_fields: [("attributes".to_owned(), json!({"type": "Order__c"}))].into_iter().collect(),
+        record_wrap: String::new(),
         results: Some(results),
     };
     Operation {
@@ -58,6 +62,10 @@ fn operation() -> Operation {
         query: BTreeMap::new(),
         headers: BTreeMap::new(),
         omit: vec!["External_Id__c".into()],
+        shape: crosstie_engine::plan::Shape::default(),
+        find: None,
+        if_match: None,
+        job: None,
         identifier: Some(Identifier::Pointer("/id".into())),
         outcome: Outcome { idempotency: None, lookup: Some(lookup) },
         batch: Some(batch),

@@ -232,7 +232,7 @@ async fn ask(client: &VendorClient, asked: &Asked<'_>) -> Result<String, CallFai
         }
         Asked::LookUp(operation, lookup) => {
             let body = nested(&lookup.key_field, NOBODYS_KEY);
-            match client.look_up(operation, lookup, &body).await? {
+            match client.look_up(operation, lookup, &body, Timestamp::now()).await? {
                 LookedUp::Absent => Ok("the system says that there is none, as it should".to_owned()),
                 LookedUp::Present { .. } | LookedUp::Stranger { .. } | LookedUp::Several => {
                     Ok("the system has an answer for a key that nobody uses: the look-up may not be of one record"
