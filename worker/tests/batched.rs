@@ -16,7 +16,7 @@ use common::{
     until, until_report,
 };
 use crosstie_engine::{
-    plan::{Allowance, Batch, BatchResults, Evidence, Identifier, LookUp, Method, Operation, Outcome, Shape},
+    plan::{Allowance, Batch, BatchResults, Identifier, LookUp, Method, Operation, Outcome},
     template::Template,
 };
 use crosstie_vendors::wire::{Fault, FaultRule, LogEntry};
@@ -34,9 +34,7 @@ fn operation() -> Operation {
         key: "/External_Id__c".into(),
         key_field: "External_Id__c".into(),
         settle_seconds: 1,
-        evidence: Evidence::default(),
-        body: None,
-        place: None,
+        ..LookUp::default()
     };
     let results = BatchResults {
         records: String::new(),
@@ -64,7 +62,7 @@ fn operation() -> Operation {
         query: BTreeMap::new(),
         headers: BTreeMap::new(),
         omit: vec!["External_Id__c".into()],
-        shape: Shape::default(),
+        shape: crosstie_engine::plan::Shape::default(),
         find: None,
         if_match: None,
         job: None,
