@@ -113,7 +113,10 @@ async fn records_go_together_and_a_row_that_is_refused_is_set_aside_alone() {
     let rows = Fault::RefuseRows { percent: 100, containing: Some(r#""External_Id__c":"7""#.into()), seed: 0 };
     bench.books.add_fault(&FaultRule::new(rows)).await.unwrap();
     let worker = bench.start().await;
-    let report = until_report(&worker, "it is set aside", |report| report.flows[0].dead_letters == 1).await;
+    let report = until_report(&worker, "it is set aside", |report| {
+        report.flows.first().is_some_and(|flow| flow.dead_letters == 1)
+    })
+    .await;
     assert_eq!((report.flows[0].delivered, report.flows[0].queue_depth), (119, 0));
     assert_once(&bench, 119).await;
     let letter = worker.dead_letters(0, 10).await.unwrap().remove(0);
@@ -131,7 +134,10 @@ async fn a_call_that_is_too_large_is_split_until_it_fits_and_counts_against_nobo
     bench.books.add_fault(&too_large).await.unwrap();
     let worker = bench.start().await;
     bench.until_booked(60).await;
-    let report = until_report(&worker, "all are settled", |report| report.flows[0].queue_depth == 0).await;
+    let report = until_report(&worker, "all are settled", |report| {
+        report.flows.first().is_some_and(|flow| flow.queue_depth == 0)
+    })
+    .await;
     assert_eq!((report.flows[0].delivered, report.flows[0].dead_letters), (60, 0));
     assert_once(&bench, 60).await;
     let (batches, alone) = calls(&bench).await;
@@ -144,12 +150,18 @@ async fn a_record_that_has_every_batch_refused_is_found_and_set_aside_and_the_ot
     let bench = bench(60, 60).await;
     strike(&bench, 422, 60).await;
     let worker = bench.start().await;
-    let report = until_report(&worker, "it is set aside", |report| report.flows[0].dead_letters == 1).await;
+    let report = until_report(&worker, "it is set aside", |report| {
+        report.flows.first().is_some_and(|flow| flow.dead_letters == 1)
+    })
+    .await;
     bench.until_booked(59).await;
     let report = if report.flows[0].queue_depth == 0 {
         report
     } else {
-        until_report(&worker, "all are settled", |report| report.flows[0].queue_depth == 0).await
+        until_report(&worker, "all are settled", |report| {
+            report.flows.first().is_some_and(|flow| flow.queue_depth == 0)
+        })
+        .await
     };
     assert_eq!((report.flows[0].delivered, report.flows[0].dead_letters), (59, 1));
     let letter = worker.dead_letters(0, 10).await.unwrap().remove(0);
@@ -201,7 +213,8 @@ async fn batches_whose_answer_never_came_are_looked_up_record_by_record_and_noth
     }
     let worker = bench.start().await;
     bench.until_booked(400).await;
-    until_report(&worker, "all are settled", |report| report.flows[0].queue_depth == 0).await;
+    until_report(&worker, "all are settled", |report| report.flows.first().is_some_and(|flow| flow.queue_depth == 0))
+        .await;
     assert_once(&bench, 400).await;
     let totals = bench.books.stats().await.unwrap();
     assert!(totals.faults.len() > 3, "{:?}", totals.faults);

@@ -158,7 +158,11 @@ impl Judge<'_> {
         weather: Weather,
     ) -> Vec<Change> {
         let blamed = records.iter().any(|(facts, _)| would_blame(&facts.failures, setback.overloaded, weather.before));
-        let most = Some(half(records.len())).filter(|_| blamed && Rule::BlamedIsSplit.holds());
+        // Whoever is to blame: where all that there is to send shares its call, nothing else can pass.
+        let worn = records.iter().any(|(facts, _)| facts.failures.unjudged >= self.terms.retry.retries);
+        let splits = blamed && Rule::BlamedIsSplit.holds();
+        let splits_doubt = splits || (worn && Rule::WornIsSplit.holds());
+        let most = half(records.len());
         let each = records.iter().map(|(facts, open)| {
             let mut failures = self.counted(facts, setback.fault.clone(), 0);
             failures.unjudged = failures.unjudged.saturating_add(1);
@@ -168,16 +172,16 @@ impl Judge<'_> {
             failures.retry_at = waits.then(|| self.later(failures.unjudged, setback.retry_after));
             let due = failures.retry_at.unwrap_or(self.now);
             let by_system = waits && !blamed;
-            match (doubt.or(open.intent.in_doubt_since), most) {
-                (None, Some(most)) => {
+            match doubt.or(open.intent.in_doubt_since) {
+                None if splits => {
                     made_smaller(&mut failures, most);
                     Change::Postpone(Postponement { due, failures, by_system, intent: IntentChange::Close })
                 }
-                (Some(since), Some(most)) if self.can_be_taken_apart(open) => {
+                Some(since) if splits_doubt && self.can_be_taken_apart(open) => {
                     made_smaller(&mut failures, most);
                     self.apart(open, since, failures)
                 }
-                (Some(_) | None, _) => {
+                Some(_) | None => {
                     let intent = doubt.map_or(IntentChange::Keep, IntentChange::Doubt);
                     Change::Postpone(Postponement { due, failures, by_system, intent })
                 }

@@ -73,7 +73,8 @@ fn keeps_true(rule: Rule) -> Property {
         | Rule::ProbesChangeKeys
         | Rule::ProbesGoAlone
         | Rule::RefusedWholeIsSplit
-        | Rule::BlamedIsSplit => Property::OnePoisonedKeyNeverBlocksAnother,
+        | Rule::BlamedIsSplit
+        | Rule::WornIsSplit => Property::OnePoisonedKeyNeverBlocksAnother,
         Rule::PoisonCounts => Property::APoisonedRecordIsSetAside,
         Rule::RetriesEnd => Property::ARefusedRecordIsNotSentForEver,
         Rule::WaitsAreKept => Property::NothingIsSentBeforeTheVendorAllowsIt,

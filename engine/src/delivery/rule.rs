@@ -74,6 +74,8 @@ pub enum Rule {
     OnlyAloneCounts,
     /// A batch that fails while others pass is followed by smaller ones.
     BlamedIsSplit,
+    /// A batch in doubt that failed as often as the policy retries is followed by smaller ones, whoever is to blame.
+    WornIsSplit,
     /// A record whose batch was taken apart never carries the batch's key.
     ApartHasItsOwnKey,
     /// The key of a record whose batch was taken apart says nothing of the batch.
@@ -142,7 +144,7 @@ mod switch {
 
     impl Rule {
         /// All of them.
-        pub(crate) const ALL: [Self; 57] = [
+        pub(crate) const ALL: [Self; 58] = [
             Self::BoundsAreFixedFirst,
             Self::WindowsReachBack,
             Self::PagesOverlap,
@@ -178,6 +180,7 @@ mod switch {
             Self::RefusedWholeIsSplit,
             Self::OnlyAloneCounts,
             Self::BlamedIsSplit,
+            Self::WornIsSplit,
             Self::ApartHasItsOwnKey,
             Self::KeyApartTellsNothing,
             Self::OthersMustPass,

@@ -241,7 +241,9 @@ fn writes_pass(poisoned: &BTreeSet<String>, world: &Shared, subject: &mut dyn Su
         let is_deleted = record.parse().is_ok_and(|key| world.source.was_ever(key, deletes));
         !is_deleted && !poisoned.contains(*record) && !world.lacks_its_parent(record)
     });
-    let waits = waits.cloned().filter(|_| means.can_always_know());
+    // One that shares a call with a poisoned one waits for that one's sake.
+    let shares = means.batch > 1 && !poisoned.is_empty();
+    let waits = waits.cloned().filter(|_| means.can_always_know() && !shares);
     if let Some(record) = waits {
         world.violate(Property::OneOperationNeverBlocksAnother, || format!("{record} waits until deletes pass"));
     }
