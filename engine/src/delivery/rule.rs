@@ -96,7 +96,7 @@ pub enum Rule {
     EqualIsFetched,
     /// Without a version, what was read is a hint, and what is delivered is fetched.
     HintsAreFetched,
-    /// A state whose write was given up in doubt is not written again because a single read shows it.
+    /// A state whose write was given up in doubt is not written again before a person replays it.
     GivenUpRests,
     /// A single read that shows an older state than the one that asked for it is made again later.
     OlderFetchIsRetried,
