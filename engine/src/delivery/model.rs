@@ -89,11 +89,13 @@ fn keeps_true(rule: Rule) -> Property {
 
 /// The circumstances in which it shows what a rule is for that needs several things to come together. Others take the histories as they come.
 fn circumstances(rule: Rule, means: Means) -> Means {
-    let single = Means { keys: 1, parents: false, batch: 1, traced: true, ..means };
+    let single = Means { keys: 1, parents: false, batch: 1, ..means };
     if rule == Rule::OlderFetchIsRetried {
-        Means { shows: Shows::VersionsAndSingles, ..single }
+        Means { shows: Shows::VersionsAndSingles, traced: true, ..single }
     } else if rule == Rule::GivenUpRests {
-        Means { shows: Shows::SinglesOnly, look_up: true, key: false, ..single }
+        Means { shows: Shows::SinglesOnly, traced: true, look_up: true, key: false, ..single }
+    } else if rule == Rule::GivenUpInDoubtIsForgotten {
+        Means { shows: Shows::Versions, look_up: true, key: false, ..single }
     } else {
         means
     }
