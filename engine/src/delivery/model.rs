@@ -69,12 +69,9 @@ fn keeps_true(rule: Rule) -> Property {
         Rule::LookUpAfterTheKey => Property::WhatCanBeKnownIsNeverHeld,
         Rule::StrangersAreFaults => Property::AStrangerIsNeverWrittenOver,
         Rule::OthersMustPass | Rule::OnlyAloneCounts => Property::AnOutageNeverFillsTheDeadLetters,
-        Rule::WaitingBlocksItsKeyOnly
-        | Rule::ProbesChangeKeys
-        | Rule::ProbesGoAlone
-        | Rule::RefusedWholeIsSplit
-        | Rule::BlamedIsSplit
-        | Rule::WornIsSplit => Property::OnePoisonedKeyNeverBlocksAnother,
+        Rule::WaitingBlocksItsKeyOnly | Rule::ProbesChangeKeys | Rule::RefusedWholeIsSplit | Rule::WornIsSplit => {
+            Property::OnePoisonedKeyNeverBlocksAnother
+        }
         Rule::PoisonCounts => Property::APoisonedRecordIsSetAside,
         Rule::RetriesEnd => Property::ARefusedRecordIsNotSentForEver,
         Rule::WaitsAreKept => Property::NothingIsSentBeforeTheVendorAllowsIt,
