@@ -56,10 +56,10 @@ pub fn shares_with(failures: &Failures, batch_size: u32) -> u32 {
     failures.most_together.map_or(batch_size, |most| most.min(batch_size)).max(1)
 }
 
-/// How many records a call takes at most. One that finds out whether the system is well again carries one alone: else those that share it would
-/// fail with the one that may be why.
+/// How many records a call takes at most. One that finds out whether the system is well again carries one alone, so that fewer are in doubt when
+/// it is not.
 pub fn call_size(batch_size: u32, probes: bool) -> u32 {
-    if probes && Rule::ProbesGoAlone.holds() { 1 } else { batch_size }
+    if probes { 1 } else { batch_size }
 }
 
 /// How many records, from the first on, go into one call.
@@ -160,8 +160,7 @@ impl Judge<'_> {
         let blamed = records.iter().any(|(facts, _)| would_blame(&facts.failures, setback.overloaded, weather.before));
         // Whoever is to blame: where all that there is to send shares its call, nothing else can pass.
         let worn = records.iter().any(|(facts, _)| facts.failures.unjudged >= self.terms.retry.retries);
-        let splits = blamed && Rule::BlamedIsSplit.holds();
-        let splits_doubt = splits || (worn && Rule::WornIsSplit.holds());
+        let splits = worn && Rule::WornIsSplit.holds();
         let most = half(records.len());
         let each = records.iter().map(|(facts, open)| {
             let mut failures = self.counted(facts, setback.fault.clone(), 0);
@@ -173,11 +172,7 @@ impl Judge<'_> {
             let due = failures.retry_at.unwrap_or(self.now);
             let by_system = waits && !blamed;
             match doubt.or(open.intent.in_doubt_since) {
-                None if splits => {
-                    made_smaller(&mut failures, most);
-                    Change::Postpone(Postponement { due, failures, by_system, intent: IntentChange::Close })
-                }
-                Some(since) if splits_doubt && self.can_be_taken_apart(open) => {
+                Some(since) if splits && self.can_be_taken_apart(open) => {
                     made_smaller(&mut failures, most);
                     self.apart(open, since, failures)
                 }

@@ -49,6 +49,7 @@ pub enum Fetched {
 impl Judge<'_> {
     /// Compares a record with the ledger: something is done with it already, or nothing, when it is to be mapped.
     pub fn compared(&self, facts: &Facts, fetching: Fetching) -> Compared {
+        let rests = was_given_up(&facts.seen, facts.ledger.as_ref()) && Rule::GivenUpRests.holds();
         match super::standing(&facts.seen, facts.ledger.as_ref()) {
             Standing::Ambiguous if fetching == Fetching::Possible && Rule::EqualIsFetched.holds() => Compared::Fetch,
             // Without an order of states, what was read is a hint that there is something to fetch.
@@ -59,6 +60,8 @@ impl Judge<'_> {
             {
                 Compared::Fetch
             }
+            // It waits in the dead letters for a person, however often it is read meanwhile.
+            Standing::News if rests => Compared::Done(Change::Settle(Settled::Superseded)),
             // A state of the same version was read later than what was settled, so it is what the source shows now.
             Standing::News | Standing::Ambiguous => Compared::Go,
             Standing::Superseded => Compared::Done(Change::Settle(Settled::Superseded)),
@@ -78,9 +81,6 @@ impl Judge<'_> {
                          stream's `one` leads to another place";
             return Fetched::Done(self.failed(facts, Fault::of(cause)));
         };
-        if facts.seen != *shown && was_given_up(shown, facts.ledger.as_ref()) && Rule::GivenUpRests.holds() {
-            return Fetched::Done(Change::Settle(Settled::Superseded));
-        }
         match shown.version.compare(&facts.seen.version) {
             // Sources answer from copies that lag behind: that is no fault of the record.
             Some(Ordering::Less) if Rule::OlderFetchIsRetried.holds() => {
@@ -104,7 +104,7 @@ impl Judge<'_> {
     }
 }
 
-/// Whether a state is the one whose write was given up in doubt: it waits in the dead letters for a person.
+/// Whether a state is the one whose write was given up in doubt. A replay, which is a person's decision, makes the ledger forget its content.
 fn was_given_up(state: &Seen, ledger: Option<&LedgerEntry>) -> bool {
     ledger.is_some_and(|ledger| {
         let same = ledger.version == state.version && ledger.source_hash == state.hash;

@@ -72,8 +72,6 @@ pub enum Rule {
     RefusedWholeIsSplit,
     /// A refusal counts against a record only if it was refused alone.
     OnlyAloneCounts,
-    /// A batch that fails while others pass is followed by smaller ones.
-    BlamedIsSplit,
     /// A batch in doubt that failed as often as the policy retries is followed by smaller ones, whoever is to blame.
     WornIsSplit,
     /// A record whose batch was taken apart never carries the batch's key.
@@ -90,13 +88,11 @@ pub enum Rule {
     WaitsAreKept,
     /// Each probe is made with another key.
     ProbesChangeKeys,
-    /// A probe carries one record, unless it sends an open batch.
-    ProbesGoAlone,
     /// A state with the version of what was settled and another content is fetched anew.
     EqualIsFetched,
     /// Without a version, what was read is a hint, and what is delivered is fetched.
     HintsAreFetched,
-    /// A state whose write was given up in doubt is not written again because a single read shows it.
+    /// A state whose write was given up in doubt is not written again before a person replays it.
     GivenUpRests,
     /// A single read that shows an older state than the one that asked for it is made again later.
     OlderFetchIsRetried,
@@ -144,7 +140,7 @@ mod switch {
 
     impl Rule {
         /// All of them.
-        pub(crate) const ALL: [Self; 58] = [
+        pub(crate) const ALL: [Self; 56] = [
             Self::BoundsAreFixedFirst,
             Self::WindowsReachBack,
             Self::PagesOverlap,
@@ -179,7 +175,6 @@ mod switch {
             Self::BatchSettlesTogether,
             Self::RefusedWholeIsSplit,
             Self::OnlyAloneCounts,
-            Self::BlamedIsSplit,
             Self::WornIsSplit,
             Self::ApartHasItsOwnKey,
             Self::KeyApartTellsNothing,
@@ -188,7 +183,6 @@ mod switch {
             Self::RetriesEnd,
             Self::WaitsAreKept,
             Self::ProbesChangeKeys,
-            Self::ProbesGoAlone,
             Self::EqualIsFetched,
             Self::HintsAreFetched,
             Self::GivenUpRests,

@@ -179,10 +179,18 @@ pub async fn until_within<F: Future<Output = bool>>(patience: Duration, what: &s
     assert!(waited.await.is_ok(), "waited in vain until {what}");
 }
 
-/// Waits until the report shows something, and gives that report.
+/// Waits until the report shows something, and gives the report that did: the next one may show something else.
 pub async fn until_report(worker: &Worker, what: &str, shows: impl Fn(&WorkerReport) -> bool) -> WorkerReport {
-    until(what, || async { shows(&worker.report().await) }).await;
-    worker.report().await
+    let waited = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let report = worker.report().await;
+            if shows(&report) {
+                return report;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("waited in vain until {what}"))
 }
 
 /// Whether a report names a problem.

@@ -23,6 +23,8 @@ const LOOK: Duration = Duration::from_millis(1);
 pub const ON_THE_WAY: Duration = Duration::from_millis(40);
 /// For how long a write waits for the history, in the world's seconds; less than the worker waits for an answer.
 const PATIENCE: i64 = 15;
+/// Longest wait that the worker is asked for, in seconds.
+const LONGEST_WAIT: u8 = 30;
 
 /// What the handlers share with the history.
 pub struct Script {
@@ -240,6 +242,8 @@ impl Script {
             WriteAnswer::Refused => self.said(422, json!({})),
             WriteAnswer::Failed => self.said(503, json!({})),
             WriteAnswer::TimedOut | WriteAnswer::NeverLeft => return None,
+            // A worker that is asked to wait makes no call to that system: for so long, that would not be for the deletes' sake.
+            WriteAnswer::Limited(seconds) if seconds > LONGEST_WAIT => self.said(503, json!({})),
             WriteAnswer::Limited(seconds) => {
                 let now = self.world().now;
                 // What left before the answer can arrive there is no fault.

@@ -81,13 +81,6 @@ fn setback(overloaded: bool) -> Setback {
     Setback { fault: Fault::of("down"), retry_after: None, overloaded }
 }
 
-/// Others passed since these records failed last.
-fn others_passed() -> (Tally, Weather) {
-    let then = Tally { well: 0, unwell: 1 };
-    let before = Tally { well: 10, unwell: 1 };
-    (then, Weather { before, after: Tally { well: 10, unwell: 2 }, open: false })
-}
-
 #[test]
 fn a_call_carries_no_more_records_than_any_of_them_may_share_one_with() {
     let failures = |most_together| Failures { most_together, ..Failures::default() };
@@ -146,12 +139,12 @@ fn a_batch_in_doubt_is_sent_whole_while_its_key_is_remembered_and_then_taken_apa
 }
 
 #[test]
-fn a_batch_that_fails_while_others_pass_is_followed_by_smaller_ones_where_that_is_safe() {
-    let (then, weather) = others_passed();
-    let came_to = |outcome: &Outcome, on_unknown, sent: BatchSent| {
+fn a_batch_in_doubt_that_fails_again_and_again_is_followed_by_smaller_ones_where_that_is_safe() {
+    let weather = Weather::default();
+    let came_to = |outcome: &Outcome, on_unknown, failed: u32, sent: BatchSent| {
         let terms = terms(on_unknown);
         let mut records = batch(4, outcome, None);
-        records[3].failures.tally = Some(then);
+        records[3].failures.unjudged = failed;
         let judge = Judge { terms: &terms, now: at(10), chance: 0.0 };
         let (failures, intent) = waiting(judge.batch_sent(&parts(&records), sent, weather)).remove(0);
         (failures.attempts, failures.most_together, intent)
@@ -159,15 +152,19 @@ fn a_batch_that_fails_while_others_pass_is_followed_by_smaller_ones_where_that_i
     let unknown = || BatchSent::Unknown(setback(true));
     let (hold, resend) = (OnUnknownOutcome::Hold, OnUnknownOutcome::Resend);
     let apart = IntentChange::Apart(at(10));
+    let turned_away = came_to(&outcome(true, true), hold, 3, BatchSent::NotSent(setback(true)));
+    assert_eq!(turned_away, (0, None, IntentChange::Keep), "nothing is in doubt");
+    assert_eq!(came_to(&outcome(true, true), hold, 3, unknown()), (0, Some(2), apart));
+    assert_eq!(came_to(&outcome(true, false), resend, 3, unknown()), (0, Some(2), apart));
+    let late = BatchSent::Unknown(setback(false));
     assert_eq!(
-        came_to(&outcome(true, false), hold, BatchSent::NotSent(setback(true))),
-        (0, Some(2), IntentChange::Close)
+        came_to(&outcome(true, true), hold, 3, late),
+        (0, Some(2), apart),
+        "it may be too large to be answered in time"
     );
-    assert_eq!(came_to(&outcome(true, true), hold, unknown()), (0, Some(2), apart));
-    assert_eq!(came_to(&outcome(true, false), resend, unknown()), (0, Some(2), apart));
     let whole = (0, None, IntentChange::Doubt(at(10)));
-    assert_eq!(came_to(&outcome(true, false), hold, unknown()), whole, "only its key can tell");
-    assert_eq!(came_to(&outcome(true, true), hold, BatchSent::Unknown(setback(false))), whole, "no answer is no fault");
+    assert_eq!(came_to(&outcome(true, false), hold, 3, unknown()), whole, "only its key can tell");
+    assert_eq!(came_to(&outcome(true, true), hold, 2, unknown()), whole, "it is tried again first");
 }
 
 #[test]

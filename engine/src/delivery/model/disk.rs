@@ -310,6 +310,12 @@ impl Disk {
         for Dead { key, seen, record } in std::mem::take(&mut self.dead) {
             let of_key = self.queue.values().filter(|queued| queued.key == key);
             if replays(&seen.version, of_key.map(|queued| &queued.seen.version)) {
+                if let Some(ledger) = self.ledger.get_mut(&key)
+                    && ledger.body_hash.is_none()
+                    && (&ledger.version, &ledger.source_hash) == (&seen.version, &seen.hash)
+                {
+                    ledger.source_hash.clear();
+                }
                 self.enqueue(&key, seen, record, now);
             } else {
                 self.dead.push(Dead { key, seen, record });

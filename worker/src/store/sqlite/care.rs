@@ -138,6 +138,10 @@ pub fn replay(session: &mut Session, ids: &[i64], now: Timestamp) -> Result<u64,
         let insert = "INSERT INTO queue (scope, key, version, source_hash, payload, enqueued_at) \
                       SELECT scope, key, version, source_hash, payload, ?2 FROM dead_letter WHERE id = ?1";
         execute(session, insert, (id, now))?;
+        // What was given up in doubt rests until now: from here on its content is news.
+        let wake = "UPDATE ledger SET source_hash = '' WHERE scope = ?1 AND key = ?2 AND body_hash IS NULL \
+                    AND (version, source_hash) = (SELECT version, source_hash FROM dead_letter WHERE id = ?3)";
+        execute(session, wake, (scope, &key, id))?;
         execute(session, "DELETE FROM dead_letter WHERE id = ?1", [id])?;
         advance(session, scope, &key, now)?;
         replayed += 1;
