@@ -24,7 +24,7 @@ fn rules_are_planned_in_their_order() {
     });
     let second = json!({"when": {"header": {"name": "X-Gone"}}, "means": "Unsupported"});
     let system = planned(json!([first, second]));
-    let [limited, gone] = &system.errors[..] else { panic!("{:?}", system.errors) };
+    let [limited, gone] = &system.errors[..2] else { panic!("{:?}", system.errors) };
     assert_eq!((limited.means, gone.means), (Meaning::RateLimited, Meaning::Unsupported));
     assert_eq!(limited.when.body.as_ref().unwrap().test, Test::In(vec!["false".into()]));
     assert_eq!(limited.retry_after.as_ref().unwrap().at, Place::Header("X-Reset".into()));

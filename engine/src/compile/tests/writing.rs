@@ -157,7 +157,7 @@ fn limits_and_caches_are_planned_with_the_version_in_their_paths() {
     assert_eq!(system.rate.cost.as_ref().unwrap().restore, Restore::PerSecond(50));
     let kept = system.cache.as_ref().unwrap();
     assert_eq!((kept.paths[0].as_str(), kept.max_mib), ("/2026-07/menus/*", 16));
-    assert_eq!(plan.format_version, 1, "a worker without them asks more often and is told to wait");
+    assert_eq!(super::format_but_for_errors(&plan), 1, "a worker without them asks more often and is told to wait");
 }
 
 #[test]

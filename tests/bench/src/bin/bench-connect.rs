@@ -1,7 +1,11 @@
 //! `bench-connect`: what the client's layers (egress guard, cache, authentication, throttle, classification, following, observation) cost over a bare
 //! HTTP client. Both ask the same server on loopback for the same record, one request at a time and in turns, and read it as JSON.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Instant};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
@@ -163,7 +167,16 @@ fn client(address: SocketAddr) -> Result<VendorClient> {
         values: BTreeMap::from([("token".to_owned(), "secret".to_owned())]),
     };
     let credentials = CredentialStore::new(&CredentialsDocument { connector: "shop".into(), current, previous: None });
+<<<<<<< HEAD
     Ok(VendorClient::surrounded(&system, credentials, system.allowance, &Surroundings::default())?)
+=======
+    let surroundings = Surroundings { timeouts: longer(), ..Surroundings::default() };
+    Ok(VendorClient::surrounded(&system, credentials, system.allowance, &surroundings)?)
+}
+
+fn longer() -> crosstie_connect::Timeouts {
+    crosstie_connect::Timeouts { whole: Duration::from_secs(30), ..crosstie_connect::Timeouts::default() }
+>>>>>>> crm
 }
 
 fn stream() -> Result<Stream> {
