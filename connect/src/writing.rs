@@ -290,6 +290,9 @@ impl VendorClient {
         let url = target::filled(&self.0.system.base_url, &lookup.path, &lookup.query, filling);
         let url = url.map_err(|unfilled| Unsought::Unfilled(unable(unfilled.to_string())))?;
         let mut call = read_call(Purpose::LookUp, &operation.name, url);
+        for (name, value) in looking(operation) {
+            call.headers.insert(name, value);
+        }
         if let Some(question) = &lookup.body {
             let question = crate::body::filled(question, filling);
             let question = question.map_err(|unfilled| Unsought::Unfilled(unable(unfilled.to_string())))?;
@@ -343,4 +346,14 @@ pub enum Unsought {
 fn fault(operation: &Operation, problem: &str) -> RecordFault {
     let detail = format!("`{}` was not called: {problem}", operation.name);
     RecordFault { status: None, request_id: None, detail, excerpt: String::new(), code: None }
+}
+
+/// The headers that an operation's look-up takes over from its writes, such as a version: not those that speak of a body or of a state.
+fn looking(operation: &Operation) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let named = operation.headers.iter().filter_map(|(name, value)| {
+        HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(value).ok())
+    });
+    named.filter(|(name, _)| {
+        !name.as_str().starts_with("content-") && !name.as_str().starts_with("if-") && !write::FRAMING.contains(name)
+    })
 }

@@ -4,9 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
 use crosstie_connect::{Authorities, CredentialStore, Outgoing, Surroundings, VendorClient, Written};
@@ -23,6 +23,8 @@ use serde_json::{Value, json};
 struct Mock {
     process: Child,
     address: String,
+    /// Kept open: it writes a line for each request, and a closed pipe ends it.
+    _said: BufReader<ChildStdout>,
 }
 
 impl Mock {
@@ -35,11 +37,13 @@ impl Mock {
         // Without an address of its own it would listen for HTTPS at a fixed port of every interface.
         command.args(["-http-addr", "127.0.0.1:0", "-https-addr", "127.0.0.1:0"]);
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let address = lines
+        let mut said = BufReader::new(process.stdout.take().unwrap());
+        let address = said
+            .by_ref()
+            .lines()
             .map_while(Result::ok)
             .find_map(|line| line.strip_prefix("Listening for HTTP at address: ").map(str::to_owned));
-        Self { process, address: address.expect("stripe-mock said no address") }
+        Self { process, address: address.expect("stripe-mock said no address"), _said: said }
     }
 }
 

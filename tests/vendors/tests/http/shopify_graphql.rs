@@ -41,6 +41,7 @@ async fn a_connection_is_read_page_by_page_within_a_range() {
 #[tokio::test]
 async fn errors_have_status_200() {
     let fixture = Fixture::shopify().await;
+    fixture.seed("orders", 1).await;
     for query in [
         "{ orders(first: 1) { nodes { price } } }",
         "{ orders { nodes { id } } }",
