@@ -66,7 +66,6 @@ async fn only_404_and_410_mean_that_the_source_does_not_have_it() {
 #[tokio::test]
 async fn an_answer_without_that_very_record_is_malformed_and_never_an_absence() {
     for answer in [
-        order(&json!(8)),
         order(&json!(null)),
         ResponseTemplate::new(200).set_body_json(json!({"order": null})),
         ResponseTemplate::new(200).set_body_json(json!({"order": []})),
@@ -79,6 +78,9 @@ async fn an_answer_without_that_very_record_is_malformed_and_never_an_absence() 
         assert_eq!((failure.kind, failure.request_id.as_deref()), (FailureKind::Malformed, Some("r-1")));
         assert!(!format!("{failure} {failure:?}").contains("jane"));
     }
+    // Another key's record is the fault of the key that was asked for.
+    let another = answered(order(&json!(8)).insert_header("X-Request-Id", "r-1")).await.unwrap_err();
+    assert_eq!((another.kind, another.request_id.as_deref()), (FailureKind::Refused, Some("r-1")));
 }
 
 #[tokio::test]
