@@ -167,16 +167,7 @@ fn client(address: SocketAddr) -> Result<VendorClient> {
         values: BTreeMap::from([("token".to_owned(), "secret".to_owned())]),
     };
     let credentials = CredentialStore::new(&CredentialsDocument { connector: "shop".into(), current, previous: None });
-<<<<<<< HEAD
     Ok(VendorClient::surrounded(&system, credentials, system.allowance, &Surroundings::default())?)
-=======
-    let surroundings = Surroundings { timeouts: longer(), ..Surroundings::default() };
-    Ok(VendorClient::surrounded(&system, credentials, system.allowance, &surroundings)?)
-}
-
-fn longer() -> crosstie_connect::Timeouts {
-    crosstie_connect::Timeouts { whole: Duration::from_secs(30), ..crosstie_connect::Timeouts::default() }
->>>>>>> crm
 }
 
 fn stream() -> Result<Stream> {
