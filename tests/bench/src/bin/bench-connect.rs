@@ -1,11 +1,7 @@
 //! `bench-connect`: what the client's layers (egress guard, cache, authentication, throttle, classification, following, observation) cost over a bare
 //! HTTP client. Both ask the same server on loopback for the same record, one request at a time and in turns, and read it as JSON.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, net::SocketAddr, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
