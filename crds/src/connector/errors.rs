@@ -32,7 +32,7 @@ pub struct ErrorRule {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.statuses) || has(self.pointer) || has(self.header)").message("set statuses, pointer or header under when: a rule for every answer would leave none that is good"))]
-#[x_kube(validation = Rule::new("[has(self.equals), has(self.in), has(self.exists), has(self.contains)].filter(set, set).size() == (has(self.pointer) ? 1 : 0)").message("with pointer set exactly one of equals, in, exists and contains; without it none"))]
+#[x_kube(validation = Rule::new("[has(self.equals), has(self.__in__), has(self.exists), has(self.contains)].filter(set, set).size() == (has(self.pointer) ? 1 : 0)").message("with pointer set exactly one of equals, in, exists and contains; without it none"))]
 pub struct ErrorCondition {
     /// HTTP statuses. Any when they are left out. At most 32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

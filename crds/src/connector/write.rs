@@ -29,7 +29,6 @@ pub enum BodyFormat {
 /// empty list mean that there is none.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.body) || has(self.method) && self.method == 'POST'").message("set find.method to POST: GET has no body"))]
 pub struct Find {
     /// HTTP method. GET when it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
