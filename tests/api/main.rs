@@ -89,8 +89,8 @@ async fn a_bad_connector_is_refused_with_what_to_do() -> Result<()> {
         ("/spec/baseURL", json!("https://user@acme.myshopify.com"), "write baseURL as an absolute URL"),
         ("/spec/baseURL", json!("ftp://acme.myshopify.com"), "write baseURL as an absolute URL"),
         ("/spec/credentials", json!({}), "set exactly one of awsSecretsManager and secretRef"),
-        ("/spec/auth", header, "set exactly one of header, bearer and basic"),
-        ("/spec/auth", json!({}), "set exactly one of header, bearer and basic"),
+        ("/spec/auth", header, "set exactly one of header, bearer, basic, query, oauth1"),
+        ("/spec/auth", json!({}), "set exactly one of header, bearer, basic, query, oauth1"),
         ("/spec/rateLimit", json!({"requests": 5}), "set rateLimit.requests and rateLimit.perSeconds together"),
         ("/spec/rateLimit", json!({"concurrency": 0}), "should be greater than or equal to 1"),
         ("/spec/apiVersion", json!("2026 07"), "should match"),
@@ -98,7 +98,7 @@ async fn a_bad_connector_is_refused_with_what_to_do() -> Result<()> {
         (
             "/spec/streams",
             json!([{"name": "a", "pagination": {}}]),
-            "set exactly one of linkHeader, cursor, offset and nextURL",
+            "set exactly one of linkHeader, cursor, offset, page, nextURL and deltaLink",
         ),
         ("/spec/streams", json!([{"name": "a", "path": "orders"}]), "should match '^/'"),
         (
