@@ -75,7 +75,8 @@ async fn a_person_sees_that_it_flows(shop: &Shop) -> Result<()> {
     let table = shop.world.kubectl.run(&["-n", &shop.namespace, "get", "integrations"]).await?;
     let (head, row) = table.split_once('\n').context("no row")?;
     let head: Vec<&str> = head.split("  ").map(str::trim).filter(|name| !name.is_empty()).collect();
-    let columns = ["NAME", "SOURCE", "DESTINATION", "READY", "REASON", "SUCCESS", "LAST SYNC", "QUEUE", "DEAD", "AGE"];
+    let columns =
+        ["NAME", "SOURCE", "DESTINATION", "READY", "REASON", "SUCCESS", "LAST SYNC", "QUEUE", "DEAD", "DRIFT", "AGE"];
     ensure!(head == columns, "columns are {head:?}");
     ensure!(
         row.contains("shopify") && row.contains("netsuite") && row.contains("True") && row.contains("Flowing"),
