@@ -45,6 +45,10 @@ pub fn second(time: Timestamp) -> i64 {
     time.as_second() - EPOCH
 }
 
+fn lived(seconds: u16) -> i64 {
+    i64::from(seconds).min(LIVED_THROUGH)
+}
+
 impl Clock {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -66,13 +70,16 @@ impl Clock {
         run.div_euclid(1_000_000_000)
     }
 
-    /// Lets time pass: leaps over most of it, and waits for the rest.
-    pub fn pass(&self, seconds: u16) {
-        let lived = i64::from(seconds).min(LIVED_THROUGH);
-        let leap = i64::from(seconds) - lived;
-        let sum = self.leap.fetch_add(leap * 1_000_000_000, Ordering::SeqCst) + leap * 1_000_000_000;
+    /// Lets time pass, but for the last of it: see [`Self::live_through`].
+    pub fn leap(&self, seconds: u16) {
+        let leap = (i64::from(seconds) - lived(seconds)) * 1_000_000_000;
+        let sum = self.leap.fetch_add(leap, Ordering::SeqCst) + leap;
         self.file.write_all_at(&sum.to_ne_bytes(), 0).unwrap();
-        std::thread::sleep(Duration::from_secs(lived.unsigned_abs()) / SPEED);
+    }
+
+    /// Waits for the last of the time that passes.
+    pub fn live_through(&self, seconds: u16) {
+        std::thread::sleep(Duration::from_secs(lived(seconds).unsigned_abs()) / SPEED);
     }
 
     /// What makes a process see it.

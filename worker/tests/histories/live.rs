@@ -13,6 +13,7 @@ use crosstie_engine::rate::Shares;
 use crosstie_histories::{Begun, Flight, Shared, Standing, State, Subject};
 use crosstie_worker::store::{Store, sqlite::SqliteStore};
 use rusqlite::{Connection, OpenFlags};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -107,6 +108,24 @@ impl Live {
         self.script.world().worker_died();
     }
 
+    /// Lets time pass. Writes that left before never arrive; those that leave once it has passed do, so that time alone is no outage: the process
+    /// stands still while what it sent is taken in.
+    fn leap(&self, seconds: u16) {
+        self.script.desk().lost_before = Instant::now() + PATIENCE;
+        self.signal(Signal::STOP);
+        std::thread::sleep(ON_THE_WAY);
+        self.clock.leap(seconds);
+        self.script.desk().lost_before = Instant::now();
+        self.signal(Signal::CONT);
+        self.clock.live_through(seconds);
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(process) = &self.process {
+            kill_process(Pid::from_child(process), signal).unwrap();
+        }
+    }
+
     fn until(&self, what: &str, is: impl Fn() -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !is() {
@@ -153,9 +172,7 @@ impl Subject for Live {
             while self.finish(false) {}
         }
         if seconds > 0 {
-            self.script.desk().lost_before = Instant::now() + PATIENCE;
-            self.clock.pass(seconds);
-            self.script.desk().lost_before = Instant::now() + ON_THE_WAY;
+            self.leap(seconds);
         }
         drop(self.script.world());
     }
