@@ -11,6 +11,9 @@ CLUSTER := tests/cluster/cluster
 CARGO_DENY := 0.20.2
 NAME ?= orders_to_the_ledger
 
+# Everything is built for the whole workspace (`--workspace`), also where one package is wanted: `-p` chooses other features of shared
+# dependencies, which would then be compiled a second time.
+
 .PHONY: help
 help: ## Lists these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,8 +55,9 @@ pure:
 
 .PHONY: generate
 generate: ## Writes the CustomResourceDefinitions and the reference pages from the types
-	cargo run --locked -q -p crosstie-crds --bin crdgen -- docs/api.md crds/generated charts/crosstie/files/crds
-	cargo run --locked -q -p crosstie-engine --example functions > docs/mapping-functions.md
+	cargo build --locked --workspace --bin crdgen --example functions
+	$(CARGO_TARGET_DIR)/debug/crdgen docs/api.md crds/generated charts/crosstie/files/crds
+	$(CARGO_TARGET_DIR)/debug/examples/functions > docs/mapping-functions.md
 
 .PHONY: generated
 generated: generate
@@ -65,7 +69,7 @@ deny: $(TOOLS)/cargo-deny-$(CARGO_DENY)
 	$(TOOLS)/bin/cargo-deny --log-level error check --hide-inclusion-graph bans licenses sources
 
 $(TOOLS)/cargo-deny-$(CARGO_DENY):
-	cargo install --quiet --locked --root $(TOOLS) --target-dir $(TOOLS)/target cargo-deny@$(CARGO_DENY)
+	cargo install --quiet --locked --debug --root $(TOOLS) --target-dir $(TOOLS)/target cargo-deny@$(CARGO_DENY)
 	rm -rf $(TOOLS)/target
 	touch $@
 
