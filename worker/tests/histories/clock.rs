@@ -49,6 +49,11 @@ fn lived(seconds: u16) -> i64 {
     i64::from(seconds).min(LIVED_THROUGH)
 }
 
+/// Waits for the last of the time that passes.
+pub fn live_through(seconds: u16) {
+    std::thread::sleep(Duration::from_secs(lived(seconds).unsigned_abs()) / SPEED);
+}
+
 impl Clock {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -70,16 +75,11 @@ impl Clock {
         run.div_euclid(1_000_000_000)
     }
 
-    /// Lets time pass, but for the last of it: see [`Self::live_through`].
+    /// Lets time pass, but for the last of it: see [`live_through`].
     pub fn leap(&self, seconds: u16) {
         let leap = (i64::from(seconds) - lived(seconds)) * 1_000_000_000;
         let sum = self.leap.fetch_add(leap, Ordering::SeqCst) + leap;
         self.file.write_all_at(&sum.to_ne_bytes(), 0).unwrap();
-    }
-
-    /// Waits for the last of the time that passes.
-    pub fn live_through(&self, seconds: u16) {
-        std::thread::sleep(Duration::from_secs(lived(seconds).unsigned_abs()) / SPEED);
     }
 
     /// What makes a process see it.

@@ -20,7 +20,7 @@ use tokio::runtime::Runtime;
 use uuid::Uuid;
 
 use super::{
-    clock::{Clock, at},
+    clock::{Clock, at, live_through},
     plan::{SHARE, plan},
     script::{ON_THE_WAY, Script},
     server::serve,
@@ -117,7 +117,7 @@ impl Live {
         self.clock.leap(seconds);
         self.script.desk().lost_before = Instant::now();
         self.signal(Signal::CONT);
-        self.clock.live_through(seconds);
+        live_through(seconds);
     }
 
     fn signal(&self, signal: Signal) {
