@@ -8,13 +8,16 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use crosstie_crds::{Connector, Integration};
+use crosstie_engine::fixture::Fixture;
 use serde_json::Value;
 
-/// What files hold of Crosstie's kinds, by namespace and name.
+/// What files hold of Crosstie's kinds, by namespace and name, and fixtures.
 #[derive(Debug, Default)]
 pub(crate) struct Manifests {
     pub(crate) connectors: BTreeMap<(String, String), Connector>,
     pub(crate) integrations: BTreeMap<(String, String), Integration>,
+    /// In the order of the files.
+    pub(crate) fixtures: Vec<Fixture>,
 }
 
 /// Reads files, and the YAML and JSON files of folders and their subfolders.
@@ -66,6 +69,12 @@ impl Manifests {
     }
 
     fn add_object(&mut self, object: Value) -> Result<()> {
+        let is_fixture = ["fixture", "expect"].iter().any(|field| object.get(field).is_some());
+        if is_fixture && object.get("kind").is_none() {
+            let name = object["fixture"].as_str().unwrap_or("without a name").to_owned();
+            self.fixtures.push(serde_json::from_value(object).with_context(|| format!("fixture `{name}`"))?);
+            return Ok(());
+        }
         let group = object["apiVersion"].as_str().unwrap_or_default();
         if !group.starts_with("crosstie.dev/") {
             return Ok(());

@@ -3,9 +3,11 @@
 
 mod connector;
 mod files;
+mod flows;
 mod lint;
 mod map;
 mod status;
+mod test;
 
 use std::process::ExitCode;
 
@@ -25,6 +27,8 @@ enum Command {
     Lint(lint::Arguments),
     /// Map one record through a flow, without a cluster, and print what would be written
     Map(map::Arguments),
+    /// Map fixtures through their flows, without a cluster, and show what differs; fails when anything does
+    Test(test::Arguments),
     /// Look at the vendor presets
     #[command(subcommand)]
     Connector(connector::Command),
@@ -36,6 +40,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Lint(arguments) => lint::run(&arguments),
         Command::Map(arguments) => map::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
         Command::Connector(command) => connector::run(&command),
         Command::Status(arguments) => status::run(&arguments),
     };

@@ -2,12 +2,11 @@
 
 use std::{fs, io::Read as _, path::PathBuf, process::ExitCode};
 
-use anyhow::{Context as _, Result, anyhow, bail};
-use crosstie_crds::Integration;
-use crosstie_engine::mapping::{Mapping, MappingSource, NoResolve};
+use anyhow::{Context as _, Result};
+use crosstie_engine::mapping::NoResolve;
 use serde_json::Value;
 
-use crate::files::{self, Manifests};
+use crate::{files, flows};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -27,21 +26,8 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let manifests = files::read(&arguments.files)?;
-    let integration = choose(&manifests, arguments.integration.as_deref())?;
-    let flows = &integration.spec.flows;
-    let flow = match &arguments.flow {
-        Some(name) => {
-            flows.iter().find(|flow| flow.name == *name).with_context(|| format!("there is no flow {name}"))?
-        }
-        None if flows.len() == 1 => &flows[0],
-        None => bail!("the Integration has {} flows: choose one with --flow", flows.len()),
-    };
-    let map = flow.map.iter().map(|(field, expression)| (field.clone(), expression.0.clone())).collect();
-    let when = flow.when.as_ref().map(|expression| expression.0.as_str());
-    let mapping = Mapping::compile(&MappingSource { when, map: &map }).map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        anyhow!("the mapping does not compile:\n{}", lines.join("\n"))
-    })?;
+    let integration = flows::integration(&manifests, arguments.integration.as_deref())?;
+    let mapping = flows::mapping(flows::flow(integration, arguments.flow.as_deref())?)?;
     let record: Value = serde_json::from_str(&text(&arguments.record)?).context("the record is no JSON")?;
     if !mapping.selects(&record, &NoResolve)? {
         println!("left out: `when` is false for this record");
@@ -49,15 +35,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     println!("{}", serde_json::to_string_pretty(&mapping.apply(&record, &NoResolve)?)?);
     Ok(ExitCode::SUCCESS)
-}
-
-fn choose<'a>(manifests: &'a Manifests, name: Option<&str>) -> Result<&'a Integration> {
-    let mut found = manifests.integrations.iter().filter(|((_, found), _)| name.is_none_or(|name| found == name));
-    let (_, first) = found.next().context("the files hold no such Integration")?;
-    if found.next().is_some() {
-        bail!("the files hold several Integrations: choose one with --integration");
-    }
-    Ok(first)
 }
 
 fn text(path: &PathBuf) -> Result<String> {

@@ -146,3 +146,41 @@ fn connector_list_is_a_table_for_people_and_json_for_programs() {
     let list: serde_json::Value = serde_json::from_slice(&crosstie(&["connector", "list", "--json"]).stdout).unwrap();
     assert!(list.as_array().unwrap().iter().any(|preset| preset["name"] == "Shopify"), "{list}");
 }
+
+#[test]
+fn test_finds_every_unusual_order_of_the_example_as_expected() {
+    let output = crosstie(&["test", "-f", example("").to_str().unwrap()]);
+    assert!(output.status.success(), "{}", printed(&output));
+    assert!(printed(&output).ends_with("\n15 cases: 15 as expected, 0 not\n"), "{}", printed(&output));
+}
+
+#[test]
+fn test_shows_each_field_that_differs_and_fails() {
+    let folder = changed("otherRefNum: record.name", "otherRefNum: string(record.id)");
+    std::fs::copy(example("fixtures/unusual-orders.yaml"), folder.path().join("fixtures.yaml")).unwrap();
+    let output = crosstie(&["test", "-f", folder.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1), "{}", printed(&output));
+    for expected in ["otherRefNum: expected \"#2001\", got \"2001\"", "14 cases: 2 as expected, 12 not"] {
+        assert!(printed(&output).contains(expected), "{expected}: {}", printed(&output));
+    }
+}
+
+#[test]
+fn test_refuses_files_without_fixtures_and_fixtures_it_cannot_place() {
+    let folder = changed("", "");
+    let output = crosstie(&["test", "-f", folder.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2), "{}", printed(&output));
+    assert!(printed(&output).contains("no fixtures"), "{}", printed(&output));
+    for (fixture, expected) in [
+        ("fixture: a\nflow: refunds\nrecord: {}\nexpect: leftOut\n", "there is no flow refunds"),
+        ("fixture: a\nintegration: other\nrecord: {}\nexpect: leftOut\n", "no Integration other"),
+        ("fixture: a\nrecord: {}\n", "missing field `expect`"),
+        ("record: {}\nexpect: leftOut\n", "missing field `fixture`"),
+        ("fixture: a\nrecord: {}\nexpected: leftOut\nexpect: leftOut\n", "unknown field `expected`"),
+    ] {
+        std::fs::write(folder.path().join("fixtures.yaml"), fixture).unwrap();
+        let output = crosstie(&["test", "-f", folder.path().to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(2), "{fixture}: {}", printed(&output));
+        assert!(printed(&output).contains(expected), "{fixture}: {}", printed(&output));
+    }
+}

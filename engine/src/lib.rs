@@ -8,6 +8,7 @@ pub mod circuit;
 pub mod compile;
 pub mod credentials;
 pub mod delivery;
+pub mod fixture;
 pub mod glob;
 pub mod inlay;
 pub mod lifecycle;
