@@ -59,9 +59,13 @@ async fn a_version_that_is_served_by_another_is_seen_with_the_first_answer_and_c
     shop.condition("integration", "orders", "ApiVersionCurrent", "True", "VersionCurrent").await?;
     // By the calendar of the preset, without any header.
     drift_column(&shop, &format!("Sunset {ends}")).await?;
-    let connector = shop.world.kubectl.get(&shop.namespace, "connector", "shopify").await?.unwrap_or_default();
-    let status = &connector["status"]["apiVersion"];
-    ensure!(status["served"] == version && status["lifecycle"]["source"] == "VersionCalendar", "{status}");
+    until("status shows what is served, and the calendar's day", async || {
+        let connector = shop.world.kubectl.get(&shop.namespace, "connector", "shopify").await?.unwrap_or_default();
+        let status = &connector["status"]["apiVersion"];
+        let shown = status["served"] == version && status["lifecycle"]["source"] == "VersionCalendar";
+        Ok(if shown { Seen::Yes(()) } else { Seen::NotYet(status.to_string()) })
+    })
+    .await?;
     shop.close().await
 }
 
