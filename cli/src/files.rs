@@ -20,19 +20,29 @@ pub(crate) struct Manifests {
     pub(crate) fixtures: Vec<Fixture>,
 }
 
-/// Reads files, and the YAML and JSON files of folders and their subfolders.
-pub(crate) fn read(paths: &[PathBuf]) -> Result<Manifests> {
-    let mut manifests = Manifests::default();
-    for path in paths {
-        for file in listed(path)? {
-            let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-            manifests.add(&text).with_context(|| format!("in {}", file.display()))?;
+/// The files that a command works on.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Files {
+    /// Files, or folders with files, that hold Connectors, Integrations and fixtures
+    #[arg(short = 'f', long = "filename", required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+impl Files {
+    /// Reads files, and the YAML and JSON files of folders and their subfolders.
+    pub(crate) fn read(&self) -> Result<Manifests> {
+        let mut manifests = Manifests::default();
+        for path in &self.files {
+            for file in listed(path)? {
+                let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+                manifests.add(&text).with_context(|| format!("in {}", file.display()))?;
+            }
         }
+        if manifests.connectors.is_empty() && manifests.integrations.is_empty() {
+            bail!("the files hold no Connector and no Integration: name files or folders with -f");
+        }
+        Ok(manifests)
     }
-    if manifests.connectors.is_empty() && manifests.integrations.is_empty() {
-        bail!("the files hold no Connector and no Integration: name files or folders with -f");
-    }
-    Ok(manifests)
 }
 
 fn listed(path: &Path) -> Result<Vec<PathBuf>> {

@@ -1,22 +1,15 @@
 //! `lint`: what the operator would say of files.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::Result;
 use crosstie_crds::{Connector, Integration};
 use crosstie_engine::compile::{self, Settings};
 
-use crate::files::{self, Manifests};
+use crate::files::{Files, Manifests};
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {
-    /// Files or folders with Connectors and Integrations
-    #[arg(short = 'f', long = "filename", required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
-}
-
-pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let manifests = files::read(&arguments.files)?;
+pub(crate) fn run(files: &Files) -> Result<ExitCode> {
+    let manifests = files.read()?;
     let settings = Settings::default();
     let mut problems = 0;
     for ((_, name), connector) in &manifests.connectors {

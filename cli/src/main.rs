@@ -24,11 +24,11 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Say what the operator would say of files, without a cluster; fails when there is anything to say
-    Lint(lint::Arguments),
+    Lint(files::Files),
     /// Map one record through a flow, without a cluster, and print what would be written
     Map(map::Arguments),
     /// Map fixtures through their flows, without a cluster, and show what differs; fails when anything does
-    Test(test::Arguments),
+    Test(files::Files),
     /// Look at the vendor presets
     #[command(subcommand)]
     Connector(connector::Command),

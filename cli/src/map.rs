@@ -6,13 +6,12 @@ use anyhow::{Context as _, Result};
 use crosstie_engine::mapping::NoResolve;
 use serde_json::Value;
 
-use crate::{files, flows};
+use crate::{files::Files, flows};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Files or folders with the Integration
-    #[arg(short = 'f', long = "filename", required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
+    #[command(flatten)]
+    files: Files,
     /// The Integration's name; not needed when the files hold one only
     #[arg(long)]
     integration: Option<String>,
@@ -25,7 +24,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let manifests = files::read(&arguments.files)?;
+    let manifests = arguments.files.read()?;
     let integration = flows::integration(&manifests, arguments.integration.as_deref())?;
     let mapping = flows::mapping(flows::flow(integration, arguments.flow.as_deref())?)?;
     let record: Value = serde_json::from_str(&text(&arguments.record)?).context("the record is no JSON")?;

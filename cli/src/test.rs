@@ -1,28 +1,21 @@
 //! `test`: fixtures through the mappings of their flows.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use crosstie_engine::fixture::{Difference, Fixture};
 use serde_json::Value;
 
 use crate::{
-    files::{self, Manifests},
+    files::{Files, Manifests},
     flows,
 };
 
 /// Longest value that is printed whole, in characters.
 const LONGEST: usize = 120;
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {
-    /// Files or folders with Integrations and their fixtures
-    #[arg(short = 'f', long = "filename", required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
-}
-
-pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let manifests = files::read(&arguments.files)?;
+pub(crate) fn run(files: &Files) -> Result<ExitCode> {
+    let manifests = files.read()?;
     if manifests.fixtures.is_empty() {
         bail!("the files hold no fixtures: a fixture is a YAML document with fixture (its name), record and expect");
     }

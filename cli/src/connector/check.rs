@@ -27,7 +27,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::aws;
-use crate::files;
+use crate::files::{Files, Manifests};
 
 /// From this difference on, clocks count as different.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(30);
@@ -36,9 +36,8 @@ const NOBODYS_KEY: &str = "crosstie-connector-check";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Files or folders with the Connector
-    #[arg(short = 'f', long = "filename", required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
+    #[command(flatten)]
+    files: Files,
     /// The Connector's name; not needed when the files hold one only
     name: Option<String>,
     /// Stream to read the first page of; the first one when left out
@@ -56,7 +55,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let manifests = files::read(&arguments.files)?;
+    let manifests = arguments.files.read()?;
     let connector = choose(&manifests, arguments.name.as_deref())?;
     let settings = Settings { allow_cidrs: arguments.allow_cidrs.clone() };
     let offered = compile::offered(connector, &settings);
@@ -76,7 +75,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn choose<'a>(manifests: &'a files::Manifests, name: Option<&str>) -> Result<&'a Connector> {
+fn choose<'a>(manifests: &'a Manifests, name: Option<&str>) -> Result<&'a Connector> {
     let mut found = manifests.connectors.iter().filter(|((_, found), _)| name.is_none_or(|name| found == name));
     let (_, first) = found.next().context("the files hold no such Connector")?;
     if found.next().is_some() {
