@@ -26,7 +26,7 @@ pub use answer::{Fault, Found, Sent, Setback};
 pub use batch::{BatchSent, NextBatch, Row, batch_spares_system, call_size, shares_with, together};
 pub use facts::{Facts, Failures, LedgerEntry, Seen};
 pub use failing::{Weather, spares_system};
-pub use intake::{Known, keeps, replays};
+pub use intake::{Known, keeps, outdates, replays};
 pub use intent::{Intent, OpenIntent, Step, carries, idempotency_key, key_apart, shows_applied, step};
 pub use judge::{Change, IntentChange, Judge, Mapped, Next, Postponement, Resolved, Settled, Terms, Wanted};
 pub use present::{Compared, Fetched, Fetching};

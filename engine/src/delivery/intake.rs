@@ -14,16 +14,16 @@ pub struct Known {
     pub writing: Option<Seen>,
     /// Whether the newest one is claimed: what is written for it may be another state by now.
     pub claimed: bool,
-    /// The state in the dead letters.
-    pub dead: Option<Seen>,
+    /// The states in its dead letters, in the order in which they were set aside.
+    pub dead: Vec<Seen>,
     /// The ledger's.
     pub ledger: Option<LedgerEntry>,
 }
 
-/// Whether intake keeps a state. It is dropped only if it is exactly what is known already: the newest one waiting, or the dead letter's,
+/// Whether intake keeps a state. It is dropped only if it is exactly what is known already: the newest one waiting, or a dead letter's,
 /// or, with nothing waiting or claimed, the ledger's.
 pub fn keeps(seen: &Seen, known: &Known) -> bool {
-    if known.dead.as_ref() == Some(seen) && Rule::DeadLettersRest.holds() {
+    if rests(seen, known) && Rule::DeadLettersRest.holds() {
         return false;
     }
     let same = |version: &Version, hash: &str| {
@@ -42,11 +42,34 @@ pub fn keeps(seen: &Seen, known: &Known) -> bool {
     }
 }
 
-/// Whether a dead letter may be replayed: not while a state that is no older waits for its key. It was read before that one, and behind it would
-/// pass for news. Versions that cannot be compared do not stand in the way.
-pub fn replays<'a>(dead: &Version, mut waiting: impl Iterator<Item = &'a Version>) -> bool {
-    let overtaken = waiting.any(|waiting| waiting.compare(dead).is_some_and(Ordering::is_ge));
+/// Whether a state lies in the dead letters, for a person to decide about. Not when another state of its version came in after it was set aside:
+/// then the record went back to it.
+fn rests(seen: &Seen, known: &Known) -> bool {
+    let Some(place) = known.dead.iter().rposition(|dead| dead == seen) else { return false };
+    let mut later = known.dead[place + 1..].iter().chain(&known.writing).chain(&known.waiting);
+    let back = later.any(|later| later.version == seen.version && later.hash != seen.hash);
+    !back || !Rule::BackToADeadLetterIsNews.holds()
+}
+
+/// Whether a dead letter may be replayed: not while a state that is no older waits for its key, or was set aside after it. It was read before
+/// that one, and behind it would pass for news. Versions that cannot be compared do not stand in the way.
+pub fn replays<'a>(dead: &Version, mut later: impl Iterator<Item = &'a Version>) -> bool {
+    let overtaken = later.any(|later| later.compare(dead).is_some_and(Ordering::is_ge));
     !overtaken || !Rule::ReplayIsNoNews.holds()
+}
+
+/// Whether what was settled for a key leaves nothing to do about a dead letter of it. One that has the same version and another content stays
+/// where the source shows single records (`singles`): which of the two is the newer has not been asked, and a replay asks. Elsewhere what was
+/// read last is the newer one, and where nothing orders states, what was settled was fetched.
+pub fn outdates(settled: &Seen, dead: &Seen, singles: bool) -> bool {
+    match dead.version.compare(&settled.version) {
+        None | Some(Ordering::Greater) => false,
+        Some(Ordering::Less) => true,
+        Some(Ordering::Equal) => {
+            let asked = !singles || settled.version == Version::Unordered;
+            asked || dead.hash == settled.hash || !Rule::EqualDeadLettersStay.holds()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -80,9 +103,14 @@ mod tests {
             "back to what the ledger has, while something else is under way: A to B to A"
         );
         assert!(!keeps(&seen(2, "z"), &busy));
-        let dead = Known { dead: Some(seen(3, "d")), ..Known::default() };
+        let dead = Known { dead: vec![seen(3, "d")], ..Known::default() };
         assert!(!keeps(&seen(3, "d"), &dead), "a dead letter does not come back by being read again");
         assert!(keeps(&seen(4, "d"), &dead), "a newer state gets its own chance");
+        let under_way = |other| Known { waiting: Some(other), ..dead.clone() };
+        assert!(keeps(&seen(3, "d"), &under_way(seen(3, "e"))), "another state of its version came in between");
+        assert!(!keeps(&seen(3, "d"), &under_way(seen(4, "e"))) && !keeps(&seen(3, "d"), &under_way(seen(2, "e"))));
+        let two = Known { dead: vec![seen(3, "d"), seen(3, "e")], ..Known::default() };
+        assert!(keeps(&seen(3, "d"), &two) && !keeps(&seen(3, "e"), &two), "set aside before and after");
     }
 
     #[test]
@@ -106,5 +134,21 @@ mod tests {
         assert!(!replays(&Version::Counter(1), waiting.iter()));
         assert!(replays(&Version::Counter(4), waiting.iter()));
         assert!(replays(&Version::Counter(4), [].iter()));
+    }
+
+    #[test]
+    fn a_dead_letter_goes_only_with_what_is_surely_newer() {
+        let dead = seen(2, "a");
+        for singles in [true, false] {
+            assert!(outdates(&seen(3, "b"), &dead, singles));
+            assert!(outdates(&dead, &dead, singles), "it was written after all");
+            assert!(!outdates(&seen(1, "b"), &dead, singles));
+            let time = Seen { version: Version::Time(jiff::Timestamp::UNIX_EPOCH), hash: "b".into() };
+            assert!(!outdates(&time, &dead, singles), "nothing orders the two");
+            let unordered = |hash: &str| Seen { version: Version::Unordered, hash: hash.into() };
+            assert!(outdates(&unordered("b"), &unordered("a"), singles), "what was settled is the newest there is");
+        }
+        assert!(outdates(&seen(2, "b"), &dead, false), "it was read later");
+        assert!(!outdates(&seen(2, "b"), &dead, true), "a replay will ask which is the newer");
     }
 }

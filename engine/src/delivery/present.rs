@@ -5,7 +5,7 @@ use std::{cmp::Ordering, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{Change, Facts, Fault, Judge, LedgerEntry, Rule, Seen, Settled, Standing};
+use super::{Change, Facts, Failures, Fault, Judge, LedgerEntry, Rule, Seen, Settled, Standing};
 use crate::version::Version;
 
 /// How long a source is left alone that shows an older state of a record than it showed before.
@@ -60,8 +60,16 @@ impl Judge<'_> {
             {
                 Compared::Fetch
             }
-            // It waits in the dead letters for a person, however often it is read meanwhile.
-            Standing::News if rests => Compared::Done(Change::Settle(Settled::Superseded)),
+            // The source shows what lies in the dead letters until a person decides; what asked for it is older.
+            Standing::News if rests && fetching == Fetching::Done => {
+                Compared::Done(Change::Settle(Settled::Superseded))
+            }
+            // However often it is read, it goes back there, as the newest one.
+            Standing::News if rests => {
+                let cause = "a write of it was given up without knowing whether it took effect: look at the destination, then replay it to \
+                             send it again, or drop it";
+                Compared::Done(Change::Bury(Failures { cause: cause.into(), ..facts.failures.clone() }))
+            }
             // A state of the same version was read later than what was settled, so it is what the source shows now.
             Standing::News | Standing::Ambiguous => Compared::Go,
             Standing::Superseded => Compared::Done(Change::Settle(Settled::Superseded)),

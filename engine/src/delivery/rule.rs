@@ -18,6 +18,8 @@ pub enum Rule {
     LedgerIsAskedWhenNothingWaits,
     /// A state that lies in the dead letters is not taken again.
     DeadLettersRest,
+    /// A dead letter that is read again after another state of its version is news.
+    BackToADeadLetterIsNews,
     /// One record of a key is handed out at a time, the one that came first.
     KeysAreLocked,
     /// A record that waits blocks its own key only.
@@ -64,8 +66,10 @@ pub enum Rule {
     StrangersAreFaults,
     /// When a record is given up while a write of it is in doubt, the ledger says that its state may be at the destination, and no more.
     GivenUpInDoubtIsForgotten,
-    /// A dead letter is not replayed behind a state that is no older.
+    /// A dead letter is not replayed behind a state that is no older, nor before one that was set aside later.
     ReplayIsNoNews,
+    /// A dead letter with the version of what was settled and another content stays, where its source could tell which is the newer.
+    EqualDeadLettersStay,
     /// What the answer to a batch means for its records is stored together.
     BatchSettlesTogether,
     /// A batch that is refused as a whole is followed by smaller ones.
@@ -140,7 +144,7 @@ mod switch {
 
     impl Rule {
         /// All of them.
-        pub(crate) const ALL: [Self; 56] = [
+        pub(crate) const ALL: [Self; 58] = [
             Self::BoundsAreFixedFirst,
             Self::WindowsReachBack,
             Self::PagesOverlap,
@@ -148,6 +152,7 @@ mod switch {
             Self::ContentIsCompared,
             Self::LedgerIsAskedWhenNothingWaits,
             Self::DeadLettersRest,
+            Self::BackToADeadLetterIsNews,
             Self::KeysAreLocked,
             Self::WaitingBlocksItsKeyOnly,
             Self::OlderIsSuperseded,
@@ -172,6 +177,7 @@ mod switch {
             Self::StrangersAreFaults,
             Self::GivenUpInDoubtIsForgotten,
             Self::ReplayIsNoNews,
+            Self::EqualDeadLettersStay,
             Self::BatchSettlesTogether,
             Self::RefusedWholeIsSplit,
             Self::OnlyAloneCounts,

@@ -9,6 +9,16 @@ use proptest::{
 
 use crate::{History, Violation, history};
 
+const KNOWN: [(&str, &str); 2] = [
+    ("equal versions in the dead letters", include_str!("../known/equal-versions-in-the-dead-letters.json")),
+    ("back to a dead letter", include_str!("../known/back-to-a-dead-letter.json")),
+];
+
+/// Histories that once broke a property, by what they are about. [`check`] plays them first, whatever the seed.
+pub fn known() -> impl Iterator<Item = (&'static str, History)> {
+    KNOWN.into_iter().map(|(name, text)| (name, serde_json::from_str(text).unwrap()))
+}
+
 /// How much is tried.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
@@ -20,7 +30,7 @@ pub struct Bounds {
     pub shrinks: u32,
 }
 
-/// Plays histories until one fails or there have been enough. `CROSSTIE_HISTORY`, a file with a history as it was printed, plays that one
+/// Plays the known histories, and others until one fails or there have been enough. `CROSSTIE_HISTORY`, a file with a history as it was printed, plays that one
 /// alone; `CROSSTIE_SEED` plays those of a seed again.
 ///
 /// # Panics
@@ -32,6 +42,11 @@ pub fn check(bounds: Bounds, run: impl Fn(&History) -> Result<(), Violation>) {
             panic!("{violation}");
         }
         return;
+    }
+    for (name, history) in known() {
+        if let Err(violation) = run(&history) {
+            panic!("{name}: {violation}");
+        }
     }
     let number = |name: &str| env::var(name).ok().and_then(|text| text.parse().ok());
     let seed = number("CROSSTIE_SEED").unwrap_or_else(|| u64::from_le_bytes(rand_bytes()));

@@ -1,6 +1,6 @@
 //! The source: records with a time and a content, listed by time and then key, in pages by position.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -39,6 +39,10 @@ pub struct Source {
     /// Every state there ever was, by record, in order.
     states: BTreeMap<u8, Vec<State>>,
     marks: u32,
+    /// States that were on a page, by mark.
+    listed: BTreeSet<u32>,
+    /// States that no reader of pages could notice, by mark.
+    unnoticeable: BTreeSet<u32>,
 }
 
 impl Source {
@@ -51,11 +55,32 @@ impl Source {
     }
 
     /// A page of what changed at or after a time: so many records from a position on.
-    pub fn page(&self, from: Option<i64>, position: usize, length: usize) -> Vec<State> {
-        let mut records: Vec<&State> =
-            self.current().filter(|state| from.is_none_or(|from| state.time >= from)).collect();
+    ///
+    /// Where records do not show their time, one that is touched without another change looks as before in another place. When it comes to lie
+    /// where reading stands, nothing tells that what lies before it moved there meanwhile: that is noted.
+    pub(crate) fn page(&mut self, means: Means, from: Option<i64>, position: usize, length: usize) -> Vec<State> {
+        let mut records: Vec<State> =
+            self.current().filter(|state| from.is_none_or(|from| state.time >= from)).cloned().collect();
         records.sort_by_key(|state| (state.time, state.key));
-        records.into_iter().skip(position).take(length).cloned().collect()
+        let before: Vec<u32> = records.iter().take(position).map(|state| state.mark).collect();
+        let page: Vec<State> = records.into_iter().skip(position).take(length).collect();
+        if page.iter().any(|state| self.looks_listed(state, means)) {
+            self.unnoticeable.extend(before.into_iter().filter(|mark| !self.listed.contains(mark)));
+        }
+        self.listed.extend(page.iter().map(|state| state.mark));
+        page
+    }
+
+    /// Whether a state that was not listed looks like one of its record that was.
+    fn looks_listed(&self, state: &State, means: Means) -> bool {
+        let mut same =
+            self.states.get(&state.key).into_iter().flatten().filter(|other| self.listed.contains(&other.mark));
+        !self.listed.contains(&state.mark) && same.any(|other| other.record(means) == state.record(means))
+    }
+
+    /// Whether no reader of pages could notice a state.
+    pub(crate) fn is_unnoticeable(&self, state: &State) -> bool {
+        self.unnoticeable.contains(&state.mark)
     }
 
     /// The newest state of each record.

@@ -113,6 +113,11 @@ impl World {
         self.vendor.read_again(states);
     }
 
+    /// A page of the source's list: so many records from a position on, of those that changed at or after a time.
+    pub fn page(&mut self, from: Option<i64>, position: usize, length: usize) -> Vec<State> {
+        self.source.page(self.means, from, position, length)
+    }
+
     /// A single record is asked for at the source.
     pub fn fetch(&mut self, key: &str, fetch: Fetch) -> FetchAnswer {
         let answer = self.source.single(key, fetch, self.means.shows.versions());
@@ -212,7 +217,7 @@ impl World {
             (Some(_), (OnWhenFalse::Update, true)) => (self.forgot || !has_any || has, false),
             (Some(_), (_, false)) => (has, false),
         };
-        if as_wanted || self.vendor.unknowable().contains(&record) {
+        if as_wanted || self.vendor.unknowable().contains(&record) || self.source.is_unnoticeable(state) {
             return None;
         }
         Some(if !self.taken.contains(&state.mark) {

@@ -59,7 +59,8 @@ fn verdict(lane: &Lane, claimed: &Claimed, change: Change) -> Option<Verdict> {
             let facts = &claimed.facts;
             let seen = facts.intent.as_ref().map_or(&facts.seen, |open| &open.seen).clone();
             let (scope, key, is_parent) = (claimed.scope, claimed.key.clone(), !lane.dependents.is_empty());
-            Some(Verdict::Settle(Settlement { record, scope, key, seen, how, is_parent, now }))
+            let singles = lane.flow.stream.one.is_some();
+            Some(Verdict::Settle(Settlement { record, scope, key, seen, how, is_parent, singles, now }))
         }
         Change::Postpone(postponement) => Some(Verdict::Postpone(record, postponement)),
         Change::Bury(failures) => {

@@ -145,6 +145,8 @@ pub struct Settlement {
     pub how: Settled,
     /// Whether records of other flows may wait for it.
     pub is_parent: bool,
+    /// Whether its source shows single records.
+    pub singles: bool,
     /// The present.
     pub now: Timestamp,
 }

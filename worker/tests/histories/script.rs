@@ -123,7 +123,7 @@ impl Script {
         let from = request.query.get("min").map(|text| second(text.parse::<Timestamp>().unwrap()));
         let page = {
             let mut world = self.world();
-            let page = world.source.page(from, offset, limit);
+            let page = world.page(from, offset, limit);
             // A request for one record asks for the time.
             if limit > 1 {
                 world.taken(&page);

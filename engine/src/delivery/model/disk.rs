@@ -2,8 +2,7 @@
 //! whole or not at all; claims are the process's and die with it.
 
 use std::{
-    cmp::Ordering,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -13,7 +12,7 @@ use serde_json::Value;
 use crate::{
     delivery::{
         Facts, Failures, Intent, IntentChange, Known, LedgerEntry, OpenIntent, Postponement, Rule, Seen, Settled,
-        idempotency_key, keeps, key_apart, replays,
+        idempotency_key, keeps, key_apart, outdates, replays,
     },
     plan::Operation,
     window::PollState,
@@ -80,7 +79,7 @@ pub struct Dead {
 }
 
 impl Disk {
-    /// Takes a state, unless it is known. Says whether it was taken, and whether it lay in the dead letters.
+    /// Takes a state, unless it is known. Says whether it was taken, and whether it was the last to be set aside and nothing else was under way.
     pub fn take(
         &mut self,
         key: &str,
@@ -90,19 +89,20 @@ impl Disk {
         now: Timestamp,
     ) -> (bool, bool) {
         let newest = self.queue.iter().rfind(|(_, queued)| queued.key == key);
-        let dead = self.dead.iter().any(|dead| dead.key == key && dead.seen == seen);
+        let of_key = self.dead.iter().filter(|dead| dead.key == key);
         let known = Known {
             waiting: newest.map(|(_, queued)| queued.seen.clone()),
             writing: newest.and_then(|(id, _)| self.intents.get(id)).map(|stored| stored.open.seen.clone()),
             claimed: newest.is_some_and(|(id, _)| claimed.contains(id)),
-            dead: dead.then(|| seen.clone()),
+            dead: of_key.map(|dead| dead.seen.clone()).collect(),
             ledger: self.ledger.get(key).cloned(),
         };
         let kept = keeps(&seen, &known);
+        let rested = known.dead.last() == Some(&seen) && known.waiting.is_none();
         if kept {
             self.enqueue(key, seen, record, now);
         }
-        (kept, dead)
+        (kept, rested)
     }
 
     fn enqueue(&mut self, key: &str, seen: Seen, record: Value, now: Timestamp) {
@@ -197,8 +197,8 @@ impl Disk {
         }
     }
 
-    /// A record is done, in a state.
-    pub fn settle(&mut self, id: i64, seen: &Seen, how: &Settled, now: Timestamp) {
+    /// A record is done, in a state. `singles` says whether its source shows single records.
+    pub fn settle(&mut self, id: i64, seen: &Seen, how: &Settled, singles: bool, now: Timestamp) {
         let key = self.queue[&id].key.clone();
         let before = self.ledger.get(&key);
         let body_hash = match how {
@@ -211,7 +211,7 @@ impl Disk {
             self.ledger.remove(&key);
         } else if *how != Settled::Superseded && (wrote || Rule::EveryDecisionAdvances.holds()) {
             let (version, source_hash) = (seen.version, seen.hash.clone());
-            self.dead.retain(|dead| dead.key != key || dead.seen.version.compare(&version).is_none_or(Ordering::is_gt));
+            self.dead.retain(|dead| dead.key != key || !outdates(seen, &dead.seen, singles));
             let present = match how {
                 Settled::Delivered { .. } | Settled::Unchanged { .. } => true,
                 Settled::Deleted => false,
@@ -287,6 +287,7 @@ impl Disk {
         let Queued { key, seen, record, .. } = &self.queue[&id];
         let doubtful = self.intents.get(&id).filter(|stored| stored.open.intent.in_doubt_since.is_some());
         let seen = doubtful.map_or(seen, |stored| &stored.open.seen).clone();
+        self.dead.retain(|dead| dead.key != *key || dead.seen != seen);
         self.dead.push(Dead { key: key.clone(), seen, record: record.clone() });
         if let Some(Stored { open, .. }) = doubtful
             && Rule::GivenUpInDoubtIsForgotten.holds()
@@ -307,9 +308,11 @@ impl Disk {
 
     /// Dead letters join the ends of their keys' queues.
     pub fn replay(&mut self, now: Timestamp) {
-        for Dead { key, seen, record } in std::mem::take(&mut self.dead) {
-            let of_key = self.queue.values().filter(|queued| queued.key == key);
-            if replays(&seen.version, of_key.map(|queued| &queued.seen.version)) {
+        let mut letters: VecDeque<_> = std::mem::take(&mut self.dead).into();
+        while let Some(Dead { key, seen, record }) = letters.pop_front() {
+            let waiting = self.queue.values().filter(|queued| queued.key == key).map(|queued| &queued.seen.version);
+            let aside = letters.iter().filter(|letter| letter.key == key).map(|letter| &letter.seen.version);
+            if replays(&seen.version, waiting.chain(aside)) {
                 if let Some(ledger) = self.ledger.get_mut(&key)
                     && ledger.body_hash.is_none()
                     && (&ledger.version, &ledger.source_hash) == (&seen.version, &seen.hash)

@@ -183,7 +183,7 @@ impl Worker {
                 if how != Settled::Superseded {
                     self.world.get().decided(&key, setup::order(seen));
                 }
-                self.disk.settle(id, seen, &how, now);
+                self.disk.settle(id, seen, &how, self.flow.stream.one.is_some(), now);
             }
             Change::AwaitParent(until) => {
                 let parent = State::parent(key.parse().unwrap(), self.means);
@@ -213,11 +213,8 @@ impl Subject for Worker {
             Position::Offset(offset) => usize::try_from(offset).unwrap(),
             Position::First | Position::Url(_) | Position::Cursor(_) => 0,
         };
-        let page = self.world.get().source.page(
-            window.bounds.from.and_then(CursorValue::time).map(seconds),
-            position,
-            PAGE as usize,
-        );
+        let page =
+            self.world.get().page(window.bounds.from.and_then(CursorValue::time).map(seconds), position, PAGE as usize);
         let next = (page.len() == PAGE as usize).then(|| Position::Offset((position + page.len()) as u64));
         let hashes: Vec<String> = page.iter().map(|state| canonical::hash(&state.record(self.means))).collect();
         match poll.turned(&self.flow.stream, &PageSeen { hashes: &hashes, next, values: &[], delta: None }) {

@@ -241,7 +241,7 @@ impl Subject for Process {
             Position::First | Position::Url(_) | Position::Cursor(_) => 0,
         };
         let from = window.bounds.from.and_then(CursorValue::time).map(|from| from.as_second() - 1_800_000_000);
-        let page = self.world.get().source.page(from, position, PAGE as usize);
+        let page = self.world.get().page(from, position, PAGE as usize);
         let next = (page.len() == PAGE as usize).then(|| Position::Offset((position + page.len()) as u64));
         let hashes: Vec<String> =
             page.iter().map(|state| Seen::of(Version::Unordered, &state.record(self.means)).hash).collect();
@@ -375,6 +375,7 @@ impl Subject for Process {
             seen: Seen { version: Version::Unordered, hash: there.to_string() },
             how,
             is_parent: true,
+            singles: true,
             now: lane.now(),
         };
         self.runtime.block_on(lane.store.settle(settlement)).unwrap();

@@ -128,11 +128,11 @@ pub fn replay(session: &mut Session, ids: &[i64], now: Timestamp) -> Result<u64,
         else {
             continue;
         };
-        let waiting = all(session, "SELECT version FROM queue WHERE scope = ?1 AND key = ?2", (scope, &key), |row| {
-            row.get::<_, String>(0)
-        })?;
-        let waiting = waiting.iter().map(|text| version(text)).collect::<Result<Vec<_>, _>>()?;
-        if !delivery::replays(&version(&dead)?, waiting.iter()) {
+        let later = "SELECT version FROM queue WHERE scope = ?1 AND key = ?2 UNION ALL \
+                     SELECT version FROM dead_letter WHERE scope = ?1 AND key = ?2 AND id > ?3 AND version IS NOT NULL";
+        let later = all(session, later, (scope, &key, id), |row| row.get::<_, String>(0))?;
+        let later = later.iter().map(|text| version(text)).collect::<Result<Vec<_>, _>>()?;
+        if !delivery::replays(&version(&dead)?, later.iter()) {
             continue;
         }
         let insert = "INSERT INTO queue (scope, key, version, source_hash, payload, enqueued_at) \

@@ -1,12 +1,12 @@
 //! What delivery asks of the database: claims, intents, and what becomes of a claimed record. What becomes of it is decided in the loop.
 
-use crosstie_engine::delivery::{Facts, Failures, Postponement, Settled};
+use crosstie_engine::delivery::{Facts, Failures, Postponement, Settled, outdates};
 use jiff::Timestamp;
 use rusqlite::Row;
 
 use super::{
     intents::{self, json},
-    rows::{add, advance, all, document, execute, first, ledger, optional_time, prepare, seen, version},
+    rows::{add, advance, all, document, execute, first, ledger, optional_time, prepare, seen},
     writer::Session,
 };
 use crate::store::{Burial, Claim, ClaimGuard, Claimed, ParentKey, ScopeId, Settlement, StoreError, Verdict};
@@ -130,13 +130,13 @@ fn write_ledger(
     execute(session, upsert, row).map(|_| ())
 }
 
-/// Removes the key's dead letters that the settled state has overtaken: what they hold would never be written any more.
+/// Removes the key's dead letters that the settled state leaves nothing to do about.
 fn forget_outdated(session: &Session, done: &Settlement) -> Result<(), StoreError> {
-    let sql = "SELECT id, version FROM dead_letter WHERE scope = ?1 AND key = ?2 AND version IS NOT NULL";
+    let sql = "SELECT id, version, source_hash FROM dead_letter WHERE scope = ?1 AND key = ?2 AND version IS NOT NULL";
     let letters =
-        all(session, sql, (done.scope.0, &done.key), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
-    for (id, text) in letters {
-        if version(&text)?.compare(&done.seen.version).is_some_and(std::cmp::Ordering::is_le) {
+        all(session, sql, (done.scope.0, &done.key), |row| Ok((row.get::<_, i64>(0)?, (row.get(1)?, row.get(2)?))))?;
+    for (id, dead) in letters {
+        if outdates(&done.seen, &seen(dead)?, done.singles) {
             execute(session, "DELETE FROM dead_letter WHERE id = ?1", [id])?;
         }
     }
@@ -190,6 +190,11 @@ pub fn bury(session: &mut Session, burial: &Burial) -> Result<(), StoreError> {
         Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
     })?;
     let Some((scope, key)) = found else { return Ok(()) };
+    // A state lies there once, in the place of when it was last set aside.
+    let same = "DELETE FROM dead_letter WHERE scope = ?2 AND key = ?3 AND (version, source_hash) = \
+                (SELECT coalesce(i.version, q.version), coalesce(i.source_hash, q.source_hash) \
+                FROM queue q LEFT JOIN outgoing i ON i.record = q.id AND i.in_doubt_since IS NOT NULL WHERE q.id = ?1)";
+    execute(session, same, (burial.record, scope, &key))?;
     // What is given up in doubt is the state that was sent: it may have been fetched after the one that waited was read.
     let insert = "INSERT INTO dead_letter (scope, key, version, source_hash, payload, cause, status, request_ids, excerpt, attempts, \
                   first_failed_at, last_failed_at, plan_hash) \

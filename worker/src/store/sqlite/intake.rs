@@ -8,7 +8,7 @@ use crosstie_engine::{
 use jiff::Timestamp;
 
 use super::{
-    rows::{add, count, document, environment_name, execute, first, ledger, optional_time, seen},
+    rows::{add, all, count, document, environment_name, execute, first, ledger, optional_time, seen},
     writer::Session,
 };
 use crate::store::{Incoming, Opened, Scope, ScopeId, StoreError, Taken, TakenPage};
@@ -75,7 +75,7 @@ fn take_record(
     payload: &str,
     now: i64,
 ) -> Result<bool, StoreError> {
-    let known = known(session, scope, key, state)?;
+    let known = known(session, scope, key)?;
     if !delivery::keeps(state, &known) {
         return Ok(false);
     }
@@ -86,24 +86,20 @@ fn take_record(
     Ok(true)
 }
 
-fn known(session: &Session, scope: ScopeId, key: &str, state: &Seen) -> Result<Known, StoreError> {
+fn known(session: &Session, scope: ScopeId, key: &str) -> Result<Known, StoreError> {
     let waiting = "SELECT id, version, source_hash FROM queue WHERE scope = ?1 AND key = ?2 ORDER BY id DESC LIMIT 1";
     let waiting =
         first(session, waiting, (scope.0, key), |row| Ok((row.get::<_, i64>(0)?, (row.get(1)?, row.get(2)?))))?;
     let newest = waiting.as_ref().map(|(id, _)| *id);
     let writing = "SELECT version, source_hash FROM outgoing WHERE record = ?1 AND version IS NOT NULL";
     let writing = newest.map(|id| first(session, writing, [id], |row| Ok((row.get(0)?, row.get(1)?)))).transpose()?;
-    // A key can have several dead letters; the one that matters is the one that equals this state.
-    let dead = "SELECT version, source_hash FROM dead_letter \
-                WHERE scope = ?1 AND key = ?2 AND version = ?3 AND source_hash = ?4 LIMIT 1";
-    let dead = first(session, dead, (scope.0, key, state.version.to_string(), &state.hash), |row| {
-        Ok((row.get(0)?, row.get(1)?))
-    })?;
+    let dead = "SELECT version, source_hash FROM dead_letter WHERE scope = ?1 AND key = ?2 AND version IS NOT NULL ORDER BY id";
+    let dead = all(session, dead, (scope.0, key), |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(Known {
         waiting: waiting.map(|(_, state)| seen(state)).transpose()?,
         writing: writing.flatten().map(seen).transpose()?,
         claimed: newest.is_some_and(|id| session.claims.is_claimed(id)),
-        dead: dead.map(seen).transpose()?,
+        dead: dead.into_iter().map(seen).collect::<Result<_, _>>()?,
         ledger: ledger(session, scope, key)?,
     })
 }

@@ -93,7 +93,16 @@ impl Bench {
     pub async fn settle(&self, claimed: &Claimed, how: Settled, now: Timestamp) {
         let (key, seen) = (claimed.key.clone(), claimed.facts.seen.clone());
         self.store
-            .settle(Settlement { record: claimed.id, scope: self.scope, key, seen, how, is_parent: false, now })
+            .settle(Settlement {
+                record: claimed.id,
+                scope: self.scope,
+                key,
+                seen,
+                how,
+                is_parent: false,
+                singles: false,
+                now,
+            })
             .await
             .unwrap();
     }

@@ -80,7 +80,16 @@ async fn what_becomes_of_a_batch_is_stored_together() {
     let settle = |one: &Claimed| {
         let (key, seen) = (one.key.clone(), one.facts.seen.clone());
         let how = delivered("h");
-        Verdict::Settle(Settlement { record: one.id, scope: bench.scope, key, seen, how, is_parent: false, now: at(3) })
+        Verdict::Settle(Settlement {
+            record: one.id,
+            scope: bench.scope,
+            key,
+            seen,
+            how,
+            is_parent: false,
+            singles: true,
+            now: at(3),
+        })
     };
     let (failures, plan_hash) = (Failures::default(), String::new());
     let bury = Verdict::Bury(Burial { record: c.id, failures, plan_hash, now: at(3) });
@@ -91,6 +100,7 @@ async fn what_becomes_of_a_batch_is_stored_together() {
         seen: a.facts.seen.clone(),
         how: delivered("h"),
         is_parent: false,
+        singles: true,
         now: at(3),
     };
     let failed = bench.store.conclude(vec![settle(b), bury.clone(), Verdict::Settle(impossible)]).await;

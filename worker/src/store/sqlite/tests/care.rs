@@ -98,6 +98,40 @@ async fn a_letter_is_not_replayed_behind_a_state_that_is_no_older() {
 }
 
 #[tokio::test]
+async fn where_the_source_can_tell_a_letter_stays_beside_a_settled_state_of_its_version() {
+    let bench = Bench::new().await;
+    bench.take(&[("a", 1, "x")], at(1)).await;
+    bury(&bench, "refused", at(2)).await;
+    bench.take(&[("a", 1, "y")], at(3)).await;
+    let claimed = bench.claim_one(at(3)).await;
+    let (record, scope, key, seen) = (claimed.id, bench.scope, claimed.key.clone(), claimed.facts.seen.clone());
+    let (how, is_parent, singles, now) = (delivered("h"), false, true, at(3));
+    bench.store.settle(Settlement { record, scope, key, seen, how, is_parent, singles, now }).await.unwrap();
+    drop(claimed);
+    let letters = bench.store.dead_letters(0, 10).await.unwrap();
+    assert_eq!(letters.len(), 1);
+    assert_eq!(bench.store.replay(vec![letters[0].id], at(4)).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_state_lies_among_the_letters_once_and_the_one_set_aside_last_is_replayed_first() {
+    let bench = Bench::new().await;
+    bench.take(&[("a", 1, "x"), ("a", 1, "y")], at(1)).await;
+    bury(&bench, "refused", at(2)).await;
+    bench.take(&[("a", 1, "x")], at(2)).await;
+    bury(&bench, "refused", at(3)).await;
+    bury(&bench, "refused again", at(4)).await;
+    let letters = bench.store.dead_letters(0, 10).await.unwrap();
+    let [y, x] = letters.as_slice() else { panic!("{letters:?}") };
+    let state = |letter: &DeadLetter| (letter.source_hash.clone(), letter.payload.clone());
+    assert!(state(y) != state(x) && x.cause == "refused again");
+    let ids = letters.iter().map(|letter| letter.id).collect();
+    assert_eq!(bench.store.replay(ids, at(5)).await.unwrap(), 1);
+    assert_eq!(bench.claim_one(at(6)).await.facts.seen.hash, x.source_hash);
+    assert_eq!(bench.store.dead_letters(0, 10).await.unwrap()[0].source_hash, y.source_hash);
+}
+
+#[tokio::test]
 async fn a_write_that_was_given_up_in_doubt_leaves_nothing_believed_to_be_there() {
     let bench = Bench::new().await;
     bench.take(&[("a", 1, "x")], at(1)).await;
