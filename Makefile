@@ -106,9 +106,10 @@ bench: setup ## Measures what worker, operator and client cost, one JSON line a 
 	@tests/bench/run $(BENCH)
 
 .PHONY: soak
-soak: ## 200 histories against the worker's process, 200 kills over 20,000 records, a backfill of a million that is stopped and killed
+soak: ## 200 histories against the worker's process, 200 kills over 20,000 records, a replay of 10,000 letters, a backfill of a million that is stopped and killed
 	CROSSTIE_CASES=200 cargo test --locked -p crosstie-worker --test histories -- --nocapture
 	CROSSTIE_KILLS=200 CROSSTIE_RECORDS=20000 cargo test --locked -p crosstie-worker --test killed -- --nocapture
+	CROSSTIE_LETTERS=10000 cargo test --locked -p crosstie-worker --test letters -- --nocapture
 	CROSSTIE_BACKFILL=1000000 cargo test --locked --release -p crosstie-worker --test windows a_backfill -- --nocapture
 
 ## ---- helpers ----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 //! what the operator would say.
 
 mod connector;
+mod dlq;
 mod files;
 mod flows;
 mod lint;
@@ -34,6 +35,9 @@ enum Command {
     Connector(connector::Command),
     /// Say how an Integration in the cluster is doing, flow by flow
     Status(status::Arguments),
+    /// Look at, replay and drop the dead letters of an Integration in the cluster
+    #[command(subcommand)]
+    Dlq(dlq::Command),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Connector(command) => connector::run(&command),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Dlq(command) => dlq::run(&command),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

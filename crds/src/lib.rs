@@ -7,6 +7,7 @@ pub mod condition;
 pub mod connector;
 pub mod definition;
 pub mod integration;
+pub mod letters;
 pub mod names;
 pub mod reference;
 pub mod sync_report;

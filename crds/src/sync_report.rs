@@ -165,6 +165,9 @@ pub struct FlowReport {
     pub queue_depth: i64,
     /// Records in the dead letters.
     pub dead_letters: i64,
+    /// When the one of them was set aside that lies there longest. Absent when there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_dead_letter_time: Option<Time>,
     /// Records whose write has an unknown outcome.
     pub held: i64,
     /// Deliveries of the last 24 hours that succeeded.

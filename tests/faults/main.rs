@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod drift;
+mod letters;
 mod lifecycle;
 mod secrets;
 mod systems;

@@ -79,6 +79,16 @@ impl Cluster {
     }
 }
 
+/// A program of the workspace, built beside the running one.
+///
+/// # Errors
+/// When it is not there.
+pub fn built(name: &str) -> Result<PathBuf> {
+    let running = std::env::current_exe()?;
+    let found = running.ancestors().skip(1).map(|folder| folder.join(name)).find(|path| path.is_file());
+    found.with_context(|| format!("{name} is not built: run this through make"))
+}
+
 /// Runs a command to its end and gives its trimmed output.
 ///
 /// # Errors

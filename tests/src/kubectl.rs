@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
-use crate::cluster::{Cluster, run};
+use crate::cluster::{Cluster, built, run};
 
 /// `kubectl` for one cluster.
 #[derive(Clone, Debug)]
@@ -33,6 +33,19 @@ impl Kubectl {
     /// With everything it said, when it fails.
     pub async fn run(&self, arguments: &[&str]) -> Result<String> {
         run(&mut self.command(arguments)).await
+    }
+
+    /// Runs `kubectl crosstie`, found on the path as any plugin.
+    ///
+    /// # Errors
+    /// With everything it said, when it fails.
+    pub async fn crosstie(&self, arguments: &[&str]) -> Result<String> {
+        let plugin = built("kubectl-crosstie")?;
+        let mut folders: Vec<PathBuf> = plugin.parent().map(PathBuf::from).into_iter().collect();
+        folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+        let mut command = Command::new(&self.program);
+        command.env("PATH", std::env::join_paths(folders)?).env("KUBECONFIG", &self.kubeconfig);
+        run(command.arg("crosstie").args(arguments)).await
     }
 
     /// Applies documents, given as YAML or JSON.

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     aws::Secrets,
-    cluster::{Cluster, cache},
+    cluster::{Cluster, built, cache},
     install,
     kubectl::Kubectl,
     wait::{Seen, until},
@@ -50,13 +50,7 @@ impl Built {
     pub fn find() -> Result<Self> {
         let images =
             std::env::var_os("CROSSTIE_IMAGES").context("CROSSTIE_IMAGES names no folder: run this through make")?;
-        let program = std::env::current_exe()?;
-        let vendors =
-            program.ancestors().skip(1).map(|folder| folder.join("crosstie-vendors")).find(|path| path.is_file());
-        Ok(Self {
-            images: images.into(),
-            vendors: vendors.context("crosstie-vendors is not built: run this through make")?,
-        })
+        Ok(Self { images: images.into(), vendors: built("crosstie-vendors")? })
     }
 }
 

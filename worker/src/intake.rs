@@ -18,7 +18,8 @@ use serde_json::Value;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use self::{family::Family, records::incoming};
+use self::family::Family;
+pub use self::records::incoming;
 use crate::{
     lane::Lane,
     store::{Incoming, Opened, StoreError, TakenPage},

@@ -13,6 +13,7 @@ mod gate;
 mod gates;
 mod intake;
 mod lane;
+mod letters;
 mod metrics;
 mod options;
 mod problems;
@@ -25,6 +26,7 @@ mod trouble;
 mod waiting;
 mod worker;
 
+pub use letters::Letters;
 pub use options::{LogFormat, Options};
 pub use report::ReportTarget;
 pub use worker::{Settings, StartError, Worker};

@@ -1,11 +1,15 @@
 //! The command line of `crosstie-worker`. Every flag can also be set by an environment variable, which is how the operator sets them.
 
-use std::{io::IsTerminal, net::SocketAddr, path::PathBuf};
+use std::{
+    io::IsTerminal,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
 use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
 use crosstie_connect::Surroundings;
-use crosstie_crds::names;
+use crosstie_crds::{letters, names};
 
 use crate::{report::ReportTarget, worker::Settings};
 
@@ -44,6 +48,10 @@ pub struct Options {
     #[arg(long, env = "CROSSTIE_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
 
+    /// Loopback address at which `kubectl crosstie dlq` reaches the dead letters
+    #[arg(long, env = "CROSSTIE_LETTERS_LISTEN", value_name = "ADDRESS", default_value_t = letters_listen())]
+    pub letters_listen: SocketAddr,
+
     /// Form of the log lines
     #[arg(long, env = "CROSSTIE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,
@@ -51,6 +59,10 @@ pub struct Options {
     /// What is logged, such as `info` or `crosstie_connect=debug,info`
     #[arg(long, env = "CROSSTIE_LOG_FILTER", value_name = "FILTER", default_value = "info")]
     pub log_filter: String,
+}
+
+fn letters_listen() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, letters::PORT))
 }
 
 /// Form of log lines.
@@ -75,11 +87,20 @@ impl Options {
                 "name the Integration with --namespace and --integration, or pass --no-report to run without Kubernetes"
             ),
         };
+        if !self.letters_listen.ip().is_loopback() {
+            bail!(
+                "--letters-listen {} is no loopback address: whoever reaches the dead letters may read and drop them; choose one such as \
+                 127.0.0.1:{}",
+                self.letters_listen,
+                letters::PORT
+            );
+        }
         Ok(Settings {
             files: self.files,
             state: self.state,
             pod: self.pod,
             listen: Some(self.listen),
+            letters_listen: Some(self.letters_listen),
             report,
             surroundings: Surroundings::default(),
         })
@@ -123,6 +144,8 @@ mod tests {
         let error = parse(&[]).err().expect("refused");
         assert!(error.to_string().contains("--no-report"), "{error}");
         assert_eq!(parse(&["--no-report"]).unwrap().report, None);
+        let error = parse(&["--no-report", "--letters-listen", "0.0.0.0:8081"]).err().expect("refused");
+        assert!(error.to_string().contains("loopback"), "{error}");
         let target = ReportTarget { namespace: "shop".into(), integration: "orders".into() };
         assert_eq!(parse(&["--namespace", "shop", "--integration", "orders"]).unwrap().report, Some(target));
     }

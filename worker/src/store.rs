@@ -19,8 +19,8 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 pub use change::{
-    Burial, DeadLetter, Figures, Incoming, NewIntent, Opened, ParentKey, Scope, ScopeId, Settlement, Taken, TakenPage,
-    Tidied, Verdict,
+    Burial, DeadLetter, Figures, Incoming, NewIntent, Opened, ParentKey, Replay, Replayed, Scope, ScopeId, Settlement,
+    Taken, TakenPage, Tidied, Verdict,
 };
 pub use claim::{Claim, ClaimGuard, Claimed, Claims};
 pub use error::StoreError;
@@ -90,15 +90,18 @@ pub trait Store: Send + Sync {
     /// Every other scope in which records wait, and how many: no flow of the plan at work takes them on.
     fn left_behind(&self, at_work: Vec<ScopeId>) -> Answer<'_, Vec<(Scope, u64)>>;
 
-    /// Dead letters with an id above `after`, oldest first, at most `limit`.
+    /// Dead letters with an id above `after`, oldest first, at most `limit`, without their payloads.
     fn dead_letters(&self, after: i64, limit: usize) -> Answer<'_, Vec<DeadLetter>>;
 
-    /// Puts dead letters at the end of their keys' queues, but those behind which a state that is no older waits: these stay. Says how many were
-    /// put there.
-    fn replay(&self, ids: Vec<i64>, now: Timestamp) -> Answer<'_, u64>;
+    /// A dead letter, whole; none when it is gone.
+    fn dead_letter(&self, id: i64) -> Answer<'_, Option<DeadLetter>>;
 
-    /// Removes dead letters for good. Says how many of the ids there were.
-    fn discard(&self, ids: Vec<i64>) -> Answer<'_, u64>;
+    /// Puts dead letters at the end of their keys' queues, but those before which a state that is no older is to be looked at: these stay. Says what
+    /// became of each.
+    fn replay(&self, letters: Vec<Replay>, now: Timestamp) -> Answer<'_, Vec<Replayed>>;
+
+    /// Removes dead letters for good. Says which of the ids there were.
+    fn discard(&self, ids: Vec<i64>) -> Answer<'_, Vec<i64>>;
 
     /// Removes what is too old or too much, and folds the log into the database.
     fn tidy(&self, now: Timestamp) -> Answer<'_, Tidied>;

@@ -11,9 +11,9 @@ use crate::{
     admin::{self, Admin},
     board::Board,
     files::Files,
+    letters::{self, Letters},
     metrics::Metrics,
     report::{ReportTarget, Reporter, publish},
-    store::{DeadLetter, SharedStore, StoreError},
     supervisor::Supervisor,
     trouble::StoreTrouble,
 };
@@ -30,6 +30,9 @@ pub struct Settings {
     pub pod: String,
     /// Where probes and metrics are served, if anywhere. Port 0 takes a free one.
     pub listen: Option<SocketAddr>,
+    /// Where dead letters are served, if anywhere: a loopback address, because whoever reaches it may decide about them. Port 0 takes a free
+    /// one.
+    pub letters_listen: Option<SocketAddr>,
     /// Where reports are written, if anywhere.
     pub report: Option<ReportTarget>,
     /// Clock, name resolution, trust and patience. Its observer is replaced by the worker's own metrics.
@@ -39,8 +42,8 @@ pub struct Settings {
 /// Why a worker cannot start. Everything that can heal by itself, such as missing files or a locked store, is no reason.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address for probes and metrics cannot be used.
-    #[error("probes and metrics cannot be served at {address}: choose another address with --listen")]
+    /// An address for probes and metrics, or for dead letters, cannot be used.
+    #[error("nothing can be served at {address}: choose another address with --listen or --letters-listen")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -52,7 +55,8 @@ pub enum StartError {
 
 /// A running worker. Dropping it stops it without waiting; whatever was under way is resolved by the next start.
 pub struct Worker {
-    clock: Arc<dyn Clock>,
+    letters: Letters,
+    letters_address: Option<SocketAddr>,
     board: Arc<Board>,
     metrics: Arc<Metrics>,
     reporter: Arc<Reporter>,
@@ -69,7 +73,7 @@ impl Worker {
     /// # Errors
     /// [`StartError`].
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
-        let Settings { files, state, pod, listen, report, mut surroundings } = settings;
+        let Settings { files, state, pod, listen, letters_listen, report, mut surroundings } = settings;
         // Only the first provider counts, and whoever uses the library may have chosen one.
         let _chosen = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let clock: Arc<dyn Clock> = Arc::clone(&surroundings.clock);
@@ -88,6 +92,14 @@ impl Worker {
             address = Some(at);
             others.push(task);
         }
+        let letters = Letters::new(Arc::clone(&board), Arc::clone(&clock));
+        let mut letters_address = None;
+        if let Some(listen) = letters_listen {
+            let served = letters::serve(letters.clone(), listen, outer_stop.clone()).await;
+            let (at, task) = served.map_err(|source| StartError::Listen { address: listen, source })?;
+            letters_address = Some(at);
+            others.push(task);
+        }
         if let Some(target) = report {
             others.push(tokio::spawn(publish(target, Arc::clone(&reporter), Arc::clone(&clock), outer_stop.clone())));
         }
@@ -95,7 +107,7 @@ impl Worker {
         let supervisor =
             Supervisor::new(files, state, Arc::clone(&board), Arc::clone(&clock), surroundings, Arc::clone(&metrics));
         let supervisor = tokio::spawn(supervisor.run(stop.clone()));
-        Ok(Self { clock, board, metrics, reporter, address, stop, outer_stop, supervisor, others })
+        Ok(Self { letters, letters_address, board, metrics, reporter, address, stop, outer_stop, supervisor, others })
     }
 
     /// Where probes and metrics are served.
@@ -113,36 +125,14 @@ impl Worker {
         self.board.unready()
     }
 
-    /// Dead letters with an id above `after`, oldest first, at most `limit`.
-    ///
-    /// # Errors
-    /// [`StoreError`], also while the store is not open.
-    pub async fn dead_letters(&self, after: i64, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
-        self.store()?.dead_letters(after, limit).await
+    /// Its dead letters.
+    pub fn letters(&self) -> &Letters {
+        &self.letters
     }
 
-    /// Puts dead letters at the end of their keys' queues. They pass the ledger like anything else. Says how many of the ids there were.
-    ///
-    /// # Errors
-    /// [`StoreError`], also while the store is not open.
-    pub async fn replay(&self, ids: Vec<i64>) -> Result<u64, StoreError> {
-        let replayed = self.store()?.replay(ids, self.clock.now()).await?;
-        for lane in self.board.posted().crew.iter().flat_map(|crew| &crew.lanes) {
-            lane.wake.notify_one();
-        }
-        Ok(replayed)
-    }
-
-    /// Removes dead letters for good. Says how many of the ids there were.
-    ///
-    /// # Errors
-    /// [`StoreError`], also while the store is not open.
-    pub async fn discard(&self, ids: Vec<i64>) -> Result<u64, StoreError> {
-        self.store()?.discard(ids).await
-    }
-
-    fn store(&self) -> Result<SharedStore, StoreError> {
-        self.board.posted().store.ok_or(StoreError::Closed)
+    /// Where its dead letters are served.
+    pub fn letters_address(&self) -> Option<SocketAddr> {
+        self.letters_address
     }
 
     /// The metrics in the `OpenMetrics` text format, as they were last refreshed.

@@ -130,7 +130,7 @@ async fn records_go_together_and_a_row_that_is_refused_is_set_aside_alone() {
     .await;
     assert_eq!((report.flows[0].delivered, report.flows[0].queue_depth), (119, 0));
     assert_once(&bench, 119).await;
-    let letter = worker.dead_letters(0, 10).await.unwrap().remove(0);
+    let letter = worker.letters().list(0, 10).await.unwrap().remove(0);
     assert_eq!((letter.key.as_str(), letter.attempts), ("120", 3));
     let (batches, alone) = calls(&bench).await;
     assert!(batches >= 3 && batches + alone <= 8, "{batches} calls of many and {alone} of one for 120 records");
@@ -174,7 +174,7 @@ async fn a_record_that_has_every_batch_refused_is_found_and_set_aside_and_the_ot
         .await
     };
     assert_eq!((report.flows[0].delivered, report.flows[0].dead_letters), (59, 1));
-    let letter = worker.dead_letters(0, 10).await.unwrap().remove(0);
+    let letter = worker.letters().list(0, 10).await.unwrap().remove(0);
     assert_eq!(
         (letter.key.as_str(), letter.status, letter.attempts),
         ("60", Some(422), 3),
@@ -201,7 +201,7 @@ async fn a_record_at_which_the_destination_fails_is_found_when_others_pass_meanw
         }
     })
     .await;
-    let letter = worker.dead_letters(0, 1).await.unwrap().remove(0);
+    let letter = worker.letters().list(0, 1).await.unwrap().remove(0);
     assert_eq!((letter.key.as_str(), letter.status), ("20", Some(500)));
     let twice = bench.books.stats().await.unwrap().writes.keys_with_more_than_one_write;
     assert_eq!(twice.count, 0, "{:?}", twice.keys);

@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Bench, names, until, until_report};
-use crosstie_crds::condition::Reason;
+use crosstie_crds::{condition::Reason, letters::Fate};
 use crosstie_engine::plan::{OnUnknownOutcome, Outcome};
 use crosstie_vendors::wire::{Fault, FaultRule};
 use serde_json::json;
@@ -25,7 +25,7 @@ async fn a_refused_order_goes_to_the_dead_letters_after_its_retries_and_the_othe
     bench.until_booked(19).await;
     let report = until_report(&worker, "it is set aside", |report| report.flows[0].dead_letters == 1).await;
     assert_eq!(report.flows[0].queue_depth, 0);
-    let letter = worker.dead_letters(0, 10).await.unwrap().remove(0);
+    let letter = worker.letters().list(0, 10).await.unwrap().remove(0);
     assert_eq!((letter.key.as_str(), letter.status, letter.attempts), ("7", Some(422), 3));
     assert!(letter.excerpt.as_ref().unwrap().contains("jane@example.com") && !letter.cause.contains("jane"));
     assert_eq!(letter.plan_hash, bench.plan.hash());
@@ -37,7 +37,7 @@ async fn a_refused_order_goes_to_the_dead_letters_after_its_retries_and_the_othe
     let polls = bench.shop.stats().await.unwrap().total_requests;
     until("the shop was read again", || async { bench.shop.stats().await.unwrap().total_requests > polls + 2 }).await;
     assert!(bench.booked(7).await.is_none());
-    assert_eq!(worker.replay(vec![letter.id]).await.unwrap(), 1);
+    assert_eq!(worker.letters().replay(&[letter.id]).await.unwrap(), [Fate::Replayed]);
     bench.until_booked(20).await;
     worker.stop().await;
 }
@@ -62,7 +62,7 @@ async fn an_order_that_makes_the_destination_fail_is_set_aside_when_others_pass_
         }
     })
     .await;
-    let letter = worker.dead_letters(0, 1).await.unwrap().remove(0);
+    let letter = worker.letters().list(0, 1).await.unwrap().remove(0);
     assert_eq!((letter.key.as_str(), letter.status), ("1", Some(500)));
     assert!(bench.booked(1).await.is_none());
     worker.stop().await;

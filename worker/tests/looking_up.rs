@@ -118,7 +118,7 @@ async fn an_answer_that_shows_another_record_is_the_fault_of_the_record_that_ask
     bench.until_booked(1).await;
     let report = until_report(&worker, "it is a dead letter", |report| report.flows[0].dead_letters == 1).await;
     assert!(!names(&report, Reason::SourceUnavailable), "{:?}", report.problems);
-    let cause = worker.dead_letters(0, 1).await.unwrap().remove(0).cause;
+    let cause = worker.letters().list(0, 1).await.unwrap().remove(0).cause;
     assert!(cause.contains("`customers`") && cause.contains("another record") && !cause.contains("jane"), "{cause}");
     worker.stop().await;
 }

@@ -65,8 +65,11 @@ pub struct SyncStatus {
     pub last_sync_time: Option<Time>,
     /// Records waiting to be delivered.
     pub queue_depth: i64,
-    /// Records in the dead letters.
+    /// Records in the dead letters. `kubectl crosstie dlq list` shows them.
     pub dead_letters: i64,
+    /// When the one of them was set aside that lies there longest. Absent when there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_dead_letter_time: Option<Time>,
     /// Records whose write has an unknown outcome and that are held until a person decides.
     #[serde(default)]
     pub held: i64,
@@ -84,8 +87,11 @@ pub struct FlowStatus {
     pub unchanged: i64,
     /// Records waiting to be delivered.
     pub queue_depth: i64,
-    /// Records in the dead letters.
+    /// Records in the dead letters. `kubectl crosstie dlq list` shows them.
     pub dead_letters: i64,
+    /// When the one of them was set aside that lies there longest. Absent when there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_dead_letter_time: Option<Time>,
     /// When the flow was last read to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_sync_time: Option<Time>,

@@ -18,6 +18,7 @@ pub fn figures(report: &WorkerReport, flows: &[String]) -> (SyncStatus, Vec<Flow
         last_sync_time: times.filter(|_| shown.len() == flows.len()).and_then(|times| times.into_iter().min().cloned()),
         queue_depth: sum(|flow| flow.queue_depth),
         dead_letters: sum(|flow| flow.dead_letters),
+        oldest_dead_letter_time: shown.iter().filter_map(|flow| flow.oldest_dead_letter_time.clone()).min(),
         held: sum(|flow| flow.held),
     };
     let each = shown.into_iter().map(|flow| FlowStatus {
@@ -26,6 +27,7 @@ pub fn figures(report: &WorkerReport, flows: &[String]) -> (SyncStatus, Vec<Flow
         unchanged: flow.unchanged,
         queue_depth: flow.queue_depth,
         dead_letters: flow.dead_letters,
+        oldest_dead_letter_time: flow.oldest_dead_letter_time.clone(),
         last_sync_time: flow.last_sync_time.clone(),
         next_run_time: flow.next_run_time.clone(),
         cursor: flow.cursor.clone(),

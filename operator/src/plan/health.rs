@@ -295,7 +295,7 @@ fn dead_letters(facts: &Facts) -> Draft {
         return Draft::yes(kind, Reason::NoDeadLetters, "no record waits in the dead letters");
     }
     let message = format!(
-        "records of flow {} wait in the dead letters: the worker's log says why; one that changes at the source is tried again",
+        "records of flow {} wait in the dead letters: `kubectl crosstie dlq list` shows which and why; one that changes at the source is tried again",
         flows.join(", ")
     );
     Draft::no(kind, Reason::DeadLetters, message)

@@ -115,6 +115,7 @@ fn flow(state: FlowState) -> FlowReport {
         unchanged: amount(figures.unchanged),
         queue_depth: amount(figures.queue_depth),
         dead_letters: amount(figures.dead_letters),
+        oldest_dead_letter_time: figures.oldest_dead_letter.map(Time),
         held: amount(figures.held),
         succeeded_24h: amount(figures.delivered_day),
         failed_24h: amount(figures.buried_day),

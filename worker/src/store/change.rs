@@ -182,14 +182,16 @@ pub struct DeadLetter {
     pub id: i64,
     /// Where it belongs.
     pub scope: Scope,
+    /// The same, as the store numbers it.
+    pub scope_id: ScopeId,
     /// Its key; empty when it has none.
     pub key: String,
     /// Its version; none when it has none.
     pub version: Option<Version>,
     /// Hash of the whole record.
     pub source_hash: String,
-    /// The whole record as JSON. Personal data: print it only where a person asked for it.
-    pub payload: String,
+    /// The whole record as JSON; none where many letters were asked for. Personal data: print it only where a person asked for it.
+    pub payload: Option<String>,
     /// What was wrong.
     pub cause: String,
     /// The vendor's last status.
@@ -220,6 +222,28 @@ impl std::fmt::Debug for DeadLetter {
     }
 }
 
+/// A dead letter that is to be replayed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replay {
+    /// Its number.
+    pub id: i64,
+    /// Key and state of one that had no key or no version when it was set aside, as the plan at work reads them.
+    pub read: Option<(String, Seen)>,
+}
+
+/// What became of a dead letter that was to be replayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replayed {
+    /// It waits at the end of its key's queue.
+    Queued,
+    /// There is none of this number.
+    Gone,
+    /// It stays, because a state of its key that is no older waits, or was set aside after it.
+    Overtaken,
+    /// It stays, because it has no key or no version.
+    Unreadable,
+}
+
 /// Counts of one scope. Totals count since the store began.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
@@ -231,6 +255,8 @@ pub struct Figures {
     pub queue_depth: u64,
     /// Records in the dead letters.
     pub dead_letters: u64,
+    /// When the one of them was set aside that lies there longest.
+    pub oldest_dead_letter: Option<Timestamp>,
     /// Records whose write has an unknown outcome that nothing can tell.
     pub held: u64,
     /// Records that failed and are tried again; held ones are not among them.

@@ -25,8 +25,8 @@ use self::{
     writer::{Session, Writer},
 };
 use super::{
-    Answer, Burial, Claim, DeadLetter, Figures, NewIntent, Opened, ParentKey, Scope, ScopeId, Settlement, Store,
-    StoreError, Taken, TakenPage, Tidied, Verdict,
+    Answer, Burial, Claim, DeadLetter, Figures, NewIntent, Opened, ParentKey, Replay, Replayed, Scope, ScopeId,
+    Settlement, Store, StoreError, Taken, TakenPage, Tidied, Verdict,
 };
 
 /// Name of the database below the state folder.
@@ -156,11 +156,15 @@ impl Store for SqliteStore {
         Box::pin(self.writer.look(move |session| care::dead_letters(session, after, limit)))
     }
 
-    fn replay(&self, ids: Vec<i64>, now: Timestamp) -> Answer<'_, u64> {
-        Box::pin(self.writer.change(move |session| care::replay(session, &ids, now)))
+    fn dead_letter(&self, id: i64) -> Answer<'_, Option<DeadLetter>> {
+        Box::pin(self.writer.look(move |session| care::dead_letter(session, id)))
     }
 
-    fn discard(&self, ids: Vec<i64>) -> Answer<'_, u64> {
+    fn replay(&self, letters: Vec<Replay>, now: Timestamp) -> Answer<'_, Vec<Replayed>> {
+        Box::pin(self.writer.change(move |session| care::replay(session, &letters, now)))
+    }
+
+    fn discard(&self, ids: Vec<i64>) -> Answer<'_, Vec<i64>> {
         Box::pin(self.writer.change(move |session| care::discard(session, &ids)))
     }
 

@@ -113,6 +113,7 @@ impl Bench {
             state: self.state(),
             pod: "pod".into(),
             listen: Some("127.0.0.1:0".parse().unwrap()),
+            letters_listen: Some("127.0.0.1:0".parse().unwrap()),
             report: None,
             surroundings: Surroundings { timeouts, ..Surroundings::default() },
         }

@@ -23,7 +23,16 @@ impl Process {
         let log = File::options().create(true).append(true).open(bench.log()).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_crosstie-worker"))
             .arg("--no-report")
-            .args(["--listen", "127.0.0.1:0", "--log-format", "text", "--log-filter", "error"])
+            .args([
+                "--listen",
+                "127.0.0.1:0",
+                "--letters-listen",
+                "127.0.0.1:0",
+                "--log-format",
+                "text",
+                "--log-filter",
+                "error",
+            ])
             .arg("--files")
             .arg(bench.files())
             .arg("--state")

@@ -11,7 +11,7 @@ use std::{
 
 use crosstie_engine::rate::Shares;
 use crosstie_histories::{Begun, Flight, Shared, Standing, State, Subject};
-use crosstie_worker::store::{Store, sqlite::SqliteStore};
+use crosstie_worker::store::{Replay, Store, sqlite::SqliteStore};
 use rusqlite::{Connection, OpenFlags};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -81,7 +81,17 @@ impl Live {
     fn start(&mut self) {
         let log = File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_crosstie-worker"))
-            .args(["--no-report", "--listen", "127.0.0.1:0", "--log-format", "text", "--log-filter", "error"])
+            .args([
+                "--no-report",
+                "--listen",
+                "127.0.0.1:0",
+                "--letters-listen",
+                "127.0.0.1:0",
+                "--log-format",
+                "text",
+                "--log-filter",
+                "error",
+            ])
             .arg("--files")
             .arg(self.folder.path().join("files"))
             .arg("--state")
@@ -269,7 +279,10 @@ impl Subject for Live {
         };
         self.runtime.block_on(async {
             let letters = store.dead_letters(0, 1000).await.unwrap();
-            store.replay(letters.into_iter().map(|letter| letter.id).collect(), now).await.unwrap();
+            store
+                .replay(letters.into_iter().map(|letter| Replay { id: letter.id, read: None }).collect(), now)
+                .await
+                .unwrap();
             store.close().await.unwrap();
         });
         self.start();

@@ -9,10 +9,10 @@ use rusqlite::Row;
 
 use super::{
     intents::forget_operations,
-    rows::{advance, all, count, document, environment, execute, first, hour, optional_time, time, version},
+    rows::{advance, all, count, document, environment, execute, first, hour, optional_time, seen, time, version},
     writer::Session,
 };
-use crate::store::{DeadLetter, Figures, Scope, ScopeId, StoreError, Tidied};
+use crate::store::{DeadLetter, Figures, Replay, Replayed, Scope, ScopeId, StoreError, Tidied};
 
 /// Longest time a dead letter is kept, in microseconds: thirty days.
 const LONGEST_DEAD: i64 = 30 * 24 * 3_600_000_000;
@@ -43,6 +43,8 @@ fn figures_of(session: &Session, scope: ScopeId, now: Timestamp) -> Result<Figur
     // Of many, some say enough.
     let cause = "SELECT cause FROM (SELECT json_extract(failures, '$.cause') AS cause FROM queue \
                  WHERE scope = ?1 AND failures IS NOT NULL ORDER BY id LIMIT 200) GROUP BY cause ORDER BY count(*) DESC, cause LIMIT 1";
+    let oldest = "SELECT min(last_failed_at) FROM dead_letter WHERE scope = ?1";
+    let oldest = first(session, oldest, [scope.0], |row| row.get(0))?;
     let awaiting = "SELECT count(*), min(enqueued_at) FROM queue WHERE scope = ?1 AND awaits_scope IS NOT NULL";
     let awaiting = first(session, awaiting, [scope.0], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))?;
     let (awaiting_parent, awaiting_since) = awaiting.unwrap_or_default();
@@ -55,6 +57,7 @@ fn figures_of(session: &Session, scope: ScopeId, now: Timestamp) -> Result<Figur
         unchanged: total("unchanged")? + total("leftOut")? + total("superseded")?,
         queue_depth: counted("SELECT count(*) FROM queue WHERE scope = ?1")?,
         dead_letters: counted("SELECT count(*) FROM dead_letter WHERE scope = ?1")?,
+        oldest_dead_letter: optional_time(oldest.flatten())?,
         held: counted("SELECT count(*) FROM outgoing JOIN queue ON id = record WHERE scope = ?1 AND held = 1")?,
         retrying: counted(
             "SELECT count(*) FROM queue WHERE scope = ?1 AND failures IS NOT NULL \
@@ -87,20 +90,31 @@ pub fn left_behind(session: &Session, at_work: &[ScopeId]) -> Result<Vec<(Scope,
 
 /// See [`Store::dead_letters`](crate::store::Store::dead_letters).
 pub fn dead_letters(session: &Session, after: i64, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
-    let sql = "SELECT d.id, flow, source, destination, key, version, source_hash, payload, cause, status, request_ids, excerpt, attempts, \
-               first_failed_at, last_failed_at, plan_hash, environment \
-               FROM dead_letter d JOIN scope s ON s.id = d.scope WHERE d.id > ?1 ORDER BY d.id LIMIT ?2";
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    all(session, sql, (after, limit), |row| Ok(dead_letter(row)))?.into_iter().collect()
+    let sql = letters("NULL", "d.id > ?1 ORDER BY d.id LIMIT ?2");
+    all(session, &sql, (after, limit), |row| Ok(read_letter(row)))?.into_iter().collect()
 }
 
-fn dead_letter(row: &Row) -> Result<DeadLetter, StoreError> {
+/// See [`Store::dead_letter`](crate::store::Store::dead_letter).
+pub fn dead_letter(session: &Session, id: i64) -> Result<Option<DeadLetter>, StoreError> {
+    first(session, &letters("payload", "d.id = ?1"), [id], |row| Ok(read_letter(row)))?.transpose()
+}
+
+fn letters(payload: &str, which: &str) -> String {
+    format!(
+        "SELECT d.id, flow, source, destination, key, version, source_hash, {payload}, cause, status, request_ids, excerpt, attempts, \
+         first_failed_at, last_failed_at, plan_hash, environment, s.id FROM dead_letter d JOIN scope s ON s.id = d.scope WHERE {which}"
+    )
+}
+
+fn read_letter(row: &Row) -> Result<DeadLetter, StoreError> {
     let environment = environment(&row.get::<_, String>(16)?)?;
     let scope = Scope { flow: row.get(1)?, source: row.get(2)?, destination: row.get(3)?, environment };
     let text: Option<String> = row.get(5)?;
     Ok(DeadLetter {
         id: row.get(0)?,
         scope,
+        scope_id: ScopeId(row.get(17)?),
         key: row.get(4)?,
         version: text.map(|text| version(&text)).transpose()?,
         source_hash: row.get(6)?,
@@ -117,43 +131,49 @@ fn dead_letter(row: &Row) -> Result<DeadLetter, StoreError> {
 }
 
 /// See [`Store::replay`](crate::store::Store::replay).
-pub fn replay(session: &mut Session, ids: &[i64], now: Timestamp) -> Result<u64, StoreError> {
-    let now = now.as_microsecond();
-    let mut replayed = 0;
-    for id in ids {
-        let sql = "SELECT scope, key, version FROM dead_letter WHERE id = ?1 AND version IS NOT NULL";
-        let Some((scope, key, dead)) = first(session, sql, [id], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
-        })?
-        else {
-            continue;
-        };
-        let later = "SELECT version FROM queue WHERE scope = ?1 AND key = ?2 UNION ALL \
-                     SELECT version FROM dead_letter WHERE scope = ?1 AND key = ?2 AND id > ?3 AND version IS NOT NULL";
-        let later = all(session, later, (scope, &key, id), |row| row.get::<_, String>(0))?;
-        let later = later.iter().map(|text| version(text)).collect::<Result<Vec<_>, _>>()?;
-        if !delivery::replays(&version(&dead)?, later.iter()) {
-            continue;
-        }
-        let insert = "INSERT INTO queue (scope, key, version, source_hash, payload, enqueued_at) \
-                      SELECT scope, key, version, source_hash, payload, ?2 FROM dead_letter WHERE id = ?1";
-        execute(session, insert, (id, now))?;
-        // What was given up in doubt rests until now: from here on its content is news.
-        let wake = "UPDATE ledger SET source_hash = '' WHERE scope = ?1 AND key = ?2 AND body_hash IS NULL \
-                    AND (version, source_hash) = (SELECT version, source_hash FROM dead_letter WHERE id = ?3)";
-        execute(session, wake, (scope, &key, id))?;
-        execute(session, "DELETE FROM dead_letter WHERE id = ?1", [id])?;
-        advance(session, scope, &key, now)?;
-        replayed += 1;
+pub fn replay(session: &mut Session, letters: &[Replay], now: Timestamp) -> Result<Vec<Replayed>, StoreError> {
+    letters.iter().map(|letter| replay_one(session, letter, now.as_microsecond())).collect()
+}
+
+fn replay_one(session: &Session, letter: &Replay, now: i64) -> Result<Replayed, StoreError> {
+    let sql = "SELECT scope, key, version, source_hash FROM dead_letter WHERE id = ?1";
+    let found = first(session, sql, [letter.id], |row| {
+        let (version, hash): (Option<String>, String) = (row.get(2)?, row.get(3)?);
+        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, version.map(|version| (version, hash))))
+    })?;
+    let Some((scope, key, state)) = found else { return Ok(Replayed::Gone) };
+    let (key, seen) = match (state, &letter.read) {
+        (Some(state), _) => (key, seen(state)?),
+        (None, Some((key, seen))) => (key.clone(), seen.clone()),
+        (None, None) => return Ok(Replayed::Unreadable),
+    };
+    let later = "SELECT version FROM queue WHERE scope = ?1 AND key = ?2 UNION ALL \
+                 SELECT version FROM dead_letter WHERE scope = ?1 AND key = ?2 AND id > ?3 AND version IS NOT NULL";
+    let later = all(session, later, (scope, &key, letter.id), |row| row.get::<_, String>(0))?;
+    let later = later.iter().map(|text| version(text)).collect::<Result<Vec<_>, _>>()?;
+    if !delivery::replays(&seen.version, later.iter()) {
+        return Ok(Replayed::Overtaken);
     }
-    Ok(replayed)
+    let (text, hash) = (seen.version.to_string(), &seen.hash);
+    let insert = "INSERT INTO queue (scope, key, version, source_hash, payload, enqueued_at) \
+                  SELECT scope, ?2, ?3, ?4, payload, ?5 FROM dead_letter WHERE id = ?1";
+    execute(session, insert, (letter.id, &key, &text, hash, now))?;
+    // What was given up in doubt rests until now: from here on its content is news.
+    let wake = "UPDATE ledger SET source_hash = '' \
+                WHERE scope = ?1 AND key = ?2 AND body_hash IS NULL AND version = ?3 AND source_hash = ?4";
+    execute(session, wake, (scope, &key, &text, hash))?;
+    execute(session, "DELETE FROM dead_letter WHERE id = ?1", [letter.id])?;
+    advance(session, scope, &key, now)?;
+    Ok(Replayed::Queued)
 }
 
 /// See [`Store::discard`](crate::store::Store::discard).
-pub fn discard(session: &mut Session, ids: &[i64]) -> Result<u64, StoreError> {
-    let mut discarded = 0;
+pub fn discard(session: &mut Session, ids: &[i64]) -> Result<Vec<i64>, StoreError> {
+    let mut discarded = Vec::new();
     for id in ids {
-        discarded += execute(session, "DELETE FROM dead_letter WHERE id = ?1", [id])? as u64;
+        if execute(session, "DELETE FROM dead_letter WHERE id = ?1", [id])? > 0 {
+            discarded.push(*id);
+        }
     }
     Ok(discarded)
 }

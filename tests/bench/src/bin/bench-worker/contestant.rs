@@ -105,7 +105,15 @@ impl Contestant {
                 let files = folder.join("files");
                 job.mount(&files, &shop, &books)?;
                 let mut command = Command::new(&programs.worker);
-                command.args(["--no-report", "--listen", "127.0.0.1:0", "--log-filter", "warn"]);
+                command.args([
+                    "--no-report",
+                    "--listen",
+                    "127.0.0.1:0",
+                    "--letters-listen",
+                    "127.0.0.1:0",
+                    "--log-filter",
+                    "warn",
+                ]);
                 command.arg("--files").arg(files).arg("--state").arg(folder.join("state"));
                 command
             }

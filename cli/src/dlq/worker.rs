@@ -1,0 +1,124 @@
+//! The way to an Integration's worker: the API server forwards a connection to the loopback address of its pod.
+
+use anyhow::{Context as _, Result, bail};
+use crosstie_crds::{
+    letters::{Fate, Fates, Ids, Letter, Letters, MOST, PORT},
+    names::LABEL_INTEGRATION,
+};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{Method, Request, body::Bytes, client::conn::http1::SendRequest, header};
+use hyper_util::rt::TokioIo;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client,
+    api::{ListParams, Portforwarder},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// A connection to a worker.
+pub(crate) struct Worker {
+    sender: SendRequest<Full<Bytes>>,
+    _forwarder: Portforwarder,
+}
+
+impl Worker {
+    /// Connects to the worker of an Integration.
+    pub(crate) async fn reach(integration: &str, namespace: Option<&str>) -> Result<Self> {
+        let client = Client::try_default().await.context("cannot reach a cluster: is KUBECONFIG set?")?;
+        let pods: Api<Pod> = match namespace {
+            Some(namespace) => Api::namespaced(client, namespace),
+            None => Api::default_namespaced(client),
+        };
+        let labels = ListParams::default().labels(&format!("{LABEL_INTEGRATION}={integration}"));
+        let found = pods.list(&labels).await.context("cannot list the pods of the Integration")?;
+        let Some(name) = found.items.iter().find(|pod| is_ready(pod)).and_then(|pod| pod.metadata.name.clone()) else {
+            bail!(
+                "no worker of the Integration {integration} is ready, and only a worker can show its dead letters: \
+                 `kubectl crosstie status {integration}` says what is wrong"
+            );
+        };
+        let refused = || format!("cannot connect to the pod {name}: this takes the right to create pods/portforward");
+        let mut forwarder = pods.portforward(&name, &[PORT]).await.with_context(refused)?;
+        let stream = forwarder.take_stream(PORT).context("the API server forwarded nothing")?;
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        // A connection that ends is said by the request that needs it.
+        tokio::spawn(async move { drop(connection.await) });
+        Ok(Self { sender, _forwarder: forwarder })
+    }
+
+    /// All its dead letters, without payloads.
+    pub(crate) async fn letters(&mut self) -> Result<Vec<Letter>> {
+        let mut letters: Vec<Letter> = Vec::new();
+        loop {
+            let after = letters.last().map_or(0, |letter| letter.id);
+            let page: Letters = self.get(&format!("/letters?after={after}&limit={MOST}")).await?;
+            let is_last = page.letters.len() < MOST;
+            letters.extend(page.letters);
+            if is_last {
+                return Ok(letters);
+            }
+        }
+    }
+
+    /// One of them, whole.
+    pub(crate) async fn letter(&mut self, id: i64) -> Result<Letter> {
+        self.get(&format!("/letters/{id}")).await
+    }
+
+    /// Replays some. Says what became of each.
+    pub(crate) async fn replay(&mut self, ids: &[i64]) -> Result<Vec<Fate>> {
+        self.change("/letters/replay", ids).await
+    }
+
+    /// Drops some. Says what became of each.
+    pub(crate) async fn discard(&mut self, ids: &[i64]) -> Result<Vec<Fate>> {
+        self.change("/letters/drop", ids).await
+    }
+
+    async fn change(&mut self, path: &str, ids: &[i64]) -> Result<Vec<Fate>> {
+        let mut fates = Vec::with_capacity(ids.len());
+        for some in ids.chunks(MOST) {
+            let answer = self.call(Method::POST, path, Some(&Ids { ids: some.to_vec() })).await;
+            let done = fates.len();
+            let answer: Fates =
+                answer.with_context(|| format!("{done} were done before; the same command does the rest"))?;
+            fates.extend(answer.fates);
+        }
+        Ok(fates)
+    }
+
+    async fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T> {
+        self.call(Method::GET, path, None::<&Ids>).await
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<T> {
+        let body = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "localhost")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(body)))?;
+        self.sender.ready().await.context("the worker does not take connections for dead letters")?;
+        let answer = self.sender.send_request(request).await.context("the worker did not answer")?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await.context("the worker's answer broke off")?.to_bytes();
+        if !status.is_success() {
+            bail!("{}", String::from_utf8_lossy(&body).trim());
+        }
+        serde_json::from_slice(&body)
+            .context("the worker answers something else: is it of another version than this program?")
+    }
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let ready =
+        |condition: &k8s_openapi::api::core::v1::PodCondition| condition.type_ == "Ready" && condition.status == "True";
+    pod.metadata.deletion_timestamp.is_none() && conditions.is_some_and(|conditions| conditions.iter().any(ready))
+}

@@ -1,0 +1,210 @@
+//! What people do about dead letters: look, replay, drop. Served on a loopback address as `crosstie_crds::letters` says.
+
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use axum::{
+    Json, Router,
+    extract::{Path, Query, State},
+    http::StatusCode,
+    routing::{get, post},
+};
+use crosstie_connect::Clock;
+use crosstie_crds::letters::{self as wire, Fate, Fates, Ids, Letter, MOST};
+use serde::Deserialize;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    board::Board,
+    intake::incoming,
+    lane::Lane,
+    store::{DeadLetter, Incoming, Replay, Replayed, SharedStore, StoreError},
+};
+
+/// The dead letters of a worker.
+#[derive(Clone)]
+pub struct Letters {
+    board: Arc<Board>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Letters {
+    pub(crate) fn new(board: Arc<Board>, clock: Arc<dyn Clock>) -> Self {
+        Self { board, clock }
+    }
+
+    /// Letters with an id above `after`, oldest first, at most `limit` and at most [`MOST`], without their payloads.
+    ///
+    /// # Errors
+    /// [`StoreError`], also while the store is not open.
+    pub async fn list(&self, after: i64, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        self.store()?.dead_letters(after, limit.min(MOST)).await
+    }
+
+    /// A letter by its number; none when it is gone.
+    ///
+    /// # Errors
+    /// [`StoreError`], also while the store is not open.
+    pub async fn one(&self, id: i64) -> Result<Option<DeadLetter>, StoreError> {
+        self.store()?.dead_letter(id).await
+    }
+
+    /// Puts letters at the end of their keys' queues, to be delivered under the plan at work; they pass the ledger like anything else. One that
+    /// had no key or no version is read again by that plan. Says what became of each.
+    ///
+    /// # Errors
+    /// [`StoreError`], also while the store is not open. Then none of them was touched.
+    pub async fn replay(&self, ids: &[i64]) -> Result<Vec<Fate>, StoreError> {
+        let store = self.store()?;
+        let lanes = self.board.posted().crew.map(|crew| crew.lanes).unwrap_or_default();
+        let (mut replays, mut left) = (Vec::new(), HashSet::new());
+        for id in ids {
+            let Some(letter) = self.one(*id).await? else { continue };
+            match lanes.iter().find(|lane| lane.scope == letter.scope_id) {
+                Some(lane) => replays.push(Replay { id: *id, read: read_again(lane, &letter) }),
+                None => _ = left.insert(*id),
+            }
+        }
+        let numbers: Vec<i64> = replays.iter().map(|replay| replay.id).collect();
+        let replayed = store.replay(replays, self.clock.now()).await?;
+        for lane in &lanes {
+            lane.wake.notify_one();
+        }
+        let became: HashMap<i64, Replayed> = numbers.into_iter().zip(replayed).collect();
+        let fates: Vec<Fate> = ids.iter().map(|id| fate(left.contains(id), became.get(id).copied())).collect();
+        let count = fates.iter().filter(|fate| **fate == Fate::Replayed).count();
+        tracing::info!(asked = ids.len(), replayed = count, "dead letters were replayed by hand");
+        Ok(fates)
+    }
+
+    /// Removes letters for good. Says what became of each.
+    ///
+    /// # Errors
+    /// [`StoreError`], also while the store is not open. Then none of them was touched.
+    pub async fn discard(&self, ids: Vec<i64>) -> Result<Vec<Fate>, StoreError> {
+        let dropped: HashSet<i64> = self.store()?.discard(ids.clone()).await?.into_iter().collect();
+        tracing::warn!(asked = ids.len(), dropped = dropped.len(), "dead letters were dropped by hand");
+        Ok(ids.iter().map(|id| if dropped.contains(id) { Fate::Dropped } else { Fate::Gone }).collect())
+    }
+
+    fn store(&self) -> Result<SharedStore, StoreError> {
+        self.board.posted().store.ok_or(StoreError::Closed)
+    }
+}
+
+/// Key and state by the plan at work of a letter that had none.
+fn read_again(lane: &Lane, letter: &DeadLetter) -> Option<(String, crosstie_engine::delivery::Seen)> {
+    if letter.version.is_some() {
+        return None;
+    }
+    match incoming(&serde_json::from_str(letter.payload.as_deref()?).ok()?, &lane.flow.stream).1 {
+        Incoming::Record { key, seen, .. } => Some((key, seen)),
+        Incoming::Faulty { .. } => None,
+    }
+}
+
+fn fate(is_left: bool, became: Option<Replayed>) -> Fate {
+    match became {
+        _ if is_left => Fate::NoFlow,
+        None | Some(Replayed::Gone) => Fate::Gone,
+        Some(Replayed::Queued) => Fate::Replayed,
+        Some(Replayed::Overtaken) => Fate::Overtaken,
+        Some(Replayed::Unreadable) => Fate::Unreadable,
+    }
+}
+
+/// Serves until it is told to stop. Says at which address.
+pub(crate) async fn serve(
+    letters: Letters,
+    listen: SocketAddr,
+    stop: CancellationToken,
+) -> io::Result<(SocketAddr, JoinHandle<()>)> {
+    let listener = TcpListener::bind(listen).await?;
+    let address = listener.local_addr()?;
+    let router = Router::new()
+        .route("/letters", get(list))
+        .route("/letters/{id}", get(one))
+        .route("/letters/replay", post(replay))
+        .route("/letters/drop", post(discard))
+        .with_state(letters);
+    let task = tokio::spawn(async move {
+        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+        if let Err(error) = served {
+            tracing::error!(%error, "dead letters are no longer served");
+        }
+    });
+    Ok((address, task))
+}
+
+/// A status with a sentence.
+type Refusal = (StatusCode, String);
+
+#[derive(Deserialize)]
+struct Part {
+    #[serde(default)]
+    after: i64,
+    #[serde(default = "most")]
+    limit: usize,
+}
+
+fn most() -> usize {
+    MOST
+}
+
+async fn list(State(letters): State<Letters>, Query(part): Query<Part>) -> Result<Json<wire::Letters>, Refusal> {
+    let found = letters.list(part.after, part.limit).await.map_err(failed)?;
+    Ok(Json(wire::Letters { letters: found.into_iter().map(|letter| shown(letter, false)).collect() }))
+}
+
+async fn one(State(letters): State<Letters>, Path(id): Path<i64>) -> Result<Json<Letter>, Refusal> {
+    let found = letters.one(id).await.map_err(failed)?;
+    let gone = || (StatusCode::NOT_FOUND, format!("there is no dead letter {id} any more"));
+    found.map(|letter| Json(shown(letter, true))).ok_or_else(gone)
+}
+
+async fn replay(State(letters): State<Letters>, Json(asked): Json<Ids>) -> Result<Json<Fates>, Refusal> {
+    let fates = letters.replay(bounded(&asked)?).await.map_err(failed)?;
+    Ok(Json(Fates { fates }))
+}
+
+async fn discard(State(letters): State<Letters>, Json(asked): Json<Ids>) -> Result<Json<Fates>, Refusal> {
+    bounded(&asked)?;
+    let fates = letters.discard(asked.ids).await.map_err(failed)?;
+    Ok(Json(Fates { fates }))
+}
+
+fn bounded(asked: &Ids) -> Result<&[i64], Refusal> {
+    let too_many = || (StatusCode::PAYLOAD_TOO_LARGE, format!("ask for at most {MOST} letters at once"));
+    (asked.ids.len() <= MOST).then_some(asked.ids.as_slice()).ok_or_else(too_many)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "what map_err hands over")]
+fn failed(error: StoreError) -> Refusal {
+    (StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+}
+
+fn shown(letter: DeadLetter, whole: bool) -> Letter {
+    let payload = letter.payload.map(|payload| serde_json::from_str(&payload).unwrap_or_default());
+    Letter {
+        id: letter.id,
+        flow: letter.scope.flow,
+        source: letter.scope.source,
+        destination: letter.scope.destination,
+        key: letter.key,
+        version: letter.version.map(|version| version.to_string()),
+        cause: letter.cause,
+        status: letter.status,
+        request_ids: letter.request_ids,
+        excerpt: letter.excerpt.filter(|_| whole),
+        attempts: letter.attempts,
+        first_failed_at: letter.first_failed_at,
+        last_failed_at: letter.last_failed_at,
+        plan_hash: letter.plan_hash,
+        payload,
+    }
+}
