@@ -118,7 +118,7 @@ pub enum Reason {
     SourceUnavailable,
     /// The destination cannot be reached or answers with errors; records wait in order.
     DestinationUnavailable,
-    /// The vendor asked to slow down; records wait in order.
+    /// The vendor asked to slow down; records wait in order. Of a Connector: AWS did, and the last good values stay in use.
     Throttled,
     /// Address refused by the egress guard.
     EgressRefused,

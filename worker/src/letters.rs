@@ -1,7 +1,7 @@
 //! What people do about dead letters: look, replay, drop. Served on a loopback address as `crosstie_crds::letters` says.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     io,
     net::SocketAddr,
     sync::Arc,
@@ -33,6 +33,17 @@ pub struct Letters {
     clock: Arc<dyn Clock>,
 }
 
+/// Why letters could not be replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReplayed {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no plan at work to replay them by.
+    #[error("nothing can be replayed while the worker is not at work: {0}")]
+    Idle(String),
+}
+
 impl Letters {
     pub(crate) fn new(board: Arc<Board>, clock: Arc<dyn Clock>) -> Self {
         Self { board, clock }
@@ -58,16 +69,19 @@ impl Letters {
     /// had no key or no version is read again by that plan. Says what became of each.
     ///
     /// # Errors
-    /// [`StoreError`], also while the store is not open. Then none of them was touched.
-    pub async fn replay(&self, ids: &[i64]) -> Result<Vec<Fate>, StoreError> {
+    /// [`NotReplayed`]. Then none of them was touched.
+    pub async fn replay(&self, ids: &[i64]) -> Result<Vec<Fate>, NotReplayed> {
         let store = self.store()?;
-        let lanes = self.board.posted().crew.map(|crew| crew.lanes).unwrap_or_default();
+        let Some(crew) = self.board.posted().crew else {
+            return Err(NotReplayed::Idle(self.board.unready().unwrap_or_default()));
+        };
+        let lanes = crew.lanes;
         let (mut replays, mut left) = (Vec::new(), HashSet::new());
-        for id in ids {
-            let Some(letter) = self.one(*id).await? else { continue };
+        for id in ids.iter().copied().collect::<BTreeSet<i64>>() {
+            let Some(letter) = self.one(id).await? else { continue };
             match lanes.iter().find(|lane| lane.scope == letter.scope_id) {
-                Some(lane) => replays.push(Replay { id: *id, read: read_again(lane, &letter) }),
-                None => _ = left.insert(*id),
+                Some(lane) => replays.push(Replay { id, read: read_again(lane, &letter) }),
+                None => _ = left.insert(id),
             }
         }
         let numbers: Vec<i64> = replays.iter().map(|replay| replay.id).collect();
@@ -183,8 +197,7 @@ fn bounded(asked: &Ids) -> Result<&[i64], Refusal> {
     (asked.ids.len() <= MOST).then_some(asked.ids.as_slice()).ok_or_else(too_many)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "what map_err hands over")]
-fn failed(error: StoreError) -> Refusal {
+fn failed(error: impl std::error::Error) -> Refusal {
     (StatusCode::SERVICE_UNAVAILABLE, error.to_string())
 }
 

@@ -26,7 +26,7 @@ mod trouble;
 mod waiting;
 mod worker;
 
-pub use letters::Letters;
+pub use letters::{Letters, NotReplayed};
 pub use options::{LogFormat, Options};
 pub use report::ReportTarget;
 pub use worker::{Settings, StartError, Worker};

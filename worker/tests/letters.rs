@@ -100,7 +100,7 @@ async fn a_letter_is_listed_without_values_shown_whole_replayed_once_and_then_go
     assert_eq!(desk.letter(letter.id + 1).await.status(), 404);
 
     bench.books.clear_faults().await.unwrap();
-    assert_eq!(desk.fates("replay", &[letter.id, 99]).await, [Fate::Replayed, Fate::Gone]);
+    assert_eq!(desk.fates("replay", &[letter.id, 99, letter.id]).await, [Fate::Replayed, Fate::Gone, Fate::Replayed]);
     bench.until_booked(3).await;
     assert_eq!(desk.fates("replay", &[letter.id]).await, [Fate::Gone]);
     assert_eq!(desk.fates("drop", &[letter.id]).await, [Fate::Gone]);

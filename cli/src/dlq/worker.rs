@@ -31,9 +31,10 @@ impl Worker {
         };
         let labels = ListParams::default().labels(&format!("{LABEL_INTEGRATION}={integration}"));
         let found = pods.list(&labels).await.context("cannot list the pods of the Integration")?;
-        let Some(name) = found.items.iter().find(|pod| is_ready(pod)).and_then(|pod| pod.metadata.name.clone()) else {
+        // One that is not at work, because its credentials are missing for example, shows them too.
+        let Some(name) = found.items.iter().find(|pod| runs(pod)).and_then(|pod| pod.metadata.name.clone()) else {
             bail!(
-                "no worker of the Integration {integration} is ready, and only a worker can show its dead letters: \
+                "no worker of the Integration {integration} runs, and only a worker can show its dead letters: \
                  `kubectl crosstie status {integration}` says what is wrong"
             );
         };
@@ -116,9 +117,7 @@ impl Worker {
     }
 }
 
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    let ready =
-        |condition: &k8s_openapi::api::core::v1::PodCondition| condition.type_ == "Ready" && condition.status == "True";
-    pod.metadata.deletion_timestamp.is_none() && conditions.is_some_and(|conditions| conditions.iter().any(ready))
+fn runs(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    pod.metadata.deletion_timestamp.is_none() && phase == Some("Running")
 }

@@ -170,9 +170,7 @@ impl Want {
         let kind = ConditionType::CredentialsResolved;
         if let Some(fault) = &self.decision.fault {
             return match fault.reason {
-                Reason::VaultUnavailable | Reason::Starting => {
-                    Draft::unknown(kind, fault.reason, fault.message.clone())
-                }
+                reason if passing(reason) => Draft::unknown(kind, reason, fault.message.clone()),
                 reason => Draft::no(kind, reason, fault.message.clone()),
             };
         }
@@ -226,7 +224,7 @@ fn recall(status: &ConnectorStatus, kind: ConditionType) -> Option<Draft> {
 
 /// Whether a fault goes by itself and says nothing against the values in use.
 fn passing(reason: Reason) -> bool {
-    matches!(reason, Reason::VaultUnavailable | Reason::Starting)
+    matches!(reason, Reason::VaultUnavailable | Reason::Throttled | Reason::Starting)
 }
 
 #[cfg(test)]

@@ -116,6 +116,7 @@ fn without_credentials_every_fault_is_the_connectors_own() {
         Reason::SecretMalformed,
         Reason::AccessDenied,
         Reason::VaultUnavailable,
+        Reason::Throttled,
         Reason::SecretNotAllowed,
     ] {
         let stored = match reason {
@@ -130,11 +131,12 @@ fn without_credentials_every_fault_is_the_connectors_own() {
 
 #[test]
 fn an_outage_of_the_vault_leaves_a_connector_ready_that_has_credentials() {
-    let fault = Some(fault(Reason::VaultUnavailable));
-    let stored = Stored::Known { current: Some(version("v1")), previous: None, fault };
-    let status = status(&Seen { secret: Some(secret("v1")), ..seen(stored) });
-    assert_said(&status, ConditionType::Ready, Truth::True, Reason::Available);
-    assert_said(&status, ConditionType::CredentialsResolved, Truth::Unknown, Reason::VaultUnavailable);
+    for reason in [Reason::VaultUnavailable, Reason::Throttled] {
+        let stored = Stored::Known { current: Some(version("v1")), previous: None, fault: Some(fault(reason)) };
+        let status = status(&Seen { secret: Some(secret("v1")), ..seen(stored) });
+        assert_said(&status, ConditionType::Ready, Truth::True, Reason::Available);
+        assert_said(&status, ConditionType::CredentialsResolved, Truth::Unknown, reason);
+    }
 }
 
 #[test]

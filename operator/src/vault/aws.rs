@@ -8,6 +8,7 @@ use std::{
 };
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_runtime::retries::classifiers::THROTTLING_ERRORS;
 use aws_sdk_secretsmanager::{
     Client, error::ProvideErrorMetadata, operation::batch_get_secret_value::BatchGetSecretValueOutput,
 };
@@ -183,6 +184,15 @@ fn explain(key: &SecretKey, stage: Stage, code: Option<&str>, message: Option<&s
             );
             Err(VaultFault::new(Reason::AccessDenied, message))
         }
+        // The SDK retried it in vain by then.
+        code if THROTTLING_ERRORS.contains(&code) => {
+            let message = format!(
+                "AWS Secrets Manager takes no more calls for {} of {key} at the moment, {detail}: it is read again with growing waits; \
+                 values read before stay in use",
+                stage.label()
+            );
+            Err(VaultFault::new(Reason::Throttled, message))
+        }
         _ => Err(unavailable(key, stage, &detail)),
     }
 }
@@ -253,7 +263,8 @@ mod tests {
             ("UnrecognizedClientException", Reason::AccessDenied),
             ("DecryptionFailure", Reason::AccessDenied),
             ("InvalidRequestException", Reason::SecretMissing),
-            ("ThrottlingException", Reason::VaultUnavailable),
+            ("ThrottlingException", Reason::Throttled),
+            ("TooManyRequestsException", Reason::Throttled),
             ("InternalServiceError", Reason::VaultUnavailable),
         ];
         for (code, reason) in cases {

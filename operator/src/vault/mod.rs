@@ -79,7 +79,7 @@ impl std::fmt::Debug for StoredValue {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct VaultFault {
-    /// One of `SecretMissing`, `SecretMalformed`, `AccessDenied` and `VaultUnavailable`.
+    /// One of `SecretMissing`, `SecretMalformed`, `AccessDenied`, `Throttled` and `VaultUnavailable`.
     pub reason: Reason,
     /// What failed, on what, and what to do.
     pub message: String,
@@ -95,7 +95,7 @@ impl VaultFault {
 /// What came of reading one version of a secret; `None` when there is no such secret or version.
 pub type Read = Result<Option<StoredValue>, VaultFault>;
 
-/// Something that stores secrets. Its faults are `AccessDenied`, `VaultUnavailable`, and `SecretMissing` for a secret that is on its way out.
+/// Something that stores secrets. Its faults are `AccessDenied`, `Throttled`, `VaultUnavailable`, and `SecretMissing` for a secret that is on its way out.
 pub trait Vault: Send + Sync + 'static {
     /// Reads the current versions of up to [`LARGEST_BATCH`] secrets of one region, with as few calls as it can. One answer for each key, in
     /// their order.
