@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if status.observed_generation != generation {
         println!("(this describes an older spec; the operator has not looked at the newest one yet)");
     }
-    print(&status);
+    print(&arguments.name, &status);
     let ready = status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
     Ok(if ready { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -40,7 +40,7 @@ async fn fetch(arguments: &Arguments) -> Result<Integration> {
     api.get(&arguments.name).await.with_context(|| format!("cannot get the Integration {}", arguments.name))
 }
 
-fn print(status: &IntegrationStatus) {
+fn print(name: &str, status: &IntegrationStatus) {
     for condition in &status.conditions {
         println!("{:<18} {:<8} {:<22} {}", condition.type_, condition.status, condition.reason, condition.message);
     }
@@ -57,6 +57,9 @@ fn print(status: &IntegrationStatus) {
             "{:<20} {:>9} {:>9} {:>6} {:>5}  {last}",
             flow.name, flow.delivered, flow.unchanged, flow.queue_depth, flow.dead_letters
         );
+        if let Some(oldest) = &flow.oldest_dead_letter_time {
+            println!("  dead letters since {:.0}: `kubectl crosstie dlq list {name}` shows them", oldest.0);
+        }
         if let Some(problem) = &flow.problem {
             println!("  {problem}");
         }

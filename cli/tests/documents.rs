@@ -2,28 +2,78 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// A file of the project.
+fn file(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
 
 /// The YAML blocks of a page.
 fn examples(page: &str) -> Vec<String> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page);
-    let text = std::fs::read_to_string(path).unwrap();
+    let text = fs::read_to_string(file(page)).unwrap();
     let blocks = text.split("```yaml\n").skip(1);
     blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
 }
 
-#[test]
-fn lint_has_nothing_to_say_of_the_examples_of_connectors() {
-    let examples = examples("connectors.md");
-    assert!(examples.len() >= 10, "an example went");
+/// What `lint` prints of some documents; panics unless it has nothing to say.
+fn linted(documents: &[String]) -> String {
     let folder = tempfile::tempdir().unwrap();
-    for (number, example) in examples.iter().enumerate() {
-        std::fs::write(folder.path().join(format!("{number}.yaml")), example).unwrap();
+    for (number, document) in documents.iter().enumerate() {
+        fs::write(folder.path().join(format!("{number}.yaml")), document).unwrap();
     }
     let output =
         Command::new(env!("CARGO_BIN_EXE_kubectl-crosstie")).arg("lint").arg("-f").arg(folder.path()).output().unwrap();
     let printed = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{printed}");
+    printed
+}
+
+#[test]
+fn every_page_with_examples_is_tried() {
+    let pages = fs::read_dir(file("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = pages.chain([file("README.md"), file("CONTRIBUTING.md")]).filter(|path| path.is_file());
+    let with_examples = pages.filter(|path| fs::read_to_string(path).unwrap().contains("```yaml"));
+    let mut names: Vec<String> =
+        with_examples.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+    names.sort();
+    assert_eq!(names, ["README.md", "add-a-vendor.md", "connectors.md", "credentials.md"], "each has a test here");
+}
+
+#[test]
+fn lint_has_nothing_to_say_of_the_first_page() {
+    let [integration] = examples("README.md").try_into().unwrap();
+    assert!(integration.contains(", namespace: shop"), "{integration}");
+    // Beside the example's Connectors, which have no namespace.
+    let integration = integration.replace(", namespace: shop", "");
+    let connectors = fs::read_to_string(file("examples/orders/connectors.yaml")).unwrap();
+    assert!(linted(&[integration, connectors]).contains("integration/orders: ok"));
+}
+
+#[test]
+fn lint_has_nothing_to_say_of_the_ways_to_name_a_secret() {
+    let ways = examples("docs/credentials.md");
+    assert!(ways.len() >= 2, "an example went");
+    for way in ways {
+        assert!(way.starts_with("credentials:\n"), "{way}");
+        let spec = way.replace('\n', "\n  ");
+        let connector = format!(
+            "apiVersion: crosstie.dev/v1alpha1\nkind: Connector\nmetadata: {{name: shop}}\nspec:\n  preset: Shopify\n  \
+             baseURL: https://acme.myshopify.com\n  apiVersion: \"2026-07\"\n  {spec}"
+        );
+        assert_eq!(linted(&[connector]), "connector/shop: ok\n");
+    }
+}
+
+#[test]
+fn lint_has_nothing_to_say_of_the_examples_of_connectors() {
+    let examples = examples("docs/connectors.md");
+    assert!(examples.len() >= 10, "an example went");
+    let printed = linted(&examples);
     for object in [
         "connector/ledger",
         "connector/depot",
@@ -45,8 +95,7 @@ fn lint_has_nothing_to_say_of_the_examples_of_connectors() {
 
 #[test]
 fn lint_has_nothing_to_say_of_any_example() {
-    let examples = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples");
-    let folders: Vec<PathBuf> = std::fs::read_dir(examples).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let folders: Vec<PathBuf> = fs::read_dir(file("examples")).unwrap().map(|entry| entry.unwrap().path()).collect();
     let folders: Vec<&PathBuf> = folders.iter().filter(|folder| folder.join("connectors.yaml").exists()).collect();
     assert!(folders.len() >= 2, "{folders:?}");
     for folder in folders {
@@ -59,14 +108,9 @@ fn lint_has_nothing_to_say_of_any_example() {
 
 #[test]
 fn lint_has_nothing_to_say_of_a_vendor_that_is_added() {
-    let examples = examples("add-a-vendor.md");
+    let examples = examples("docs/add-a-vendor.md");
     assert_eq!(examples.len(), 2, "an example came or went");
     for example in examples {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("connector.yaml");
-        std::fs::write(&file, example).unwrap();
-        let output =
-            Command::new(env!("CARGO_BIN_EXE_kubectl-crosstie")).arg("lint").arg("-f").arg(file).output().unwrap();
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), "connector/parcels: ok\n");
+        assert_eq!(linted(&[example]), "connector/parcels: ok\n");
     }
 }
