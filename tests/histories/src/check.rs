@@ -9,12 +9,14 @@ use proptest::{
 
 use crate::{History, Violation, history};
 
-const KNOWN: [(&str, &str); 2] = [
+const KNOWN: [(&str, &str); 4] = [
     ("equal versions in the dead letters", include_str!("../known/equal-versions-in-the-dead-letters.json")),
+    ("a late hint after a dead letter", include_str!("../known/a-late-hint-after-a-dead-letter.json")),
+    ("given up in doubt and shown again", include_str!("../known/given-up-in-doubt-and-shown-again.json")),
     ("back to a dead letter", include_str!("../known/back-to-a-dead-letter.json")),
 ];
 
-/// Histories that once broke a property, by what they are about. [`check`] plays them first, whatever the seed.
+/// Histories that once broke a property, or that show what a rule is for which others seldom meet, by what they are about. [`check`] plays them first, whatever the seed.
 pub fn known() -> impl Iterator<Item = (&'static str, History)> {
     KNOWN.into_iter().map(|(name, text)| (name, serde_json::from_str(text).unwrap()))
 }
