@@ -1,6 +1,6 @@
 //! The HTTP server for probes and metrics. It shows names, counts and reasons, never keys or values of records, and changes nothing.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -9,8 +9,6 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
-use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
 
 use crate::{board::Board, metrics::Metrics, report::Reporter};
 
@@ -28,26 +26,13 @@ pub struct Admin {
     pub reporter: Arc<Reporter>,
 }
 
-/// Serves until it is told to stop. Says at which address.
-pub async fn serve(
-    admin: Admin,
-    listen: SocketAddr,
-    stop: CancellationToken,
-) -> io::Result<(SocketAddr, JoinHandle<()>)> {
-    let listener = TcpListener::bind(listen).await?;
-    let address = listener.local_addr()?;
-    let router = Router::new()
+/// The router for probes and metrics.
+pub fn router(admin: Admin) -> Router {
+    Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .with_state(admin);
-    let task = tokio::spawn(async move {
-        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-        if let Err(error) = served {
-            tracing::error!(%error, "probes and metrics are no longer served");
-        }
-    });
-    Ok((address, task))
+        .with_state(admin)
 }
 
 async fn livez(State(admin): State<Admin>) -> impl IntoResponse {

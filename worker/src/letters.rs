@@ -2,8 +2,6 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    io,
-    net::SocketAddr,
     sync::Arc,
 };
 
@@ -16,8 +14,6 @@ use axum::{
 use crosstie_connect::Clock;
 use crosstie_crds::letters::{self as wire, Fate, Fates, Ids, Letter, MOST};
 use serde::Deserialize;
-use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     board::Board,
@@ -132,27 +128,14 @@ fn fate(is_left: bool, became: Option<Replayed>) -> Fate {
     }
 }
 
-/// Serves until it is told to stop. Says at which address.
-pub(crate) async fn serve(
-    letters: Letters,
-    listen: SocketAddr,
-    stop: CancellationToken,
-) -> io::Result<(SocketAddr, JoinHandle<()>)> {
-    let listener = TcpListener::bind(listen).await?;
-    let address = listener.local_addr()?;
-    let router = Router::new()
+/// The router that a loopback address is served by.
+pub(crate) fn router(letters: Letters) -> Router {
+    Router::new()
         .route("/letters", get(list))
         .route("/letters/{id}", get(one))
         .route("/letters/replay", post(replay))
         .route("/letters/drop", post(discard))
-        .with_state(letters);
-    let task = tokio::spawn(async move {
-        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-        if let Err(error) = served {
-            tracing::error!(%error, "dead letters are no longer served");
-        }
-    });
-    Ok((address, task))
+        .with_state(letters)
 }
 
 /// A status with a sentence.

@@ -18,6 +18,7 @@ mod metrics;
 mod options;
 mod problems;
 mod report;
+mod serve;
 mod singles;
 mod slots;
 pub mod store;

@@ -14,6 +14,7 @@ use crate::{
     letters::{self, Letters},
     metrics::Metrics,
     report::{ReportTarget, Reporter, publish},
+    serve::serve,
     supervisor::Supervisor,
     trouble::StoreTrouble,
 };
@@ -87,7 +88,7 @@ impl Worker {
         if let Some(listen) = listen {
             let admin =
                 Admin { board: Arc::clone(&board), metrics: Arc::clone(&metrics), reporter: Arc::clone(&reporter) };
-            let served = admin::serve(admin, listen, outer_stop.clone()).await;
+            let served = serve("probes and metrics", admin::router(admin), listen, outer_stop.clone()).await;
             let (at, task) = served.map_err(|source| StartError::Listen { address: listen, source })?;
             address = Some(at);
             others.push(task);
@@ -95,7 +96,7 @@ impl Worker {
         let letters = Letters::new(Arc::clone(&board), Arc::clone(&clock));
         let mut letters_address = None;
         if let Some(listen) = letters_listen {
-            let served = letters::serve(letters.clone(), listen, outer_stop.clone()).await;
+            let served = serve("dead letters", letters::router(letters.clone()), listen, outer_stop.clone()).await;
             let (at, task) = served.map_err(|source| StartError::Listen { address: listen, source })?;
             letters_address = Some(at);
             others.push(task);
