@@ -1,6 +1,7 @@
 //! `kubectl crosstie`: what people do with Crosstie by hand. Arguments and output live here; every decision is `engine`'s, so that what this says is
 //! what the operator would say.
 
+mod cluster;
 mod connector;
 mod dlq;
 mod files;
@@ -34,7 +35,7 @@ enum Command {
     #[command(subcommand)]
     Connector(connector::Command),
     /// Say how an Integration in the cluster is doing, flow by flow
-    Status(status::Arguments),
+    Status(cluster::Of),
     /// Look at, replay and drop the dead letters of an Integration in the cluster
     #[command(subcommand)]
     Dlq(dlq::Command),

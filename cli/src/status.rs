@@ -4,20 +4,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use crosstie_crds::{Integration, IntegrationStatus};
-use kube::{Api, Client};
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {
-    /// Name of the Integration
-    name: String,
-    /// Its namespace; the current context's when left out
-    #[arg(short, long)]
-    namespace: Option<String>,
-}
+use crate::cluster::Of;
 
-pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+pub(crate) fn run(of: &Of) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let integration = runtime.block_on(fetch(arguments))?;
+    let integration = runtime.block_on(fetch(of))?;
     let generation = integration.metadata.generation;
     let Some(status) = integration.status else {
         println!("the operator has not looked at it yet: is it running, and does it serve this namespace?");
@@ -26,18 +18,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if status.observed_generation != generation {
         println!("(this describes an older spec; the operator has not looked at the newest one yet)");
     }
-    print(&arguments.name, &status);
+    print(&of.name, &status);
     let ready = status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
     Ok(if ready { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn fetch(arguments: &Arguments) -> Result<Integration> {
-    let client = Client::try_default().await.context("cannot reach a cluster: is KUBECONFIG set?")?;
-    let api: Api<Integration> = match &arguments.namespace {
-        Some(namespace) => Api::namespaced(client, namespace),
-        None => Api::default_namespaced(client),
-    };
-    api.get(&arguments.name).await.with_context(|| format!("cannot get the Integration {}", arguments.name))
+async fn fetch(of: &Of) -> Result<Integration> {
+    let integrations = of.objects::<Integration>().await?;
+    integrations.get(&of.name).await.with_context(|| format!("cannot get the Integration {}", of.name))
 }
 
 fn print(name: &str, status: &IntegrationStatus) {

@@ -10,6 +10,7 @@ use anyhow::{Result, bail};
 use crosstie_crds::letters::{Fate, Letter};
 
 use self::{choice::Choice, worker::Worker};
+use crate::cluster::Of;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -21,15 +22,6 @@ pub(crate) enum Command {
     Replay(Change),
     /// Remove dead letters for good; their records come back only when they change in the source
     Drop(Change),
-}
-
-#[derive(Debug, clap::Args)]
-struct Of {
-    /// Name of the Integration
-    integration: String,
-    /// Its namespace; the current context's when left out
-    #[arg(short, long)]
-    namespace: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -107,7 +99,7 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode> {
 
 async fn listed(list: &List) -> Result<ExitCode> {
     let now = jiff::Timestamp::now();
-    let mut letters = reach(&list.of).await?.letters().await?;
+    let mut letters = Worker::reach(&list.of).await?.letters().await?;
     letters.retain(|letter| list.choice.takes(letter, now));
     match list.output {
         Output::Table => print::table(&letters),
@@ -117,7 +109,7 @@ async fn listed(list: &List) -> Result<ExitCode> {
 }
 
 async fn shown(show: &Show) -> Result<ExitCode> {
-    let letter = reach(&show.of).await?.letter(show.id).await?;
+    let letter = Worker::reach(&show.of).await?.letter(show.id).await?;
     match show.output {
         Output::Table => print::whole(&letter)?,
         Output::Json => println!("{}", serde_json::to_string_pretty(&letter)?),
@@ -126,7 +118,7 @@ async fn shown(show: &Show) -> Result<ExitCode> {
 }
 
 async fn changed(change: &Change, replays: bool) -> Result<ExitCode> {
-    let mut worker = reach(&change.of).await?;
+    let mut worker = Worker::reach(&change.of).await?;
     let chosen = change.chosen(worker.letters().await?)?;
     if change.dry_run {
         print::table(&chosen);
@@ -135,13 +127,9 @@ async fn changed(change: &Change, replays: bool) -> Result<ExitCode> {
     }
     let ids: Vec<i64> = chosen.iter().map(|letter| letter.id).collect();
     let fates = if replays { worker.replay(&ids).await? } else { worker.discard(&ids).await? };
-    print::fates(&chosen, &fates);
+    print::fates(&chosen, &fates, if replays { "replayed" } else { "dropped" });
     let stays = fates.iter().any(|fate| matches!(fate, Fate::Unreadable | Fate::NoFlow));
     Ok(if stays { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-async fn reach(of: &Of) -> Result<Worker> {
-    Worker::reach(&of.integration, of.namespace.as_deref()).await
 }
 
 #[cfg(test)]
@@ -150,7 +138,7 @@ mod tests {
     use crate::dlq::choice::tests::letter;
 
     fn change(ids: &[i64], all: bool, choice: Choice) -> Change {
-        let of = Of { integration: "orders".into(), namespace: None };
+        let of = Of { name: "orders".into(), namespace: None };
         Change { of, ids: ids.to_vec(), choice, all, dry_run: false }
     }
 

@@ -62,8 +62,8 @@ pub(crate) fn whole(letter: &Letter) -> Result<()> {
     Ok(())
 }
 
-/// What became of letters: a line for each that stays, and a sum.
-pub(crate) fn fates(letters: &[Letter], fates: &[Fate]) {
+/// What became of letters: a line for each that stays, and a sum. `verb` says what was asked for.
+pub(crate) fn fates(letters: &[Letter], fates: &[Fate], verb: &str) {
     for (letter, fate) in letters.iter().zip(fates) {
         let why = match fate {
             Fate::Replayed | Fate::Dropped => continue,
@@ -77,8 +77,7 @@ pub(crate) fn fates(letters: &[Letter], fates: &[Fate]) {
         println!("{} {why}", letter.id);
     }
     let count = |wanted: Fate| fates.iter().filter(|fate| **fate == wanted).count();
-    let (replayed, dropped) = (count(Fate::Replayed), count(Fate::Dropped));
-    let stay = fates.len() - replayed - dropped - count(Fate::Gone);
-    let verb = if dropped > 0 { "dropped" } else { "replayed" };
-    println!("{} {verb}, {stay} left", replayed + dropped);
+    let done = count(Fate::Replayed) + count(Fate::Dropped);
+    let stay = fates.len() - done - count(Fate::Gone);
+    println!("{done} {verb}, {stay} left");
 }

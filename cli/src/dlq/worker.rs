@@ -9,11 +9,10 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{Method, Request, body::Bytes, client::conn::http1::SendRequest, header};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{
-    Api, Client,
-    api::{ListParams, Portforwarder},
-};
+use kube::api::{ListParams, Portforwarder};
 use serde::{Serialize, de::DeserializeOwned};
+
+use crate::cluster::Of;
 
 /// A connection to a worker.
 pub(crate) struct Worker {
@@ -23,12 +22,8 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Connects to the worker of an Integration.
-    pub(crate) async fn reach(integration: &str, namespace: Option<&str>) -> Result<Self> {
-        let client = Client::try_default().await.context("cannot reach a cluster: is KUBECONFIG set?")?;
-        let pods: Api<Pod> = match namespace {
-            Some(namespace) => Api::namespaced(client, namespace),
-            None => Api::default_namespaced(client),
-        };
+    pub(crate) async fn reach(of: &Of) -> Result<Self> {
+        let (pods, integration) = (of.objects::<Pod>().await?, &of.name);
         let labels = ListParams::default().labels(&format!("{LABEL_INTEGRATION}={integration}"));
         let found = pods.list(&labels).await.context("cannot list the pods of the Integration")?;
         // One that is not at work, because its credentials are missing for example, shows them too.

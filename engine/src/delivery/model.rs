@@ -99,7 +99,8 @@ fn circumstances(rule: Rule, means: Means) -> Means {
     }
 }
 
-/// Without its rule, the first history in which the property is not true: of those that are known, else of a fixed seed, by number. Histories that break another one before are passed by.
+/// Without its rule, the first history in which the property is not true: of those that are known, else of a fixed seed, by number. Histories
+/// that break another one before are passed by.
 fn broken_by(rule: Rule, bounds: Bounds) -> Option<String> {
     let property = keeps_true(rule);
     let only = |history: &History| {

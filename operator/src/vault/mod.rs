@@ -95,7 +95,8 @@ impl VaultFault {
 /// What came of reading one version of a secret; `None` when there is no such secret or version.
 pub type Read = Result<Option<StoredValue>, VaultFault>;
 
-/// Something that stores secrets. Its faults are `AccessDenied`, `Throttled`, `VaultUnavailable`, and `SecretMissing` for a secret that is on its way out.
+/// Something that stores secrets. Its faults are `AccessDenied`, `Throttled`, `VaultUnavailable`, and `SecretMissing` for a secret that is on
+/// its way out.
 pub trait Vault: Send + Sync + 'static {
     /// Reads the current versions of up to [`LARGEST_BATCH`] secrets of one region, with as few calls as it can. One answer for each key, in
     /// their order.

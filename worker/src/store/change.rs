@@ -231,6 +231,12 @@ pub struct Replay {
     pub read: Option<(String, Seen)>,
 }
 
+impl From<i64> for Replay {
+    fn from(id: i64) -> Self {
+        Self { id, read: None }
+    }
+}
+
 /// What became of a dead letter that was to be replayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replayed {

@@ -11,7 +11,7 @@ use std::{
 
 use crosstie_engine::rate::Shares;
 use crosstie_histories::{Begun, Flight, Shared, Standing, State, Subject};
-use crosstie_worker::store::{Replay, Store, sqlite::SqliteStore};
+use crosstie_worker::store::{Store, sqlite::SqliteStore};
 use rusqlite::{Connection, OpenFlags};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -279,10 +279,7 @@ impl Subject for Live {
         };
         self.runtime.block_on(async {
             let letters = store.dead_letters(0, 1000).await.unwrap();
-            store
-                .replay(letters.into_iter().map(|letter| Replay { id: letter.id, read: None }).collect(), now)
-                .await
-                .unwrap();
+            store.replay(letters.into_iter().map(|letter| letter.id.into()).collect(), now).await.unwrap();
             store.close().await.unwrap();
         });
         self.start();

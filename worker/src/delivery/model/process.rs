@@ -36,7 +36,7 @@ use crate::{
     lane::{Lane, Parent, testing},
     slots::Slots,
     store::{
-        Replay, ScopeId, Settlement, SharedStore, StoreError, TakenPage,
+        ScopeId, Settlement, SharedStore, StoreError, TakenPage,
         sqlite::{DATABASE_FILE, SqliteStore},
     },
 };
@@ -385,10 +385,7 @@ impl Subject for Process {
         let lane = self.lane();
         let replayed = async {
             let letters = lane.store.dead_letters(0, 1000).await.unwrap();
-            lane.store
-                .replay(letters.into_iter().map(|letter| Replay { id: letter.id, read: None }).collect(), lane.now())
-                .await
-                .unwrap();
+            lane.store.replay(letters.into_iter().map(|letter| letter.id.into()).collect(), lane.now()).await.unwrap();
         };
         self.runtime.block_on(replayed);
     }

@@ -19,7 +19,7 @@ async fn bury(bench: &Bench, cause: &str, now: Timestamp) {
 }
 
 async fn replay(bench: &Bench, ids: &[i64], now: Timestamp) -> Vec<Replayed> {
-    let letters = ids.iter().map(|id| Replay { id: *id, read: None }).collect();
+    let letters = ids.iter().copied().map(Replay::from).collect();
     bench.store.replay(letters, now).await.unwrap()
 }
 
