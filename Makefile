@@ -95,7 +95,7 @@ cluster-test: programs ## The test cluster itself
 
 .PHONY: e2e
 e2e: programs ## Stories, faults and disruptions, on a real Kubernetes
-	@tests/on-cluster full e2e orders_to_the_ledger faults disruption
+	@tests/on-cluster full e2e orders_to_the_ledger payment_to_fulfilment faults disruption
 
 .PHONY: story
 story: programs ## One story: make story NAME=orders_to_the_ledger
@@ -106,9 +106,10 @@ bench: setup ## Measures what worker, operator and client cost, one JSON line a 
 	@tests/bench/run $(BENCH)
 
 .PHONY: soak
-soak: ## 200 histories against the worker's process, 200 kills over 20,000 records, a replay of 10,000 letters, a backfill of a million that is stopped and killed
+soak: ## 200 histories against the worker's process, 200 kills over 20,000 records, 100 over 10,000 webhooks, a replay of 10,000 letters, a backfill of a million that is stopped and killed
 	CROSSTIE_CASES=200 cargo test --locked -p crosstie-worker --test histories -- --nocapture
-	CROSSTIE_KILLS=200 CROSSTIE_RECORDS=20000 cargo test --locked -p crosstie-worker --test killed -- --nocapture
+	CROSSTIE_KILLS=200 CROSSTIE_RECORDS=20000 cargo test --locked -p crosstie-worker --test killed -- --nocapture failures_and_changes
+	CROSSTIE_WEBHOOKS=10000 CROSSTIE_WEBHOOK_KILLS=100 cargo test --locked -p crosstie-worker --test killed -- --nocapture webhooks
 	CROSSTIE_LETTERS=10000 cargo test --locked -p crosstie-worker --test letters -- --nocapture
 	CROSSTIE_BACKFILL=1000000 cargo test --locked --release -p crosstie-worker --test windows a_backfill -- --nocapture
 

@@ -14,6 +14,15 @@ pub(crate) struct Of {
     pub(crate) namespace: Option<String>,
 }
 
+/// How something is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
 impl Of {
     /// Objects of a kind in its namespace.
     pub(crate) async fn objects<K>(&self) -> Result<Api<K>>

@@ -4,12 +4,14 @@
 mod cluster;
 mod connector;
 mod dlq;
+mod events;
 mod files;
 mod flows;
 mod lint;
 mod map;
 mod status;
 mod test;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -39,6 +41,8 @@ enum Command {
     /// Look at, replay and drop the dead letters of an Integration in the cluster
     #[command(subcommand)]
     Dlq(dlq::Command),
+    /// List the events that webhooks brought to an Integration in the cluster, newest first
+    Events(events::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
         Command::Connector(command) => connector::run(&command),
         Command::Status(arguments) => status::run(&arguments),
         Command::Dlq(command) => dlq::run(&command),
+        Command::Events(arguments) => events::run(&arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -41,7 +41,11 @@ fn every_page_with_examples_is_tried() {
     let mut names: Vec<String> =
         with_examples.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
     names.sort();
-    assert_eq!(names, ["README.md", "add-a-vendor.md", "connectors.md", "credentials.md"], "each has a test here");
+    assert_eq!(
+        names,
+        ["README.md", "add-a-vendor.md", "connectors.md", "credentials.md", "webhooks.md"],
+        "each has a test here"
+    );
 }
 
 #[test]
@@ -89,6 +93,14 @@ fn lint_has_nothing_to_say_of_the_examples_of_connectors() {
         "connector/desk",
         "connector/messages",
     ] {
+        assert!(printed.contains(&format!("{object}: ok")), "{object}: {printed}");
+    }
+}
+
+#[test]
+fn lint_has_nothing_to_say_of_the_examples_of_webhooks() {
+    let printed = linted(&examples("docs/webhooks.md"));
+    for object in ["connector/shop", "connector/desk", "connector/depot", "integration/orders"] {
         assert!(printed.contains(&format!("{object}: ok")), "{object}: {printed}");
     }
 }

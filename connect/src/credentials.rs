@@ -10,6 +10,7 @@ use std::{
 use crosstie_engine::credentials::{CredentialVersion, CredentialsDocument};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 /// How long a version that was refused is left alone while another one works.
 pub const REST: Duration = Duration::from_secs(30);
@@ -57,6 +58,7 @@ struct Used {
 /// One version of the credentials. Its values print as nothing and are zeroed when the last request that uses it is over.
 #[derive(Debug)]
 pub struct Version {
+    /// Its id.
     pub id: Arc<str>,
     values: BTreeMap<String, SecretString>,
 }
@@ -77,6 +79,11 @@ impl Version {
     /// The value of a key.
     pub fn value(&self, key: &str) -> Option<&str> {
         self.values.get(key).map(ExposeSecret::expose_secret)
+    }
+
+    /// The same, to be kept for a moment.
+    pub fn secret(&self, key: &str) -> Option<Zeroizing<String>> {
+        self.value(key).map(|value| Zeroizing::new(value.to_owned()))
     }
 
     fn is(&self, version: &CredentialVersion) -> bool {
@@ -117,6 +124,12 @@ impl CredentialStore {
             Held { version, refused }
         });
         (state.current, state.previous) = (current, previous);
+    }
+
+    /// Every version there is, the current one first.
+    pub fn versions(&self) -> Vec<Arc<Version>> {
+        let state = self.state();
+        std::iter::once(&state.current).chain(&state.previous).map(|held| Arc::clone(&held.version)).collect()
     }
 
     /// What is known of the credentials.

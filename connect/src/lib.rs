@@ -60,7 +60,7 @@ mod testing;
 
 pub use client::VendorClient;
 pub use clock::{Clock, SystemClock};
-pub use credentials::{CredentialReport, CredentialStore};
+pub use credentials::{CredentialReport, CredentialStore, Version as CredentialValues};
 pub use egress::EgressRefusal;
 pub use failure::{BuildError, CallFailure, FailureKind};
 pub use observe::{CacheUse, CallRecord, Observer, Purpose, Silent};

@@ -11,6 +11,7 @@ mod rate;
 mod signing;
 mod status;
 mod stream;
+mod webhooks;
 mod write;
 
 pub use api_version::{ApiVersionStatus, Lifecycle, LifecycleSource};
@@ -35,6 +36,10 @@ pub use signing::{
 };
 pub use status::{ConnectorStatus, CredentialStatus};
 pub use stream::{Csv, ParentStream, ReadOne, Stream, StreamFormat, StreamMethod, Text};
+pub use webhooks::{
+    AllowedOrigin, StandardWebhooks, WebhookChallenge, WebhookHmac, WebhookPart, WebhookPlace, WebhookRefusal,
+    WebhookRoute, WebhookTimestamp, WebhookToken, WebhookVerification, Webhooks,
+};
 pub use write::{Asynchronous, BodyFormat, Csrf, Find, Follow, IfMatch, Location};
 
 use kube::{CustomResource, KubeSchema};
@@ -126,6 +131,10 @@ pub struct ConnectorSpec {
     /// A token that every write has to carry, as SAP's systems want it. The preset's applies when it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csrf: Option<Csrf>,
+
+    /// How the system's webhooks are verified and read. The preset's members apply to whatever is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhooks: Option<Webhooks>,
 
     /// What answers mean where HTTP alone does not say it, such as an error in an answer with status 200. The first rule that matches decides;
     /// the preset's rules are asked after these, and HTTP's own meaning after those. At most 32.

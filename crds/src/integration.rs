@@ -2,12 +2,14 @@
 //! What a field means lives in its doc comment, because `kubectl explain` shows it.
 
 mod flow;
+mod receiver;
 mod state;
 mod status;
 
-pub use flow::{DependsOn, Expression, Flow, OnUnknownOutcome, OnWhenFalse, Trigger, Write, WriteMode};
+pub use flow::{DependsOn, Expression, Flow, OnUnknownOutcome, OnWhenFalse, Trigger, WebhookTrigger, Write, WriteMode};
+pub use receiver::{EventLimit, IngressOptions, Receiver};
 pub use state::{DeletionPolicy, EmbeddedState, State};
-pub use status::{DriftStatus, FlowStatus, IntegrationStatus, PlanStatus, SyncStatus};
+pub use status::{DriftStatus, FlowStatus, IntegrationStatus, PlanStatus, ReceiverStatus, SyncStatus};
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::{CustomResource, KubeSchema};
@@ -53,6 +55,10 @@ pub struct IntegrationSpec {
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub flows: Vec<Flow>,
+
+    /// How the source's webhooks are received, for flows with a webhook trigger. The defaults of its fields apply when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receiver: Option<Receiver>,
 
     /// What happens to a record that fails by its own fault. The defaults of its fields apply when it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! What a worker and whoever looks after its dead letters say to each other, as JSON over HTTP. A worker answers on its pod's loopback address
+//! What a worker and whoever looks after its dead letters, or at the events that came in, say to each other, as JSON over HTTP. A worker answers on its pod's loopback address
 //! alone, at [`PORT`]: the way there is the API server's port forwarding, so that the right to `pods/portforward` in the namespace is the right
 //! to read and decide.
 //!
@@ -8,6 +8,7 @@
 //! | `GET /letters/ID` | [`Letter`] with its payload; 404 when it is gone |
 //! | `POST /letters/replay` with [`Ids`] | [`Fates`] |
 //! | `POST /letters/drop` with [`Ids`] | [`Fates`] |
+//! | `GET /events?before=NUMBER&limit=N` | [`Events`] with a lower number, newest first; 500 at most, or `limit` |
 //!
 //! Anything else, and a store that fails, is a status with a sentence as text.
 
@@ -77,6 +78,38 @@ impl std::fmt::Debug for Letter {
             .field("cause", &self.cause)
             .finish_non_exhaustive()
     }
+}
+
+/// Some events that webhooks brought.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct Events {
+    /// The events, newest first.
+    pub events: Vec<Event>,
+}
+
+/// An event that a webhook brought, without what it carried.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// Its number; later events have higher ones.
+    pub number: i64,
+    /// Name of the Connector it came from.
+    pub source: String,
+    /// The vendor's id; absent when it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// What kind of thing happened.
+    pub topic: String,
+    /// Hash of its content.
+    pub hash: String,
+    /// When it came first.
+    pub received_at: Timestamp,
+    /// How often it came again.
+    pub repeats: u64,
+    /// To how many flows it brought something.
+    pub flows: u64,
+    /// For how many of them that was news.
+    pub news: u64,
 }
 
 /// Letters by their numbers, at most [`MOST`].

@@ -27,6 +27,9 @@ pub const ANNOTATION_STORE_ID: &str = "crosstie.dev/store-id";
 /// `AWS_ENDPOINT_URL`; this one names the folder the worker's mounted files live in.
 pub const ENV_FILES: &str = "CROSSTIE_FILES";
 
+/// Environment variable: the address at which a worker receives webhooks. It receives none without it.
+pub const ENV_WEBHOOKS_LISTEN: &str = "CROSSTIE_WEBHOOKS_LISTEN";
+
 /// Folder in the worker's container under which plan, shares and credentials are mounted.
 pub const FILES_FOLDER: &str = "/etc/crosstie";
 /// Folder in the worker's container that holds the store.
@@ -41,6 +44,11 @@ pub const CREDENTIALS_FILE: &str = "credentials.json";
 /// Name of the Deployment, ServiceAccount, Role, RoleBinding and NetworkPolicy of an Integration's workers.
 pub fn worker(integration: &str) -> String {
     format!("{integration}-sync")
+}
+
+/// Name of the Service and Ingress that lead webhooks to an Integration's worker.
+pub fn webhooks(integration: &str) -> String {
+    format!("{integration}-webhooks")
 }
 
 /// Name of the ConfigMap that holds an Integration's plan.

@@ -10,6 +10,7 @@ mod flow;
 mod operation;
 mod pagination;
 mod rate;
+mod receiver;
 mod request;
 mod stream;
 mod write;
@@ -135,6 +136,7 @@ pub fn integration(
         .filter_map(|flow| flow::resolve(flow, &source, &destination, &mut findings))
         .collect();
     dependencies::check(&integration.spec.flows, &mut findings);
+    let receiver = receiver::resolve(integration, &source, &mut findings);
     let mut plan = Plan {
         format_version: FORMAT_VERSION,
         integration: ObjectName {
@@ -146,6 +148,7 @@ pub fn integration(
         destination: destination.system,
         flows,
         retry: retry_policy(integration),
+        receiver,
     };
     plan.format_version = plan.format();
     let size = plan.to_json().len();

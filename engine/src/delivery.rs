@@ -32,4 +32,4 @@ pub use judge::{Change, IntentChange, Judge, Mapped, Next, Postponement, Resolve
 pub use present::{Compared, Fetched, Fetching};
 pub use rule::Rule;
 pub use standing::{Standing, needs_write, standing};
-pub use wish::{Wish, is_deleted, needs_body};
+pub use wish::{Wish, is_deleted, needed_fields, part_of};

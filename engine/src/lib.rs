@@ -20,4 +20,5 @@ pub mod retry;
 pub mod schedule;
 pub mod template;
 pub mod version;
+pub mod webhook;
 pub mod window;

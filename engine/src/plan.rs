@@ -6,6 +6,7 @@ mod errors;
 mod flow;
 mod operation;
 mod rate;
+mod receiver;
 mod request;
 mod stream;
 
@@ -25,13 +26,17 @@ pub use operation::{
     Proof, ResultKey, SINCE, SINCE_EPOCH, names_a_record,
 };
 pub use rate::{Cache, Cost, Daily, Endpoint, RateHeaders, RateRules, ResetHeader, Restore};
+pub use receiver::{
+    Brings, Challenge, EventLimit, EventRoute, HeaderPart, Receiver, Rest, SentAt, TokenPlace, Verification,
+    WebhookHash, WebhookToken, signed_names,
+};
 pub use request::{BodyFormat, Csrf, Find, IfMatch, Job, Shape};
 pub use stream::{
     Cursor, CursorFormat, CursorPages, Format, KEY, Pagination, Parent, ReadMethod, ReadOne, Stream, page_names,
 };
 
 /// Newest format this version writes and reads. A plan is written in the oldest format that says all it has to say: see [`Plan::format`].
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 
 /// Oldest format this version reads.
 pub const OLDEST_FORMAT_VERSION: u32 = 1;
@@ -58,6 +63,9 @@ pub struct Plan {
     pub flows: Vec<Flow>,
     /// What happens to a record that fails by its own fault.
     pub retry: RetryPolicy,
+    /// How the source's webhooks are received, if a flow takes any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receiver: Option<Receiver>,
 }
 
 /// A namespaced object's name.
@@ -210,10 +218,11 @@ impl Plan {
         let third = [&self.source, &self.destination].into_iter().any(System::needs_third_format)
             || self.flows.iter().any(Flow::needs_third_format);
         let second = self.environment != Environment::Production || self.flows.iter().any(Flow::needs_second_format);
-        match (third, second) {
-            (true, _) => 3,
-            (false, true) => 2,
-            (false, false) => 1,
+        match (self.receiver.is_some(), third, second) {
+            (true, ..) => 4,
+            (false, true, _) => 3,
+            (false, false, true) => 2,
+            (false, false, false) => 1,
         }
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use crosstie_crds::{
     ConnectorSpec,
-    connector::{Authentication, Cache, Csrf, ErrorRule, Operation, RateLimit, Stream},
+    connector::{Authentication, Cache, Csrf, ErrorRule, Operation, RateLimit, Stream, Webhooks},
 };
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,9 @@ pub struct Preset {
     /// Answers that may be kept for a while.
     #[serde(default)]
     pub cache: Option<Cache>,
+    /// What its webhooks look like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhooks: Option<Webhooks>,
     /// What can be read.
     #[serde(default)]
     pub streams: Vec<Stream>,
@@ -117,6 +120,8 @@ pub struct Merged {
     pub csrf: Option<Csrf>,
     /// The spec's, or the preset's.
     pub cache: Option<Cache>,
+    /// The spec's members over the preset's.
+    pub webhooks: Option<Webhooks>,
 }
 
 /// Lays a spec over a preset, or over nothing.
@@ -143,6 +148,7 @@ pub fn merge(spec: &ConnectorSpec, preset: Option<&Preset>) -> Merged {
         request_id_header: of(|preset| preset.request_id_header.clone()),
         cache: spec.cache.clone().or_else(|| preset?.cache.clone()),
         csrf: spec.csrf.clone().or_else(|| preset?.csrf.clone()),
+        webhooks: merge_webhooks(spec.webhooks.as_ref(), preset.and_then(|preset| preset.webhooks.as_ref())),
         errors: spec.errors.iter().chain(preset.map_or(&[][..], |preset| &preset.errors)).cloned().collect(),
     }
 }
@@ -219,6 +225,23 @@ fn merge_operations(under: &Operation, over: &Operation) -> Operation {
         outcome: over.outcome.clone().or_else(|| under.outcome.clone()),
         batch: over.batch.clone().or_else(|| under.batch.clone()),
     }
+}
+
+fn merge_webhooks(over: Option<&Webhooks>, under: Option<&Webhooks>) -> Option<Webhooks> {
+    let (over, under) = match (over, under) {
+        (None, None) => return None,
+        (Some(one), None) | (None, Some(one)) => return Some(one.clone()),
+        (Some(over), Some(under)) => (over.clone(), under.clone()),
+    };
+    Some(Webhooks {
+        verify: over.verify.or(under.verify),
+        refusal: over.refusal.or(under.refusal),
+        events: over.events.or(under.events),
+        event_id: over.event_id.or(under.event_id),
+        topic: over.topic.or(under.topic),
+        challenge: over.challenge.or(under.challenge),
+        routes: over.routes.into_iter().chain(under.routes).collect(),
+    })
 }
 
 fn merge_maps<T: Clone>(under: &BTreeMap<String, T>, over: &BTreeMap<String, T>) -> BTreeMap<String, T> {

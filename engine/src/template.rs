@@ -88,6 +88,19 @@ impl Template {
         Ok(out)
     }
 
+    /// Replaces every name by the bytes that `put` appends for it. None when it says that it has nothing.
+    pub fn fill_bytes(&self, mut put: impl FnMut(&str, &mut Vec<u8>) -> bool) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => out.extend_from_slice(text.as_bytes()),
+                Part::Name(name) if put(name, &mut out) => {}
+                Part::Name(_) => return None,
+            }
+        }
+        Some(out)
+    }
+
     /// Replaces one name everywhere and keeps the others.
     #[must_use]
     pub fn bind(self, name: &str, value: &str) -> Self {

@@ -170,11 +170,12 @@ fn needed(object: &Object, cached: Option<&ObjectMeta>, written: Option<&Written
 fn touched(kind: ObjectKind, written: &Written, cached: &ObjectMeta) -> bool {
     match kind {
         ObjectKind::VolumeClaim => false,
-        ObjectKind::Deployment | ObjectKind::NetworkPolicy | ObjectKind::SyncReport => {
+        ObjectKind::Deployment | ObjectKind::NetworkPolicy | ObjectKind::Ingress | ObjectKind::SyncReport => {
             cached.generation != written.generation
         }
         ObjectKind::ConfigMap
         | ObjectKind::Secret
+        | ObjectKind::Service
         | ObjectKind::ServiceAccount
         | ObjectKind::Role
         | ObjectKind::RoleBinding => version(cached) != written.version,

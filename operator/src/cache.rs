@@ -43,7 +43,7 @@ use crate::{
 pub type Meta = PartialObjectMeta<DynamicObject>;
 
 /// Kinds of which only metadata is watched; the rest is watched in full because its status matters.
-const BY_METADATA: [ObjectKind; 7] = [
+const BY_METADATA: [ObjectKind; 9] = [
     ObjectKind::ConfigMap,
     ObjectKind::Secret,
     ObjectKind::VolumeClaim,
@@ -51,6 +51,8 @@ const BY_METADATA: [ObjectKind; 7] = [
     ObjectKind::Role,
     ObjectKind::RoleBinding,
     ObjectKind::NetworkPolicy,
+    ObjectKind::Service,
+    ObjectKind::Ingress,
 ];
 
 /// The reflectors' readers.

@@ -11,7 +11,7 @@ use crosstie_crds::condition::Reason;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::{lane::Lane, store::SharedStore, trouble::StoreTrouble};
+use crate::{lane::Lane, receiver::Reception, store::SharedStore, trouble::StoreTrouble};
 
 /// How long the supervisor may be silent before the worker counts as stuck. Longer than calls under way are waited for.
 const LONGEST_SILENCE: Duration = Duration::from_secs(90);
@@ -50,6 +50,8 @@ pub struct CrewView {
     pub credentials: Vec<(String, CredentialStore)>,
     /// The systems it calls.
     pub ears: Vec<Ear>,
+    /// How it receives webhooks, if a flow takes any.
+    pub reception: Option<Arc<Reception>>,
 }
 
 /// A system that is called, and what of it is listened to for word of its API's version.

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, iter, sync::Arc, time::Duration};
 use crosstie_connect::{BuildError, Clock, CredentialStore, LONGEST_REQUEST, Surroundings, VendorClient, longest_call};
 use crosstie_engine::{
     credentials::CredentialsDocument,
-    delivery::Terms,
+    delivery::{Terms, needed_fields, part_of},
     mapping::{Expression, Mapping, MappingProblem, MappingSource},
     plan::{Allowance, Flow, Plan, System},
     rate::Shares,
@@ -21,6 +21,7 @@ use crate::{
     intake,
     lane::{Lane, LaneFacts, Parent},
     metrics::Metrics,
+    receiver::Reception,
     slots::Slots,
     store::{Opened, Scope, ScopeId, SharedStore, StoreError},
     trouble::StoreTrouble,
@@ -85,6 +86,7 @@ pub struct Crew {
     slots: Arc<Slots>,
     look_ups: Arc<LookUps>,
     gates: Shelf,
+    reception: Option<Arc<Reception>>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -129,6 +131,10 @@ impl Crew {
             slots: Slots::new(slots(papers.shares.destination)),
             look_ups: Arc::default(),
             gates: gates.unwrap_or_default(),
+            reception: plan.receiver.clone().map(|rules| {
+                let (name, credentials) = (plan.source.connector.clone(), source.credentials().clone());
+                Arc::new(Reception { rules, source: name, credentials })
+            }),
             lanes: Vec::new(),
             source,
             destination,
@@ -164,7 +170,7 @@ impl Crew {
         let flights = operations.map(|operation| longest_call(&plan.destination, operation));
         let longest_flight = flights.max().unwrap_or(LONGEST_REQUEST);
         let terms = Terms { retry: plan.retry, on_unknown: flow.on_unknown_outcome, longest_flight };
-        let Expressions { mapping, parent } = expressions;
+        let Expressions { mapping, remains, parent } = expressions;
         let parent_scope = flow.depends_on.as_ref().and_then(|depends_on| scopes.get(&depends_on.flow));
         Lane {
             operation: Arc::new(flow.operation.clone()),
@@ -175,6 +181,7 @@ impl Crew {
             scope,
             scopes: Arc::clone(scopes),
             mapping,
+            remains,
             parent: parent_scope.zip(parent).map(|(scope, key)| Parent { scope: *scope, key }),
             terms,
             plan_hash: self.plan_hash.clone(),
@@ -198,6 +205,11 @@ impl Crew {
     /// The lanes, in the plan's order.
     pub fn lanes(&self) -> &[Arc<Lane>] {
         &self.lanes
+    }
+
+    /// How it receives webhooks, if a flow takes any.
+    pub fn reception(&self) -> Option<Arc<Reception>> {
+        self.reception.clone()
     }
 
     /// What it works by.
@@ -291,6 +303,8 @@ type Wakes<'a> = BTreeMap<&'a str, Arc<Notify>>;
 /// A flow's expressions, compiled.
 struct Expressions {
     mapping: Arc<Mapping>,
+    /// As much of it as deleting a record needs.
+    remains: Option<Arc<Mapping>>,
     /// The key of what a record depends on.
     parent: Option<Arc<Expression>>,
 }
@@ -299,8 +313,12 @@ fn compile(flow: &Flow) -> Result<Expressions, HireError> {
     let failed = |problems| HireError::Mapping { flow: flow.name.clone(), problems };
     let source = MappingSource { when: flow.when.as_deref(), map: &flow.map };
     let mapping = Mapping::compile(&source).map(Arc::new).map_err(failed)?;
+    let fields = flow.delete_operation.as_ref().and_then(needed_fields);
+    let part = fields.map(|fields| part_of(&flow.map, &fields));
+    let remains = part.map(|part| Mapping::compile(&MappingSource { when: None, map: &part }));
+    let remains = remains.transpose().map_err(failed)?.map(Arc::new);
     let parent = flow.depends_on.as_ref().map(|depends_on| Expression::compile("dependsOn.key", &depends_on.key));
-    Ok(Expressions { mapping, parent: parent.transpose().map_err(failed)?.map(Arc::new) })
+    Ok(Expressions { mapping, remains, parent: parent.transpose().map_err(failed)?.map(Arc::new) })
 }
 
 /// What wakes the flows whose records may wait for a flow's.

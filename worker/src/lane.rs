@@ -52,6 +52,8 @@ pub struct Lane {
     pub scopes: Arc<BTreeMap<String, ScopeId>>,
     /// Its mapping.
     pub mapping: Arc<Mapping>,
+    /// As much of it as deleting a record needs; all of it without one.
+    pub remains: Option<Arc<Mapping>>,
     /// What has to be at the destination before a record.
     pub parent: Option<Parent>,
     /// What the plan says about failures.

@@ -1,4 +1,4 @@
-//! What people do about dead letters: look, replay, drop. Served on a loopback address as `crosstie_crds::letters` says.
+//! What people do about dead letters: look, replay, drop; and the log of events, to look at. Served on a loopback address as `crosstie_crds::letters` says.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -12,14 +12,14 @@ use axum::{
     routing::{get, post},
 };
 use crosstie_connect::Clock;
-use crosstie_crds::letters::{self as wire, Fate, Fates, Ids, Letter, MOST};
+use crosstie_crds::letters::{self as wire, Event, Events, Fate, Fates, Ids, Letter, MOST};
 use serde::Deserialize;
 
 use crate::{
     board::Board,
     intake::incoming,
     lane::Lane,
-    store::{DeadLetter, Incoming, Replay, Replayed, SharedStore, StoreError},
+    store::{DeadLetter, Incoming, LoggedEvent, Replay, Replayed, SharedStore, StoreError},
 };
 
 /// The dead letters of a worker.
@@ -102,6 +102,14 @@ impl Letters {
         Ok(ids.iter().map(|id| if dropped.contains(id) { Fate::Dropped } else { Fate::Gone }).collect())
     }
 
+    /// Events that webhooks brought, with a number below `before`, newest first, at most `limit` and at most [`MOST`].
+    ///
+    /// # Errors
+    /// [`StoreError`], also while the store is not open.
+    pub async fn events(&self, before: i64, limit: usize) -> Result<Vec<LoggedEvent>, StoreError> {
+        self.store()?.events(before, limit.min(MOST)).await
+    }
+
     fn store(&self) -> Result<SharedStore, StoreError> {
         self.board.posted().store.ok_or(StoreError::Closed)
     }
@@ -135,6 +143,7 @@ pub(crate) fn router(letters: Letters) -> Router {
         .route("/letters/{id}", get(one))
         .route("/letters/replay", post(replay))
         .route("/letters/drop", post(discard))
+        .route("/events", get(events))
         .with_state(letters)
 }
 
@@ -173,6 +182,34 @@ async fn discard(State(letters): State<Letters>, Json(asked): Json<Ids>) -> Resu
     bounded(&asked)?;
     let fates = letters.discard(asked.ids).await.map_err(failed)?;
     Ok(Json(Fates { fates }))
+}
+
+#[derive(Deserialize)]
+struct Latest {
+    #[serde(default = "newest")]
+    before: i64,
+    #[serde(default = "most")]
+    limit: usize,
+}
+
+fn newest() -> i64 {
+    i64::MAX
+}
+
+async fn events(State(letters): State<Letters>, Query(latest): Query<Latest>) -> Result<Json<Events>, Refusal> {
+    let found = letters.events(latest.before, latest.limit).await.map_err(failed)?;
+    let shown = |event: LoggedEvent| Event {
+        number: event.number,
+        source: event.source,
+        id: event.id,
+        topic: event.topic,
+        hash: event.hash,
+        received_at: event.received_at,
+        repeats: event.repeats,
+        flows: event.flows,
+        news: event.news,
+    };
+    Ok(Json(Events { events: found.into_iter().map(shown).collect() }))
 }
 
 fn bounded(asked: &Ids) -> Result<&[i64], Refusal> {

@@ -17,6 +17,7 @@ mod letters;
 mod metrics;
 mod options;
 mod problems;
+mod receiver;
 mod report;
 mod serve;
 mod singles;

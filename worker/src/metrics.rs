@@ -9,7 +9,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::store::{Figures, Taken};
+use crate::store::{EventFate, Figures, Taken};
 
 /// Upper bounds of the duration histogram's buckets, in seconds.
 const DURATIONS: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -42,6 +42,53 @@ impl Outcome {
             Self::Buried => "dead_letter",
         }
     }
+}
+
+/// Why a request was not taken as a webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It was sent where no receiver is.
+    Elsewhere,
+    /// Its caller sent too many that were not verified.
+    Throttled,
+    /// It carries no signature.
+    Unsigned,
+    /// Its signature is wrong.
+    Forged,
+    /// It was sent too long ago.
+    Stale,
+    /// The credentials lack what it is verified with.
+    NoSecret,
+    /// Its body is larger than is taken.
+    TooLarge,
+    /// It is verified and cannot be read.
+    Malformed,
+    /// More came than is taken for whom it is counted.
+    Limited,
+    /// The store could not take it.
+    NotStored,
+}
+
+impl Refused {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Elsewhere => "elsewhere",
+            Self::Throttled => "throttled",
+            Self::Unsigned => "unsigned",
+            Self::Forged => "forged",
+            Self::Stale => "stale",
+            Self::NoSecret => "no_secret",
+            Self::TooLarge => "too_large",
+            Self::Malformed => "malformed",
+            Self::Limited => "limited",
+            Self::NotStored => "not_stored",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WebhookLabel {
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -106,6 +153,8 @@ pub struct Metrics {
     mapping_look_ups: Family<CacheLabels, Count>,
     cache: Family<CacheLabels, Count>,
     credentials: Family<CredentialLabels, Amount>,
+    events: Family<WebhookLabel, Count>,
+    refused: Family<WebhookLabel, Count>,
 }
 
 impl Default for Metrics {
@@ -126,6 +175,8 @@ impl Default for Metrics {
             mapping_look_ups: Family::default(),
             cache: Family::default(),
             credentials: Family::default(),
+            events: Family::default(),
+            refused: Family::default(),
         };
         metrics.register();
         metrics
@@ -168,6 +219,12 @@ impl Metrics {
             "Answers that may be kept, by where they came from: hit, revalidated or miss",
             self.cache.clone(),
         );
+        registry.register(
+            "webhook_events",
+            "Events of webhooks that were acknowledged, by what became of them",
+            self.events.clone(),
+        );
+        registry.register("webhooks_refused", "Webhooks that were not taken, by reason", self.refused.clone());
         registry.register("credential_version", "1 for the version of credentials in use", self.credentials.clone());
     }
 
@@ -195,6 +252,21 @@ impl Metrics {
         if taken.buried > 0 {
             self.handled_many(flow, Outcome::Buried, taken.buried);
         }
+    }
+
+    /// An event was acknowledged; `unrouted` says that no flow asks for its topic.
+    pub fn event(&self, fate: &EventFate, unrouted: bool) {
+        let outcome = match fate {
+            EventFate::Repeated => "repeated",
+            EventFate::Taken(_) if unrouted => "unrouted",
+            EventFate::Taken(_) => "taken",
+        };
+        self.events.get_or_create(&WebhookLabel { outcome }).inc();
+    }
+
+    /// A webhook was not taken.
+    pub fn webhook_refused(&self, reason: Refused) {
+        self.refused.get_or_create(&WebhookLabel { outcome: reason.as_str() }).inc();
     }
 
     /// A record left the queue.

@@ -52,6 +52,10 @@ pub struct Options {
     #[arg(long, env = "CROSSTIE_LETTERS_LISTEN", value_name = "ADDRESS", default_value_t = letters_listen())]
     pub letters_listen: SocketAddr,
 
+    /// Address at which webhooks are received, for example 0.0.0.0:8082; none are when it is left out
+    #[arg(long, env = names::ENV_WEBHOOKS_LISTEN, value_name = "ADDRESS")]
+    pub webhooks_listen: Option<SocketAddr>,
+
     /// Form of the log lines
     #[arg(long, env = "CROSSTIE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,
@@ -101,6 +105,7 @@ impl Options {
             pod: self.pod,
             listen: Some(self.listen),
             letters_listen: Some(self.letters_listen),
+            webhooks_listen: self.webhooks_listen,
             report,
             surroundings: Surroundings::default(),
         })

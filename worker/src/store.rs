@@ -10,6 +10,7 @@
 mod change;
 mod claim;
 mod error;
+mod event;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub use change::{
 };
 pub use claim::{Claim, ClaimGuard, Claimed, Claims};
 pub use error::StoreError;
+pub use event::{EventFate, LoggedEvent, TakenEvent, TakenEvents};
 
 /// What a store answers, sooner or later.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
@@ -42,6 +44,13 @@ pub trait Store: Send + Sync {
 
     /// Takes a page: its records and the new state of reading, together. Records that are known already are dropped.
     fn take_page(&self, page: TakenPage) -> Answer<'_, Taken>;
+
+    /// Takes the events of a webhook with what they bring, together: an event that came before is not taken again, and of the others those
+    /// records are dropped that are known already. Says what became of each.
+    fn take_events(&self, events: TakenEvents) -> Answer<'_, Vec<EventFate>>;
+
+    /// Events of the log with a number below `before`, newest first, at most `limit`.
+    fn events(&self, before: i64, limit: usize) -> Answer<'_, Vec<LoggedEvent>>;
 
     /// How many records wait or are claimed.
     fn queue_depth(&self, scope: ScopeId) -> Answer<'_, u64>;

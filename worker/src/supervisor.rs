@@ -103,6 +103,7 @@ impl Supervisor {
             shares_hash: crew.shares_hash().to_owned(),
             credentials: crew.credentials(),
             ears: crew.ears(),
+            reception: crew.reception(),
         });
         self.board.post(self.store.clone(), crew, hindrances);
     }
@@ -159,6 +160,7 @@ impl Supervisor {
         if changed && let Some(crew) = &mut self.crew {
             crew.take_on(papers.clone());
         }
+        hindrances.extend(unverifiable(&papers));
         if self.was_in_vain(&papers.plan) {
             hindrances.extend(self.in_vain.as_ref().map(|(_, why)| hindrance(Reason::PlanInvalid, why)));
         }
@@ -277,6 +279,19 @@ fn unusable(mounted: &Mounted) -> Vec<Hindrance> {
         mounted.plan.problem().or(mounted.shares.problem()).map(|problem| hindrance(Reason::PlanInvalid, problem));
     let secrets = [&mounted.source, &mounted.destination].into_iter().filter_map(Found::problem);
     plan.into_iter().chain(secrets.map(|problem| hindrance(Reason::SecretMalformed, problem))).collect()
+}
+
+/// Keys that webhooks are verified with and the source's credentials lack.
+fn unverifiable(papers: &Papers) -> Option<Hindrance> {
+    let receiver = papers.plan.receiver.as_ref()?;
+    let values = &papers.source.current.values;
+    let lacking: Vec<&str> = receiver.credential_keys().filter(|key| !values.contains_key(*key)).collect();
+    let message = format!(
+        "the credentials of Connector `{}` lack {}, with which its webhooks are verified: none is taken until the secret holds it",
+        papers.plan.source.connector,
+        lacking.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(" and ")
+    );
+    (!lacking.is_empty()).then(|| hindrance(Reason::KeyMissing, &message))
 }
 
 /// What is not there yet, or does not belong together yet.

@@ -13,6 +13,7 @@ use crate::{
     files::Files,
     letters::{self, Letters},
     metrics::Metrics,
+    receiver::{self, Receiver},
     report::{ReportTarget, Reporter, publish},
     serve::serve,
     supervisor::Supervisor,
@@ -34,6 +35,8 @@ pub struct Settings {
     /// Where dead letters are served, if anywhere: a loopback address, because whoever reaches it may decide about them. Port 0 takes a free
     /// one.
     pub letters_listen: Option<SocketAddr>,
+    /// Where webhooks are received, if anywhere. Port 0 takes a free one.
+    pub webhooks_listen: Option<SocketAddr>,
     /// Where reports are written, if anywhere.
     pub report: Option<ReportTarget>,
     /// Clock, name resolution, trust and patience. Its observer is replaced by the worker's own metrics.
@@ -43,8 +46,10 @@ pub struct Settings {
 /// Why a worker cannot start. Everything that can heal by itself, such as missing files or a locked store, is no reason.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// An address for probes and metrics, or for dead letters, cannot be used.
-    #[error("nothing can be served at {address}: choose another address with --listen or --letters-listen")]
+    /// An address for probes and metrics, for dead letters or for webhooks cannot be used.
+    #[error(
+        "nothing can be served at {address}: choose another address with --listen, --letters-listen or --webhooks-listen"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -58,6 +63,7 @@ pub enum StartError {
 pub struct Worker {
     letters: Letters,
     letters_address: Option<SocketAddr>,
+    webhooks_address: Option<SocketAddr>,
     board: Arc<Board>,
     metrics: Arc<Metrics>,
     reporter: Arc<Reporter>,
@@ -74,7 +80,8 @@ impl Worker {
     /// # Errors
     /// [`StartError`].
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
-        let Settings { files, state, pod, listen, letters_listen, report, mut surroundings } = settings;
+        let Settings { files, state, pod, listen, letters_listen, webhooks_listen, report, mut surroundings } =
+            settings;
         // Only the first provider counts, and whoever uses the library may have chosen one.
         let _chosen = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let clock: Arc<dyn Clock> = Arc::clone(&surroundings.clock);
@@ -101,6 +108,15 @@ impl Worker {
             letters_address = Some(at);
             others.push(task);
         }
+        let mut webhooks_address = None;
+        if let Some(listen) = webhooks_listen {
+            let receiver = Receiver::new(Arc::clone(&board), Arc::clone(&clock), Arc::clone(&metrics));
+            // Ended before the store is closed: what is under way is answered.
+            let served = receiver::serve(receiver, listen, stop.clone()).await;
+            let (at, task) = served.map_err(|source| StartError::Listen { address: listen, source })?;
+            webhooks_address = Some(at);
+            others.push(task);
+        }
         if let Some(target) = report {
             others.push(tokio::spawn(publish(target, Arc::clone(&reporter), Arc::clone(&clock), outer_stop.clone())));
         }
@@ -108,7 +124,19 @@ impl Worker {
         let supervisor =
             Supervisor::new(files, state, Arc::clone(&board), Arc::clone(&clock), surroundings, Arc::clone(&metrics));
         let supervisor = tokio::spawn(supervisor.run(stop.clone()));
-        Ok(Self { letters, letters_address, board, metrics, reporter, address, stop, outer_stop, supervisor, others })
+        Ok(Self {
+            letters,
+            letters_address,
+            webhooks_address,
+            board,
+            metrics,
+            reporter,
+            address,
+            stop,
+            outer_stop,
+            supervisor,
+            others,
+        })
     }
 
     /// Where probes and metrics are served.
@@ -134,6 +162,11 @@ impl Worker {
     /// Where its dead letters are served.
     pub fn letters_address(&self) -> Option<SocketAddr> {
         self.letters_address
+    }
+
+    /// Where webhooks are received.
+    pub fn webhooks_address(&self) -> Option<SocketAddr> {
+        self.webhooks_address
     }
 
     /// The metrics in the `OpenMetrics` text format, as they were last refreshed.

@@ -4,23 +4,14 @@
 
 mod common;
 
-use common::{Bench, flow, names, operation, until, until_report};
+use common::{Bench, delete_operation, flow, names, one, until, until_report};
 use crosstie_crds::condition::Reason;
 use crosstie_engine::{
-    plan::{DependsOn, Method, OnWhenFalse, Operation, ReadOne},
+    plan::{DependsOn, OnWhenFalse, ReadOne},
     template::Template,
 };
 use crosstie_vendors::wire::{Fault, FaultRule};
 use serde_json::{Value, json};
-
-fn delete() -> Operation {
-    Operation { name: "deleteSalesOrder".into(), method: Method::Delete, identifier: None, ..operation() }
-}
-
-fn one() -> ReadOne {
-    let path = Template::parse("/admin/api/2026-07/orders/{key}.json").unwrap();
-    ReadOne { path, query: [].into(), record: "/order".into(), into: String::new() }
-}
 
 async fn bench(change: impl FnOnce(&mut Bench)) -> Bench {
     let mut bench = Bench::new().await;
@@ -42,7 +33,7 @@ async fn deletes(bench: &Bench, id: u64) -> u64 {
 async fn an_order_that_is_cancelled_is_deleted_once_and_comes_back_when_it_is_not_any_more() {
     let bench = bench(|bench| {
         bench.plan.flows[0].on_when_false = OnWhenFalse::Delete;
-        bench.plan.flows[0].delete_operation = Some(delete());
+        bench.plan.flows[0].delete_operation = Some(delete_operation());
     })
     .await;
     bench.order(1, "first").await;
@@ -63,7 +54,7 @@ async fn an_order_that_is_cancelled_is_deleted_once_and_comes_back_when_it_is_no
 async fn a_delete_that_took_effect_without_an_answer_is_looked_up_and_settled() {
     let bench = bench(|bench| {
         bench.plan.flows[0].on_when_false = OnWhenFalse::Delete;
-        bench.plan.flows[0].delete_operation = Some(delete());
+        bench.plan.flows[0].delete_operation = Some(delete_operation());
     })
     .await;
     bench.order(1, "first").await;
@@ -102,7 +93,7 @@ async fn an_order_that_stops_to_match_is_written_once_more_only_if_it_is_there()
 async fn an_order_that_its_source_marks_as_deleted_is_deleted() {
     let bench = bench(|bench| {
         bench.plan.flows[0].stream.deleted = Some("/deleted_at".into());
-        bench.plan.flows[0].delete_operation = Some(delete());
+        bench.plan.flows[0].delete_operation = Some(delete_operation());
     })
     .await;
     bench.order(1, "").await;
@@ -206,7 +197,7 @@ async fn a_record_that_is_listed_and_not_found_by_itself_is_set_aside_and_nothin
     let mut bench = bench(|bench| {
         bench.plan.flows[0].stream.version = None;
         bench.plan.flows[0].stream.one = Some(one());
-        bench.plan.flows[0].delete_operation = Some(delete());
+        bench.plan.flows[0].delete_operation = Some(delete_operation());
     })
     .await;
     bench.order(1, "before").await;
@@ -249,7 +240,7 @@ async fn an_order_that_is_written_once_is_left_as_it_is_when_it_changes_also_aft
 async fn deletes_that_fail_do_not_hold_up_writes() {
     let bench = bench(|bench| {
         bench.plan.flows[0].on_when_false = OnWhenFalse::Delete;
-        bench.plan.flows[0].delete_operation = Some(delete());
+        bench.plan.flows[0].delete_operation = Some(delete_operation());
     })
     .await;
     bench.order(1, "first").await;

@@ -12,10 +12,14 @@ use std::{
 
 use common::{
     Bench,
-    process::{Process, random},
+    hooks::Hooks,
+    process::{Process, free_port, random},
     until,
 };
-use crosstie_engine::{plan::Allowance, plan::Trigger, template::Template};
+use crosstie_engine::{
+    plan::{Allowance, Brings, Trigger},
+    template::Template,
+};
 use crosstie_vendors::wire::{Fault, FaultRule, LogEntry, WriteKind};
 use rand::{RngExt, rngs::StdRng};
 use serde_json::json;
@@ -170,4 +174,101 @@ async fn through_kills_failures_and_changes_nothing_is_lost_applied_twice_or_goe
         stats.writes.applied,
         "some were not seen"
     );
+}
+
+/// Sends what changes by webhooks, in any order and more than once, until each is acknowledged.
+struct Vendor {
+    hooks: Hooks,
+    /// The states that were acknowledged, key by key.
+    acknowledged: BTreeMap<u32, u32>,
+    sent: u64,
+    refused: u64,
+}
+
+impl Vendor {
+    /// Sends a state of a record. Vendors send again what is not acknowledged, so a receiver that is down loses nothing.
+    async fn send(&mut self, id: u32, state: u32, record: &serde_json::Value) {
+        let event = format!("{id}-{state}");
+        loop {
+            self.sent += 1;
+            let answer = self.hooks.try_send("orders/updated", &event, record).await;
+            if answer.is_ok_and(|answer| answer.status() == 200) {
+                let newest = self.acknowledged.entry(id).or_default();
+                *newest = state.max(*newest);
+                return;
+            }
+            self.refused += 1;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn through_kills_what_webhooks_and_polls_bring_of_the_same_records_arrives_once_and_in_order() {
+    let (records, kills) = (size("CROSSTIE_WEBHOOKS", 1000), size("CROSSTIE_WEBHOOK_KILLS", 15));
+    let (seed, mut random) = random();
+    let mut bench = bench(records, seed).await;
+    bench.plan.receiver = Some(common::hooks::receiver());
+    // States within the same instant are told apart by asking, as the vendor's own clock cannot.
+    bench.plan.flows[0].stream.one = Some(common::one());
+    bench.plan.flows[0].events = vec![common::hooks::route("orders/*", Brings::Record(String::new()))];
+    bench.write_plan();
+    bench.write_secrets(&[("v1", "hush")]);
+    let port = free_port();
+    let mut vendor = Vendor {
+        hooks: Hooks::to(([127, 0, 0, 1], port).into(), "hush"),
+        acknowledged: BTreeMap::new(),
+        sent: 0,
+        refused: 0,
+    };
+    let mut history = History::default();
+    let mut process = Some(Process::receiving(&bench, port, &[]));
+    let mut next_kill = 0;
+    for number in 0..records {
+        let id = random.random_range(1..=records);
+        let state = history.newest.get(&id).copied().unwrap_or(0) + 1;
+        history.newest.insert(id, state);
+        bench.shop.patch_record("orders", &id.to_string(), &json!({"state": state.to_string()})).await.unwrap();
+        let record = bench.shop.record("orders", &id.to_string()).await.unwrap().expect("it is there");
+        if number * kills >= next_kill * records {
+            next_kill += 1;
+            // In the middle of a webhook as often as not.
+            let mut killed = process.take().expect("it runs");
+            let wait = Duration::from_millis(random.random_range(0..30));
+            let kill = async {
+                tokio::time::sleep(wait).await;
+                killed.kill();
+                Process::receiving(&bench, port, &[])
+            };
+            let ((), again) = tokio::join!(vendor.send(id, state, &record), kill);
+            process = Some(again);
+            history.read(&bench).await;
+        } else {
+            vendor.send(id, state, &record).await;
+        }
+        if random.random_bool(0.1) {
+            vendor.send(id, state, &record).await;
+        }
+    }
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        history.read(&bench).await;
+        let missing = history.missing(records);
+        if missing.is_empty() {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{} records did not arrive, such as {:?}", missing.len(), missing.first());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let (twice, backwards) = history.faults();
+    println!(
+        "{records} webhooks of {} orders, sent {} times, {} times in vain; {kills} kills; applied twice {}, out of order {}",
+        vendor.acknowledged.len(),
+        vendor.sent,
+        vendor.refused,
+        twice.len(),
+        backwards.len()
+    );
+    assert!(vendor.refused > 0, "no kill met a webhook");
+    assert_eq!((twice, backwards), (Vec::new(), Vec::new()));
 }

@@ -2,15 +2,17 @@
 
 mod choice;
 mod print;
-mod worker;
 
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use crosstie_crds::letters::{Fate, Letter};
 
-use self::{choice::Choice, worker::Worker};
-use crate::cluster::Of;
+use self::choice::Choice;
+use crate::{
+    cluster::{Of, Output},
+    worker::Worker,
+};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -33,14 +35,6 @@ pub(crate) struct List {
     /// How they are printed
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// For people
-    Table,
-    /// For programs
-    Json,
 }
 
 #[derive(Debug, clap::Args)]

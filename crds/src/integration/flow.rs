@@ -74,7 +74,7 @@ pub struct Expression(#[schemars(length(min = 1, max = 4096))] pub String);
 /// What makes a flow read the source: exactly one member.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.everySeconds) != has(self.cron)").message("set exactly one of everySeconds and cron in each trigger"))]
+#[x_kube(validation = Rule::new("[has(self.everySeconds), has(self.cron), has(self.webhook)].filter(set, set).size() == 1").message("set exactly one of everySeconds, cron and webhook in each trigger"))]
 pub struct Trigger {
     /// Read this often, in seconds. 1 to 604800.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -84,6 +84,21 @@ pub struct Trigger {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 9, max = 128))]
     pub cron: Option<String>,
+    /// Take the source's webhooks of these topics, the moment they come. What the vendor never sends is found by reading: every hour, if no other
+    /// trigger says when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookTrigger>,
+}
+
+/// Which webhooks make a flow take a record.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhookTrigger {
+    /// Topics as the vendor names them, for example `orders/updated`; `*` stands for any text. The Connector says what their events bring to the
+    /// flow's stream. 1 to 32, each 1 to 128 characters.
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 128)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub topics: Vec<String>,
 }
 
 /// How records are written to the destination.

@@ -23,6 +23,9 @@ pub struct IntegrationStatus {
     /// Which change of a vendor's API comes next. Absent while none is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftStatus>,
+    /// Where webhooks are received. Absent while no flow takes any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receiver: Option<ReceiverStatus>,
     /// Figures over all flows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync: Option<SyncStatus>,
@@ -41,6 +44,19 @@ pub struct PlanStatus {
     /// Hash of the plan the worker said it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied_hash: Option<String>,
+}
+
+/// Where webhooks are received.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct ReceiverStatus {
+    /// Address to enter at the vendor. Absent while receiver.host is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Name of the Service that leads to the worker, in the same namespace, at port 80.
+    pub service: String,
+    /// Path that vendors call there.
+    pub path: String,
 }
 
 /// Which change of a vendor's API comes next.

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use crosstie_crds::{
     Connector,
     condition::Reason,
-    connector::{Operation, Stream, Text},
+    connector::{Operation, Stream, Text, Webhooks},
 };
 use url::Url;
 
-use super::{Findings, Settings, authentication, errors};
+use super::{Findings, Settings, authentication, errors, receiver};
 use crate::{
     plan::{Allowance, Egress, IDENTIFIER, KEY, RateRules, SINCE, SINCE_EPOCH, System},
     preset,
@@ -25,6 +25,7 @@ pub(crate) struct Resolved {
     pub(crate) system: System,
     pub(crate) streams: Vec<Stream>,
     pub(crate) operations: Vec<Operation>,
+    pub(crate) webhooks: Option<Webhooks>,
 }
 
 /// Resolves a Connector. `None` only together with findings.
@@ -88,11 +89,19 @@ pub(crate) fn resolve(connector: &Connector, settings: &Settings, findings: &mut
         rate: RateRules::default(),
         cache: None,
     };
-    let mut resolved =
-        Resolved { name: system.connector.clone(), system, streams: merged.streams, operations: merged.operations };
+    let mut resolved = Resolved {
+        name: system.connector.clone(),
+        system,
+        streams: merged.streams,
+        operations: merged.operations,
+        webhooks: merged.webhooks,
+    };
     resolved.system.rate = resolved.rate_rules(&merged.rate_limit, findings);
     resolved.system.cache = merged.cache.map(|cache| resolved.cache(&cache, findings));
     resolved.system.csrf = merged.csrf.and_then(|csrf| resolved.csrf(&csrf, findings));
+    if let Some(webhooks) = &resolved.webhooks {
+        receiver::check(webhooks, &resolved.streams, findings);
+    }
     for stream in &resolved.streams {
         resolved.stream(&stream.name, findings);
     }

@@ -8,6 +8,7 @@ use crosstie_crds::integration::{
 use super::{
     Findings,
     connector::Resolved,
+    receiver,
     write::{Writes, writes},
 };
 use crate::{
@@ -15,6 +16,9 @@ use crate::{
     plan::{DependsOn, Flow, OnUnknownOutcome, OnWhenFalse, StartFrom, Stream, Trigger},
     schedule,
 };
+
+/// How often a flow reads that takes webhooks and has no other trigger.
+const SWEEP_SECONDS: u32 = 3600;
 
 /// Resolves a flow. `None` only together with findings.
 pub(crate) fn resolve(
@@ -29,12 +33,17 @@ pub(crate) fn resolve(
         .iter()
         .enumerate()
         .filter_map(|(index, spec)| trigger(&at(&format!("triggers[{index}]")), spec, findings));
-    let triggers: Vec<Trigger> = triggers.collect();
+    let mut triggers: Vec<Trigger> = triggers.collect();
+    if triggers.is_empty() {
+        // What a vendor never sends is found by reading.
+        triggers.push(Trigger::EverySeconds(SWEEP_SECONDS));
+    }
     let start_from = start_from(&at("startFrom"), flow.start_from.as_deref(), findings);
-    let stream = stream(&at("stream"), source, &flow.stream, findings);
+    let mut stream = stream(&at("stream"), source, &flow.stream, findings);
     if let (Some(stream), Some(start)) = (&stream, start_from) {
         begins(&at("startFrom"), stream, start, findings);
     }
+    let events = receiver::events(&at, flow, source, stream.as_mut(), findings);
     let map = flow.map.iter().map(|(field, expression)| (field.clone(), expression.0.clone())).collect();
     let when = flow.when.as_ref().map(|expression| expression.0.clone());
     let lookups = match Mapping::compile(&MappingSource { when: when.as_deref(), map: &map }) {
@@ -49,6 +58,7 @@ pub(crate) fn resolve(
     Some(Flow {
         name: flow.name.clone(),
         triggers,
+        events,
         start_from: start_from?,
         stream: stream?,
         on_when_false: on_when_false(&at, flow, findings),
@@ -137,18 +147,20 @@ fn on_when_false(at: &dyn Fn(&str) -> String, flow: &SpecFlow, findings: &mut Fi
     }
 }
 
+/// A time to read at. None for webhooks, which come by themselves, or together with findings.
 fn trigger(path: &str, trigger: &SpecTrigger, findings: &mut Findings) -> Option<Trigger> {
-    match (trigger.every_seconds, &trigger.cron) {
-        (Some(seconds), None) => Some(Trigger::EverySeconds(seconds)),
-        (None, Some(expression)) => match schedule::check_cron(expression) {
+    match (trigger.every_seconds, &trigger.cron, &trigger.webhook) {
+        (Some(seconds), None, None) => Some(Trigger::EverySeconds(seconds)),
+        (None, Some(expression), None) => match schedule::check_cron(expression) {
             Ok(()) => Some(Trigger::Cron(expression.clone())),
             Err(error) => {
                 findings.invalid(format!("{path}.cron"), error.to_string());
                 None
             }
         },
-        (Some(_), Some(_)) | (None, None) => {
-            findings.invalid(path, "set exactly one of everySeconds and cron");
+        (None, None, Some(_)) => None,
+        (_, _, _) => {
+            findings.invalid(path, "set exactly one of everySeconds, cron and webhook");
             None
         }
     }

@@ -8,6 +8,7 @@ mod errors;
 mod language;
 mod presets;
 mod reading;
+mod webhooks;
 mod writing;
 
 use super::{Compiled, Settings, integration};
@@ -114,8 +115,8 @@ fn a_plan_survives_its_own_format() {
     let plan = compile(shopify(), netsuite(), orders()).value.unwrap();
     let again = Plan::parse(plan.to_json().as_bytes()).unwrap();
     assert_eq!((again.hash(), &again), (plan.hash(), &plan));
-    let newer = plan.to_json().replace(&format!("\"formatVersion\":{}", plan.format_version), "\"formatVersion\":4");
-    assert!(Plan::parse(newer.as_bytes()).unwrap_err().to_string().contains("format 4"));
+    let newer = plan.to_json().replace(&format!("\"formatVersion\":{}", plan.format_version), "\"formatVersion\":5");
+    assert!(Plan::parse(newer.as_bytes()).unwrap_err().to_string().contains("format 5"));
 }
 
 #[test]

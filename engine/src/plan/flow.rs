@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{IDENTIFIER, Method, Operation, Stream, is_default};
+use super::{EventRoute, IDENTIFIER, Method, Operation, Stream, is_default};
 
 /// One kind of record on its way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,6 +15,9 @@ pub struct Flow {
     pub name: String,
     /// What makes it read; at least one.
     pub triggers: Vec<Trigger>,
+    /// What the source's webhooks bring to it. The first that fits an event decides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<EventRoute>,
     /// Where its very first window begins.
     pub start_from: StartFrom,
     /// What it reads.

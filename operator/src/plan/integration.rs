@@ -130,6 +130,9 @@ impl Want {
         let report = self.facts.report.as_ref().or(self.facts.last_report.as_ref());
         let names: Vec<String> = self.seen.integration.spec.flows.iter().map(|flow| flow.name.clone()).collect();
         let (sync, flows) = report.map(|report| figures::figures(report, &names)).unzip();
+        let plan = self.seen.compiled.as_ref().and_then(|compiled| compiled.plan.as_ref());
+        let receiver = plan.and_then(|(plan, _)| plan.receiver.as_ref());
+        let name = meta.name.as_deref().unwrap_or_default();
         IntegrationStatus {
             observed_generation: meta.generation,
             conditions: conditions::merge(old, &drafts, meta.generation, now),
@@ -138,6 +141,7 @@ impl Want {
                 applied_hash: report.and_then(|report| report.plan_hash.clone()),
             }),
             drift,
+            receiver: receiver.map(|receiver| objects::receiver_status(name, receiver)),
             sync,
             flows: flows.unwrap_or_default(),
         }
@@ -239,7 +243,13 @@ impl<'a> Planner<'a> {
             objects::role_binding(owner),
             objects::sync_report(owner),
         ];
-        list.extend(self.template.network_policy.then(|| objects::network_policy(owner)));
+        let receiver = plan.receiver.as_ref();
+        list.extend(self.template.network_policy.then(|| objects::network_policy(owner, receiver.is_some())));
+        if let Some(receiver) = receiver {
+            list.push(objects::service(owner));
+            let spec = self.seen.integration.spec.receiver.clone().unwrap_or_default();
+            list.extend(objects::ingress(owner, &spec, receiver));
+        }
         if let State::Held { store_id } = &self.state {
             let state = compile::state(&self.seen.integration);
             list.push(objects::volume_claim(owner, &state, store_id.as_deref()));
@@ -247,7 +257,7 @@ impl<'a> Planner<'a> {
         list.push(objects::plan(owner, plan, hash));
         list.push(objects::shares(owner, &granted.shares, &granted.published, self.store_id()));
         let mut steps: Vec<Step> = list.into_iter().map(Step::Apply).collect();
-        steps.extend(self.worker_step());
+        steps.extend(self.worker_step(receiver.is_some()));
         steps
     }
 
@@ -263,7 +273,7 @@ impl<'a> Planner<'a> {
 
     /// The Deployment, unless it could not start: without credentials there is nothing to mount, and without its store nothing may
     /// run.
-    fn worker_step(&self) -> Option<Step> {
+    fn worker_step(&self, receives: bool) -> Option<Step> {
         let can_start = matches!(self.state, State::Held { .. } | State::Going { .. })
             && self.seen.credentials.iter().all(Option::is_some);
         if !can_start {
@@ -273,7 +283,7 @@ impl<'a> Planner<'a> {
         let connectors = [&spec.source, &spec.destination].map(|end| end.connector_ref.name.as_str());
         let resources = spec.workers.as_ref().and_then(|workers| workers.resources.as_ref());
         let replicas = i32::from(!spec.suspend);
-        let object = objects::deployment(&self.owner, self.template, connectors, resources, replicas);
+        let object = objects::deployment(&self.owner, self.template, connectors, resources, replicas, receives);
         // Scaled by somebody while nobody looked: the hash cannot tell, the Deployment itself does.
         let scaled = self.seen.deployment.as_ref().is_some_and(|deployment| {
             annotation(&deployment.metadata, ANNOTATION_APPLIED_HASH) == Some(&object.hash)

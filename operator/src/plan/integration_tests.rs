@@ -296,3 +296,49 @@ fn a_plan_that_needs_other_keys_waits_for_credentials_that_hold_them() {
     let published = find(&after, ObjectKind::ConfigMap, "orders-plan").unwrap();
     assert_eq!(published.body["metadata"]["annotations"][ANNOTATION_PLAN_HASH], "p2");
 }
+
+/// A plan that takes webhooks.
+fn receiving() -> Plan {
+    let receiver = json!({
+        "path": "/shop/orders", "origin": "https://hooks.example.com", "refusalStatus": 401, "maxBodyBytes": 1024, "auditDays": 7,
+        "verification": {"token": {"at": {"header": "X-Token"}, "value": "{webhookToken}"}},
+    });
+    Plan { receiver: Some(serde_json::from_value(receiver).unwrap()), ..plan() }
+}
+
+#[test]
+fn webhooks_reach_the_worker_while_a_flow_takes_them_and_no_longer() {
+    let mut object = object();
+    object.spec.receiver = serde_json::from_value(json!({"host": "hooks.example.com", "ingress": {}})).unwrap();
+    let compiled = Some(Arc::new(Compilation { plan: Some((receiving(), "p2".into())), findings: Vec::new() }));
+    let seen = Seen { integration: Arc::new(object), compiled, ..running() };
+    let taking = want(&seen);
+    let body = |kind, name| find(&taking, kind, name).unwrap().body.clone();
+    let service = body(ObjectKind::Service, "orders-webhooks");
+    assert_eq!(
+        service["spec"]["ports"][0],
+        json!({"name": "webhooks", "port": 80, "protocol": "TCP", "targetPort": "webhooks"})
+    );
+    let ingress = body(ObjectKind::Ingress, "orders-webhooks");
+    let path = &ingress["spec"]["rules"][0]["http"]["paths"][0];
+    assert_eq!((&path["path"], &path["pathType"]), (&json!("/shop/orders"), &json!("Exact")));
+    let container = body(ObjectKind::Deployment, "orders-sync")["spec"]["template"]["spec"]["containers"][0].clone();
+    assert_eq!(container["ports"][1]["containerPort"], 8082);
+    assert!(container["env"].to_string().contains("0.0.0.0:8082"), "{}", container["env"]);
+    let policy = body(ObjectKind::NetworkPolicy, "orders-sync");
+    assert_eq!(policy["spec"]["ingress"][0]["ports"][1]["port"], 8082);
+    let status = taking.status_after(None, now()).receiver.unwrap();
+    assert_eq!(status.url.as_deref(), Some("https://hooks.example.com/shop/orders"));
+    assert_eq!((status.service.as_str(), status.path.as_str()), ("orders-webhooks", "/shop/orders"));
+
+    let mut left = running();
+    for kind in [ObjectKind::Service, ObjectKind::Ingress] {
+        left.owned.insert((kind, "orders-webhooks".to_owned()), mine(&[]));
+    }
+    let after = want(&left);
+    for kind in [ObjectKind::Service, ObjectKind::Ingress] {
+        assert!(after.steps.contains(&Step::Delete { kind, name: "orders-webhooks".into() }), "{:?}", after.steps);
+    }
+    let container = &find(&after, ObjectKind::Deployment, "orders-sync").unwrap().body["spec"]["template"]["spec"];
+    assert_eq!(container["containers"][0]["ports"].as_array().unwrap().len(), 1, "nothing listens for nobody");
+}

@@ -49,6 +49,12 @@ pub async fn body(lane: &Lane, record: &Value) -> Result<Evaluated<Value>, Store
     rounds(lane, record, |mapping, _, record, references| mapping.apply(record, references)).await
 }
 
+/// As much of the body that a record is mapped to as deleting it needs.
+pub async fn remains(lane: &Lane, record: &Value) -> Result<Evaluated<Value>, StoreError> {
+    let mapping = lane.remains.as_ref().unwrap_or(&lane.mapping);
+    rounds_of(lane, mapping, record, |mapping, _, record, references| mapping.apply(record, references)).await
+}
+
 /// The key of what a record depends on; none when it depends on nothing.
 pub async fn parent(lane: &Lane, record: &Value) -> Result<Evaluated<Option<ParentKey>>, StoreError> {
     if lane.parent.is_none() {
@@ -67,17 +73,27 @@ type Once<T> = fn(&Mapping, Option<&Parent>, &Value, &References) -> Result<T, E
 
 /// Evaluates something of the mapping, again and again, until everything it refers to is known.
 async fn rounds<T: Send + 'static>(lane: &Lane, record: &Value, once: Once<T>) -> Result<Evaluated<T>, StoreError> {
+    rounds_of(lane, &lane.mapping, record, once).await
+}
+
+/// The same of a part of it.
+async fn rounds_of<T: Send + 'static>(
+    lane: &Lane,
+    mapping: &Arc<Mapping>,
+    record: &Value,
+    once: Once<T>,
+) -> Result<Evaluated<T>, StoreError> {
     let mut known = Known::default();
     for _ in 0..MOST_ROUNDS {
         let round = if lane.facts.mapping_is_long() {
-            let (mapping, parent, scopes) = (Arc::clone(&lane.mapping), lane.parent.clone(), Arc::clone(&lane.scopes));
+            let (mapping, parent, scopes) = (Arc::clone(mapping), lane.parent.clone(), Arc::clone(&lane.scopes));
             let record = record.clone();
             let evaluated = tokio::task::spawn_blocking(move || {
                 Round::of(&|references| once(&mapping, parent.as_ref(), &record, references), &scopes, known)
             });
             evaluated.await.unwrap_or_else(|_| Round::broken_off())
         } else {
-            let once = |references: &References| once(&lane.mapping, lane.parent.as_ref(), record, references);
+            let once = |references: &References| once(mapping, lane.parent.as_ref(), record, references);
             Round::of(&once, &lane.scopes, known)
         };
         lane.facts.set_mapping_is_long(round.took > SHORT);

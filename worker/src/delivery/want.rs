@@ -3,13 +3,13 @@
 
 use crosstie_engine::{
     circuit::Admission,
-    delivery::{Change, Compared, Fetched, Fetching, Wanted, Wish, is_deleted, needs_body},
+    delivery::{Change, Compared, Fetched, Fetching, Wanted, Wish, is_deleted},
     mapping::EvaluationError,
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{
-    evaluate::{Evaluated, body, parent, selects},
+    evaluate::{Evaluated, body, parent, remains, selects},
     look_ups::{Unanswered, fetch},
 };
 use crate::{
@@ -54,10 +54,7 @@ pub async fn wanted(lane: &Lane, claimed: &mut Claimed, probes: bool) -> Result<
         Wish::Leave => Ok(Wanted::Leave),
         Wish::Write => seeker.body(&record).await.map(Wanted::Write),
         Wish::Update => seeker.body(&record).await.map(Wanted::Update),
-        Wish::Delete if lane.flow.delete_operation.as_ref().is_some_and(|operation| !needs_body(operation)) => {
-            Ok(Wanted::Delete(Value::Object(Map::new())))
-        }
-        Wish::Delete => seeker.known(body(lane, &record).await).map(Wanted::Delete),
+        Wish::Delete => seeker.known(remains(lane, &record).await).map(Wanted::Delete),
     }
 }
 

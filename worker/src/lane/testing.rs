@@ -58,6 +58,7 @@ pub fn lane(
         scope,
         scopes: Arc::new([("orders".to_owned(), scope)].into()),
         mapping,
+        remains: None,
         parent: None,
         terms: Terms {
             retry: RetryPolicy { retries: 2, initial_seconds: 10, factor: 2, max_seconds: 60 },
@@ -86,6 +87,7 @@ fn flow() -> Flow {
     Flow {
         name: "orders".into(),
         triggers: vec![Trigger::EverySeconds(1)],
+        events: Vec::new(),
         start_from: StartFrom::Beginning,
         stream: Stream {
             name: "orders".into(),

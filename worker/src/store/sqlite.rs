@@ -3,6 +3,7 @@
 
 mod care;
 mod delivery;
+mod events;
 mod intake;
 mod intents;
 mod lock;
@@ -25,8 +26,8 @@ use self::{
     writer::{Session, Writer},
 };
 use super::{
-    Answer, Burial, Claim, DeadLetter, Figures, NewIntent, Opened, ParentKey, Replay, Replayed, Scope, ScopeId,
-    Settlement, Store, StoreError, Taken, TakenPage, Tidied, Verdict,
+    Answer, Burial, Claim, DeadLetter, EventFate, Figures, LoggedEvent, NewIntent, Opened, ParentKey, Replay, Replayed,
+    Scope, ScopeId, Settlement, Store, StoreError, Taken, TakenEvents, TakenPage, Tidied, Verdict,
 };
 
 /// Name of the database below the state folder.
@@ -78,6 +79,14 @@ impl Store for SqliteStore {
 
     fn take_page(&self, page: TakenPage) -> Answer<'_, Taken> {
         Box::pin(self.writer.change(move |session| intake::take_page(session, &page)))
+    }
+
+    fn take_events(&self, events: TakenEvents) -> Answer<'_, Vec<EventFate>> {
+        Box::pin(self.writer.change(move |session| events::take(session, &events)))
+    }
+
+    fn events(&self, before: i64, limit: usize) -> Answer<'_, Vec<LoggedEvent>> {
+        Box::pin(self.writer.look(move |session| events::events(session, before, limit)))
     }
 
     fn queue_depth(&self, scope: ScopeId) -> Answer<'_, u64> {

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub mod disk;
+pub mod hooks;
 pub mod process;
 
 use std::{collections::BTreeMap, fs, future::Future, path::PathBuf, sync::Arc, time::Duration};
@@ -13,8 +14,8 @@ use crosstie_crds::{condition::Reason, sync_report::WorkerReport};
 use crosstie_engine::{
     plan::{
         Allowance, Authentication, Cursor, Egress, Environment, Evidence, Flow, Identifier, LookUp, Method, ObjectName,
-        OnUnknownOutcome, OnWhenFalse, Operation, Outcome, Pagination, Plan, RetryPolicy, StartFrom, Stream, System,
-        Trigger,
+        OnUnknownOutcome, OnWhenFalse, Operation, Outcome, Pagination, Plan, ReadOne, RetryPolicy, StartFrom, Stream,
+        System, Trigger,
     },
     rate::Shares,
     template::Template,
@@ -114,6 +115,7 @@ impl Bench {
             pod: "pod".into(),
             listen: Some("127.0.0.1:0".parse().unwrap()),
             letters_listen: Some("127.0.0.1:0".parse().unwrap()),
+            webhooks_listen: Some("127.0.0.1:0".parse().unwrap()),
             report: None,
             surroundings: Surroundings { timeouts, ..Surroundings::default() },
         }
@@ -234,6 +236,7 @@ pub fn plan(shop: &Client, books: &Client) -> Plan {
         destination: system("books", books, bearer),
         flows: vec![flow("orders")],
         retry: RetryPolicy { retries: 2, initial_seconds: 1, factor: 1, max_seconds: 1 },
+        receiver: None,
     }
 }
 
@@ -247,6 +250,7 @@ pub fn flow(name: &str) -> Flow {
     Flow {
         name: name.into(),
         triggers: vec![Trigger::EverySeconds(1)],
+        events: Vec::new(),
         start_from: StartFrom::Beginning,
         stream: stream(),
         when: Some("record.?cancelled_at.orValue(null) == null".into()),
@@ -310,6 +314,17 @@ pub fn operation() -> Operation {
         job: None,
         batch: None,
     }
+}
+
+/// What deletes a sales order.
+pub fn delete_operation() -> Operation {
+    Operation { name: "deleteSalesOrder".into(), method: Method::Delete, identifier: None, ..operation() }
+}
+
+/// How a single order is read.
+pub fn one() -> ReadOne {
+    let path = template("/admin/api/2026-07/orders/{key}.json");
+    ReadOne { path, query: [].into(), record: "/order".into(), into: String::new() }
 }
 
 /// A worker that several tasks may ask.

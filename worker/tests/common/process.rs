@@ -18,6 +18,12 @@ impl Process {
         Self::start_with(bench, &[])
     }
 
+    /// One that receives webhooks at a port of this machine.
+    pub fn receiving(bench: &Bench, port: u16, environment: &[(&str, OsString)]) -> Self {
+        let listen = ("CROSSTIE_WEBHOOKS_LISTEN", OsString::from(format!("127.0.0.1:{port}")));
+        Self::start_with(bench, &[environment, &[listen]].concat())
+    }
+
     /// With environment variables beside this program's own. What it logs is appended to [`Bench::log`].
     pub fn start_with(bench: &Bench, environment: &[(&str, OsString)]) -> Self {
         let log = File::options().create(true).append(true).open(bench.log()).unwrap();
@@ -73,6 +79,11 @@ impl Drop for Process {
         let _gone = self.0.kill();
         let _gone = self.0.wait();
     }
+}
+
+/// A port of this machine that nobody uses now.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Random numbers from `CROSSTIE_SEED`, or from a seed that is printed.

@@ -33,6 +33,7 @@ pub fn plan(means: Means, address: SocketAddr) -> Plan {
         destination: system("books", address),
         flows,
         retry: RetryPolicy { retries: RETRIES, initial_seconds: 10, factor: 2, max_seconds: 60 },
+        receiver: None,
     };
     plan.format_version = plan.format();
     plan
@@ -163,6 +164,7 @@ fn flow(name: &str) -> Flow {
     Flow {
         name: name.into(),
         triggers: vec![Trigger::EverySeconds(1)],
+        events: Vec::new(),
         start_from: StartFrom::Beginning,
         stream: stream(name),
         when: None,

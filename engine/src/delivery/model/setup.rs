@@ -46,6 +46,7 @@ pub fn flow(means: Means) -> Flow {
     let operation = operation(means);
     Flow {
         name: "orders".into(),
+        events: Vec::new(),
         triggers: Vec::new(),
         start_from: StartFrom::Beginning,
         stream: stream(means),

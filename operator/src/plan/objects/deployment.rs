@@ -1,7 +1,7 @@
 //! The worker's Deployment. Its pod template holds only what needs a restart: plan, shares and credentials are mounted files
 //! that the worker reloads, so nothing of them, not even a hash, may stand here.
 
-use crosstie_crds::names::{self, ENV_FILES, FILES_FOLDER, STATE_FOLDER};
+use crosstie_crds::names::{self, ENV_FILES, ENV_WEBHOOKS_LISTEN, FILES_FOLDER, STATE_FOLDER};
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy},
@@ -19,7 +19,7 @@ use k8s_openapi::{
     },
 };
 
-use super::{COMPONENT_WORKER, Object, ObjectKind, Owner};
+use super::{COMPONENT_WORKER, Object, ObjectKind, Owner, webhooks};
 
 /// Port of health and metrics.
 pub(super) const PORT: i32 = 8080;
@@ -45,13 +45,14 @@ pub struct WorkerTemplate {
     pub network_policy: bool,
 }
 
-/// The Deployment of an Integration between two Connectors.
+/// The Deployment of an Integration between two Connectors; `receives` says that its worker takes webhooks.
 pub fn deployment(
     owner: &Owner,
     template: &WorkerTemplate,
     connectors: [&str; 2],
     resources: Option<&ResourceRequirements>,
     replicas: i32,
+    receives: bool,
 ) -> Object {
     let name = names::worker(&owner.name);
     let object = Deployment {
@@ -64,7 +65,7 @@ pub fn deployment(
             selector: LabelSelector { match_labels: Some(owner.selector()), ..LabelSelector::default() },
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta { labels: Some(owner.labels(COMPONENT_WORKER)), ..ObjectMeta::default() }),
-                spec: Some(pod(owner, template, connectors, resources)),
+                spec: Some(pod(owner, template, connectors, resources, receives)),
             },
             ..DeploymentSpec::default()
         },
@@ -78,6 +79,7 @@ fn pod(
     template: &WorkerTemplate,
     connectors: [&str; 2],
     resources: Option<&ResourceRequirements>,
+    receives: bool,
 ) -> PodSpec {
     let secrets = template.pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() });
     PodSpec {
@@ -96,24 +98,31 @@ fn pod(
             seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }),
             ..PodSecurityContext::default()
         }),
-        containers: vec![container(owner, template, resources)],
+        containers: vec![container(owner, template, resources, receives)],
         volumes: Some(volumes(owner, connectors)),
         ..PodSpec::default()
     }
 }
 
-fn container(owner: &Owner, template: &WorkerTemplate, resources: Option<&ResourceRequirements>) -> Container {
+fn container(
+    owner: &Owner,
+    template: &WorkerTemplate,
+    resources: Option<&ResourceRequirements>,
+    receives: bool,
+) -> Container {
+    let port = |name: &str, number: i32| ContainerPort {
+        name: Some(name.to_owned()),
+        container_port: number,
+        protocol: Some("TCP".to_owned()),
+        ..ContainerPort::default()
+    };
+    let webhooks = receives.then(|| port(webhooks::PORT_NAME, webhooks::PORT));
     Container {
         name: "worker".to_owned(),
         image: Some(template.image.clone()),
         image_pull_policy: Some(template.pull_policy.to_owned()),
-        env: Some(environment(owner, template)),
-        ports: Some(vec![ContainerPort {
-            name: Some(PORT_NAME.to_owned()),
-            container_port: PORT,
-            protocol: Some("TCP".to_owned()),
-            ..ContainerPort::default()
-        }]),
+        env: Some(environment(owner, template, receives)),
+        ports: Some(std::iter::once(port(PORT_NAME, PORT)).chain(webhooks).collect()),
         // A worker that repairs its store after a power loss may take a while before it answers.
         startup_probe: Some(probe("/livez", 1, 120)),
         liveness_probe: Some(probe("/livez", 10, 6)),
@@ -130,10 +139,10 @@ fn container(owner: &Owner, template: &WorkerTemplate, resources: Option<&Resour
     }
 }
 
-fn environment(owner: &Owner, template: &WorkerTemplate) -> Vec<EnvVar> {
+fn environment(owner: &Owner, template: &WorkerTemplate, receives: bool) -> Vec<EnvVar> {
     let plain =
         |name: &str, value: &str| EnvVar { name: name.to_owned(), value: Some(value.to_owned()), value_from: None };
-    vec![
+    let mut variables = vec![
         EnvVar {
             name: "CROSSTIE_POD".to_owned(),
             value: None,
@@ -150,7 +159,9 @@ fn environment(owner: &Owner, template: &WorkerTemplate) -> Vec<EnvVar> {
         plain("CROSSTIE_INTEGRATION", &owner.name),
         plain("CROSSTIE_LOG_FORMAT", template.log_format),
         plain(ENV_FILES, FILES_FOLDER),
-    ]
+    ];
+    variables.extend(receives.then(|| plain(ENV_WEBHOOKS_LISTEN, &format!("0.0.0.0:{}", webhooks::PORT))));
+    variables
 }
 
 fn probe(path: &str, period_seconds: i32, failure_threshold: i32) -> Probe {

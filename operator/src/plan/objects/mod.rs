@@ -7,6 +7,7 @@ mod credentials;
 mod deployment;
 mod network_policy;
 mod volume_claim;
+mod webhooks;
 
 pub use access::{role, role_binding, service_account, sync_report};
 pub use config_maps::{plan, shares};
@@ -14,6 +15,7 @@ pub use credentials::{CredentialVersions, credentials, key_names};
 pub use deployment::{WorkerTemplate, deployment};
 pub use network_policy::network_policy;
 pub use volume_claim::volume_claim;
+pub use webhooks::{ingress, receiver_status, service};
 
 use std::collections::BTreeMap;
 
@@ -27,8 +29,8 @@ use crosstie_engine::canonical;
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
-        core::v1::{ConfigMap, PersistentVolumeClaim, Secret, ServiceAccount},
-        networking::v1::NetworkPolicy,
+        core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount},
+        networking::v1::{Ingress, NetworkPolicy},
         rbac::v1::{Role, RoleBinding},
     },
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
@@ -75,6 +77,10 @@ pub enum ObjectKind {
     RoleBinding,
     /// What reaches a worker and what it reaches.
     NetworkPolicy,
+    /// What leads webhooks to a worker.
+    Service,
+    /// What leads them there from outside.
+    Ingress,
     /// Where a worker reports.
     SyncReport,
     /// The worker.
@@ -83,7 +89,7 @@ pub enum ObjectKind {
 
 impl ObjectKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::ConfigMap,
         Self::Secret,
         Self::VolumeClaim,
@@ -91,6 +97,8 @@ impl ObjectKind {
         Self::Role,
         Self::RoleBinding,
         Self::NetworkPolicy,
+        Self::Service,
+        Self::Ingress,
         Self::SyncReport,
         Self::Deployment,
     ];
@@ -105,6 +113,8 @@ impl ObjectKind {
             Self::Role => ApiResource::erase::<Role>(&()),
             Self::RoleBinding => ApiResource::erase::<RoleBinding>(&()),
             Self::NetworkPolicy => ApiResource::erase::<NetworkPolicy>(&()),
+            Self::Service => ApiResource::erase::<Service>(&()),
+            Self::Ingress => ApiResource::erase::<Ingress>(&()),
             Self::SyncReport => ApiResource::erase::<SyncReport>(&()),
             Self::Deployment => ApiResource::erase::<Deployment>(&()),
         }
@@ -120,6 +130,8 @@ impl ObjectKind {
             Self::Role => "Role",
             Self::RoleBinding => "RoleBinding",
             Self::NetworkPolicy => "NetworkPolicy",
+            Self::Service => "Service",
+            Self::Ingress => "Ingress",
             Self::SyncReport => "SyncReport",
             Self::Deployment => "Deployment",
         }

@@ -124,20 +124,20 @@ fn the_volume_claim_outlives_the_integration_under_retain_only() {
 
 #[test]
 fn the_network_policy_closes_all_but_the_health_port_and_the_metadata_address() {
-    insta::assert_yaml_snapshot!(network_policy(&integration_owner()).body);
+    insta::assert_yaml_snapshot!(network_policy(&integration_owner(), false).body);
 }
 
 #[test]
 fn the_deployment_meets_the_restricted_standard() {
-    let object = deployment(&integration_owner(), &template(), ["shopify", "netsuite"], None, 1);
+    let object = deployment(&integration_owner(), &template(), ["shopify", "netsuite"], None, 1, false);
     insta::assert_yaml_snapshot!(object.body);
 }
 
 #[test]
 fn suspending_changes_the_number_of_workers_and_not_their_template() {
     let owner = integration_owner();
-    let one = deployment(&owner, &template(), ["a", "b"], None, 1);
-    let none = deployment(&owner, &template(), ["a", "b"], None, 0);
+    let one = deployment(&owner, &template(), ["a", "b"], None, 1, false);
+    let none = deployment(&owner, &template(), ["a", "b"], None, 0, false);
     assert_eq!(one.body.pointer("/spec/template"), none.body.pointer("/spec/template"));
     assert_ne!(one.hash, none.hash);
 }
@@ -162,9 +162,13 @@ fn printing_an_object_shows_no_content() {
 #[test]
 fn every_object_carries_its_hash_and_its_owner() {
     let owner = integration_owner();
-    for object in
-        [service_account(&owner), role(&owner), role_binding(&owner), sync_report(&owner), network_policy(&owner)]
-    {
+    for object in [
+        service_account(&owner),
+        role(&owner),
+        role_binding(&owner),
+        sync_report(&owner),
+        network_policy(&owner, false),
+    ] {
         let metadata = &object.body["metadata"];
         assert_eq!(metadata["annotations"][ANNOTATION_APPLIED_HASH], object.hash.as_str());
         assert_eq!(metadata["ownerReferences"][0]["uid"], "integration-uid");

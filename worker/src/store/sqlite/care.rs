@@ -1,13 +1,14 @@
 //! What care asks of the database: figures, dead letters, retention.
 //!
 //! Retention: a dead letter is kept for thirty days, and at most ten thousand of them are kept; beyond that the oldest go first. Hourly
-//! counts are kept for eight days. The queue, open intents and the ledger are never removed by age.
+//! counts are kept for eight days, events as long as the Integration says. The queue, open intents and the ledger are never removed by age.
 
 use crosstie_engine::delivery;
 use jiff::Timestamp;
 use rusqlite::Row;
 
 use super::{
+    events,
     intents::forget_operations,
     rows::{advance, all, count, document, environment, execute, first, hour, optional_time, seen, time, version},
     writer::Session,
@@ -180,6 +181,7 @@ pub fn discard(session: &mut Session, ids: &[i64]) -> Result<Vec<i64>, StoreErro
 
 /// Removes what is too old or too much.
 pub fn tidy(session: &mut Session, now: Timestamp) -> Result<Tidied, StoreError> {
+    events::forget(session, now)?;
     let now = now.as_microsecond();
     let old = execute(session, "DELETE FROM dead_letter WHERE last_failed_at < ?1", [now - LONGEST_DEAD])?;
     let many = "DELETE FROM dead_letter WHERE id IN (SELECT id FROM dead_letter ORDER BY last_failed_at DESC, id DESC LIMIT -1 OFFSET ?1)";

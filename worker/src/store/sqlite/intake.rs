@@ -39,32 +39,53 @@ pub fn take_page(session: &mut Session, page: &TakenPage) -> Result<Taken, Store
     let mut taken = Taken::default();
     let now = page.now.as_microsecond();
     for record in &page.records {
-        match record {
-            Incoming::Record { key, seen, payload } => {
-                if take_record(session, page.scope, key, seen, payload, now)? {
-                    taken.kept += 1;
-                } else {
-                    taken.known += 1;
-                }
-            }
-            Incoming::Faulty { key, hash, payload, cause } => {
-                if bury_faulty(session, page.scope, (key, hash, payload, cause), now)? {
-                    taken.buried += 1;
-                } else {
-                    taken.known += 1;
-                }
-            }
+        match take_one(session, page.scope, record, now)? {
+            TakenOne::Kept => taken.kept += 1,
+            TakenOne::Buried => taken.buried += 1,
+            TakenOne::Known => taken.known += 1,
         }
     }
     let poll = serde_json::to_string(&page.poll).map_err(|_| StoreError::Unreadable { what: "state of reading" })?;
     let update = "UPDATE scope SET poll = ?2, last_run = ?3, last_sync = coalesce(?4, last_sync) WHERE id = ?1";
     let synced = page.synced.map(Timestamp::as_microsecond);
     execute(session, update, (page.scope.0, poll, page.run.as_microsecond(), synced))?;
-    if taken.buried > 0 {
-        add(session, page.scope.0, "buried", taken.buried, now);
-    }
     taken.depth = queue_depth(session, page.scope)?;
     Ok(taken)
+}
+
+/// What became of something that came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TakenOne {
+    /// It waits.
+    Kept,
+    /// It is in the dead letters.
+    Buried,
+    /// It was known already.
+    Known,
+}
+
+impl TakenOne {
+    /// Whether it was not known.
+    pub fn is_news(self) -> bool {
+        self != Self::Known
+    }
+}
+
+/// Takes one record, unless it is known already.
+pub fn take_one(session: &mut Session, scope: ScopeId, incoming: &Incoming, now: i64) -> Result<TakenOne, StoreError> {
+    match incoming {
+        Incoming::Record { key, seen, payload } => {
+            let kept = take_record(session, scope, key, seen, payload, now)?;
+            Ok(if kept { TakenOne::Kept } else { TakenOne::Known })
+        }
+        Incoming::Faulty { key, hash, payload, cause } => {
+            let buried = bury_faulty(session, scope, (key, hash, payload, cause), now)?;
+            if buried {
+                add(session, scope.0, "buried", 1, now);
+            }
+            Ok(if buried { TakenOne::Buried } else { TakenOne::Known })
+        }
+    }
 }
 
 fn take_record(

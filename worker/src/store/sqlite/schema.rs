@@ -11,7 +11,12 @@ use crate::store::StoreError;
 
 /// The steps that lead to the newest schema; the first makes it from nothing. A step is never changed once released, and only adds, so that
 /// the worker of one version before can still use what it left.
-pub const STEPS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+pub const STEPS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+];
 
 /// How many schema versions ahead of ours are still used.
 const FORWARD: i64 = 1;
@@ -117,7 +122,7 @@ mod tests {
         connection.execute_batch(LEFT_BY_SCHEMA_1).unwrap();
         drop(connection);
         let (connection, id) = open_with(&path, STEPS).unwrap();
-        assert_eq!((version_of(&connection), id.as_str()), (3, "an id"));
+        assert_eq!((version_of(&connection), id.as_str()), (4, "an id"));
         let scope: (i64, String, String) = connection
             .query_row("SELECT id, flow, environment FROM scope", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .unwrap();
@@ -149,7 +154,7 @@ mod tests {
         let broken = [STEPS, &["CREATE TABLE more (id INTEGER); SELECT nonsense"]].concat();
         assert!(open_with(&path, &broken).is_err());
         let (connection, _) = open_with(&path, STEPS).unwrap();
-        assert_eq!(version_of(&connection), 3);
+        assert_eq!(version_of(&connection), 4);
         let tables: i64 = connection
             .query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'more'", [], |row| row.get(0))
             .unwrap();
@@ -161,12 +166,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.db");
         let (connection, _) = open_with(&path, STEPS).unwrap();
-        connection.pragma_update(None, "user_version", 4).unwrap();
-        drop(connection);
-        let (connection, _) = open_with(&path, STEPS).unwrap();
         connection.pragma_update(None, "user_version", 5).unwrap();
         drop(connection);
-        assert!(matches!(open_with(&path, STEPS), Err(StoreError::NewerSchema { found: 5, known: 3 })));
+        let (connection, _) = open_with(&path, STEPS).unwrap();
+        connection.pragma_update(None, "user_version", 6).unwrap();
+        drop(connection);
+        assert!(matches!(open_with(&path, STEPS), Err(StoreError::NewerSchema { found: 6, known: 4 })));
     }
 
     #[test]

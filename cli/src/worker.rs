@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use crosstie_crds::{
-    letters::{Fate, Fates, Ids, Letter, Letters, MOST, PORT},
+    letters::{Event, Events, Fate, Fates, Ids, Letter, Letters, MOST, PORT},
     names::LABEL_INTEGRATION,
 };
 use http_body_util::{BodyExt as _, Full};
@@ -29,7 +29,7 @@ impl Worker {
         // One that is not at work, because its credentials are missing for example, shows them too.
         let Some(name) = found.items.iter().find(|pod| runs(pod)).and_then(|pod| pod.metadata.name.clone()) else {
             bail!(
-                "no worker of the Integration {integration} runs, and only a worker can show its dead letters: \
+                "no worker of the Integration {integration} runs, and only a worker can show what it keeps: \
                  `kubectl crosstie status {integration}` says what is wrong"
             );
         };
@@ -56,7 +56,23 @@ impl Worker {
         }
     }
 
-    /// One of them, whole.
+    /// The newest events that webhooks brought, so many at most.
+    pub(crate) async fn events(&mut self, most: usize) -> Result<Vec<Event>> {
+        let mut events: Vec<Event> = Vec::new();
+        while events.len() < most {
+            let before = events.last().map_or(i64::MAX, |event| event.number);
+            let limit = MOST.min(most - events.len());
+            let page: Events = self.get(&format!("/events?before={before}&limit={limit}")).await?;
+            let is_last = page.events.len() < limit;
+            events.extend(page.events);
+            if is_last {
+                break;
+            }
+        }
+        Ok(events)
+    }
+
+    /// One of the dead letters, whole.
     pub(crate) async fn letter(&mut self, id: i64) -> Result<Letter> {
         self.get(&format!("/letters/{id}")).await
     }
@@ -100,7 +116,7 @@ impl Worker {
             .header(header::HOST, "localhost")
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(body)))?;
-        self.sender.ready().await.context("the worker does not take connections for dead letters")?;
+        self.sender.ready().await.context("the worker does not take connections for people")?;
         let answer = self.sender.send_request(request).await.context("the worker did not answer")?;
         let status = answer.status();
         let body = answer.into_body().collect().await.context("the worker's answer broke off")?.to_bytes();

@@ -1,0 +1,201 @@
+//! Story 5, the shipping half: a payment that Stripe tells of by a webhook is shipped at once, and once, however often Stripe says it and
+//! whatever restarts meanwhile. The webhook comes in through the Service, as it does behind an Ingress.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use crosstie_tests::{
+    shop::Shop,
+    wait::{Seen, until},
+};
+use crosstie_vendors::control::Client;
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+const NAMESPACE: &str = "fulfilment";
+const NAME: &str = "payments-to-fulfilment";
+
+/// The accounts of the story.
+struct Story {
+    shop: Shop,
+    stripe: Client,
+    tool: Client,
+}
+
+#[tokio::test]
+async fn a_payment_is_shipped_once_however_often_stripe_tells_of_it() -> Result<()> {
+    let story = Story::open().await?;
+    story.start().await?;
+    let url = story.receiver().await?;
+
+    story.stripe.put_record("charges", "ch_1", &charge(1999, "succeeded")).await?;
+    let told = json!({"id": "evt_1", "type": "charge.succeeded", "created": 1_790_000_000, "data": {"object": {"id": "ch_1"}}});
+    for _ in 0..5 {
+        ensure!(send(&url, "whsec_1", &told).await? == 200, "a webhook was not acknowledged");
+    }
+    story.shipped("ch_1").await?;
+    let shipment = story.tool.record("shipments", "ch_1").await?.context("it is there")?;
+    ensure!(shipment["amount"] == json!(19.99), "{shipment}");
+
+    // A payment that is declined is told of, and is not shipped.
+    story.stripe.put_record("charges", "ch_2", &charge(500, "failed")).await?;
+    let declined =
+        json!({"id": "evt_2", "type": "charge.captured", "created": 1_790_000_000, "data": {"object": {"id": "ch_2"}}});
+    ensure!(send(&url, "whsec_1", &declined).await? == 200, "a webhook was not acknowledged");
+    ensure!(send(&url, "whsec_guess", &told).await? == 401, "a forged webhook was taken");
+
+    story.a_signing_secret_is_changed(&url).await?;
+    story.nothing_acknowledged_is_lost_when_the_worker_dies(&url).await?;
+    story.a_person_sees_each_event().await?;
+    let writes = story.tool.stats().await?.writes;
+    ensure!(writes.applied == writes.distinct, "shipped more than once: {:?}", writes.keys_with_more_than_one_write);
+    ensure!(story.tool.record("shipments", "ch_2").await?.is_none(), "a declined payment was shipped");
+    story.shop.close().await
+}
+
+impl Story {
+    async fn open() -> Result<Self> {
+        let shop = Shop::open(NAMESPACE).await?;
+        let stripe = Client::new(&shop.world.vendors, "stripe", NAMESPACE)?;
+        let tool = Client::new(&shop.world.vendors, "rest", NAMESPACE)?;
+        stripe.set_tokens(&["stripe-1"]).await?;
+        tool.set_tokens(&["tool-1"]).await?;
+        let story = Self { shop, stripe, tool };
+        story.sign_with("whsec_1").await?;
+        story.shop.world.secrets.put_json("fulfilment/fulfilment", &json!({"token": "tool-1"})).await?;
+        Ok(story)
+    }
+
+    /// Stores a signing secret for Stripe's webhooks. Gives the version's id.
+    async fn sign_with(&self, secret: &str) -> Result<String> {
+        let value = json!({"token": "stripe-1", "webhookSecret": secret});
+        self.shop.world.secrets.put_json("fulfilment/stripe", &value).await
+    }
+
+    /// Applies the example's folder with the accounts of this story in place of the real ones. Nothing is read before the webhooks say so.
+    async fn start(&self) -> Result<()> {
+        let folder = crosstie_tests::cluster::repository().join("examples/payments-to-fulfilment");
+        let read = |file: &str| std::fs::read_to_string(folder.join(file));
+        let mut documents: Vec<Value> = serde_saphyr::from_multiple(&read("connectors.yaml")?)?;
+        documents.push(serde_saphyr::from_str(&read("integration.yaml")?)?);
+        let urls = [self.stripe.base_url(), self.tool.base_url()];
+        for (document, url) in documents.iter_mut().zip(urls.map(Some).into_iter().chain([None])) {
+            document["metadata"]["namespace"] = json!(NAMESPACE);
+            if let Some(url) = url {
+                let name = document["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+                document["spec"]["baseURL"] = json!(url);
+                document["spec"]["credentials"]["awsSecretsManager"]["secretId"] = json!(format!("{NAMESPACE}/{name}"));
+            } else {
+                document["spec"]["receiver"]["ingress"] = json!({"className": "none"});
+            }
+        }
+        self.shop.apply(&documents.iter().collect::<Vec<_>>()).await?;
+        self.shop.ready("integration", NAME, "True", "Flowing").await.map(drop)
+    }
+
+    /// The receiver's address within the cluster; what status and Ingress say of it is what a person would enter at Stripe.
+    async fn receiver(&self) -> Result<String> {
+        let kubectl = &self.shop.world.kubectl;
+        let status =
+            kubectl.get(NAMESPACE, "integration", NAME).await?.context("it exists")?["status"]["receiver"].clone();
+        let path = format!("/{NAMESPACE}/{NAME}");
+        ensure!(status["url"] == json!(format!("https://hooks.example.com{path}")), "{status}");
+        let service = status["service"].as_str().context("no Service in status")?.to_owned();
+        let ingress = kubectl.get(NAMESPACE, "ingress", &service).await?.context("there is no Ingress")?;
+        let rule = &ingress["spec"]["rules"][0];
+        ensure!(rule["host"] == "hooks.example.com" && rule["http"]["paths"][0]["path"] == json!(path), "{rule}");
+        let service = kubectl.get(NAMESPACE, "service", &service).await?.context("there is no Service")?;
+        let address = service["spec"]["clusterIP"].as_str().context("the Service has no address")?;
+        Ok(format!("http://{address}{path}"))
+    }
+
+    /// Waits until a payment is shipped.
+    async fn shipped(&self, id: &str) -> Result<()> {
+        let waited = until(&format!("{id} is shipped"), async || {
+            let shipment = self.tool.record("shipments", id).await?;
+            Ok(if shipment.is_some() { Seen::Yes(()) } else { Seen::NotYet("it is not".into()) })
+        })
+        .await;
+        match waited {
+            Ok(()) => Ok(()),
+            Err(error) => anyhow::bail!("{error:#}\n{}", self.shop.describe().await),
+        }
+    }
+
+    /// Every event is in the log with its id, and says how often it came.
+    async fn a_person_sees_each_event(&self) -> Result<()> {
+        let table = self.shop.world.kubectl.crosstie(&["events", NAME, "-n", NAMESPACE, "--most", "1000"]).await?;
+        let line = table.lines().find(|line| line.contains("evt_1 ")).with_context(|| table.clone())?;
+        ensure!(line.contains("charge.succeeded") && line.contains(" 4  taken"), "{table}");
+        ensure!((10..30).all(|number| table.contains(&format!("evt_{number} "))), "{table}");
+        Ok(())
+    }
+
+    /// Webhooks signed with either secret are taken while the change goes round, and none is refused.
+    async fn a_signing_secret_is_changed(&self, url: &str) -> Result<()> {
+        let version = self.sign_with("whsec_2").await?;
+        let told = |number: u32| json!({"id": format!("evt_r{number}"), "type": "charge.succeeded", "created": 1_790_000_000, "data": {"object": {"id": "ch_1"}}});
+        let mut number = 0;
+        until("the new signing secret is at work", async || {
+            number += 1;
+            ensure!(
+                send(url, "whsec_1", &told(number)).await? == 200,
+                "the secret before was refused during the change"
+            );
+            let connector = self.shop.world.kubectl.get(NAMESPACE, "connector", "stripe").await?.unwrap_or_default();
+            let credentials = &connector["status"]["credentials"];
+            let done = credentials["versionId"] == version && credentials["workers"] == "1/1";
+            Ok(if done { Seen::Yes(()) } else { Seen::NotYet(credentials.to_string()) })
+        })
+        .await?;
+        ensure!(send(url, "whsec_2", &told(0)).await? == 200, "the new secret is refused");
+        Ok(())
+    }
+
+    /// The worker's pod is killed among webhooks that are sent until they are acknowledged.
+    async fn nothing_acknowledged_is_lost_when_the_worker_dies(&self, url: &str) -> Result<()> {
+        let kubectl = &self.shop.world.kubectl;
+        for number in 10..30 {
+            let id = format!("ch_{number}");
+            self.stripe.put_record("charges", &id, &charge(100, "succeeded")).await?;
+            let told = json!({
+                "id": format!("evt_{number}"), "type": "charge.succeeded", "created": 1_790_000_000, "data": {"object": {"id": id}},
+            });
+            if number == 20 {
+                let pods = "app.kubernetes.io/component=sync-worker";
+                let kill =
+                    ["-n", NAMESPACE, "delete", "pod", "-l", pods, "--grace-period=0", "--force", "--wait=false"];
+                kubectl.run(&kill).await?;
+            }
+            until(&format!("{id} is acknowledged"), async || {
+                let answer = send(url, "whsec_2", &told).await;
+                Ok(match answer {
+                    Ok(200) => Seen::Yes(()),
+                    other => Seen::NotYet(format!("{other:?}")),
+                })
+            })
+            .await?;
+        }
+        for number in 10..30 {
+            self.shipped(&format!("ch_{number}")).await?;
+        }
+        Ok(())
+    }
+}
+
+fn charge(amount: u32, status: &str) -> Value {
+    json!({"amount": amount, "currency": "usd", "status": status, "captured": status == "succeeded", "refunded": false})
+}
+
+/// Sends an event as Stripe does. Gives the status of the answer.
+async fn send(url: &str, secret: &str, event: &Value) -> Result<u16> {
+    let body = event.to_string();
+    let now = jiff::Timestamp::now().as_second();
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())?;
+    mac.update(format!("{now}.{body}").as_bytes());
+    let signature = mac.finalize().into_bytes().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
+    let request = client.post(url).header("Stripe-Signature", format!("t={now},v1={signature}")).body(body);
+    Ok(request.send().await?.status().as_u16())
+}

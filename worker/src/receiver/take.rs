@@ -1,0 +1,131 @@
+//! From a verified body to what the store takes. Pure.
+
+use std::sync::Arc;
+
+use crosstie_engine::{
+    canonical,
+    delivery::Seen,
+    plan::{Place, Stream},
+    version::Version,
+    webhook::{self, Brought, Event, brought, route},
+};
+use http::{HeaderMap, Uri, header};
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::{Reception, days_from};
+use crate::{
+    intake::{incoming, records},
+    lane::Lane,
+    store::{Incoming, TakenEvent, TakenEvents},
+};
+
+/// Events to be stored, and whom each of them is counted for.
+pub struct Taken {
+    /// The events.
+    pub events: TakenEvents,
+    /// For each event, the one it is counted for; empty without a limit.
+    pub counted_for: Vec<String>,
+}
+
+/// A body as JSON: itself, or the fields of a form, by their names as they are written.
+pub fn body(headers: &HeaderMap, raw: &[u8]) -> Result<Value, String> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if kind.starts_with("application/x-www-form-urlencoded") {
+        let fields = url::form_urlencoded::parse(raw);
+        let fields: Map<String, Value> =
+            fields.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect();
+        return Ok(Value::Object(fields));
+    }
+    serde_json::from_slice(raw).map_err(|_| "the body is no JSON".to_owned())
+}
+
+/// The value of a parameter of an address.
+pub fn parameter(uri: &Uri, name: &str) -> Option<String> {
+    let pairs = url::form_urlencoded::parse(uri.query()?.as_bytes());
+    pairs.into_iter().find(|(found, _)| found == name).map(|(_, value)| value.into_owned())
+}
+
+/// What stands at a place, where that is a header.
+pub fn header_at<'a>(place: &Place, header: &dyn Fn(&str) -> Option<&'a str>) -> Option<&'a str> {
+    match place {
+        Place::Header(name) => header(&name.to_ascii_lowercase()),
+        Place::Pointer(_) => None,
+    }
+}
+
+/// The events of a verified body, with what each brings to each flow.
+pub fn taken(
+    reception: &Reception,
+    lanes: &[Arc<Lane>],
+    headers: &HeaderMap,
+    value: Value,
+    now: Timestamp,
+) -> Result<Taken, String> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let rules = &reception.rules;
+    let events = webhook::events(rules, &header, value).map_err(|malformed| malformed.to_string())?;
+    let counted_for = match &rules.limit {
+        None => Vec::new(),
+        Some(limit) => {
+            let key = |event: &Event| limit.key.as_ref().and_then(|at| webhook::text_at(at, &header, &event.value));
+            events.iter().map(|event| key(event).unwrap_or_default()).collect()
+        }
+    };
+    let take = |event: Event| {
+        let brings: Vec<(Arc<Lane>, Incoming)> = lanes
+            .iter()
+            .filter_map(|lane| {
+                let route = route(&lane.flow.events, &event.topic)?;
+                let brought = brought(route, &lane.flow.stream, &event, &header, now);
+                Some((Arc::clone(lane), what_comes_in(brought, &event, &lane.flow.stream)))
+            })
+            .collect();
+        let mark = mark(&event, &brings);
+        let brings = brings.into_iter().map(|(lane, incoming)| (lane.scope, incoming)).collect();
+        let Event { id, topic, hash, value: _ } = event;
+        TakenEvent { id, mark, topic, hash, brings }
+    };
+    let taken = TakenEvents {
+        source: reception.source.clone(),
+        events: events.into_iter().map(take).collect(),
+        keep_until: days_from(now, rules.audit_days),
+        now,
+    };
+    Ok(Taken { events: taken, counted_for })
+}
+
+/// By what an event is known again. Without an id, only one that brings whole states with their versions: of any other, the same content may well
+/// be news.
+fn mark(event: &Event, brings: &[(Arc<Lane>, Incoming)]) -> Option<String> {
+    if let Some(id) = &event.id {
+        return Some(format!("id {id}"));
+    }
+    let is_ordered = |incoming: &Incoming| match incoming {
+        Incoming::Record { seen, .. } => seen.version != Version::Unordered,
+        Incoming::Faulty { .. } => true,
+    };
+    let known_again = !brings.is_empty() && brings.iter().all(|(_, incoming)| is_ordered(incoming));
+    known_again.then(|| format!("content {}", event.hash))
+}
+
+/// What the store takes of what an event brought.
+fn what_comes_in(brought: Brought, event: &Event, stream: &Stream) -> Incoming {
+    match brought {
+        Brought::Record(record) => incoming(&record, stream).1,
+        Brought::Deleted(record, version) => match records::key(&record, &stream.key) {
+            Ok(key) => Incoming::Record { key, seen: Seen::of(version, &record), payload: record.to_string() },
+            Err(cause) => faulty(&record, cause),
+        },
+        // A hint: it has no version, so it is fetched before it is delivered.
+        Brought::Key(key) => {
+            let seen = Seen { version: Version::Unordered, hash: event.hash.clone() };
+            Incoming::Record { key, seen, payload: event.value.to_string() }
+        }
+        Brought::Unreadable(cause) => faulty(&event.value, cause),
+    }
+}
+
+fn faulty(record: &Value, cause: String) -> Incoming {
+    Incoming::Faulty { key: String::new(), hash: canonical::hash(record), payload: record.to_string(), cause }
+}
