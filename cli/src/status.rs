@@ -38,13 +38,21 @@ fn print(name: &str, status: &IntegrationStatus) {
     if status.flows.is_empty() {
         return;
     }
-    println!("\n{:<20} {:>9} {:>9} {:>6} {:>5}  LAST SYNC", "FLOW", "DELIVERED", "UNCHANGED", "QUEUE", "DEAD");
+    println!(
+        "\n{:<20} {:>9} {:>9} {:>6} {:>5} {:>7} {:>7} {:>7}  LAST SYNC",
+        "FLOW", "DELIVERED", "UNCHANGED", "QUEUE", "DEAD", "1H", "24H", "7D"
+    );
     for flow in &status.flows {
-        let last = flow.last_sync_time.as_ref().map_or_else(|| "never".to_owned(), |time| time.0.to_string());
+        let last = flow.last_sync_time.as_ref().map_or_else(|| "never".to_owned(), |time| format!("{:.0}", time.0));
+        let share = |success: &Option<String>| success.clone().unwrap_or_else(|| "-".to_owned());
+        let [hour, day, week] = [&flow.success_1h, &flow.success, &flow.success_7d].map(share);
         println!(
-            "{:<20} {:>9} {:>9} {:>6} {:>5}  {last}",
+            "{:<20} {:>9} {:>9} {:>6} {:>5} {hour:>7} {day:>7} {week:>7}  {last}",
             flow.name, flow.delivered, flow.unchanged, flow.queue_depth, flow.dead_letters
         );
+        if let Some(oldest) = &flow.oldest_waiting_time {
+            println!("  records wait since {:.0}", oldest.0);
+        }
         if let Some(oldest) = &flow.oldest_dead_letter_time {
             println!("  dead letters since {:.0}: `kubectl crosstie dlq list {name}` shows them", oldest.0);
         }

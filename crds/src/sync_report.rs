@@ -170,10 +170,25 @@ pub struct FlowReport {
     pub oldest_dead_letter_time: Option<Time>,
     /// Records whose write has an unknown outcome.
     pub held: i64,
+    /// Deliveries of this hour and the one before that succeeded.
+    #[serde(default)]
+    pub succeeded_1h: i64,
+    /// Records of this hour and the one before that went to the dead letters.
+    #[serde(default)]
+    pub failed_1h: i64,
     /// Deliveries of the last 24 hours that succeeded.
     pub succeeded_24h: i64,
     /// Records of the last 24 hours that went to the dead letters.
     pub failed_24h: i64,
+    /// Deliveries of the last 7 days that succeeded.
+    #[serde(default)]
+    pub succeeded_7d: i64,
+    /// Records of the last 7 days that went to the dead letters.
+    #[serde(default)]
+    pub failed_7d: i64,
+    /// When the record came in that waits longest to be delivered. Absent when none waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_waiting_time: Option<Time>,
     /// When the flow was last read to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_sync_time: Option<Time>,

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 
 pub use change::{
     Burial, DeadLetter, Figures, Incoming, NewIntent, Opened, ParentKey, Replay, Replayed, Scope, ScopeId, Settlement,
-    Taken, TakenPage, Tidied, Verdict,
+    Taken, TakenPage, Tally, Tidied, Verdict,
 };
 pub use claim::{Claim, ClaimGuard, Claimed, Claims};
 pub use error::StoreError;

@@ -73,9 +73,21 @@ pub struct DriftStatus {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct SyncStatus {
-    /// Share of the deliveries of the last 24 hours that succeeded, for example `99.8%`. Absent while there were none.
+    /// Share of the deliveries of this hour and the one before that succeeded, for example `99.8%`. Absent while there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success_1h: Option<String>,
+    /// Share of the deliveries of the last 24 hours that succeeded. Absent while there were none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success: Option<String>,
+    /// Share of the deliveries of the last 7 days that succeeded. Absent while there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success_7d: Option<String>,
+    /// When the record came in that waits longest to be delivered: how far the destination lags behind what was read. Absent when none waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_waiting_time: Option<Time>,
+    /// When the first of the flows is read next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_run_time: Option<Time>,
     /// When every flow was last read to its end: the earliest of the flows' times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_sync_time: Option<Time>,
@@ -101,8 +113,20 @@ pub struct FlowStatus {
     pub delivered: i64,
     /// Records that needed no write, because the destination already has what they map to, or `when` left them out.
     pub unchanged: i64,
+    /// Share of the deliveries of this hour and the one before that succeeded, for example `99.8%`. Absent while there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success_1h: Option<String>,
+    /// Share of the deliveries of the last 24 hours that succeeded. Absent while there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success: Option<String>,
+    /// Share of the deliveries of the last 7 days that succeeded. Absent while there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success_7d: Option<String>,
     /// Records waiting to be delivered.
     pub queue_depth: i64,
+    /// When the record came in that waits longest to be delivered. Absent when none waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_waiting_time: Option<Time>,
     /// Records in the dead letters. `kubectl crosstie dlq list` shows them.
     pub dead_letters: i64,
     /// When the one of them was set aside that lies there longest. Absent when there are none.

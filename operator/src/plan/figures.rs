@@ -14,7 +14,11 @@ pub fn figures(report: &WorkerReport, flows: &[String]) -> (SyncStatus, Vec<Flow
         |figure: fn(&FlowReport) -> i64| shown.iter().map(|flow| figure(flow).max(0)).fold(0, i64::saturating_add);
     let times: Option<Vec<&Time>> = shown.iter().map(|flow| flow.last_sync_time.as_ref()).collect();
     let sync = SyncStatus {
+        success_1h: success(sum(|flow| flow.succeeded_1h), sum(|flow| flow.failed_1h)),
         success: success(sum(|flow| flow.succeeded_24h), sum(|flow| flow.failed_24h)),
+        success_7d: success(sum(|flow| flow.succeeded_7d), sum(|flow| flow.failed_7d)),
+        oldest_waiting_time: shown.iter().filter_map(|flow| flow.oldest_waiting_time.clone()).min(),
+        next_run_time: shown.iter().filter_map(|flow| flow.next_run_time.clone()).min(),
         last_sync_time: times.filter(|_| shown.len() == flows.len()).and_then(|times| times.into_iter().min().cloned()),
         queue_depth: sum(|flow| flow.queue_depth),
         dead_letters: sum(|flow| flow.dead_letters),
@@ -25,6 +29,10 @@ pub fn figures(report: &WorkerReport, flows: &[String]) -> (SyncStatus, Vec<Flow
         name: flow.flow.clone(),
         delivered: flow.delivered,
         unchanged: flow.unchanged,
+        success_1h: success(flow.succeeded_1h, flow.failed_1h),
+        success: success(flow.succeeded_24h, flow.failed_24h),
+        success_7d: success(flow.succeeded_7d, flow.failed_7d),
+        oldest_waiting_time: flow.oldest_waiting_time.clone(),
         queue_depth: flow.queue_depth,
         dead_letters: flow.dead_letters,
         oldest_dead_letter_time: flow.oldest_dead_letter_time.clone(),
@@ -67,6 +75,9 @@ mod tests {
             dead_letters: 1,
             succeeded_24h: 998,
             failed_24h: 1,
+            succeeded_7d: 5000,
+            oldest_waiting_time: last_sync_time.map(|second| time(second + 5)),
+            next_run_time: last_sync_time.map(|second| time(second + 900)),
             last_sync_time: last_sync_time.map(time),
             ..FlowReport::default()
         }
@@ -98,6 +109,8 @@ mod tests {
         assert_eq!((sync.queue_depth, sync.dead_letters), (4, 2));
         assert_eq!(sync.last_sync_time, Some(time(50)));
         assert_eq!(sync.success.as_deref(), Some("99.8%"));
+        assert_eq!((sync.success_1h, sync.success_7d.as_deref()), (None, Some("100.0%")));
+        assert_eq!((sync.oldest_waiting_time, sync.next_run_time), (Some(time(55)), Some(time(950))));
         assert_eq!(flows.iter().map(|flow| flow.name.as_str()).collect::<Vec<_>>(), ["orders", "refunds"]);
     }
 

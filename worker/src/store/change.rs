@@ -273,16 +273,29 @@ pub struct Figures {
     pub awaiting_parent: u64,
     /// When the longest waiting of them came in.
     pub awaiting_since: Option<Timestamp>,
-    /// Records written within the last 24 hours, to the hour.
-    pub delivered_day: u64,
-    /// Records that went to the dead letters within the last 24 hours, to the hour.
-    pub buried_day: u64,
+    /// When the longest waiting record came in.
+    pub oldest_waiting: Option<Timestamp>,
+    /// What became of records in this hour and the one before.
+    pub hour: Tally,
+    /// The same within the last 24 hours, to the hour.
+    pub day: Tally,
+    /// The same within the last 7 days, to the hour.
+    pub week: Tally,
     /// When the scope was last begun to be read.
     pub last_run: Option<Timestamp>,
     /// When the scope was last read to its end.
     pub last_sync: Option<Timestamp>,
     /// Everything up to this time, by the source's clock, has been read.
     pub cursor: Option<Timestamp>,
+}
+
+/// What became of records within a span.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Records written, or deleted.
+    pub delivered: u64,
+    /// Records that went to the dead letters.
+    pub buried: u64,
 }
 
 /// What tidying removed.

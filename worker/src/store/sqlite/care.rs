@@ -13,7 +13,7 @@ use super::{
     rows::{advance, all, count, document, environment, execute, first, hour, optional_time, seen, time, version},
     writer::Session,
 };
-use crate::store::{DeadLetter, Figures, Replay, Replayed, Scope, ScopeId, StoreError, Tidied};
+use crate::store::{DeadLetter, Figures, Replay, Replayed, Scope, ScopeId, StoreError, Tally, Tidied};
 
 /// Longest time a dead letter is kept, in microseconds: thirty days.
 const LONGEST_DEAD: i64 = 30 * 24 * 3_600_000_000;
@@ -21,8 +21,8 @@ const LONGEST_DEAD: i64 = 30 * 24 * 3_600_000_000;
 const MOST_DEAD: i64 = 10_000;
 /// Hours for which hourly counts are kept: eight days.
 const HOURS_KEPT: i64 = 8 * 24;
-/// Hours of a day's figures.
-const HOURS_OF_DAY: i64 = 24;
+/// Hours of the spans that figures are shown of: the present one and the one before, a day, a week.
+const SPANS: [i64; 3] = [2, 24, 7 * 24];
 
 /// See [`Store::figures`](crate::store::Store::figures).
 pub fn figures(session: &Session, scopes: &[ScopeId], now: Timestamp) -> Result<Vec<Figures>, StoreError> {
@@ -36,16 +36,14 @@ fn figures_of(session: &Session, scope: ScopeId, now: Timestamp) -> Result<Figur
         let sql = "SELECT count FROM total WHERE scope = ?1 AND name = ?2";
         Ok::<u64, StoreError>(count(first(session, sql, (scope.0, name), |row| row.get(0))?.unwrap_or(0)))
     };
-    let since = hour(now.as_microsecond()) - HOURS_OF_DAY;
-    let day = |name: &str| {
-        let sql = "SELECT coalesce(sum(count), 0) FROM hourly WHERE scope = ?1 AND name = ?2 AND hour > ?3";
-        Ok::<u64, StoreError>(count(first(session, sql, (scope.0, name, since), |row| row.get(0))?.unwrap_or(0)))
-    };
     // Of many, some say enough.
     let cause = "SELECT cause FROM (SELECT json_extract(failures, '$.cause') AS cause FROM queue \
                  WHERE scope = ?1 AND failures IS NOT NULL ORDER BY id LIMIT 200) GROUP BY cause ORDER BY count(*) DESC, cause LIMIT 1";
     let oldest = "SELECT min(last_failed_at) FROM dead_letter WHERE scope = ?1";
     let oldest = first(session, oldest, [scope.0], |row| row.get(0))?;
+    let waiting = "SELECT min(enqueued_at) FROM queue WHERE scope = ?1";
+    let waiting = first(session, waiting, [scope.0], |row| row.get(0))?;
+    let [hour, day, week] = tallies(session, scope, now)?;
     let awaiting = "SELECT count(*), min(enqueued_at) FROM queue WHERE scope = ?1 AND awaits_scope IS NOT NULL";
     let awaiting = first(session, awaiting, [scope.0], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))?;
     let (awaiting_parent, awaiting_since) = awaiting.unwrap_or_default();
@@ -67,12 +65,28 @@ fn figures_of(session: &Session, scope: ScopeId, now: Timestamp) -> Result<Figur
         retry_cause: first(session, cause, [scope.0], |row| row.get(0))?,
         awaiting_parent: count(awaiting_parent),
         awaiting_since: optional_time(awaiting_since)?,
-        delivered_day: day("delivered")? + day("deleted")?,
-        buried_day: day("buried")?,
+        oldest_waiting: optional_time(waiting.flatten())?,
+        hour,
+        day,
+        week,
         last_run: optional_time(last_run)?,
         last_sync: optional_time(last_sync)?,
         cursor: poll.cursor.and_then(crosstie_engine::window::CursorValue::time),
     })
+}
+
+/// What became of records within each of the spans.
+fn tallies(session: &Session, scope: ScopeId, now: Timestamp) -> Result<[Tally; 3], StoreError> {
+    let sql = "SELECT coalesce(sum(count) FILTER (WHERE name IN ('delivered', 'deleted')), 0), \
+               coalesce(sum(count) FILTER (WHERE name = 'buried'), 0) FROM hourly WHERE scope = ?1 AND hour > ?2";
+    let mut tallies = [Tally::default(); 3];
+    for (tally, hours) in tallies.iter_mut().zip(SPANS) {
+        let since = hour(now.as_microsecond()) - hours;
+        let sums = first(session, sql, (scope.0, since), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+        let (delivered, buried) = sums.unwrap_or_default();
+        *tally = Tally { delivered: count(delivered), buried: count(buried) };
+    }
+    Ok(tallies)
 }
 
 /// See [`Store::left_behind`](crate::store::Store::left_behind).

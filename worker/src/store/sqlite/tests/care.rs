@@ -3,6 +3,8 @@
 use super::*;
 use crosstie_engine::delivery::{Failures, IntentChange};
 
+use crate::store::Tally;
+
 async fn bury(bench: &Bench, cause: &str, now: Timestamp) {
     let claimed = bench.claim_one(now).await;
     let failures = Failures {
@@ -43,7 +45,7 @@ async fn a_dead_letter_keeps_what_a_person_needs_and_lets_the_key_go_on() {
     assert!(whole.payload.unwrap().contains(r#""content":"x""#));
     assert_eq!(bench.claim_one(at(3)).await.facts.seen.version, Version::Counter(2));
     let figures = bench.figures(at(3)).await;
-    assert_eq!((figures.dead_letters, figures.buried_day, figures.queue_depth), (1, 1, 1));
+    assert_eq!((figures.dead_letters, figures.day.buried, figures.queue_depth), (1, 1, 1));
 }
 
 #[tokio::test]
@@ -182,12 +184,15 @@ async fn dead_letters_and_hourly_counts_age_and_the_ledger_does_not() {
     let claimed = bench.claim_one(at(2)).await;
     bench.settle(&claimed, delivered("h"), at(2)).await;
     let day = 24 * 3600;
-    let figures = bench.figures(at(25 * 3600)).await;
-    assert_eq!(
-        (figures.delivered_day, figures.buried_day, figures.delivered),
-        (0, 0, 1),
-        "a day later only totals are left"
-    );
+    let one = Tally { delivered: 1, buried: 1 };
+    let none = Tally::default();
+    for (hours, spans) in
+        [(1, [one, one, one]), (2, [none, one, one]), (25, [none, none, one]), (169, [none, none, none])]
+    {
+        let figures = bench.figures(at(hours * 3600)).await;
+        assert_eq!([figures.hour, figures.day, figures.week], spans, "after {hours} hours");
+        assert_eq!(figures.delivered, 1, "totals stay");
+    }
     assert_eq!(bench.store.tidy(at(29 * day)).await.unwrap(), Tidied { dead_letters_removed: 0, counts_removed: 2 });
     assert_eq!(bench.store.tidy(at(31 * day)).await.unwrap(), Tidied { dead_letters_removed: 1, counts_removed: 0 });
     let taken = bench.take(&[("b", 1, "x")], at(400 * day)).await;

@@ -142,7 +142,7 @@ async fn record_ledger_and_intent_are_settled_together() {
     let bench = bench.crash(at(4)).await;
     assert!(bench.claim(1, at(4)).await.is_empty());
     let figures = bench.figures(at(4)).await;
-    assert_eq!((figures.delivered, figures.queue_depth, figures.delivered_day), (1, 0, 1));
+    assert_eq!((figures.delivered, figures.queue_depth, figures.day.delivered), (1, 0, 1));
     let identifier = bench.store.identifier(bench.scope, "a".into()).await.unwrap();
     assert_eq!(identifier.as_deref(), Some("over-there"));
     bench.take(&[("a", 2, "y")], at(5)).await;
