@@ -71,6 +71,7 @@ pub fn system() -> System {
         request_id_header: None,
         errors: Vec::new(),
         csrf: None,
+        webhook_keys: Vec::new(),
         rate: crosstie_engine::plan::RateRules::default(),
         cache: None,
     }

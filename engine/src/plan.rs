@@ -125,6 +125,10 @@ pub struct System {
     /// A token that every write has to carry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csrf: Option<Csrf>,
+    /// Keys of the credentials that its webhooks are verified with. They are handed out where they are stored, and no call needs them; plans say
+    /// the same in `receiver`.
+    #[serde(skip)]
+    pub webhook_keys: Vec<String>,
 }
 
 impl System {

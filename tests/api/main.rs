@@ -116,6 +116,13 @@ async fn a_bad_connector_is_refused_with_what_to_do() -> Result<()> {
             json!([{"name": "a", "batch": {"maxRecords": 1, "path": "/x"}}]),
             "should be greater than or equal to 2",
         ),
+        ("/spec/webhooks", json!({"verify": {}}), "set exactly one of hmac, standardWebhooks and token"),
+        ("/spec/webhooks", json!({"eventId": {}}), "set exactly one of header and pointer"),
+        (
+            "/spec/webhooks",
+            json!({"routes": [{"topics": ["x"], "stream": "s", "record": "/a", "key": "/b"}]}),
+            "set record where events carry the record, or key",
+        ),
         ("/spec/streams", json!([{"name": "a", "one": {"path": "/x"}}]), "put {key} into the path or the query of one"),
         ("/metadata/name", json!("a".repeat(60)), "at most 52 characters"),
     ];
@@ -137,8 +144,10 @@ async fn a_bad_integration_is_refused_with_what_to_do() -> Result<()> {
     let cases = [
         ("/spec/flows", json!([flow, flow]), "Duplicate value"),
         ("/spec/flows", json!([]), "should have at least 1 items"),
-        ("/spec/flows/0/triggers", json!([{}]), "set exactly one of everySeconds and cron"),
+        ("/spec/flows/0/triggers", json!([{}]), "set exactly one of everySeconds, cron and webhook"),
         ("/spec/flows/0/triggers", json!([{"everySeconds": 0}]), "should be greater than or equal to 1"),
+        ("/spec/receiver", json!({"ingress": {}}), "set receiver.host"),
+        ("/spec/receiver", json!({"maxBodyBytes": 5}), "should be greater than or equal to 1024"),
         ("/spec/flows/0/startFrom", json!("yesterday"), "set startFrom to Now, Beginning, or a time"),
         ("/spec/flows/0/name", json!("Orders"), "should match"),
         ("/spec/flows/0/map", json!({}), "should have at least 1 properties"),

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod drift;
+mod health;
 mod letters;
 mod lifecycle;
 mod secrets;

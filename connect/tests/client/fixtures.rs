@@ -51,6 +51,7 @@ pub fn system(base_url: &str) -> System {
         request_id_header: Some("X-Request-Id".into()),
         errors: Vec::new(),
         csrf: None,
+        webhook_keys: Vec::new(),
         rate: crosstie_engine::plan::RateRules::default(),
         cache: None,
     }

@@ -86,6 +86,7 @@ pub(crate) fn resolve(connector: &Connector, settings: &Settings, findings: &mut
         request_id_header: merged.request_id_header,
         errors: rules,
         csrf: None,
+        webhook_keys: Vec::new(),
         rate: RateRules::default(),
         cache: None,
     };
@@ -100,7 +101,7 @@ pub(crate) fn resolve(connector: &Connector, settings: &Settings, findings: &mut
     resolved.system.cache = merged.cache.map(|cache| resolved.cache(&cache, findings));
     resolved.system.csrf = merged.csrf.and_then(|csrf| resolved.csrf(&csrf, findings));
     if let Some(webhooks) = &resolved.webhooks {
-        receiver::check(webhooks, &resolved.streams, findings);
+        resolved.system.webhook_keys = receiver::check(webhooks, &resolved.streams, findings);
     }
     for stream in &resolved.streams {
         resolved.stream(&stream.name, findings);

@@ -87,9 +87,9 @@ pub(crate) fn resolve(integration: &Integration, source: &Resolved, findings: &m
     })
 }
 
-/// Notes what is wrong with a Connector's description of its webhooks.
-pub(super) fn check(webhooks: &Webhooks, streams: &[SpecStream], findings: &mut Findings) {
-    verification(webhooks, findings);
+/// Notes what is wrong with a Connector's description of its webhooks. Gives the keys of the credentials that they are verified with.
+pub(super) fn check(webhooks: &Webhooks, streams: &[SpecStream], findings: &mut Findings) -> Vec<String> {
+    let verification = verification(webhooks, findings);
     for (index, route) in webhooks.routes.iter().enumerate() {
         let path = |field: &str| format!("spec.webhooks.routes[{index}].{field}");
         let Some(stream) = streams.iter().find(|stream| stream.name == route.stream) else {
@@ -105,6 +105,7 @@ pub(super) fn check(webhooks: &Webhooks, streams: &[SpecStream], findings: &mut 
             findings.invalid(path("key"), message);
         }
     }
+    verification.iter().flat_map(Verification::keys).map(str::to_owned).collect()
 }
 
 fn verification(webhooks: &Webhooks, findings: &mut Findings) -> Option<Verification> {

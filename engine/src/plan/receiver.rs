@@ -63,10 +63,7 @@ pub struct Receiver {
 impl Receiver {
     /// Keys of the source's credentials that are needed.
     pub fn credential_keys(&self) -> impl Iterator<Item = &str> {
-        match &self.verification {
-            Verification::Hash(hash) => hash.secret.names(),
-            Verification::Token(token) => token.value.names(),
-        }
+        self.verification.keys()
     }
 
     /// The address to enter at the vendor, where it is known.
@@ -83,6 +80,16 @@ pub enum Verification {
     Hash(WebhookHash),
     /// By a secret text that it carries.
     Token(WebhookToken),
+}
+
+impl Verification {
+    /// Keys of the credentials that are needed.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        match self {
+            Self::Hash(hash) => hash.secret.names(),
+            Self::Token(token) => token.value.names(),
+        }
+    }
 }
 
 /// A keyed hash over a webhook.

@@ -60,7 +60,7 @@ pub fn connector(seen: &Seen, now: Timestamp) -> Want {
     let owner = Owner::connector(&seen.connector);
     let keys: Vec<&str> = seen.compiled.value.iter().flat_map(crosstie_engine::plan::System::credential_keys).collect();
     let decision = match &seen.compiled.value {
-        Some(_) => decide(&owner.name, &keys, &seen.stored),
+        Some(system) => decide(&owner.name, &keys, &system.webhook_keys, &seen.stored),
         None => Decision { publish: None, fault: None },
     };
     let published = seen.secret.as_ref().and_then(CredentialVersions::of);

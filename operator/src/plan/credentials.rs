@@ -35,9 +35,9 @@ pub struct Decision {
     pub fault: Option<VaultFault>,
 }
 
-/// Decides what of `stored` reaches the workers of a Connector whose `auth` names `keys`. Keys that nothing names stay behind: what a
-/// worker does not have it cannot lose.
-pub fn decide(connector: &str, keys: &[&str], stored: &Stored) -> Decision {
+/// Decides what of `stored` reaches the workers of a Connector whose `auth` names `keys`, and whose webhooks are verified with `webhook_keys`, if it
+/// sends any. Keys that nothing names stay behind: what a worker does not have it cannot lose.
+pub fn decide(connector: &str, keys: &[&str], webhook_keys: &[String], stored: &Stored) -> Decision {
     let (current, previous, fault) = match stored {
         Stored::Asked => {
             let message = "the credentials were asked for and have not come yet";
@@ -54,14 +54,14 @@ pub fn decide(connector: &str, keys: &[&str], stored: &Stored) -> Decision {
     let complete = |version: &&Arc<CredentialVersion>| keys.iter().all(|&key| version.values.contains_key(key));
     let document = CredentialsDocument {
         connector: connector.to_owned(),
-        current: only(current, keys),
-        previous: previous.as_ref().filter(complete).map(|previous| only(previous, keys)),
+        current: only(current, keys, webhook_keys),
+        previous: previous.as_ref().filter(complete).map(|previous| only(previous, keys, webhook_keys)),
     };
     Decision { publish: Some(document), fault: fault.clone() }
 }
 
-fn only(version: &CredentialVersion, keys: &[&str]) -> CredentialVersion {
-    let values = version.values.iter().filter(|(name, _)| keys.contains(&name.as_str()));
+fn only(version: &CredentialVersion, keys: &[&str], webhook_keys: &[String]) -> CredentialVersion {
+    let values = version.values.iter().filter(|(name, _)| keys.contains(&name.as_str()) || webhook_keys.contains(name));
     CredentialVersion {
         version_id: version.version_id.clone(),
         values: values.map(|(name, value)| (name.clone(), value.clone())).collect(),
@@ -95,14 +95,22 @@ mod tests {
     #[test]
     fn both_versions_go_out_with_the_keys_that_are_named_only() {
         let stored = known(Some(version("v2", &["token", "refresh"])), Some(version("v1", &["token"])));
-        let document = decide("shopify", &["token"], &stored).publish.unwrap();
+        let document = decide("shopify", &["token"], &[], &stored).publish.unwrap();
         assert_eq!(document.current.values.keys().collect::<Vec<_>>(), ["token"]);
         assert_eq!(document.previous.as_ref().unwrap().version_id, "v1");
     }
 
     #[test]
+    fn what_webhooks_are_verified_with_goes_out_where_it_is_stored_and_is_no_need() {
+        let stored = known(Some(version("v2", &["token", "hook", "other"])), Some(version("v1", &["token"])));
+        let document = decide("shopify", &["token"], &["hook".to_owned()], &stored).publish.unwrap();
+        assert_eq!(document.current.values.keys().collect::<Vec<_>>(), ["hook", "token"]);
+        assert_eq!(document.previous.unwrap().values.keys().collect::<Vec<_>>(), ["token"]);
+    }
+
+    #[test]
     fn a_version_without_a_needed_key_never_goes_out() {
-        let decision = decide("shopify", &["token", "shop"], &known(Some(version("v2", &["tokn"])), None));
+        let decision = decide("shopify", &["token", "shop"], &[], &known(Some(version("v2", &["tokn"])), None));
         assert_eq!(decision.publish, None);
         let fault = decision.fault.unwrap();
         assert_eq!(fault.reason, Reason::KeyMissing);
@@ -113,7 +121,7 @@ mod tests {
     #[test]
     fn a_previous_version_without_a_needed_key_is_left_out() {
         let stored = known(Some(version("v2", &["token"])), Some(version("v1", &["old"])));
-        assert_eq!(decide("shopify", &["token"], &stored).publish.unwrap().previous, None);
+        assert_eq!(decide("shopify", &["token"], &[], &stored).publish.unwrap().previous, None);
     }
 
     #[test]
@@ -121,13 +129,13 @@ mod tests {
         let fault = VaultFault::new(Reason::VaultUnavailable, "away");
         let stored =
             Stored::Known { current: Some(version("v1", &["token"])), previous: None, fault: Some(fault.clone()) };
-        let decision = decide("shopify", &["token"], &stored);
+        let decision = decide("shopify", &["token"], &[], &stored);
         assert!(decision.publish.is_some());
         assert_eq!(decision.fault, Some(fault));
     }
 
     #[test]
     fn what_has_not_come_yet_is_no_failure() {
-        assert_eq!(decide("shopify", &["token"], &Stored::Asked).fault.unwrap().reason, Reason::Starting);
+        assert_eq!(decide("shopify", &["token"], &[], &Stored::Asked).fault.unwrap().reason, Reason::Starting);
     }
 }

@@ -138,6 +138,7 @@ fn source() -> VendorClient {
         request_id_header: None,
         errors: Vec::new(),
         csrf: None,
+        webhook_keys: Vec::new(),
         rate: crosstie_engine::plan::RateRules::default(),
         cache: None,
     };

@@ -219,6 +219,7 @@ fn system(connector: &str, client: &Client, authentication: Authentication) -> S
         request_id_header: Some("X-N-OperationId".into()),
         errors: Vec::new(),
         csrf: None,
+        webhook_keys: Vec::new(),
         rate: crosstie_engine::plan::RateRules::default(),
         cache: None,
     }

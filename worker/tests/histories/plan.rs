@@ -53,6 +53,7 @@ fn system(connector: &str, address: SocketAddr) -> System {
         request_id_header: None,
         errors: Vec::new(),
         csrf: None,
+        webhook_keys: Vec::new(),
         rate: RateRules::default(),
         cache: None,
     }

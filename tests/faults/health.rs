@@ -1,0 +1,204 @@
+//! Ready says what is wrong, each time with a reason of its own, within a minute of the fault, and is well again within a minute of the repair.
+//! What disturbs the whole cluster, such as an image that is missing, is in the disruptions; a full disk in the worker's tests.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use crosstie_tests::shop::Shop;
+use crosstie_vendors::wire::{Fault, FaultRule};
+use futures::future::join_all;
+use serde_json::{Value, json};
+
+/// Within which time a fault is said, and its end.
+const SOON: Duration = Duration::from_mins(1);
+/// How many run side by side: each has a worker of its own.
+const AT_ONCE: usize = 5;
+
+/// A fault, as it is caused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Case {
+    SourceDown,
+    DestinationDown,
+    SlowedDown,
+    KeyRevoked,
+    AddressRefused,
+    MappingBroken,
+    MappingMisspelt,
+    ConnectorGone,
+    ConnectorInvalid,
+    Suspended,
+    FitsOnNoNode,
+    OutOfMemory,
+    OutcomeUnknown,
+}
+
+const CASES: [Case; 13] = [
+    Case::SourceDown,
+    Case::DestinationDown,
+    Case::SlowedDown,
+    Case::KeyRevoked,
+    Case::AddressRefused,
+    Case::MappingBroken,
+    Case::MappingMisspelt,
+    Case::ConnectorGone,
+    Case::ConnectorInvalid,
+    Case::Suspended,
+    Case::FitsOnNoNode,
+    Case::OutOfMemory,
+    Case::OutcomeUnknown,
+];
+
+#[tokio::test]
+async fn every_fault_has_its_reason_within_a_minute_and_none_outlives_its_repair_by_more() -> Result<()> {
+    let mut failed = Vec::new();
+    for some in CASES.chunks(AT_ONCE) {
+        let results = join_all(some.iter().map(|case| case.run())).await;
+        failed.extend(results.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")));
+    }
+    ensure!(failed.is_empty(), "{}", failed.join("\n"));
+    Ok(())
+}
+
+impl Case {
+    /// Status and reason of Ready, and a word of its message.
+    fn expected(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::SourceDown => ("False", "SourceUnavailable", "reading `orders`"),
+            Self::DestinationDown => ("False", "DestinationUnavailable", "upsertSalesOrder"),
+            Self::SlowedDown => ("False", "Throttled", "429"),
+            Self::KeyRevoked => ("False", "CredentialsRejected", "netsuite"),
+            Self::AddressRefused => ("False", "EgressRefused", "169.254.169.254"),
+            Self::MappingBroken => ("False", "MappingFailing", "memo"),
+            Self::MappingMisspelt => ("False", "PlanInvalid", "memo"),
+            Self::ConnectorGone => ("False", "ConnectorNotFound", "netsuite"),
+            Self::ConnectorInvalid => ("False", "ConnectorNotReady", "netsuite"),
+            Self::Suspended => ("True", "Suspended", "suspend"),
+            Self::FitsOnNoNode => ("False", "WorkerUnavailable", "fits on no node"),
+            Self::OutOfMemory => ("False", "WorkerUnavailable", "worker pod"),
+            Self::OutcomeUnknown => ("False", "OutcomeUnknown", "held"),
+        }
+    }
+
+    async fn run(self) -> Result<()> {
+        let name = format!("health-{self:?}").to_lowercase();
+        let shop = Shop::open(&name).await?;
+        let subject = Subject { case: self, shop: &shop };
+        let played = subject.play().await.with_context(|| format!("{self:?}"));
+        shop.close().await?;
+        played
+    }
+}
+
+/// A case in its shop.
+struct Subject<'a> {
+    case: Case,
+    shop: &'a Shop,
+}
+
+impl Subject<'_> {
+    async fn play(&self) -> Result<()> {
+        let (shop, (status, reason, word)) = (self.shop, self.case.expected());
+        shop.add_orders(1, 5).await?;
+        shop.start().await?;
+        shop.delivered(5).await?;
+        let begun = Instant::now();
+        self.cause().await?;
+        shop.add_orders(101, 5).await?;
+        let message = shop.ready("integration", "orders", status, reason).await?;
+        let said = begun.elapsed();
+        ensure!(message.contains(word), "{reason} does not name {word:?}: {message}");
+        let begun = Instant::now();
+        self.repair().await?;
+        shop.ready("integration", "orders", "True", "Flowing").await?;
+        let over = begun.elapsed();
+        println!("{:?}: {reason} after {:.0} s, over after {:.0} s", self.case, said.as_secs_f32(), over.as_secs_f32());
+        if said > SOON || over > SOON {
+            bail!("{reason} was said after {said:?} and over after {over:?}");
+        }
+        // Nothing was lost meanwhile.
+        if self.case == Case::MappingBroken {
+            shop.world.kubectl.crosstie(&["dlq", "replay", "orders", "-n", &shop.namespace, "--all"]).await?;
+        }
+        shop.add_orders(201, 5).await?;
+        shop.delivered(15).await
+    }
+
+    async fn cause(&self) -> Result<()> {
+        let shop = self.shop;
+        let answering = |code| FaultRule::new(Fault::Status { code, headers: [].into(), body: Value::Null });
+        match self.case {
+            Case::SourceDown => shop.shopify.add_fault(&answering(503)).await.map(drop)?,
+            Case::DestinationDown => shop.netsuite.add_fault(&answering(503).method("PUT")).await.map(drop)?,
+            Case::SlowedDown => {
+                let slow = FaultRule::new(Fault::RateLimited { retry_after_seconds: Some(1.0) });
+                shop.netsuite.add_fault(&slow.method("PUT")).await.map(drop)?;
+            }
+            Case::KeyRevoked => shop.netsuite.revoke_token("netsuite-1").await.map(drop)?,
+            Case::AddressRefused => {
+                let mut source = shop.source();
+                source["spec"]["baseURL"] = json!("http://169.254.169.254");
+                shop.apply(&[&source]).await.map(drop)?;
+            }
+            Case::MappingBroken => self.map_memo("record.line_items[999].sku").await?,
+            Case::MappingMisspelt => self.map_memo("record.(").await?,
+            Case::ConnectorGone => {
+                let delete = ["-n", &shop.namespace, "delete", "connector", "netsuite"];
+                shop.world.kubectl.run(&delete).await.map(drop)?;
+            }
+            Case::ConnectorInvalid => {
+                let mut destination = shop.destination();
+                destination["spec"]["preset"] = json!("NetSweet");
+                shop.apply(&[&destination]).await.map(drop)?;
+            }
+            Case::Suspended => self.change(|spec| spec["suspend"] = json!(true)).await?,
+            Case::FitsOnNoNode => self.ask_for("requests", "cpu", "900").await?,
+            Case::OutOfMemory => self.ask_for("limits", "memory", "1Ki").await?,
+            Case::OutcomeUnknown => {
+                let mut destination = shop.destination();
+                destination["spec"]["operations"] = json!([{"name": "upsertSalesOrder", "outcome": {}}]);
+                shop.apply(&[&destination]).await?;
+                let lost = FaultRule::new(Fault::ErrorAfterCommit { code: 502 });
+                shop.netsuite.add_fault(&lost.method("PUT")).await.map(drop)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn repair(&self) -> Result<()> {
+        let shop = self.shop;
+        match self.case {
+            Case::SourceDown => shop.shopify.clear_faults().await.map(drop)?,
+            Case::DestinationDown | Case::SlowedDown => shop.netsuite.clear_faults().await.map(drop)?,
+            Case::KeyRevoked => {
+                shop.netsuite.set_tokens(&["netsuite-2"]).await?;
+                let secret = format!("{}/netsuite", shop.namespace);
+                shop.world.secrets.put_json(&secret, &json!({"token": "netsuite-2"})).await.map(drop)?;
+            }
+            Case::AddressRefused => shop.apply(&[&shop.source()]).await.map(drop)?,
+            Case::ConnectorGone | Case::ConnectorInvalid => shop.apply(&[&shop.destination()]).await.map(drop)?,
+            Case::MappingBroken | Case::MappingMisspelt | Case::Suspended | Case::FitsOnNoNode | Case::OutOfMemory => {
+                self.change(|_| ()).await?;
+            }
+            Case::OutcomeUnknown => {
+                shop.netsuite.clear_faults().await.map(drop)?;
+                self.change(|spec| spec["flows"][0]["onUnknownOutcome"] = json!("Resend")).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn map_memo(&self, expression: &str) -> Result<()> {
+        self.change(|spec| spec["flows"][0]["map"]["memo"] = json!(expression)).await
+    }
+
+    async fn ask_for(&self, what: &str, resource: &str, quantity: &str) -> Result<()> {
+        self.change(|spec| spec["workers"] = json!({"resources": {what: {resource: quantity}}})).await
+    }
+
+    /// Applies the Integration, changed.
+    async fn change(&self, change: impl FnOnce(&mut Value)) -> Result<()> {
+        let mut orders = self.shop.orders()?;
+        change(&mut orders["spec"]);
+        self.shop.apply(&[&orders]).await.map(drop)
+    }
+}
