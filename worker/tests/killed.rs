@@ -78,6 +78,25 @@ impl History {
             .collect()
     }
 
+    /// Reads until the newest state of every record is in the books.
+    async fn until_complete(&mut self, bench: &Bench, records: u32) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.read(bench).await;
+            let missing = self.missing(records);
+            if missing.is_empty() {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{} records did not arrive, such as {:?}",
+                missing.len(),
+                missing.first()
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// Records of which a state was applied twice, and those that went back to an older one.
     fn faults(&self) -> (Vec<u32>, Vec<u32>) {
         let with = |fault: fn(&[u32]) -> bool| {
@@ -148,16 +167,7 @@ async fn through_kills_failures_and_changes_nothing_is_lost_applied_twice_or_goe
     }
     history.change(&bench, records, &mut random).await;
     let _last = Process::start(&bench);
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        history.read(&bench).await;
-        let missing = history.missing(records);
-        if missing.is_empty() {
-            break;
-        }
-        assert!(Instant::now() < deadline, "{} records did not arrive, such as {:?}", missing.len(), missing.first());
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    history.until_complete(&bench, records).await;
     // It stays so: another poll, with its look-back, writes nothing.
     let polls = bench.shop.stats().await.unwrap().total_requests;
     until("the shop was read again", || async { bench.shop.stats().await.unwrap().total_requests > polls + 2 }).await;
@@ -250,16 +260,7 @@ async fn through_kills_what_webhooks_and_polls_bring_of_the_same_records_arrives
             vendor.send(id, state, &record).await;
         }
     }
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        history.read(&bench).await;
-        let missing = history.missing(records);
-        if missing.is_empty() {
-            break;
-        }
-        assert!(Instant::now() < deadline, "{} records did not arrive, such as {:?}", missing.len(), missing.first());
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    history.until_complete(&bench, records).await;
     let (twice, backwards) = history.faults();
     println!(
         "{records} webhooks of {} orders, sent {} times, {} times in vain; {kills} kills; applied twice {}, out of order {}",

@@ -4,4 +4,5 @@
 pub mod figure;
 pub mod machine;
 pub mod operator;
+pub mod process;
 pub mod usage;

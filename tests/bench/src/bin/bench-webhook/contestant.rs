@@ -5,19 +5,18 @@ use std::{
     io::{BufRead as _, BufReader},
     net::{SocketAddr, TcpListener},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use crosstie_bench::usage;
+use crosstie_bench::process::{Running, write};
 use crosstie_crds::{Connector, Integration};
 use crosstie_engine::{
     compile::{self, Settings},
     plan::Allowance,
     rate::Shares,
 };
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -38,10 +37,11 @@ pub enum Contestant {
 }
 
 /// A receiver at work.
-pub struct Running {
+pub struct Receiver {
     /// Where it listens.
     pub address: SocketAddr,
-    process: Child,
+    /// Its process.
+    pub process: Running,
     _folder: TempDir,
 }
 
@@ -58,7 +58,7 @@ impl Contestant {
     ///
     /// # Errors
     /// When it does not start.
-    pub async fn start(self, worker: &Path, state: &Path) -> Result<Running> {
+    pub async fn start(self, worker: &Path, state: &Path) -> Result<Receiver> {
         let folder = tempfile::Builder::new().prefix("crosstie-bench-").tempdir_in(state)?;
         match self {
             Self::Bare => bare(folder),
@@ -67,7 +67,7 @@ impl Contestant {
     }
 }
 
-fn bare(folder: TempDir) -> Result<Running> {
+fn bare(folder: TempDir) -> Result<Receiver> {
     let this = env::current_exe()?;
     let program = this.parent().context("this program lies in no folder")?.join("raw-receiver");
     ensure!(program.is_file(), "{} is missing: run `make bench`", program.display());
@@ -78,10 +78,10 @@ fn bare(folder: TempDir) -> Result<Running> {
     let mut line = String::new();
     BufReader::new(output).read_line(&mut line)?;
     let address = line.trim().parse().context("it does not say where it listens")?;
-    Ok(Running { address, process, _folder: folder })
+    Ok(Receiver { address, process: Running(process), _folder: folder })
 }
 
-async fn started(worker: &Path, folder: TempDir) -> Result<Running> {
+async fn started(worker: &Path, folder: TempDir) -> Result<Receiver> {
     let files = folder.path().join("files");
     mount(&files)?;
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
@@ -89,8 +89,7 @@ async fn started(worker: &Path, folder: TempDir) -> Result<Running> {
     command.args(["--no-report", "--listen", "127.0.0.1:0", "--letters-listen", "127.0.0.1:0", "--log-filter", "off"]);
     command.args(["--webhooks-listen", &address.to_string()]);
     command.arg("--files").arg(files).arg("--state").arg(folder.path().join("state"));
-    let process = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
-    let running = Running { address, process, _folder: folder };
+    let receiver = Receiver { address, process: Running::start(&mut command)?, _folder: folder };
     let client = reqwest::Client::builder().no_proxy().build()?;
     let ready = async {
         while !client.get(format!("http://{address}{PATH}")).send().await.is_ok_and(|answer| answer.status() == 200) {
@@ -98,7 +97,7 @@ async fn started(worker: &Path, folder: TempDir) -> Result<Running> {
         }
     };
     tokio::time::timeout(PATIENCE, ready).await.context("the worker does not receive")?;
-    Ok(running)
+    Ok(receiver)
 }
 
 /// The files that an operator would mount, for systems that are away.
@@ -127,35 +126,4 @@ fn mount(folder: &Path) -> Result<()> {
         write(folder, &format!("credentials/{end}/credentials.json"), &document.to_string())?;
     }
     Ok(())
-}
-
-fn write(folder: &Path, path: &str, content: &str) -> Result<()> {
-    let path = folder.join(path);
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))
-}
-
-impl Running {
-    /// Ends it with SIGTERM, and gives its processor seconds.
-    ///
-    /// # Errors
-    /// When it is gone already.
-    pub fn end(&mut self) -> Result<f64> {
-        let id = Pid::from_child(&self.process);
-        kill_process(id, Signal::TERM)?;
-        waitid(WaitId::Pid(id), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
-        let seconds = usage::processor_seconds(self.process.id())?;
-        self.process.wait()?;
-        Ok(seconds)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Only after a failure is it still there.
-        let _gone = self.process.kill();
-        let _gone = self.process.wait();
-    }
 }

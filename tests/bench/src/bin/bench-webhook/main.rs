@@ -104,7 +104,7 @@ async fn once(contestant: Contestant, options: &Options, events: &Events) -> Res
     let mut waits = events.paced(receiver.address, options.connections, options.rate).await?;
     waits.sort_by(f64::total_cmp);
     let at = |share: usize| waits.get(waits.len() * share / 100).copied().unwrap_or(f64::NAN);
-    Ok(Outcome { per_second, median: at(50), p99: at(99), processor_seconds: receiver.end()? })
+    Ok(Outcome { per_second, median: at(50), p99: at(99), processor_seconds: receiver.process.end()? })
 }
 
 fn medians(outcomes: &[Outcome]) -> Outcome {

@@ -3,15 +3,14 @@
 use std::{
     env,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::Command,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
-use crosstie_bench::usage;
+use crosstie_bench::{process::Running, usage};
 use jiff::Timestamp;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -76,7 +75,7 @@ impl Contestant {
         let mut command = self.command(programs, job, &simulator, folder.path())?;
         let before = simulator.processor_seconds()?;
         let started = Timestamp::now();
-        let mut process = Running(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?);
+        let mut process = Running::start(&mut command)?;
         let first = simulator.first_write().await?;
         let last = simulator.last_write(job.records).await?;
         sleep(AFTERMATH).await;
@@ -127,28 +126,5 @@ impl Contestant {
                 command
             }
         })
-    }
-}
-
-/// A process that is ended when it is dropped.
-struct Running(Child);
-
-impl Running {
-    /// Ends it with SIGTERM, and gives its processor seconds: what a process has used is known until it is waited for.
-    fn end(&mut self) -> Result<f64> {
-        let id = Pid::from_child(&self.0);
-        kill_process(id, Signal::TERM)?;
-        waitid(WaitId::Pid(id), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
-        let seconds = usage::processor_seconds(self.0.id())?;
-        self.0.wait()?;
-        Ok(seconds)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Only after a failure is it still there.
-        let _gone = self.0.kill();
-        let _gone = self.0.wait();
     }
 }

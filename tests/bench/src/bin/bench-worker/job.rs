@@ -4,6 +4,7 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, bail};
+use crosstie_bench::process::write;
 use crosstie_crds::Integration;
 use crosstie_engine::{
     compile::{self, Settings},
@@ -88,12 +89,4 @@ fn in_batches(integration: &mut Integration, batch: u32) -> Result<()> {
     flow.map.insert(EXTERNAL_ID.to_owned(), id);
     (flow.write.operation, flow.write.batch_size) = ("upsertCustomOrder".to_owned(), Some(batch));
     Ok(())
-}
-
-fn write(folder: &Path, path: &str, content: &str) -> Result<()> {
-    let path = folder.join(path);
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))
 }
