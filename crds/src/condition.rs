@@ -122,6 +122,8 @@ pub enum Reason {
     Throttled,
     /// Address refused by the egress guard.
     EgressRefused,
+    /// The source is not subscribed to send webhooks here, and could not be; records come by reading only.
+    SubscriptionMissing,
     /// The vendor says that the API version is deprecated, or names the day of its end.
     VersionDeprecated,
     /// The API version ends within three months.
@@ -180,6 +182,7 @@ impl Reason {
             Self::DestinationUnavailable => "DestinationUnavailable",
             Self::Throttled => "Throttled",
             Self::EgressRefused => "EgressRefused",
+            Self::SubscriptionMissing => "SubscriptionMissing",
             Self::VersionDeprecated => "VersionDeprecated",
             Self::SunsetNear => "SunsetNear",
             Self::OtherVersionServed => "OtherVersionServed",

@@ -38,7 +38,7 @@ pub use status::{ConnectorStatus, CredentialStatus};
 pub use stream::{Csv, ParentStream, ReadOne, Stream, StreamFormat, StreamMethod, Text};
 pub use webhooks::{
     AllowedOrigin, StandardWebhooks, WebhookChallenge, WebhookHmac, WebhookPart, WebhookPlace, WebhookRefusal,
-    WebhookRoute, WebhookTimestamp, WebhookToken, WebhookVerification, Webhooks,
+    WebhookRoute, WebhookSubscription, WebhookTimestamp, WebhookToken, WebhookVerification, Webhooks,
 };
 pub use write::{Asynchronous, BodyFormat, Csrf, Find, Follow, IfMatch, Location};
 

@@ -144,8 +144,9 @@ pub fn integration(
             name: integration.metadata.name.clone().unwrap_or_default(),
         },
         environment: Environment::Production,
-        source: source.system,
-        destination: destination.system,
+        // Which keys are handed out is decided with each Connector; a plan says it in `receiver`.
+        source: System { webhook_keys: Vec::new(), ..source.system },
+        destination: System { webhook_keys: Vec::new(), ..destination.system },
         flows,
         retry: retry_policy(integration),
         receiver,

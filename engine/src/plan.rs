@@ -27,8 +27,8 @@ pub use operation::{
 };
 pub use rate::{Cache, Cost, Daily, Endpoint, RateHeaders, RateRules, ResetHeader, Restore};
 pub use receiver::{
-    Brings, Challenge, EventLimit, EventRoute, HeaderPart, Receiver, Rest, SentAt, TokenPlace, Verification,
-    WebhookHash, WebhookToken, signed_names,
+    Brings, Challenge, EventLimit, EventRoute, HeaderPart, Receiver, Rest, SentAt, Subscription, TokenPlace,
+    Verification, WebhookHash, WebhookToken, signed_names,
 };
 pub use request::{BodyFormat, Csrf, Find, IfMatch, Job, Shape};
 pub use stream::{

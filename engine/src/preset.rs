@@ -240,6 +240,7 @@ fn merge_webhooks(over: Option<&Webhooks>, under: Option<&Webhooks>) -> Option<W
         event_id: over.event_id.or(under.event_id),
         topic: over.topic.or(under.topic),
         challenge: over.challenge.or(under.challenge),
+        subscription: over.subscription.or(under.subscription),
         routes: over.routes.into_iter().chain(under.routes).collect(),
     })
 }
@@ -281,7 +282,16 @@ mod tests {
         assert_eq!(orders.key.as_deref(), Some("/id"));
         assert_eq!(
             merged.streams.iter().map(|stream| stream.name.as_str()).collect::<Vec<_>>(),
-            ["orders", "customers", "refunds", "products", "locations", "ordersGraphQL", "extra"]
+            [
+                "orders",
+                "customers",
+                "refunds",
+                "products",
+                "locations",
+                "webhookSubscriptions",
+                "ordersGraphQL",
+                "extra"
+            ]
         );
         assert_eq!(merged.api_version.as_deref(), Some("2026-07"));
     }

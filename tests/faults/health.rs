@@ -29,10 +29,9 @@ enum Case {
     Suspended,
     FitsOnNoNode,
     OutOfMemory,
-    OutcomeUnknown,
 }
 
-const CASES: [Case; 13] = [
+const CASES: [Case; 12] = [
     Case::SourceDown,
     Case::DestinationDown,
     Case::SlowedDown,
@@ -45,7 +44,6 @@ const CASES: [Case; 13] = [
     Case::Suspended,
     Case::FitsOnNoNode,
     Case::OutOfMemory,
-    Case::OutcomeUnknown,
 ];
 
 #[tokio::test]
@@ -75,7 +73,6 @@ impl Case {
             Self::Suspended => ("True", "Suspended", "suspend"),
             Self::FitsOnNoNode => ("False", "WorkerUnavailable", "fits on no node"),
             Self::OutOfMemory => ("False", "WorkerUnavailable", "worker pod"),
-            Self::OutcomeUnknown => ("False", "OutcomeUnknown", "held"),
         }
     }
 
@@ -153,13 +150,6 @@ impl Subject<'_> {
             Case::Suspended => self.change(|spec| spec["suspend"] = json!(true)).await?,
             Case::FitsOnNoNode => self.ask_for("requests", "cpu", "900").await?,
             Case::OutOfMemory => self.ask_for("limits", "memory", "1Ki").await?,
-            Case::OutcomeUnknown => {
-                let mut destination = shop.destination();
-                destination["spec"]["operations"] = json!([{"name": "upsertSalesOrder", "outcome": {}}]);
-                shop.apply(&[&destination]).await?;
-                let lost = FaultRule::new(Fault::ErrorAfterCommit { code: 502 });
-                shop.netsuite.add_fault(&lost.method("PUT")).await.map(drop)?;
-            }
         }
         Ok(())
     }
@@ -178,10 +168,6 @@ impl Subject<'_> {
             Case::ConnectorGone | Case::ConnectorInvalid => shop.apply(&[&shop.destination()]).await.map(drop)?,
             Case::MappingBroken | Case::MappingMisspelt | Case::Suspended | Case::FitsOnNoNode | Case::OutOfMemory => {
                 self.change(|_| ()).await?;
-            }
-            Case::OutcomeUnknown => {
-                shop.netsuite.clear_faults().await.map(drop)?;
-                self.change(|spec| spec["flows"][0]["onUnknownOutcome"] = json!("Resend")).await?;
             }
         }
         Ok(())

@@ -21,7 +21,7 @@ use crate::{
     intake,
     lane::{Lane, LaneFacts, Parent},
     metrics::Metrics,
-    receiver::Reception,
+    receiver::{Reception, keep_subscribed},
     slots::Slots,
     store::{Opened, Scope, ScopeId, SharedStore, StoreError},
     trouble::StoreTrouble,
@@ -133,7 +133,7 @@ impl Crew {
             gates: gates.unwrap_or_default(),
             reception: plan.receiver.clone().map(|rules| {
                 let (name, credentials) = (plan.source.connector.clone(), source.credentials().clone());
-                Arc::new(Reception { rules, source: name, credentials })
+                Arc::new(Reception::new(rules, name, credentials))
             }),
             lanes: Vec::new(),
             source,
@@ -152,6 +152,9 @@ impl Crew {
         for (lane, opened) in crew.lanes.iter().zip(opened) {
             crew.tasks.spawn(intake::run(Arc::clone(lane), opened, crew.stop.clone()));
             crew.tasks.spawn(delivery::run(Arc::clone(lane), crew.stop.clone()));
+        }
+        if let Some(reception) = crew.reception() {
+            crew.tasks.spawn(keep(reception, crew.source.clone(), crew.stop.clone()));
         }
         Ok(crew)
     }
@@ -295,6 +298,12 @@ impl Crew {
     pub async fn abandon(&mut self) {
         self.tasks.shutdown().await;
     }
+}
+
+/// Keeps the vendor subscribed for as long as the crew works: a loop of a crew never ends by itself.
+async fn keep(reception: Arc<Reception>, source: VendorClient, stop: CancellationToken) {
+    keep_subscribed(reception, source, stop.clone()).await;
+    stop.cancelled().await;
 }
 
 /// What wakes the delivery of each flow.

@@ -17,7 +17,7 @@ const LONGEST_MESSAGE: usize = 512;
 const MOST_PROBLEMS: usize = 16;
 
 /// Reasons in the order of importance; others come last.
-const IMPORTANCE: [Reason; 14] = [
+const IMPORTANCE: [Reason; 15] = [
     Reason::StateLost,
     Reason::StoreFailed,
     Reason::PlanInvalid,
@@ -30,6 +30,7 @@ const IMPORTANCE: [Reason; 14] = [
     Reason::OutcomeUnknown,
     Reason::MappingFailing,
     Reason::RotationRejected,
+    Reason::SubscriptionMissing,
     Reason::RecordsLeftBehind,
     Reason::Starting,
 ];

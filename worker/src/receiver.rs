@@ -8,6 +8,7 @@ mod answer;
 mod caller;
 mod limit;
 mod serve;
+mod subscribe;
 mod take;
 
 use std::{
@@ -25,13 +26,13 @@ use crosstie_engine::{
 use http::{HeaderMap, Method, StatusCode, Uri};
 use jiff::{SignedDuration, Timestamp};
 
-pub use self::serve::serve;
 use self::{
     answer::Answer,
     caller::caller,
     limit::{Bucket, Buckets},
     take::{body, taken},
 };
+pub use self::{serve::serve, subscribe::keep_subscribed};
 use crate::{
     board::{Board, CrewView},
     metrics::{Metrics, Refused},
@@ -53,6 +54,24 @@ pub struct Reception {
     pub source: String,
     /// The source's credentials.
     pub credentials: CredentialStore,
+    /// Why the vendor does not send events here, if it does not.
+    unsubscribed: Mutex<Option<String>>,
+}
+
+impl Reception {
+    /// By a plan's rules.
+    pub fn new(rules: Rules, source: String, credentials: CredentialStore) -> Self {
+        Self { rules, source, credentials, unsubscribed: Mutex::default() }
+    }
+
+    /// Why the vendor does not send events here, if it does not.
+    pub fn unsubscribed(&self) -> Option<String> {
+        self.unsubscribed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_unsubscribed(&self, why: Option<String>) {
+        *self.unsubscribed.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
 }
 
 /// The receiver. Clones share it.

@@ -161,6 +161,7 @@ impl Supervisor {
             crew.take_on(papers.clone());
         }
         hindrances.extend(unverifiable(&papers));
+        hindrances.extend(self.crew.as_ref().and_then(unsubscribed));
         if self.was_in_vain(&papers.plan) {
             hindrances.extend(self.in_vain.as_ref().map(|(_, why)| hindrance(Reason::PlanInvalid, why)));
         }
@@ -292,6 +293,17 @@ fn unverifiable(papers: &Papers) -> Option<Hindrance> {
         lacking.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(" and ")
     );
     (!lacking.is_empty()).then(|| hindrance(Reason::KeyMissing, &message))
+}
+
+/// That the source does not send its webhooks here.
+fn unsubscribed(crew: &Crew) -> Option<Hindrance> {
+    let reception = crew.reception()?;
+    let why = reception.unsubscribed()?;
+    let message = format!(
+        "Connector `{}` does not send its webhooks here, so records come by reading only: {why}; it is tried again",
+        reception.source
+    );
+    Some(hindrance(Reason::SubscriptionMissing, &message))
 }
 
 /// What is not there yet, or does not belong together yet.

@@ -13,7 +13,10 @@ use common::{
     until, until_report,
 };
 use crosstie_crds::{condition::Reason, letters::Events};
-use crosstie_engine::plan::{Brings, Challenge, EventLimit, Place, Rest};
+use crosstie_engine::{
+    plan::{Brings, Challenge, EventLimit, Method, Operation, Place, Rest, Shape, Stream, Subscription},
+    template::Template,
+};
 use crosstie_vendors::wire::{Fault, FaultRule};
 use crosstie_worker::Worker;
 use serde_json::{Value, json};
@@ -268,6 +271,63 @@ async fn a_vendor_that_asks_first_is_answered() {
         answer.headers().get("webhook-allowed-origin").is_some_and(|origin| origin == "eventmesh.example.com")
     })
     .await;
+    worker.stop().await;
+}
+
+/// Shopify's subscriptions, as its preset describes them.
+fn subscription(topics: &[&str]) -> Subscription {
+    let path = "/admin/api/2026-07/webhooks.json";
+    let shape = Shape { wrap: "/webhook".into(), ..Shape::default() };
+    let stream = Stream {
+        name: "webhookSubscriptions".into(),
+        path: path.into(),
+        records: "/webhooks".into(),
+        ..common::stream()
+    };
+    let path = Template::parse(path).unwrap();
+    let operation = Operation {
+        name: "subscribe".into(),
+        method: Method::Post,
+        path,
+        shape,
+        identifier: None,
+        ..common::operation()
+    };
+    Subscription {
+        stream: Stream { cursor: None, ..stream },
+        topic: "/topic".into(),
+        address: "/address".into(),
+        operation,
+        topic_field: "topic".into(),
+        address_field: "address".into(),
+        topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_vendor_is_subscribed_to_what_is_missing_and_to_nothing_twice() {
+    let mut bench = Bench::with_webhooks(SELDOM).await;
+    let ours = "https://hooks.example.com/default/orders";
+    for (id, topic, address) in [(1, "orders/create", ours), (2, "orders/updated", "https://elsewhere.example.com")] {
+        let there = json!({"id": id, "topic": topic, "address": address});
+        bench.shop.put_record("webhooks", &id.to_string(), &there).await.unwrap();
+    }
+    let refused =
+        Fault::Status { code: 422, headers: std::collections::BTreeMap::new(), body: json!({"errors": "no"}) };
+    bench.shop.add_fault(&FaultRule::new(refused).method("POST")).await.unwrap();
+    let receiver = bench.plan.receiver.as_mut().unwrap();
+    receiver.origin = Some("https://hooks.example.com".into());
+    receiver.subscription = Some(subscription(&["orders/create", "orders/updated"]));
+    bench.write_plan();
+    let (worker, _) = started(&bench).await;
+    let report = until_report(&worker, "it is said", |report| names(report, Reason::SubscriptionMissing)).await;
+    let message = &report.problems[0].message;
+    assert!(message.contains("orders/updated") && !message.contains("orders/create"), "{message}");
+    bench.shop.clear_faults().await.unwrap();
+    until_report(&worker, "it is over", |report| !names(report, Reason::SubscriptionMissing)).await;
+    let all = bench.shop.records("webhooks", 0, 10).await.unwrap();
+    let sent: Vec<_> = all.items.iter().filter(|one| one["address"] == ours).map(|one| one["topic"].clone()).collect();
+    assert_eq!((all.total, sent), (3, vec![json!("orders/create"), json!("orders/updated")]));
     worker.stop().await;
 }
 

@@ -39,6 +39,11 @@ pub struct Webhooks {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub challenge: Option<WebhookChallenge>,
 
+    /// How the system is told where to send events, where it can be told by its API: missing subscriptions are made, and watched. A person enters the
+    /// address at the vendor when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<WebhookSubscription>,
+
     /// What events of which topics bring. The first that fits an event and a flow's stream decides. At most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
@@ -198,6 +203,32 @@ pub struct WebhookChallenge {
 /// The handshake of CloudEvents' webhooks. It has no settings.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Default)]
 pub struct AllowedOrigin {}
+
+/// How a system's subscriptions are listed and made, one a topic.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhookSubscription {
+    /// Stream that lists the subscriptions there are. 1 to 63 characters.
+    #[schemars(length(min = 1, max = 63))]
+    pub stream: String,
+    /// JSON pointer to a subscription's topic, for example `/topic`. 1 to 256 characters.
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
+    pub topic: String,
+    /// JSON pointer to the address that its events are sent to, for example `/address`. 1 to 256 characters.
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
+    pub address: String,
+    /// Operation that makes one, of a body with the two fields below. 1 to 63 characters.
+    #[schemars(length(min = 1, max = 63))]
+    pub operation: String,
+    /// Field of that body for the topic. `topic` when left out. 1 to 128 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub topic_field: Option<String>,
+    /// Field of that body for the address. `address` when left out. 1 to 128 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub address_field: Option<String>,
+}
 
 /// What events of some topics bring to one stream: the record, or word that there is something to read.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]

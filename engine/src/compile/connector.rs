@@ -101,7 +101,7 @@ pub(crate) fn resolve(connector: &Connector, settings: &Settings, findings: &mut
     resolved.system.cache = merged.cache.map(|cache| resolved.cache(&cache, findings));
     resolved.system.csrf = merged.csrf.and_then(|csrf| resolved.csrf(&csrf, findings));
     if let Some(webhooks) = &resolved.webhooks {
-        resolved.system.webhook_keys = receiver::check(webhooks, &resolved.streams, findings);
+        resolved.system.webhook_keys = receiver::check(webhooks, &resolved, findings);
     }
     for stream in &resolved.streams {
         resolved.stream(&stream.name, findings);

@@ -1,14 +1,13 @@
 //! How an Integration receives webhooks, checked and resolved: the source's description of them, the Integration's wishes, and which events each
 //! flow takes.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use crosstie_crds::{
     Integration,
     connector::{
-        HashAlgorithm, SignatureEncoding, Stream as SpecStream, TimestampFormat, WebhookChallenge, WebhookHmac,
-        WebhookPart, WebhookPlace, WebhookRefusal, WebhookRoute, WebhookToken as SpecToken, WebhookVerification,
-        Webhooks,
+        HashAlgorithm, SignatureEncoding, TimestampFormat, WebhookChallenge, WebhookHmac, WebhookPart, WebhookPlace,
+        WebhookRefusal, WebhookRoute, WebhookToken as SpecToken, WebhookVerification, Webhooks,
     },
     integration::Flow as SpecFlow,
 };
@@ -17,8 +16,8 @@ use super::{Findings, connector::Resolved, flow::listed};
 use crate::{
     glob,
     plan::{
-        self, Brings, Challenge, EventLimit, EventRoute, HeaderPart, Place, Receiver, Rest, SentAt, Stream, TokenPlace,
-        Verification, WebhookHash, WebhookToken, signed_names,
+        self, Brings, Challenge, EventLimit, EventRoute, HeaderPart, Place, Receiver, Rest, SentAt, Stream,
+        Subscription, TokenPlace, Verification, WebhookHash, WebhookToken, signed_names,
     },
     template::Template,
 };
@@ -62,6 +61,7 @@ pub(crate) fn resolve(integration: &Integration, source: &Resolved, findings: &m
             format!("Connector {}'s webhooks sign the address they are sent to: set receiver.host", source.name);
         findings.invalid("spec.receiver.host", message);
     }
+    let subscription = spec.host.is_some().then(|| subscription(flows, webhooks, source, findings)).flatten();
     let standard = webhooks.verify.as_ref().is_some_and(|verify| verify.standard_webhooks.is_some());
     let event_id = webhooks.event_id.as_ref().map(place);
     Some(Receiver {
@@ -76,6 +76,7 @@ pub(crate) fn resolve(integration: &Integration, source: &Resolved, findings: &m
         event_id: event_id.or_else(|| standard.then(|| Place::Header("webhook-id".into()))),
         topic: webhooks.topic.as_ref().map(place),
         challenge: webhooks.challenge.as_ref().and_then(challenge),
+        subscription,
         limit: spec.limit.map(|limit| EventLimit {
             key: limit.key.as_ref().map(place),
             requests: limit.requests,
@@ -87,9 +88,52 @@ pub(crate) fn resolve(integration: &Integration, source: &Resolved, findings: &m
     })
 }
 
+/// How the vendor is told where to send events. Problems of the description were found with its Connector.
+fn subscription(
+    flows: &[SpecFlow],
+    webhooks: &Webhooks,
+    source: &Resolved,
+    findings: &mut Findings,
+) -> Option<Subscription> {
+    let spec = webhooks.subscription.as_ref()?;
+    let mut topics = BTreeSet::new();
+    for flow in flows {
+        for topic in
+            flow.triggers.iter().filter_map(|trigger| trigger.webhook.as_ref()).flat_map(|webhook| &webhook.topics)
+        {
+            if topic.contains('*') {
+                let message =
+                    format!("name each topic in place of `{topic}`: the vendor is subscribed to each by itself");
+                findings.invalid(format!("spec.flows[{}].triggers", flow.name), message);
+            }
+            topics.insert(topic.clone());
+        }
+    }
+    let known = &mut Findings::new();
+    Some(Subscription {
+        stream: source.stream(&spec.stream, known)?,
+        topic: spec.topic.clone(),
+        address: spec.address.clone(),
+        operation: source.operation(&spec.operation, known)?,
+        topic_field: spec.topic_field.clone().unwrap_or_else(|| "topic".into()),
+        address_field: spec.address_field.clone().unwrap_or_else(|| "address".into()),
+        topics: topics.into_iter().collect(),
+    })
+}
+
 /// Notes what is wrong with a Connector's description of its webhooks. Gives the keys of the credentials that they are verified with.
-pub(super) fn check(webhooks: &Webhooks, streams: &[SpecStream], findings: &mut Findings) -> Vec<String> {
+pub(super) fn check(webhooks: &Webhooks, offered: &Resolved, findings: &mut Findings) -> Vec<String> {
     let verification = verification(webhooks, findings);
+    if let Some(subscription) = &webhooks.subscription {
+        let unknown = |kind: &str, name: &str| format!("there is no {kind} `{name}`");
+        if !offered.streams.iter().any(|stream| stream.name == subscription.stream) {
+            findings.invalid("spec.webhooks.subscription.stream", unknown("stream", &subscription.stream));
+        }
+        if !offered.operations.iter().any(|operation| operation.name == subscription.operation) {
+            findings.invalid("spec.webhooks.subscription.operation", unknown("operation", &subscription.operation));
+        }
+    }
+    let streams = &offered.streams;
     for (index, route) in webhooks.routes.iter().enumerate() {
         let path = |field: &str| format!("spec.webhooks.routes[{index}].{field}");
         let Some(stream) = streams.iter().find(|stream| stream.name == route.stream) else {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{HashAlgorithm, Place, SignatureEncoding, TimestampFormat, is_default};
+use super::{HashAlgorithm, Operation, Place, SignatureEncoding, Stream, TimestampFormat, is_default};
 use crate::template::Template;
 
 /// Names, in the template of what a webhook signs, of parts of the request.
@@ -48,6 +48,9 @@ pub struct Receiver {
     /// How the vendor asks whether the receiver is the right one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub challenge: Option<Challenge>,
+    /// How the vendor is told where to send events; a person does without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<Subscription>,
     /// How many verified events are taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<EventLimit>,
@@ -170,6 +173,26 @@ pub enum Challenge {
     Parameter(String),
     /// By an OPTIONS request, as CloudEvents' webhooks do.
     AllowedOrigin,
+}
+
+/// How a vendor is told where to send events: one subscription a topic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Subscription {
+    /// Lists those there are.
+    pub stream: Stream,
+    /// Pointer to the topic of one.
+    pub topic: String,
+    /// Pointer to the address of one.
+    pub address: String,
+    /// Makes one.
+    pub operation: Operation,
+    /// Field of its body for the topic.
+    pub topic_field: String,
+    /// Field of its body for the address.
+    pub address_field: String,
+    /// Topics that there has to be one for.
+    pub topics: Vec<String>,
 }
 
 /// How many verified events are taken.

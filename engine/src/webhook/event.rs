@@ -213,6 +213,7 @@ mod tests {
             event_id: Some(Place::Pointer("/id".into())),
             topic: Some(Place::Header("X-Topic".into())),
             challenge: None,
+            subscription: None,
             limit: None,
             trusted_proxies: Vec::new(),
             max_body_bytes: 1024,

@@ -190,6 +190,7 @@ fn stops(reason: Reason) -> bool {
         | Reason::RotationRejected
         | Reason::RecordsLeftBehind => false,
         Reason::Starting
+        | Reason::SubscriptionMissing
         | Reason::RollingOut
         | Reason::ConnectorNotFound
         | Reason::ConnectorNotReady

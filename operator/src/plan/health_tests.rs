@@ -105,6 +105,7 @@ fn facts_for(reason: Reason) -> Option<Facts> {
         | Reason::DestinationUnavailable
         | Reason::Throttled
         | Reason::EgressRefused
+        | Reason::SubscriptionMissing
         | Reason::MappingFailing
         | Reason::InternalError => with_problem(reason),
         Reason::Available
@@ -124,7 +125,7 @@ fn facts_for(reason: Reason) -> Option<Facts> {
     })
 }
 
-const EVERY_REASON: [Reason; 42] = [
+const EVERY_REASON: [Reason; 43] = [
     Reason::VersionCurrent,
     Reason::VersionDeprecated,
     Reason::SunsetNear,
@@ -162,6 +163,7 @@ const EVERY_REASON: [Reason; 42] = [
     Reason::DestinationUnavailable,
     Reason::Throttled,
     Reason::EgressRefused,
+    Reason::SubscriptionMissing,
     Reason::MappingFailing,
     Reason::DeadLetters,
     Reason::OutcomeUnknown,

@@ -40,6 +40,7 @@ pub fn receiver() -> Receiver {
         event_id: Some(Place::Header("X-Shopify-Webhook-Id".into())),
         topic: Some(Place::Header("X-Shopify-Topic".into())),
         challenge: None,
+        subscription: None,
         limit: None,
         trusted_proxies: Vec::new(),
         max_body_bytes: 16_384,

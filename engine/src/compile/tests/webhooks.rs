@@ -56,7 +56,7 @@ fn the_integration_says_where_it_is_reached_and_how_much_it_takes() {
         "host": "hooks.example.com", "limit": {"key": {"pointer": "/user/id"}, "requests": 100},
         "trustedProxies": ["10.0.0.0/8", "fd00::/8"], "maxBodyBytes": 2048, "auditDays": 30,
     });
-    let plan = planned(shopify(), with(taking(&["orders/*"]), "/spec/receiver", receiver));
+    let plan = planned(shopify(), with(taking(&["orders/create"]), "/spec/receiver", receiver));
     let receiver = plan.receiver.unwrap();
     assert_eq!(receiver.url().as_deref(), Some("https://hooks.example.com/shop/orders"));
     assert_eq!(receiver.limit.map(|limit| (limit.requests, limit.per_seconds)), Some((100, 60)));
@@ -105,7 +105,7 @@ fn what_would_be_taken_without_proof_is_found() {
     let signs_url = hash(json!({"message": "{url}{body}"}));
     let message = found(signs_url.clone(), taking(&["orders/*"]));
     assert!(message.contains("set receiver.host"), "{message}");
-    let hosted = with(taking(&["orders/*"]), "/spec/receiver", json!({"host": "hooks.example.com"}));
+    let hosted = with(taking(&["orders/create"]), "/spec/receiver", json!({"host": "hooks.example.com"}));
     planned(with(shopify(), "/spec/webhooks", signs_url), hosted);
     let mut bare = shopify();
     bare["spec"]["webhooks"] = json!({"routes": []});
@@ -130,6 +130,22 @@ fn topics_and_streams_that_nobody_knows_are_named_with_those_that_are() {
     let without = with(taking(&["x"]), "/spec/source/connectorRef/name", json!("netsuite"));
     let all = findings(&compile(netsuite(), netsuite(), without));
     assert!(all.iter().any(|(_, message)| message.contains("does not say how its webhooks are verified")), "{all:?}");
+}
+
+#[test]
+fn the_vendor_is_told_where_to_send_each_topic_once_the_address_is_known() {
+    let hosted = |topics: &[&str]| with(taking(topics), "/spec/receiver", json!({"host": "hooks.example.com"}));
+    let plan = planned(shopify(), hosted(&["orders/updated", "orders/create"]));
+    let subscription = plan.receiver.unwrap().subscription.unwrap();
+    assert_eq!(subscription.topics, ["orders/create", "orders/updated"]);
+    assert_eq!(subscription.stream.path, "/admin/api/2026-07/webhooks.json");
+    assert_eq!(subscription.operation.path.to_string(), subscription.stream.path);
+    let (_, message) = only(&compile(shopify(), netsuite(), hosted(&["orders/*"])));
+    assert!(message.contains("in place of `orders/*`"), "{message}");
+    assert_eq!(planned(shopify(), taking(&["orders/create"])).receiver.unwrap().subscription, None);
+    let unknown = json!({"subscription": {"stream": "s", "topic": "/t", "address": "/a", "operation": "o"}});
+    let all = findings(&compile(with(shopify(), "/spec/webhooks", unknown), netsuite(), orders()));
+    assert!(all[0].1.contains("there is no stream `s`"), "{all:?}");
 }
 
 #[test]

@@ -57,6 +57,7 @@ const RESOURCES: &[Resource] = &[
     Resource { plural: "customers", singular: "customer" },
     Resource { plural: "locations", singular: "location" },
     Resource { plural: "products", singular: "product" },
+    Resource { plural: "webhooks", singular: "webhook" },
 ];
 
 /// The version asked for and the rest of the path; none for a path outside the Admin API.
