@@ -33,7 +33,10 @@ fn of_integration(
 ) -> Vec<String> {
     match endpoints(manifests, namespace, integration) {
         Ok((source, destination)) => {
-            findings(&compile::integration(integration, source, destination, settings).findings)
+            let names = integration.spec.alert_connectors().into_iter();
+            let others = names.filter_map(|name| manifests.connectors.get(&(namespace.to_owned(), name.to_owned())));
+            let others: Vec<&Connector> = others.collect();
+            findings(&compile::integration_among(integration, source, destination, &others, settings).findings)
         }
         Err(missing) => missing,
     }

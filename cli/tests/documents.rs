@@ -43,7 +43,7 @@ fn every_page_with_examples_is_tried() {
     names.sort();
     assert_eq!(
         names,
-        ["README.md", "add-a-vendor.md", "connectors.md", "credentials.md", "webhooks.md"],
+        ["README.md", "add-a-vendor.md", "alerts.md", "connectors.md", "credentials.md", "webhooks.md"],
         "each has a test here"
     );
 }
@@ -103,6 +103,31 @@ fn lint_has_nothing_to_say_of_the_examples_of_webhooks() {
     for object in ["connector/shop", "connector/desk", "connector/depot", "integration/orders"] {
         assert!(printed.contains(&format!("{object}: ok")), "{object}: {printed}");
     }
+}
+
+#[test]
+fn lint_has_nothing_to_say_of_the_examples_of_alerts() {
+    let mut examples = examples("docs/alerts.md");
+    assert_eq!(examples.len(), 2, "an example came or went");
+    examples.push(fs::read_to_string(file("examples/orders/connectors.yaml")).unwrap());
+    let printed = linted(&examples);
+    for object in ["integration/orders", "connector/chat", "connector/mail", "connector/pager"] {
+        assert!(printed.contains(&format!("{object}: ok")), "{object}: {printed}");
+    }
+}
+
+#[test]
+fn the_message_that_is_documented_is_one() {
+    let text = fs::read_to_string(file("docs/alerts.md")).unwrap();
+    let json = text.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let message: crosstie_engine::alert::Message = serde_json::from_str(json).unwrap();
+    let again = serde_json::to_value(&message).unwrap();
+    assert_eq!(
+        again,
+        serde_json::from_str::<serde_json::Value>(json).unwrap(),
+        "a field is missing, or there is none like it"
+    );
+    assert!(message.text().contains("1000 times"), "{}", message.text());
 }
 
 #[test]

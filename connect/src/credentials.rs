@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use crosstie_engine::credentials::{CredentialVersion, CredentialsDocument};
+use crosstie_engine::{
+    credentials::{CredentialVersion, CredentialsDocument},
+    template::Template,
+};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -141,6 +144,21 @@ impl CredentialStore {
             accepted: state.used.as_ref().and_then(|used| used.accepted),
             rejected_version_id: state.current.refused.map(|_| state.current.version.id.to_string()),
         }
+    }
+
+    /// A template filled by each version that has what it names, the current one first; equal texts once.
+    pub(crate) fn filled(&self, template: &Template) -> Vec<Zeroizing<String>> {
+        let state = self.state();
+        let mut texts: Vec<Zeroizing<String>> = Vec::new();
+        for held in std::iter::once(&state.current).chain(&state.previous) {
+            let filled = template.fill(|name| held.version.value(name).map(str::to_owned)).map(Zeroizing::new);
+            if let Ok(text) = filled
+                && !texts.contains(&text)
+            {
+                texts.push(text);
+            }
+        }
+        texts
     }
 
     /// The version for a request, other than those it was refused with already; none when no other is worth trying.

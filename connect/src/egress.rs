@@ -98,6 +98,30 @@ impl Rules {
             return Err(bad("has a user name or password in it"));
         }
         let (scheme, host, port) = origin(base).ok_or_else(|| bad("is not an http or https URL with a host"))?;
+        Self::to(system, scheme, host, port)
+    }
+
+    /// The rules of a mail server, which is called by its own name alone. No URL is admitted by them.
+    pub fn of_mail(system: &System) -> Result<Self, BuildError> {
+        let base = &system.base_url;
+        let bad = |problem| BuildError::BaseUrl { connector: system.connector.clone(), problem };
+        if has_user_info(base) {
+            return Err(bad("has a user name or password in it"));
+        }
+        let scheme = match base.scheme() {
+            "smtps" | "smtp" => Scheme::Https,
+            _ => return Err(bad("is not an smtp or smtps URL")),
+        };
+        let host = base.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        if host.is_empty() {
+            return Err(bad("names no host"));
+        }
+        Self::to(system, scheme, host, 0)
+    }
+
+    fn to(system: &System, scheme: Scheme, host: String, port: u16) -> Result<Self, BuildError> {
+        let connector = &system.connector;
         let allowed_hosts = system.egress.allow_hosts.iter().map(|host| {
             allowed_host(host)
                 .ok_or_else(|| BuildError::AllowedHost { connector: connector.clone(), host: host.clone() })

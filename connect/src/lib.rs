@@ -6,6 +6,7 @@
 //! with the other version of them. No Kubernetes and no storage live here.
 
 mod address;
+mod alert;
 mod ask;
 mod auth;
 mod batch;
@@ -58,6 +59,7 @@ mod xml;
 #[cfg(test)]
 mod testing;
 
+pub use alert::Messenger;
 pub use client::VendorClient;
 pub use clock::{Clock, SystemClock};
 pub use credentials::{CredentialReport, CredentialStore, Version as CredentialValues};

@@ -28,10 +28,7 @@ impl Tls {
     pub fn new(authorities: &Authorities, identity: Option<&Identity>) -> Result<Self, rustls::Error> {
         let own = identity.and_then(|identity| identity.authorities.clone()).map(Authorities::Only);
         let authorities = own.as_ref().unwrap_or(authorities);
-        let certificates = match authorities {
-            Authorities::Machine => machine_certificates(),
-            Authorities::Only(certificates) => certificates.iter().cloned().map(CertificateDer::from).collect(),
-        };
+        let certificates = certificates(authorities);
         let mut roots = RootCertStore::empty();
         let (known, unreadable) = roots.add_parsable_certificates(certificates);
         if unreadable > 0 {
@@ -48,6 +45,19 @@ impl Tls {
         configuration.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Self { configuration, knows_authorities })
     }
+}
+
+fn certificates(authorities: &Authorities) -> Vec<CertificateDer<'static>> {
+    match authorities {
+        Authorities::Machine => machine_certificates(),
+        Authorities::Only(certificates) => certificates.iter().cloned().map(CertificateDer::from).collect(),
+    }
+}
+
+/// The certificates that can be read, in DER, for whoever sets TLS up by itself.
+pub fn usable(authorities: &Authorities) -> Vec<Vec<u8>> {
+    let readable = |certificate: &CertificateDer<'static>| RootCertStore::empty().add(certificate.clone()).is_ok();
+    certificates(authorities).into_iter().filter(readable).map(|certificate| certificate.to_vec()).collect()
 }
 
 fn machine_certificates() -> Vec<CertificateDer<'static>> {

@@ -23,6 +23,8 @@ pub enum ConditionType {
     DeadLettersEmpty,
     /// Integration: neither Connector's API version is deprecated, about to end, or gone.
     ApiVersionCurrent,
+    /// Integration: everybody who is to be told of troubles is; present only with `spec.alerts`.
+    AlertsDelivered,
     /// kstatus: a change is being worked on; present only while true.
     Reconciling,
     /// kstatus: nothing will change until a person acts; present only while true.
@@ -41,6 +43,7 @@ impl ConditionType {
             Self::Synced => "Synced",
             Self::DeadLettersEmpty => "DeadLettersEmpty",
             Self::ApiVersionCurrent => "ApiVersionCurrent",
+            Self::AlertsDelivered => "AlertsDelivered",
             Self::Reconciling => "Reconciling",
             Self::Stalled => "Stalled",
         }
@@ -67,6 +70,8 @@ pub enum Reason {
     NoDeadLetters,
     /// The version that is asked for is served, and nothing says that it ends soon.
     VersionCurrent,
+    /// Whoever is to be told of troubles took every alert.
+    AlertsAccepted,
     // ---- on the way ----
     /// Objects were applied; the worker has not reported yet.
     Starting,
@@ -141,6 +146,8 @@ pub enum Reason {
     OutcomeUnknown,
     /// Records wait in the store for a flow, Connector or environment that the plan does not name any more.
     RecordsLeftBehind,
+    /// A channel that is to be told of troubles does not take alerts; they wait.
+    AlertsFailing,
     /// Something inside Crosstie or the Kubernetes API failed; it is tried again.
     InternalError,
 }
@@ -157,6 +164,7 @@ impl Reason {
             Self::WorkerRunning => "WorkerRunning",
             Self::NoDeadLetters => "NoDeadLetters",
             Self::VersionCurrent => "VersionCurrent",
+            Self::AlertsAccepted => "AlertsAccepted",
             Self::Starting => "Starting",
             Self::RollingOut => "RollingOut",
             Self::ConnectorNotFound => "ConnectorNotFound",
@@ -191,6 +199,7 @@ impl Reason {
             Self::DeadLetters => "DeadLetters",
             Self::OutcomeUnknown => "OutcomeUnknown",
             Self::RecordsLeftBehind => "RecordsLeftBehind",
+            Self::AlertsFailing => "AlertsFailing",
             Self::InternalError => "InternalError",
         }
     }

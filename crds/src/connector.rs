@@ -81,10 +81,10 @@ pub struct ConnectorSpec {
 
     /// Root of every request's URL, without a query, for example `https://acme.myshopify.com`. Plain http is used only
     /// towards addresses that the operator's configuration allows. Credentials never go to any other host, except those
-    /// of egress.allowHosts. At most 2048 characters.
+    /// of egress.allowHosts. A mail server that alerts go through is `smtp://HOST` or `smtps://HOST`. At most 2048 characters.
     #[serde(rename = "baseURL")]
     #[schemars(length(min = 8, max = 2048))]
-    #[x_kube(validation = Rule::new("isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHost() != '' && !self.contains('?') && !self.contains('#') && !self.contains('@')").message("write baseURL as an absolute URL without user, query or fragment, for example https://acme.myshopify.com"))]
+    #[x_kube(validation = Rule::new("isURL(self) && url(self).getScheme() in ['http', 'https', 'smtp', 'smtps'] && url(self).getHost() != '' && !self.contains('?') && !self.contains('#') && !self.contains('@')").message("write baseURL as an absolute URL without user, query or fragment, for example https://acme.myshopify.com"))]
     pub base_url: String,
 
     /// Version of the vendor's API. It fills `{apiVersion}` in paths, queries and headers, and is the only place the

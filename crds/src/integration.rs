@@ -1,11 +1,13 @@
 //! `Integration`: one or more data flows between two Connectors. The spec's types and the rules the API server enforces on them.
 //! What a field means lives in its doc comment, because `kubectl explain` shows it.
 
+mod alert;
 mod flow;
 mod receiver;
 mod state;
 mod status;
 
+pub use alert::{Alert, AlertCause, EmailAlert, EmailTls, SlackAlert, WebhookAlert};
 pub use flow::{DependsOn, Expression, Flow, OnUnknownOutcome, OnWhenFalse, Trigger, WebhookTrigger, Write, WriteMode};
 pub use receiver::{EventLimit, IngressOptions, Receiver};
 pub use state::{DeletionPolicy, EmbeddedState, State};
@@ -64,6 +66,12 @@ pub struct IntegrationSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_policy: Option<ErrorPolicy>,
 
+    /// Whom to tell when something is wrong, and when it is over. At most 8, with different names; nobody is told when it is left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub alerts: Vec<Alert>,
+
     /// Where cursors, queue, ledger and dead letters are kept. A volume of 1Gi that outlives the Integration when it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
@@ -75,6 +83,14 @@ pub struct IntegrationSpec {
     /// Stops the worker, keeping all state, while true. Records that change meanwhile are read when it is false again.
     #[serde(default)]
     pub suspend: bool,
+}
+
+impl IntegrationSpec {
+    /// Names of the Connectors that its alerts go through, each once.
+    pub fn alert_connectors(&self) -> Vec<&str> {
+        let names: std::collections::BTreeSet<&str> = self.alerts.iter().filter_map(Alert::connector).collect();
+        names.into_iter().collect()
+    }
 }
 
 /// One end of an Integration.

@@ -38,7 +38,7 @@ pub const STATE_FOLDER: &str = "/var/lib/crosstie";
 pub const PLAN_FILE: &str = "plan.json";
 /// Key in the shares ConfigMap, and file name below `shares/`.
 pub const SHARES_FILE: &str = "shares.json";
-/// Key in a Connector's credentials Secret, and file name below `credentials/source/` and `credentials/destination/`.
+/// Key in a Connector's credentials Secret, and file name below `credentials/source/`, `credentials/destination/` and `credentials/alerts/NAME/`.
 pub const CREDENTIALS_FILE: &str = "credentials.json";
 
 /// Name of the Deployment, ServiceAccount, Role, RoleBinding and NetworkPolicy of an Integration's workers.

@@ -82,9 +82,9 @@ pub struct WorkerReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub store_id: Option<String>,
-    /// Credentials in use, one entry a Connector. At most 4.
+    /// Credentials in use, one entry a Connector, those of alerts among them. At most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 4))]
+    #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["connector".into()]))]
     pub credentials: Vec<CredentialReport>,
     /// What vendors say of the version of their API, one entry a Connector that was heard. At most 4.

@@ -1,6 +1,7 @@
 //! From what people wrote to a plan. Compiling cannot fail: every problem becomes a finding with its place and what to do, and a plan
 //! exists only when there is none.
 
+mod alerts;
 mod authentication;
 mod connector;
 mod cursor;
@@ -123,7 +124,19 @@ pub fn integration(
     destination: &Connector,
     settings: &Settings,
 ) -> Compiled<Plan> {
+    integration_among(integration, source, destination, &[], settings)
+}
+
+/// The same with others of the namespace's Connectors, which alerts may go through.
+pub fn integration_among(
+    integration: &Integration,
+    source: &Connector,
+    destination: &Connector,
+    others: &[&Connector],
+    settings: &Settings,
+) -> Compiled<Plan> {
     let mut findings = Findings::new();
+    let among: Vec<&Connector> = [source, destination].into_iter().chain(others.iter().copied()).collect();
     let source = endpoint("spec.source.connectorRef.name", source, settings, &mut findings);
     let destination = endpoint("spec.destination.connectorRef.name", destination, settings, &mut findings);
     let (Some(source), Some(destination)) = (source, destination) else {
@@ -137,6 +150,7 @@ pub fn integration(
         .collect();
     dependencies::check(&integration.spec.flows, &mut findings);
     let receiver = receiver::resolve(integration, &source, &mut findings);
+    let alerts = alerts::resolve(&integration.spec.alerts, &among, settings, &mut findings);
     let mut plan = Plan {
         format_version: FORMAT_VERSION,
         integration: ObjectName {
@@ -150,6 +164,7 @@ pub fn integration(
         flows,
         retry: retry_policy(integration),
         receiver,
+        alerts,
     };
     plan.format_version = plan.format();
     let size = plan.to_json().len();
@@ -163,6 +178,23 @@ pub fn integration(
 }
 
 fn endpoint(
+    path: &str,
+    object: &Connector,
+    settings: &Settings,
+    findings: &mut Findings,
+) -> Option<connector::Resolved> {
+    let resolved = endpoint_of(path, object, settings, findings)?;
+    if resolved.system.is_mail() {
+        let name = &resolved.name;
+        findings
+            .invalid(path, format!("Connector {name} is a mail server, which alerts go through and records do not"));
+        return None;
+    }
+    Some(resolved)
+}
+
+/// A Connector that is used; problems of its own are one finding.
+fn endpoint_of(
     path: &str,
     object: &Connector,
     settings: &Settings,
@@ -210,6 +242,11 @@ pub fn state(integration: &Integration) -> ResolvedState {
         storage_class_name: embedded.storage_class_name,
         deletion_policy: embedded.deletion_policy.unwrap_or_default(),
     }
+}
+
+/// Keys of a Connector's credentials that an Integration's alerts are signed with.
+pub fn signing_keys(integration: &Integration, connector: &str) -> Vec<String> {
+    alerts::signing_keys(&integration.spec.alerts, connector)
 }
 
 /// The rate group a Connector's allowance belongs to: the named one, or one of its own.

@@ -1,6 +1,7 @@
 //! The plan: everything a worker needs to know of an Integration, fully resolved. It is the seam between operator and worker, and
 //! travels as JSON in a ConfigMap. Types and their format live here; how one is made lives in `compile`.
 
+mod alert;
 mod authentication;
 mod errors;
 mod flow;
@@ -15,6 +16,7 @@ use url::Url;
 
 use crate::canonical;
 
+pub use alert::{Alert, AlertWay};
 pub use authentication::{
     Authentication, AwsSignatureV4, ClientCertificate, HashAlgorithm, KeyedHash, OAuth1, SESSION_TOKEN, Session,
     SignatureEncoding, TimestampFormat, hash_names,
@@ -66,6 +68,9 @@ pub struct Plan {
     /// How the source's webhooks are received, if a flow takes any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receiver: Option<Receiver>,
+    /// Whom to tell when something is wrong, in the order of the spec.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<Alert>,
 }
 
 /// A namespaced object's name.
@@ -135,6 +140,11 @@ impl System {
     /// Keys of the credentials that are needed.
     pub fn credential_keys(&self) -> Vec<&str> {
         self.authentication.keys().into_iter().chain(self.tls.iter().flat_map(ClientCertificate::keys)).collect()
+    }
+
+    /// Whether it is a mail server.
+    pub fn is_mail(&self) -> bool {
+        matches!(self.base_url.scheme(), "smtp" | "smtps")
     }
 
     fn needs_third_format(&self) -> bool {
@@ -216,13 +226,14 @@ impl Plan {
     }
 
     /// The oldest format that says all this plan has to say. A worker that knows only an older one would get it wrong (write what was
-    /// deleted, write before the parent, mix environments up, read another window than it was told, take a refusal for a success), so it has
-    /// to refuse the plan; what it would only do more slowly, such as writing without batches, it may take on.
+    /// deleted, write before the parent, mix environments up, read another window than it was told, take a refusal for a success, tell nobody),
+    /// so it has to refuse the plan; what it would only do more slowly, such as writing without batches, it may take on.
     pub fn format(&self) -> u32 {
+        let fourth = self.receiver.is_some() || !self.alerts.is_empty();
         let third = [&self.source, &self.destination].into_iter().any(System::needs_third_format)
             || self.flows.iter().any(Flow::needs_third_format);
         let second = self.environment != Environment::Production || self.flows.iter().any(Flow::needs_second_format);
-        match (self.receiver.is_some(), third, second) {
+        match (fourth, third, second) {
             (true, ..) => 4,
             (false, true, _) => 3,
             (false, false, true) => 2,

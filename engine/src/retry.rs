@@ -15,6 +15,11 @@ pub fn backoff(policy: &RetryPolicy, retry: u32) -> Duration {
     Duration::from_secs(seconds.min(u64::from(policy.max_seconds)))
 }
 
+/// How long all retries of a policy take together, without jitter.
+pub fn patience(policy: &RetryPolicy) -> Duration {
+    (1..=policy.retries).map(|retry| backoff(policy, retry)).fold(Duration::ZERO, Duration::saturating_add)
+}
+
 /// A wait stretched by up to a tenth, so that records that failed together are not retried together. `chance` is in 0..1.
 pub fn jittered(wait: Duration, chance: f64) -> Duration {
     wait.mul_f64(1.0 + chance.clamp(0.0, 1.0) / 10.0)
@@ -55,6 +60,12 @@ mod tests {
         let waits: Vec<u64> = (1..=4).map(|retry| backoff(&POLICY, retry).as_secs()).collect();
         assert_eq!(waits, [120, 240, 300, 300]);
         assert_eq!(backoff(&RetryPolicy { factor: 10, ..POLICY }, u32::MAX).as_secs(), 300);
+    }
+
+    #[test]
+    fn all_retries_take_as_long_as_their_waits() {
+        assert_eq!(patience(&POLICY).as_secs(), 120 + 240 + 300);
+        assert_eq!(patience(&RetryPolicy { retries: 0, ..POLICY }), Duration::ZERO);
     }
 
     #[test]

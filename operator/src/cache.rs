@@ -35,7 +35,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     patience::{Patience, is_not_served_yet},
-    plan::{integration::ends, objects::ObjectKind},
+    plan::{integration::used, objects::ObjectKind},
     trigger::{self, Key, Target, Touch, Tracker},
 };
 
@@ -302,7 +302,7 @@ impl Cache {
     pub fn users_of(&self, namespace: &str, connectors: &BTreeSet<String>) -> Vec<Arc<Integration>> {
         self.integrations.state_filter(|object| {
             object.metadata.namespace.as_deref() == Some(namespace)
-                && ends(object).iter().any(|&name| connectors.contains(name))
+                && used(object).iter().any(|&name| connectors.contains(name))
         })
     }
 

@@ -11,7 +11,7 @@ use crate::{
     cache::Cache,
     events::Recorder,
     memory::Memory,
-    plan::{integration::ends, objects::WorkerTemplate},
+    plan::{integration::used, objects::WorkerTemplate},
     telemetry::Metrics,
     trigger::{Key, Target},
     vault::{SecretKey, policy::SecretNamePolicy, secrets::Secrets},
@@ -69,7 +69,7 @@ impl Context {
             Target::UsersOf(key) => concerned.integrations = self.users_of(&key),
             Target::EndsOf(key) => {
                 if let Some(integration) = Cache::get(&self.cache.integrations, &key) {
-                    concerned.connectors = ends(&integration).map(|name| key.sibling(name)).into();
+                    concerned.connectors = used(&integration).into_iter().map(|name| key.sibling(name)).collect();
                 }
             }
             Target::HoldersOf(key) => {

@@ -87,7 +87,7 @@ pub struct WrittenStatus<S> {
 #[derive(Clone, Debug)]
 pub struct Compiled {
     /// Uid and generation of the Integration and its Connectors.
-    pub from: [(Option<String>, Option<i64>); 3],
+    pub from: Vec<(Option<String>, Option<i64>)>,
     /// The outcome.
     pub compilation: std::sync::Arc<Compilation>,
 }

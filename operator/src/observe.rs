@@ -53,6 +53,7 @@ pub fn connector(cx: &Context, object: &Arc<Connector>) -> connector::Seen {
         stored: stored(cx, &object),
         secret: cx.cache.meta(ObjectKind::Secret, &key.sibling(&names::credentials(&key.name))),
         integrations: u32::try_from(users.len()).unwrap_or(u32::MAX),
+        signing_keys: users.iter().flat_map(|user| compile::signing_keys(user, &key.name)).collect(),
         workers: users.iter().flat_map(|user| credential_reports(cx, user, &key.name)).collect(),
         apis: users.iter().flat_map(|user| api_reports(cx, user, &key.name)).collect(),
         connector: object,
@@ -170,7 +171,10 @@ pub async fn integration(cx: &Context, object: &Arc<Integration>) -> Result<inte
     }
     let [source, destination] = ends(&object).map(|name| Cache::get(&cx.cache.connectors, &key.sibling(name)));
     let compiled = source.as_deref().zip(destination.as_deref());
-    let compiled = compiled.map(|(source, destination)| compilation(cx, &key, &object, source, destination));
+    let through = object.spec.alert_connectors();
+    let others: Vec<_> =
+        through.into_iter().filter_map(|name| Cache::get(&cx.cache.connectors, &key.sibling(name))).collect();
+    let compiled = compiled.map(|(source, destination)| compilation(cx, &key, &object, [source, destination], &others));
     let credentials = ends(&object).map(|name| {
         let secret = cx.cache.meta(ObjectKind::Secret, &key.sibling(&names::credentials(name)));
         secret.as_ref().and_then(CredentialVersions::of)
@@ -255,15 +259,17 @@ fn compilation(
     cx: &Context,
     key: &Key,
     object: &Integration,
-    source: &Connector,
-    destination: &Connector,
+    [source, destination]: [&Connector; 2],
+    others: &[Arc<Connector>],
 ) -> Arc<Compilation> {
-    let from =
-        [&object.metadata, &source.metadata, &destination.metadata].map(|meta| (meta.uid.clone(), meta.generation));
+    let others: Vec<&Connector> = others.iter().map(AsRef::as_ref).collect();
+    let from = [&object.metadata, &source.metadata, &destination.metadata];
+    let from = from.into_iter().chain(others.iter().map(|connector| &connector.metadata));
+    let from: Vec<_> = from.map(|meta| (meta.uid.clone(), meta.generation)).collect();
     if let Some(known) = cx.memory.compiled.get(key).filter(|known| known.from == from) {
         return known.compilation;
     }
-    let compiled = compile::integration(object, source, destination, &cx.shared.compile);
+    let compiled = compile::integration_among(object, source, destination, &others, &cx.shared.compile);
     let plan = compiled.value.map(|mut plan| {
         // It is kept for as long as the Integration: a list that grew has room for several more flows.
         plan.flows.shrink_to_fit();

@@ -79,16 +79,15 @@ pub fn integration(object: &Integration) -> Touch {
     let key = Key::of(&object.metadata);
     let ends = [&object.spec.source, &object.spec.destination].map(|end| key.sibling(&end.connector_ref.name));
     let [source, destination] = &ends;
-    Touch {
-        fingerprint: fingerprint(&wish(&object.metadata)),
-        targets: vec![
-            Target::Connector(source.clone()),
-            Target::Connector(destination.clone()),
-            Target::UsersOf(source.clone()),
-            Target::UsersOf(destination.clone()),
-            Target::Integration(key),
-        ],
-    }
+    let mut targets = vec![
+        Target::Connector(source.clone()),
+        Target::Connector(destination.clone()),
+        Target::UsersOf(source.clone()),
+        Target::UsersOf(destination.clone()),
+    ];
+    targets.extend(object.spec.alert_connectors().into_iter().map(|name| Target::Connector(key.sibling(name))));
+    targets.push(Target::Integration(key));
+    Touch { fingerprint: fingerprint(&wish(&object.metadata)), targets }
 }
 
 /// A Connector matters by its spec, and by what its status says to those who use it.

@@ -88,6 +88,7 @@ async fn a_bad_connector_is_refused_with_what_to_do() -> Result<()> {
         ("/spec/baseURL", json!("acme.myshopify.com"), "write baseURL as an absolute URL"),
         ("/spec/baseURL", json!("https://user@acme.myshopify.com"), "write baseURL as an absolute URL"),
         ("/spec/baseURL", json!("ftp://acme.myshopify.com"), "write baseURL as an absolute URL"),
+        ("/spec/baseURL", json!("smtp://user@mail.example.com"), "write baseURL as an absolute URL"),
         ("/spec/credentials", json!({}), "set exactly one of awsSecretsManager and secretRef"),
         ("/spec/auth", header, "set exactly one of header, bearer, basic, query, oauth1"),
         ("/spec/auth", json!({}), "set exactly one of header, bearer, basic, query, oauth1"),
@@ -143,6 +144,12 @@ async fn a_bad_integration_is_refused_with_what_to_do() -> Result<()> {
     let flow = integration()?["spec"]["flows"][0].clone();
     let cases = [
         ("/spec/flows", json!([flow, flow]), "Duplicate value"),
+        ("/spec/alerts", json!([{"name": "ops"}]), "set exactly one of slack, email and webhook in each alert"),
+        (
+            "/spec/alerts",
+            json!([{"name": "ops", "email": {"connectorRef": {"name": "mail"}, "from": "Ops <ops@example.com>", "to": ["a@b.c"]}}]),
+            "should match",
+        ),
         ("/spec/flows", json!([]), "should have at least 1 items"),
         ("/spec/flows/0/triggers", json!([{}]), "set exactly one of everySeconds, cron and webhook"),
         ("/spec/flows/0/triggers", json!([{"everySeconds": 0}]), "should be greater than or equal to 1"),

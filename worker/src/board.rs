@@ -11,7 +11,13 @@ use crosstie_crds::condition::Reason;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::{lane::Lane, receiver::Reception, store::SharedStore, trouble::StoreTrouble};
+use crate::{
+    alerts::{AlertView, Orders},
+    lane::Lane,
+    receiver::Reception,
+    store::SharedStore,
+    trouble::StoreTrouble,
+};
 
 /// How long the supervisor may be silent before the worker counts as stuck. Longer than calls under way are waited for.
 const LONGEST_SILENCE: Duration = Duration::from_secs(90);
@@ -22,6 +28,7 @@ pub struct Board {
     started_at: Timestamp,
     store_trouble: Arc<StoreTrouble>,
     posted: Mutex<Posted>,
+    alerts: Mutex<(Option<Arc<Orders>>, AlertView)>,
 }
 
 /// What the supervisor posted last.
@@ -92,7 +99,7 @@ impl std::fmt::Debug for Posted {
 impl Board {
     /// An empty board of a worker that starts now.
     pub fn new(started_at: Timestamp, store_trouble: Arc<StoreTrouble>) -> Self {
-        Self { started_at, store_trouble, posted: Mutex::default() }
+        Self { started_at, store_trouble, posted: Mutex::default(), alerts: Mutex::default() }
     }
 
     /// When the worker started.
@@ -113,6 +120,33 @@ impl Board {
     /// What was posted last.
     pub fn posted(&self) -> Posted {
         self.lock().clone()
+    }
+
+    /// Posts whom to tell.
+    pub fn post_orders(&self, orders: Orders) {
+        let mut alerts = self.alerts();
+        if alerts.0.as_ref().is_none_or(|known| **known != orders) {
+            alerts.0 = Some(Arc::new(orders));
+        }
+    }
+
+    /// Whom to tell; none before a plan was read.
+    pub fn alert_orders(&self) -> Option<Arc<Orders>> {
+        self.alerts().0.clone()
+    }
+
+    /// Posts what is to be seen of alerts.
+    pub fn post_alerts(&self, view: AlertView) {
+        self.alerts().1 = view;
+    }
+
+    /// What is to be seen of alerts.
+    pub fn alert_view(&self) -> AlertView {
+        self.alerts().1.clone()
+    }
+
+    fn alerts(&self) -> MutexGuard<'_, (Option<Arc<Orders>>, AlertView)> {
+        self.alerts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the supervisor came by lately.

@@ -2,6 +2,7 @@
 //! whoever asks. Nothing of a credential is ever logged, also not in an error.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -56,6 +57,8 @@ pub struct Mounted {
     pub source: Found<CredentialsDocument>,
     /// The destination's credentials.
     pub destination: Found<CredentialsDocument>,
+    /// Credentials of the Connectors that alerts go through, by their names.
+    pub alerts: BTreeMap<String, Found<CredentialsDocument>>,
     /// Id of the store that has to be found; none when any will do.
     pub expected_store: Option<String>,
 }
@@ -74,6 +77,8 @@ struct Paths {
     store_id: PathBuf,
     source: PathBuf,
     destination: PathBuf,
+    /// Folder with a folder for each Connector that alerts go through.
+    alerts: PathBuf,
 }
 
 /// What tells a file from itself after a change. Kubernetes swaps a link, which changes the inode; an editor may only change time or length.
@@ -89,19 +94,21 @@ impl Files {
             store_id: folder.join("shares").join(STORE_ID_FILE),
             source: credentials("source"),
             destination: credentials("destination"),
+            alerts: folder.join("credentials").join("alerts"),
         };
         Self { paths, seen: None }
     }
 
     /// The files, if any of them changed since the last call that gave them.
     pub fn changed(&mut self) -> Option<Mounted> {
-        let marks: Vec<Mark> = self.paths.all().map(|path| mark(path)).collect();
+        let alerts = self.paths.alerts();
+        let marks: Vec<Mark> = self.paths.all().chain(alerts.values()).map(|path| mark(path)).collect();
         if self.seen.as_ref() == Some(&marks) {
             return None;
         }
         // The marks are taken before reading: a change in between is seen as one next time.
         self.seen = Some(marks);
-        Some(self.paths.read())
+        Some(self.paths.read(&alerts))
     }
 }
 
@@ -110,7 +117,17 @@ impl Paths {
         [&self.plan, &self.shares, &self.store_id, &self.source, &self.destination].into_iter()
     }
 
-    fn read(&self) -> Mounted {
+    /// Files with credentials of alerts, by their Connectors. They are there or not as the pod was made.
+    fn alerts(&self) -> BTreeMap<String, PathBuf> {
+        let folders = fs::read_dir(&self.alerts).into_iter().flatten().flatten();
+        let named = folders.filter_map(|folder| {
+            let path = folder.path().join(names::CREDENTIALS_FILE);
+            folder.file_name().into_string().ok().map(|name| (name, path))
+        });
+        named.collect()
+    }
+
+    fn read(&self, alerts: &BTreeMap<String, PathBuf>) -> Mounted {
         let plan = read(&self.plan, |bytes| Plan::parse(bytes).map_err(|error| error.to_string()));
         let shares = read(&self.shares, |bytes| {
             json(bytes).ok_or_else(|| {
@@ -123,6 +140,7 @@ impl Paths {
             shares,
             source: credentials(&self.source),
             destination: credentials(&self.destination),
+            alerts: alerts.iter().map(|(name, path)| (name.clone(), credentials(path))).collect(),
             expected_store: expected_store.filter(|id| !id.is_empty()),
         }
     }

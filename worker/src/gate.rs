@@ -15,6 +15,9 @@ use crosstie_engine::{
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+/// How many request ids of failed calls are remembered.
+const REQUEST_IDS: usize = 3;
+
 /// What is wrong with a system at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
@@ -26,6 +29,10 @@ pub struct Trouble {
     pub since: Timestamp,
     /// Whether calls are held back.
     pub open: bool,
+    /// How many calls have failed since.
+    pub failures: u64,
+    /// The vendor's ids of the last of them, the newest first, as far as it gave any.
+    pub request_ids: Vec<String>,
 }
 
 /// A gate. Shared by whoever calls through it.
@@ -93,8 +100,13 @@ impl Gate {
         state.circuit = state.circuit.unwell(now, at_least);
         state.tally.unwell += 1;
         let open = state.circuit.open_since().is_some();
-        let since = state.trouble.as_ref().map_or(now, |trouble| trouble.since);
-        state.trouble = Some(Trouble { kind: failure.kind, detail: failure.detail.clone(), since, open });
+        let before_it = state.trouble.take();
+        let since = before_it.as_ref().map_or(now, |trouble| trouble.since);
+        let failures = before_it.as_ref().map_or(0, |trouble| trouble.failures).saturating_add(1);
+        let earlier = before_it.into_iter().flat_map(|trouble| trouble.request_ids);
+        let request_ids = failure.request_id.clone().into_iter().chain(earlier).take(REQUEST_IDS).collect();
+        let (kind, detail) = (failure.kind, failure.detail.clone());
+        state.trouble = Some(Trouble { kind, detail, since, open, failures, request_ids });
         let weather = Weather { before, after: state.tally, open };
         drop(state);
         self.changed.notify_waiters();

@@ -1,9 +1,11 @@
-//! The worker: three loops around one store that move records from one system to another and can die at any time.
+//! The worker: loops around one store that move records from one system to another and can die at any time.
 //!
 //! [`Worker::start`] runs one from mounted files and a state folder. Inside, the `supervisor` keeps the right crew at work; a `crew` is the
-//! loops of one plan: `intake` reads into the store, `delivery` writes from it. The `report` says how it goes.
+//! loops of one plan: `intake` reads into the store, `delivery` writes from it. The `report` says how it goes, `alerts` tell people
+//! when it does not.
 
 mod admin;
+mod alerts;
 mod board;
 mod crew;
 mod delivery;

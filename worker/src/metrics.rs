@@ -128,6 +128,17 @@ struct CacheLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AlertLabel {
+    alert: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SentLabels {
+    alert: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CredentialLabels {
     connector: String,
     version: String,
@@ -155,6 +166,9 @@ pub struct Metrics {
     credentials: Family<CredentialLabels, Amount>,
     events: Family<WebhookLabel, Count>,
     refused: Family<WebhookLabel, Count>,
+    alerts: Family<SentLabels, Count>,
+    alerts_waiting: Family<AlertLabel, Amount>,
+    alerts_failing: Family<AlertLabel, Amount>,
 }
 
 impl Default for Metrics {
@@ -177,6 +191,9 @@ impl Default for Metrics {
             credentials: Family::default(),
             events: Family::default(),
             refused: Family::default(),
+            alerts: Family::default(),
+            alerts_waiting: Family::default(),
+            alerts_failing: Family::default(),
         };
         metrics.register();
         metrics
@@ -226,6 +243,9 @@ impl Metrics {
         );
         registry.register("webhooks_refused", "Webhooks that were not taken, by reason", self.refused.clone());
         registry.register("credential_version", "1 for the version of credentials in use", self.credentials.clone());
+        registry.register("alerts", "Alerts that were sent, by whether the channel took them", self.alerts.clone());
+        registry.register("alerts_waiting", "Alerts that their channel has not taken yet", self.alerts_waiting.clone());
+        registry.register("alerts_failing", "1 while a channel does not take alerts", self.alerts_failing.clone());
     }
 
     /// The metrics in the `OpenMetrics` text format.
@@ -301,6 +321,25 @@ impl Metrics {
         self.queue_depth.get_or_create(&label).set(amount(figures.queue_depth));
         self.dead_letters.get_or_create(&label).set(amount(figures.dead_letters));
         self.held.get_or_create(&label).set(amount(figures.held));
+    }
+
+    /// An alert was sent, and taken or not.
+    pub fn alerted(&self, alert: &str, taken: bool) {
+        let outcome = if taken { "taken" } else { "failed" };
+        self.alerts.get_or_create(&SentLabels { alert: alert.into(), outcome }).inc();
+    }
+
+    /// Forgets which channels there were.
+    pub fn forget_alerts(&self) {
+        self.alerts_waiting.clear();
+        self.alerts_failing.clear();
+    }
+
+    /// Takes on how many alerts wait for a channel, and whether it takes none.
+    pub fn set_alerts(&self, alert: &str, waiting: usize, failing: bool) {
+        let label = AlertLabel { alert: alert.into() };
+        self.alerts_waiting.get_or_create(&label).set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        self.alerts_failing.get_or_create(&label).set(i64::from(failing));
     }
 
     /// Takes on which versions of credentials are in use: (Connector, version id).

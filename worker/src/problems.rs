@@ -17,7 +17,7 @@ const LONGEST_MESSAGE: usize = 512;
 const MOST_PROBLEMS: usize = 16;
 
 /// Reasons in the order of importance; others come last.
-const IMPORTANCE: [Reason; 15] = [
+const IMPORTANCE: [Reason; 16] = [
     Reason::StateLost,
     Reason::StoreFailed,
     Reason::PlanInvalid,
@@ -31,6 +31,7 @@ const IMPORTANCE: [Reason; 15] = [
     Reason::MappingFailing,
     Reason::RotationRejected,
     Reason::SubscriptionMissing,
+    Reason::AlertsFailing,
     Reason::RecordsLeftBehind,
     Reason::Starting,
 ];
@@ -48,6 +49,8 @@ pub struct Facts {
     pub flows: Vec<FlowFacts>,
     /// Scopes that no flow of the plan has and in which records wait, and how many.
     pub left_behind: Vec<(Scope, u64)>,
+    /// Channels that do not take alerts: their names, and why.
+    pub unalerted: Vec<(String, String)>,
 }
 
 /// What is known of one flow.
@@ -103,8 +106,15 @@ impl Present {
     }
 }
 
-/// Everything that is wrong, most important first.
+/// What is wrong, most important first, as much as is reported.
 pub fn derive(facts: &Facts, now: Timestamp) -> Vec<Present> {
+    let mut problems = all(facts, now);
+    problems.truncate(MOST_PROBLEMS);
+    problems
+}
+
+/// Everything that is wrong, most important first.
+pub fn all(facts: &Facts, now: Timestamp) -> Vec<Present> {
     let mut problems: Vec<Present> =
         facts.hindrances.iter().map(|hindrance| Present::new(hindrance.reason, None, &hindrance.message)).collect();
     problems.extend(facts.store_trouble.iter().map(|trouble| Present::new(Reason::StoreFailed, None, trouble)));
@@ -113,10 +123,13 @@ pub fn derive(facts: &Facts, now: Timestamp) -> Vec<Present> {
         problems.extend(of_flow(flow, now));
     }
     problems.extend(facts.left_behind.iter().map(|(scope, records)| left_behind(scope, *records)));
+    problems.extend(facts.unalerted.iter().map(|(channel, why)| {
+        let message = format!("alert `{channel}` tells nobody, and what it has to say waits: {why}");
+        Present::new(Reason::AlertsFailing, None, &message)
+    }));
     let rank =
         |problem: &Present| IMPORTANCE.iter().position(|reason| *reason == problem.reason).unwrap_or(IMPORTANCE.len());
     problems.sort_by_key(rank);
-    problems.truncate(MOST_PROBLEMS);
     problems
 }
 
@@ -185,12 +198,26 @@ fn left_behind(scope: &Scope, records: u64) -> Present {
     Present::new(Reason::RecordsLeftBehind, Some(flow), &message)
 }
 
-fn shows(trouble: &Trouble, now: Timestamp) -> bool {
+/// Whether a trouble has lasted long enough to be shown.
+pub fn shows(trouble: &Trouble, now: Timestamp) -> bool {
     trouble.open || Duration::try_from(now.duration_since(trouble.since)).is_ok_and(|lasts| lasts >= GRACE)
 }
 
 fn of_system(unavailable: Reason, flow: Option<&str>, what: &str, trouble: &Trouble) -> Present {
-    let reason = match trouble.kind {
+    Present::new(reason_of(unavailable, trouble), flow, &format!("{what}: {}", trouble.detail))
+}
+
+/// The reason that a call's trouble is shown under.
+pub fn reason(call: &Call, trouble: &Trouble) -> Reason {
+    let unavailable = match call {
+        Call::Pages(_) | Call::Single(_) => Reason::SourceUnavailable,
+        Call::Send(_) | Call::LookUp(_) => Reason::DestinationUnavailable,
+    };
+    reason_of(unavailable, trouble)
+}
+
+fn reason_of(unavailable: Reason, trouble: &Trouble) -> Reason {
+    match trouble.kind {
         FailureKind::RateLimited => Reason::Throttled,
         FailureKind::CredentialsRejected => Reason::CredentialsRejected,
         FailureKind::EgressRefused => Reason::EgressRefused,
@@ -202,8 +229,7 @@ fn of_system(unavailable: Reason, flow: Option<&str>, what: &str, trouble: &Trou
         | FailureKind::Malformed
         | FailureKind::BodyTooLarge
         | FailureKind::Unsupported => unavailable,
-    };
-    Present::new(reason, flow, &format!("{what}: {}", trouble.detail))
+    }
 }
 
 #[cfg(test)]
@@ -215,7 +241,9 @@ mod tests {
     }
 
     fn failing(call: fn(String) -> Call, kind: FailureKind, open: bool) -> FlowFacts {
-        let trouble = Trouble { kind, detail: "`books` answered 503".into(), since: at(0), open };
+        let (failures, request_ids) = (1, Vec::new());
+        let trouble =
+            Trouble { kind, detail: "`books` answered 503".into(), since: at(0), open, failures, request_ids };
         FlowFacts { failing: vec![(call("called".into()), trouble)], ..flow() }
     }
 

@@ -6,5 +6,5 @@ mod observe;
 mod pace;
 mod publish;
 
-pub use observe::Reporter;
+pub use observe::{Reporter, Troubles};
 pub use publish::{ReportTarget, publish};

@@ -7,6 +7,7 @@
 //! - a claim ends when its guard is dropped, or with the process; a send that was begun under it and not accounted for leaves its intent in
 //!   doubt.
 
+mod alerts;
 mod change;
 mod claim;
 mod error;
@@ -19,6 +20,7 @@ use crosstie_engine::delivery::{OpenIntent, Postponement};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
+pub use alerts::{AlertChange, AlertStanding, Alerts, LetterDigest, WaitingMessage};
 pub use change::{
     Burial, DeadLetter, Figures, Incoming, NewIntent, Opened, ParentKey, Replay, Replayed, Scope, ScopeId, Settlement,
     Taken, TakenPage, Tally, Tidied, Verdict,
@@ -111,6 +113,21 @@ pub trait Store: Send + Sync {
 
     /// Removes dead letters for good. Says which of the ids there were.
     fn discard(&self, ids: Vec<i64>) -> Answer<'_, Vec<i64>>;
+
+    /// Everything that is remembered of alerts, and what waits to be accepted.
+    fn alerts(&self) -> Answer<'_, Alerts>;
+
+    /// What was decided of alerts, together. Says the number of each message, where there is one.
+    fn change_alerts(&self, changes: Vec<AlertChange>) -> Answer<'_, Vec<Option<i64>>>;
+
+    /// A message, by its number, was accepted by its channel.
+    fn alert_accepted(&self, number: i64) -> Answer<'_, ()>;
+
+    /// Removes everything of channels that are not among these.
+    fn forget_channels(&self, kept: Vec<String>) -> Answer<'_, ()>;
+
+    /// The dead letters of each scope in short, in the order asked for.
+    fn letter_digests(&self, scopes: Vec<ScopeId>) -> Answer<'_, Vec<LetterDigest>>;
 
     /// Removes what is too old or too much, and folds the log into the database.
     fn tidy(&self, now: Timestamp) -> Answer<'_, Tidied>;

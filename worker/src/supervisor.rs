@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
+    alerts::Orders,
     board::{Board, CrewView, Hindrance},
     crew::{Crew, Outfit, Papers, Prepared},
     files::{Files, Found, Mounted},
@@ -106,6 +107,11 @@ impl Supervisor {
             reception: crew.reception(),
         });
         self.board.post(self.store.clone(), crew, hindrances);
+        if let Some(mounted) = self.mounted.as_ref().filter(|_| changed)
+            && let Some(plan) = mounted.plan.content().or(self.crew.as_ref().map(|crew| &crew.papers().plan))
+        {
+            self.board.post_orders(Orders::new(plan, mounted));
+        }
     }
 
     async fn open_store(&mut self) {

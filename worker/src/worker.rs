@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin::{self, Admin},
+    alerts::{self, Outlook},
     board::Board,
     files::Files,
     letters::{self, Letters},
@@ -23,8 +24,8 @@ use crate::{
 /// How a worker is to run.
 #[derive(Clone)]
 pub struct Settings {
-    /// Folder with `plan/plan.json`, `shares/shares.json` and `credentials/{source,destination}/credentials.json`. They may come later and
-    /// change at any time.
+    /// Folder with `plan/plan.json`, `shares/shares.json` and `credentials/{source,destination,alerts/NAME}/credentials.json`. They may come
+    /// later and change at any time.
     pub files: PathBuf,
     /// Folder of the store; made if it is not there.
     pub state: PathBuf,
@@ -70,6 +71,8 @@ pub struct Worker {
     address: Option<SocketAddr>,
     stop: CancellationToken,
     outer_stop: CancellationToken,
+    alerts_stop: CancellationToken,
+    alerts: JoinHandle<()>,
     supervisor: JoinHandle<()>,
     others: Vec<JoinHandle<()>>,
 }
@@ -120,6 +123,15 @@ impl Worker {
         if let Some(target) = report {
             others.push(tokio::spawn(publish(target, Arc::clone(&reporter), Arc::clone(&clock), outer_stop.clone())));
         }
+        let outlook = Outlook {
+            board: Arc::clone(&board),
+            reporter: Arc::clone(&reporter),
+            clock: Arc::clone(&clock),
+            surroundings: surroundings.clone(),
+            metrics: Arc::clone(&metrics),
+        };
+        let alerts_stop = CancellationToken::new();
+        let alerts = tokio::spawn(alerts::run(outlook, alerts_stop.clone()));
         let files = Files::new(&files);
         let supervisor =
             Supervisor::new(files, state, Arc::clone(&board), Arc::clone(&clock), surroundings, Arc::clone(&metrics));
@@ -134,6 +146,8 @@ impl Worker {
             address,
             stop,
             outer_stop,
+            alerts_stop,
+            alerts,
             supervisor,
             others,
         })
@@ -177,6 +191,9 @@ impl Worker {
     /// Stops: nothing new is begun, calls under way finish or are given up after half a minute, the store is closed. Probes and reports go on
     /// until then.
     pub async fn stop(mut self) {
+        // While the store is open, so that what is accepted now is not sent again after the next start.
+        self.alerts_stop.cancel();
+        let _ended = (&mut self.alerts).await;
         self.stop.cancel();
         // A supervisor that broke off has nothing left to wait for.
         let _ended = (&mut self.supervisor).await;
@@ -189,6 +206,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
+        self.alerts_stop.cancel();
         self.stop.cancel();
         self.outer_stop.cancel();
     }

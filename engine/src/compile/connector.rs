@@ -115,7 +115,7 @@ pub(crate) fn resolve(connector: &Connector, settings: &Settings, findings: &mut
 fn base_url(text: &str, findings: &mut Findings) -> Option<Url> {
     match Url::parse(text.trim_end_matches('/')) {
         Ok(url)
-            if matches!(url.scheme(), "http" | "https")
+            if (matches!(url.scheme(), "http" | "https") || is_mail_server(&url))
                 && url.has_host()
                 && url.query().is_none()
                 && url.fragment().is_none() =>
@@ -125,11 +125,19 @@ fn base_url(text: &str, findings: &mut Findings) -> Option<Url> {
         Ok(_) | Err(_) => {
             findings.invalid(
                 "spec.baseURL",
-                "write an absolute http or https URL without query or fragment, for example https://acme.myshopify.com",
+                "write an absolute http or https URL without query or fragment, for example https://acme.myshopify.com; or of a mail server smtp://HOST or smtps://HOST",
             );
             None
         }
     }
+}
+
+/// Whether a URL names a mail server and nothing below it.
+fn is_mail_server(url: &Url) -> bool {
+    matches!(url.scheme(), "smtp" | "smtps")
+        && matches!(url.path(), "" | "/")
+        && url.username().is_empty()
+        && url.password().is_none()
 }
 
 fn parse_template(path: &str, text: &str, findings: &mut Findings) -> Option<Template> {

@@ -3,6 +3,7 @@
 use crosstie_crds::{Connector, Integration, condition::Reason};
 use serde_json::{Value, json};
 
+mod alerts;
 mod authentication;
 mod errors;
 mod language;

@@ -1,6 +1,6 @@
 //! From an observed Connector to what should be: its credentials Secret, and what its status says.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crosstie_crds::{
     Connector, ConnectorStatus,
@@ -36,6 +36,8 @@ pub struct Seen {
     pub secret: Option<ObjectMeta>,
     /// How many Integrations use it.
     pub integrations: u32,
+    /// Keys of its credentials that their alerts are signed with.
+    pub signing_keys: BTreeSet<String>,
     /// What live workers say about its credentials; absent entries are workers that have not said anything.
     pub workers: Vec<Option<CredentialReport>>,
     /// What live workers heard of the version of its API.
@@ -58,7 +60,9 @@ pub struct Want {
 /// Plans for a Connector.
 pub fn connector(seen: &Seen, now: Timestamp) -> Want {
     let owner = Owner::connector(&seen.connector);
-    let keys: Vec<&str> = seen.compiled.value.iter().flat_map(crosstie_engine::plan::System::credential_keys).collect();
+    let mut keys: Vec<&str> = seen.compiled.value.iter().flat_map(System::credential_keys).collect();
+    // One that is not there is the alert's trouble, and must not take the Connector from the others.
+    keys.extend(seen.signing_keys.iter().map(String::as_str).filter(|key| seen.stored.holds(key)));
     let decision = match &seen.compiled.value {
         Some(system) => decide(&owner.name, &keys, &system.webhook_keys, &seen.stored),
         None => Decision { publish: None, fault: None },

@@ -57,6 +57,7 @@ fn seen(stored: Stored) -> Seen {
         stored,
         secret: None,
         integrations: 2,
+        signing_keys: BTreeSet::new(),
         workers: Vec::new(),
         apis: Vec::new(),
     }

@@ -26,6 +26,16 @@ pub enum Stored {
     },
 }
 
+impl Stored {
+    /// Whether the version to use has a key.
+    pub fn holds(&self, key: &str) -> bool {
+        match self {
+            Self::Known { current: Some(current), .. } => current.values.contains_key(key),
+            Self::Known { current: None, .. } | Self::Asked | Self::Refused(_) => false,
+        }
+    }
+}
+
 /// What is to be done about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {

@@ -30,6 +30,8 @@ pub struct Facts {
     pub published: Option<String>,
     /// Names of its flows.
     pub flows: Vec<String>,
+    /// Whether anybody is to be told of troubles.
+    pub alerts: bool,
     /// The worker as Kubernetes sees it.
     pub worker: Worker,
     /// Whether any pod is left, also one on its way out.
@@ -153,7 +155,9 @@ fn unread<'a>(facts: &'a Facts, report: &WorkerReport) -> Option<&'a str> {
 }
 
 fn flowing(report: &WorkerReport) -> String {
-    let said = |problem: &&Problem| matches!(problem.reason, Reason::RotationRejected | Reason::RecordsLeftBehind);
+    let said = |problem: &&Problem| {
+        matches!(problem.reason, Reason::RotationRejected | Reason::AlertsFailing | Reason::RecordsLeftBehind)
+    };
     let aside = report.problems.iter().find(said);
     match aside {
         Some(problem) => format!("every flow was read and delivered; {}", problem.message),
@@ -180,6 +184,7 @@ fn stops(reason: Reason) -> bool {
         | Reason::Compiled
         | Reason::WorkerRunning
         | Reason::NoDeadLetters
+        | Reason::AlertsAccepted
         | Reason::VersionCurrent
         | Reason::VersionDeprecated
         | Reason::SunsetNear
@@ -188,6 +193,7 @@ fn stops(reason: Reason) -> bool {
         | Reason::DeadLetters
         | Reason::OutcomeUnknown
         | Reason::RotationRejected
+        | Reason::AlertsFailing
         | Reason::RecordsLeftBehind => false,
         Reason::Starting
         | Reason::SubscriptionMissing
@@ -231,6 +237,7 @@ pub fn conditions(facts: &Facts, failure: Option<&str>, now: Timestamp) -> Vec<D
     let ready = Draft { kind: ConditionType::Ready, truth, reason: verdict.reason, message: verdict.message.clone() };
     let mut drafts =
         vec![ready, plan_compiled(facts), worker_available(facts), synced(facts, now), dead_letters(facts)];
+    drafts.extend(alerts(facts, now));
     drafts.extend(reconciling(facts, &verdict, failure));
     drafts.extend(stalled(&verdict));
     drafts
@@ -300,6 +307,28 @@ fn dead_letters(facts: &Facts) -> Draft {
         flows.join(", ")
     );
     Draft::no(kind, Reason::DeadLetters, message)
+}
+
+/// Whether those who are to be told of troubles are; of nobody, nothing is said.
+fn alerts(facts: &Facts, now: Timestamp) -> Option<Draft> {
+    let kind = ConditionType::AlertsDelivered;
+    if !facts.alerts {
+        return None;
+    }
+    if facts.suspended {
+        return Some(Draft::unknown(kind, Reason::Suspended, "spec.suspend is true"));
+    }
+    let Some(report) = &facts.report else {
+        return Some(Draft::unknown(kind, Reason::Starting, "the worker has not reported yet"));
+    };
+    if overdue_at(facts, report) <= now {
+        return Some(Draft::unknown(kind, Reason::ReportStale, "the worker has stopped reporting"));
+    }
+    let problem = report.problems.iter().find(|problem| problem.reason == Reason::AlertsFailing);
+    Some(match problem {
+        Some(problem) => Draft::no(kind, problem.reason, problem.message.clone()),
+        None => Draft::yes(kind, Reason::AlertsAccepted, "every alert was taken by its channel"),
+    })
 }
 
 fn reconciling(facts: &Facts, verdict: &Verdict, failure: Option<&str>) -> Option<Draft> {

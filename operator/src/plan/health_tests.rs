@@ -113,6 +113,7 @@ fn facts_for(reason: Reason) -> Option<Facts> {
         | Reason::Compiled
         | Reason::WorkerRunning
         | Reason::NoDeadLetters
+        | Reason::AlertsAccepted
         | Reason::VersionCurrent
         | Reason::VersionDeprecated
         | Reason::SunsetNear
@@ -121,11 +122,14 @@ fn facts_for(reason: Reason) -> Option<Facts> {
         | Reason::RotationRejected
         | Reason::DeadLetters
         | Reason::OutcomeUnknown
+        | Reason::AlertsFailing
         | Reason::RecordsLeftBehind => return None,
     })
 }
 
-const EVERY_REASON: [Reason; 43] = [
+const EVERY_REASON: [Reason; 45] = [
+    Reason::AlertsAccepted,
+    Reason::AlertsFailing,
     Reason::VersionCurrent,
     Reason::VersionDeprecated,
     Reason::SunsetNear,
@@ -315,4 +319,24 @@ fn the_same_facts_a_little_later_give_the_same_conditions() {
         let later = now() + SignedDuration::from_secs(5);
         assert_eq!(conditions(&facts, None, now()), conditions(&facts, None, later), "{reason}");
     }
+}
+
+#[test]
+fn whoever_is_to_be_told_of_troubles_and_is_not_shows_while_data_flows() {
+    assert_eq!(
+        find(&conditions(&flowing(), None, now()), ConditionType::AlertsDelivered),
+        None,
+        "nobody is to be told"
+    );
+    let told = Facts { alerts: true, ..flowing() };
+    let drafts = conditions(&told, None, now());
+    let draft = find(&drafts, ConditionType::AlertsDelivered).unwrap();
+    assert_eq!((draft.truth, draft.reason), (Truth::True, Reason::AlertsAccepted));
+    let report = WorkerReport { problems: vec![problem(Reason::AlertsFailing)], ..report() };
+    let drafts = conditions(&Facts { report: Some(report), ..told }, None, now());
+    let draft = find(&drafts, ConditionType::AlertsDelivered).unwrap();
+    assert_eq!((draft.truth, draft.reason, draft.message.as_str()), (Truth::False, Reason::AlertsFailing, "m"));
+    let ready = find(&drafts, ConditionType::Ready).unwrap();
+    assert_eq!((ready.truth, ready.reason), (Truth::True, Reason::Flowing));
+    assert!(ready.message.ends_with("; m"), "{}", ready.message);
 }

@@ -32,7 +32,8 @@ use super::{
     health::{self, Facts},
     lifecycle, nudge,
     objects::{
-        self, ANNOTATION_ACCEPT_STATE_LOSS, ANNOTATION_PLAN_HASH, CredentialVersions, ObjectKind, Owner, WorkerTemplate,
+        self, ANNOTATION_ACCEPT_STATE_LOSS, ANNOTATION_PLAN_HASH, CredentialVersions, Mounted, ObjectKind, Owner,
+        WorkerTemplate,
     },
     shares::Granted,
     state::{self, State, StateSeen},
@@ -156,6 +157,11 @@ impl Want {
 /// Names of an Integration's Connectors, source first.
 pub fn ends(integration: &Integration) -> [&str; 2] {
     [&integration.spec.source, &integration.spec.destination].map(|end| end.connector_ref.name.as_str())
+}
+
+/// Names of all Connectors an Integration uses: source, destination, and those that its alerts go through. Some may be the same.
+pub fn used(integration: &Integration) -> Vec<&str> {
+    ends(integration).into_iter().chain(integration.spec.alert_connectors()).collect()
 }
 
 struct Planner<'a> {
@@ -283,7 +289,8 @@ impl<'a> Planner<'a> {
         let connectors = [&spec.source, &spec.destination].map(|end| end.connector_ref.name.as_str());
         let resources = spec.workers.as_ref().and_then(|workers| workers.resources.as_ref());
         let replicas = i32::from(!spec.suspend);
-        let object = objects::deployment(&self.owner, self.template, connectors, resources, replicas, receives);
+        let mounted = Mounted { ends: connectors, alerts: spec.alert_connectors() };
+        let object = objects::deployment(&self.owner, self.template, &mounted, resources, replicas, receives);
         // Scaled by somebody while nobody looked: the hash cannot tell, the Deployment itself does.
         let scaled = self.seen.deployment.as_ref().is_some_and(|deployment| {
             annotation(&deployment.metadata, ANNOTATION_APPLIED_HASH) == Some(&object.hash)
@@ -374,6 +381,7 @@ impl<'a> Planner<'a> {
             blocked: trouble::state(&self.state, &self.owner.name).or_else(|| trouble::connectors(self.seen)),
             published: self.published(),
             flows: self.seen.integration.spec.flows.iter().map(|flow| flow.name.clone()).collect(),
+            alerts: !self.seen.integration.spec.alerts.is_empty(),
             worker: self.worker.clone(),
             pods_left: self.seen.pods.iter().any(|pod| diagnosis::is_running(pod)),
             report: self.report().cloned(),

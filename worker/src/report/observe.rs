@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use crosstie_connect::Clock;
 use crosstie_crds::sync_report::WorkerReport;
+use crosstie_engine::alert::Wrong;
 use tokio::sync::Mutex;
 
 use super::compose::{Api, FlowState, Identity, Memory, State, compose};
 use crate::{
+    alerts,
     board::{Board, CrewView, Ear, Posted},
     gate::Trouble,
     lane::Lane,
@@ -15,6 +17,15 @@ use crate::{
     problems::{self, Call, Facts, FlowFacts},
     store::{Figures, Scope, ScopeId},
 };
+
+/// What is wrong now.
+#[derive(Clone, Debug)]
+pub struct Troubles {
+    /// Everything that is.
+    pub wrong: Vec<Wrong>,
+    /// Whether flows and store could be looked at; what is not among `wrong` is well only then.
+    pub complete: bool,
+}
 
 /// Makes reports.
 pub struct Reporter {
@@ -42,6 +53,25 @@ impl Reporter {
         let problems = self.memory.lock().await.dated(problems::derive(&facts, now), now);
         let state = state(&posted, facts, figures);
         compose(&self.identity, state, problems, now)
+    }
+
+    /// What is wrong now, for alerts.
+    pub async fn troubles(&self) -> Troubles {
+        let posted = self.board.posted();
+        let scopes: Vec<ScopeId> = lanes(&posted).iter().map(|lane| lane.scope).collect();
+        let now = self.clock.now();
+        let answers = match &posted.store {
+            Some(store) if !scopes.is_empty() => {
+                let trouble = self.board.store_trouble();
+                let figures = trouble.looked(store.figures(scopes.clone(), now).await).ok();
+                figures.zip(trouble.looked(store.letter_digests(scopes).await).ok())
+            }
+            Some(_) | None => None,
+        };
+        let complete = answers.is_some();
+        let (figures, digests) = answers.unwrap_or_default();
+        let facts = self.facts(&posted, &figures, Vec::new());
+        Troubles { wrong: alerts::wrong(&facts, &digests, now), complete }
     }
 
     /// Figures of the crew's lanes; empty ones when the store does not answer.
@@ -73,7 +103,8 @@ impl Reporter {
     }
 
     fn facts(&self, posted: &Posted, figures: &[Figures], left_behind: Vec<(Scope, u64)>) -> Facts {
-        let known = posted.crew.iter().flat_map(|crew| &crew.credentials);
+        let alerts = self.board.alert_view();
+        let known = posted.crew.iter().flat_map(|crew| &crew.credentials).chain(&alerts.credentials);
         let credentials: Vec<_> = known.map(|(connector, store)| (connector.clone(), store.report())).collect();
         let in_use = credentials.iter().map(|(connector, report)| {
             (connector.as_str(), report.used_version_id.as_deref().unwrap_or(&report.loaded_version_id))
@@ -85,6 +116,7 @@ impl Reporter {
             credentials,
             flows: lanes(posted).iter().zip(figures).map(|(lane, figures)| flow_facts(lane, figures)).collect(),
             left_behind,
+            unalerted: alerts.failing,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The store in one SQLite database on a volume of the worker's own. One thread owns it (`writer`); this file only says which part answers
 //! what. The folder is locked for as long as the store is open.
 
+mod alerts;
 mod care;
 mod delivery;
 mod events;
@@ -26,8 +27,9 @@ use self::{
     writer::{Session, Writer},
 };
 use super::{
-    Answer, Burial, Claim, DeadLetter, EventFate, Figures, LoggedEvent, NewIntent, Opened, ParentKey, Replay, Replayed,
-    Scope, ScopeId, Settlement, Store, StoreError, Taken, TakenEvents, TakenPage, Tidied, Verdict,
+    AlertChange, Alerts, Answer, Burial, Claim, DeadLetter, EventFate, Figures, LetterDigest, LoggedEvent, NewIntent,
+    Opened, ParentKey, Replay, Replayed, Scope, ScopeId, Settlement, Store, StoreError, Taken, TakenEvents, TakenPage,
+    Tidied, Verdict,
 };
 
 /// Name of the database below the state folder.
@@ -175,6 +177,26 @@ impl Store for SqliteStore {
 
     fn discard(&self, ids: Vec<i64>) -> Answer<'_, Vec<i64>> {
         Box::pin(self.writer.change(move |session| care::discard(session, &ids)))
+    }
+
+    fn alerts(&self) -> Answer<'_, Alerts> {
+        Box::pin(self.writer.look(|session| alerts::alerts(session)))
+    }
+
+    fn change_alerts(&self, changes: Vec<AlertChange>) -> Answer<'_, Vec<Option<i64>>> {
+        Box::pin(self.writer.change(move |session| alerts::change(session, &changes)))
+    }
+
+    fn alert_accepted(&self, number: i64) -> Answer<'_, ()> {
+        Box::pin(self.writer.change(move |session| alerts::accepted(session, number)))
+    }
+
+    fn forget_channels(&self, kept: Vec<String>) -> Answer<'_, ()> {
+        Box::pin(self.writer.change(move |session| alerts::forget_channels(session, &kept)))
+    }
+
+    fn letter_digests(&self, scopes: Vec<ScopeId>) -> Answer<'_, Vec<LetterDigest>> {
+        Box::pin(self.writer.look(move |session| alerts::digests(session, &scopes)))
     }
 
     fn tidy(&self, now: Timestamp) -> Answer<'_, Tidied> {

@@ -238,6 +238,7 @@ pub fn plan(shop: &Client, books: &Client) -> Plan {
         flows: vec![flow("orders")],
         retry: RetryPolicy { retries: 2, initial_seconds: 1, factor: 1, max_seconds: 1 },
         receiver: None,
+        alerts: Vec::new(),
     }
 }
 

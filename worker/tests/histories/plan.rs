@@ -34,6 +34,7 @@ pub fn plan(means: Means, address: SocketAddr) -> Plan {
         flows,
         retry: RetryPolicy { retries: RETRIES, initial_seconds: 10, factor: 2, max_seconds: 60 },
         receiver: None,
+        alerts: Vec::new(),
     };
     plan.format_version = plan.format();
     plan

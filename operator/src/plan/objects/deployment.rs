@@ -45,11 +45,20 @@ pub struct WorkerTemplate {
     pub network_policy: bool,
 }
 
+/// The Connectors whose credentials a worker is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mounted<'a> {
+    /// Source and destination.
+    pub ends: [&'a str; 2],
+    /// Those that alerts go through, each once.
+    pub alerts: Vec<&'a str>,
+}
+
 /// The Deployment of an Integration between two Connectors; `receives` says that its worker takes webhooks.
 pub fn deployment(
     owner: &Owner,
     template: &WorkerTemplate,
-    connectors: [&str; 2],
+    connectors: &Mounted,
     resources: Option<&ResourceRequirements>,
     replicas: i32,
     receives: bool,
@@ -77,7 +86,7 @@ pub fn deployment(
 fn pod(
     owner: &Owner,
     template: &WorkerTemplate,
-    connectors: [&str; 2],
+    connectors: &Mounted,
     resources: Option<&ResourceRequirements>,
     receives: bool,
 ) -> PodSpec {
@@ -98,7 +107,7 @@ fn pod(
             seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }),
             ..PodSecurityContext::default()
         }),
-        containers: vec![container(owner, template, resources, receives)],
+        containers: vec![container(owner, template, connectors, resources, receives)],
         volumes: Some(volumes(owner, connectors)),
         ..PodSpec::default()
     }
@@ -107,6 +116,7 @@ fn pod(
 fn container(
     owner: &Owner,
     template: &WorkerTemplate,
+    connectors: &Mounted,
     resources: Option<&ResourceRequirements>,
     receives: bool,
 ) -> Container {
@@ -134,7 +144,7 @@ fn container(
             capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
             ..SecurityContext::default()
         }),
-        volume_mounts: Some(mounts()),
+        volume_mounts: Some(mounts(connectors)),
         ..Container::default()
     }
 }
@@ -189,44 +199,55 @@ fn default_resources() -> ResourceRequirements {
     }
 }
 
-fn mounts() -> Vec<VolumeMount> {
+/// Name of the volume with credentials of an alert. Names of Connectors are longer than those of volumes may be, and may have dots.
+fn alert_volume(index: usize) -> String {
+    format!("credentials-alerts-{index}")
+}
+
+fn mounts(connectors: &Mounted) -> Vec<VolumeMount> {
     let mount = |name: &str, path: String, read_only: bool| VolumeMount {
         name: name.to_owned(),
         mount_path: path,
         read_only: read_only.then_some(true),
         ..VolumeMount::default()
     };
-    vec![
+    let mut mounts = vec![
         mount("plan", format!("{FILES_FOLDER}/plan"), true),
         mount("shares", format!("{FILES_FOLDER}/shares"), true),
         mount("credentials-source", format!("{FILES_FOLDER}/credentials/source"), true),
         mount("credentials-destination", format!("{FILES_FOLDER}/credentials/destination"), true),
         mount("state", STATE_FOLDER.to_owned(), false),
         mount("tmp", "/tmp".to_owned(), false),
-    ]
+    ];
+    mounts.extend(connectors.alerts.iter().enumerate().map(|(index, connector)| {
+        mount(&alert_volume(index), format!("{FILES_FOLDER}/credentials/alerts/{connector}"), true)
+    }));
+    mounts
 }
 
-fn volumes(owner: &Owner, [source, destination]: [&str; 2]) -> Vec<Volume> {
+fn volumes(owner: &Owner, connectors: &Mounted) -> Vec<Volume> {
+    let Mounted { ends: [source, destination], alerts } = connectors;
     let config_map = |volume: &str, name: String| Volume {
         name: volume.to_owned(),
         config_map: Some(ConfigMapVolumeSource { name, ..ConfigMapVolumeSource::default() }),
         ..Volume::default()
     };
-    let secret = |volume: &str, connector: &str| Volume {
+    let secret = |volume: &str, connector: &str, optional: Option<bool>| Volume {
         name: volume.to_owned(),
         secret: Some(SecretVolumeSource {
             secret_name: Some(names::credentials(connector)),
+            optional,
             // Readable by the worker's group, which `fsGroup` makes the owner, and by nobody else.
             default_mode: Some(0o440),
             ..SecretVolumeSource::default()
         }),
         ..Volume::default()
     };
-    vec![
+    let mut volumes = vec![
         config_map("plan", names::plan(&owner.name)),
         config_map("shares", names::shares(&owner.name)),
-        secret("credentials-source", source),
-        secret("credentials-destination", destination),
+        secret("credentials-source", source, None),
+        secret("credentials-destination", destination, None),
         Volume {
             name: "state".to_owned(),
             persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
@@ -243,5 +264,9 @@ fn volumes(owner: &Owner, [source, destination]: [&str; 2]) -> Vec<Volume> {
             }),
             ..Volume::default()
         },
-    ]
+    ];
+    // A worker starts without them: that nobody can be told must not keep data from flowing.
+    let alerts = alerts.iter().enumerate();
+    volumes.extend(alerts.map(|(index, connector)| secret(&alert_volume(index), connector, Some(true))));
+    volumes
 }

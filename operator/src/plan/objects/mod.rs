@@ -12,7 +12,7 @@ mod webhooks;
 pub use access::{role, role_binding, service_account, sync_report};
 pub use config_maps::{plan, shares};
 pub use credentials::{CredentialVersions, credentials, key_names};
-pub use deployment::{WorkerTemplate, deployment};
+pub use deployment::{Mounted, WorkerTemplate, deployment};
 pub use network_policy::network_policy;
 pub use volume_claim::volume_claim;
 pub use webhooks::{ingress, receiver_status, service};

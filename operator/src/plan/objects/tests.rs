@@ -27,6 +27,10 @@ fn template() -> WorkerTemplate {
     }
 }
 
+fn between(ends: [&'static str; 2]) -> Mounted<'static> {
+    Mounted { ends, alerts: Vec::new() }
+}
+
 fn small_plan() -> Plan {
     let system = |connector: &str| {
         json!({
@@ -129,15 +133,29 @@ fn the_network_policy_closes_all_but_the_health_port_and_the_metadata_address() 
 
 #[test]
 fn the_deployment_meets_the_restricted_standard() {
-    let object = deployment(&integration_owner(), &template(), ["shopify", "netsuite"], None, 1, false);
+    let object = deployment(&integration_owner(), &template(), &between(["shopify", "netsuite"]), None, 1, false);
     insta::assert_yaml_snapshot!(object.body);
+}
+
+#[test]
+fn credentials_of_alerts_are_mounted_and_a_worker_starts_without_them() {
+    let connectors = Mounted { alerts: vec!["mail.server", "slack"], ..between(["a", "b"]) };
+    let object = deployment(&integration_owner(), &template(), &connectors, None, 1, false);
+    let pod = &object.body["spec"]["template"]["spec"];
+    let volumes = pod["volumes"].as_array().unwrap();
+    let volume = volumes.iter().find(|volume| volume["name"] == "credentials-alerts-0").unwrap();
+    assert_eq!(volume["secret"]["secretName"], "mail.server-credentials");
+    assert_eq!(volume["secret"]["optional"], true);
+    let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
+    let mount = mounts.iter().find(|mount| mount["name"] == "credentials-alerts-1").unwrap();
+    assert_eq!(mount["mountPath"], "/etc/crosstie/credentials/alerts/slack");
 }
 
 #[test]
 fn suspending_changes_the_number_of_workers_and_not_their_template() {
     let owner = integration_owner();
-    let one = deployment(&owner, &template(), ["a", "b"], None, 1, false);
-    let none = deployment(&owner, &template(), ["a", "b"], None, 0, false);
+    let one = deployment(&owner, &template(), &between(["a", "b"]), None, 1, false);
+    let none = deployment(&owner, &template(), &between(["a", "b"]), None, 0, false);
     assert_eq!(one.body.pointer("/spec/template"), none.body.pointer("/spec/template"));
     assert_ne!(one.hash, none.hash);
 }

@@ -1,5 +1,6 @@
 -- Schema 4. The log of events that webhooks brought: an event that is known by its mark is not taken again. It is kept as long as the Integration
--- says. Retention goes by `keep_until`.
+-- says. Retention goes by `keep_until`. What alerts were sent about, and messages that wait until their channel takes them. A worker of schema 3
+-- leaves all of it alone.
 CREATE TABLE event (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
     source      TEXT NOT NULL,
@@ -15,3 +16,16 @@ CREATE TABLE event (
 ) STRICT;
 CREATE UNIQUE INDEX event_by_mark ON event (source, mark) WHERE mark IS NOT NULL;
 CREATE INDEX event_by_age ON event (keep_until);
+
+CREATE TABLE alert_standing (
+    channel  TEXT NOT NULL,
+    cause    TEXT NOT NULL,
+    document TEXT NOT NULL,
+    PRIMARY KEY (channel, cause)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE alert_message (
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    channel  TEXT NOT NULL,
+    document TEXT NOT NULL
+) STRICT;

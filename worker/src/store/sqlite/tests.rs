@@ -1,5 +1,6 @@
 //! The store's promises, tried on real database files. A crash is a store that is dropped without being closed.
 
+mod alerts;
 mod batches;
 mod care;
 mod protocol;

@@ -4,6 +4,9 @@ use rusqlite::params;
 
 use super::*;
 
+/// The steps that lead to schema 3.
+const THIRD: &[&str] = &[STEPS[0], STEPS[1], STEPS[2]];
+
 /// Three records with open intents: a single one, and a batch of two.
 const LEFT_BY_SCHEMA_3: &str = r#"
     INSERT INTO scope (id, flow, source, destination, poll) VALUES (3, 'f', 's', 'd', '{}');
@@ -52,7 +55,7 @@ fn records(connection: &Connection) -> Vec<i64> {
 fn a_worker_of_schema_2_finds_every_open_intent_and_no_key_for_those_of_a_batch() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
-    let connection = opened(&path, &STEPS[..3]);
+    let connection = opened(&path, THIRD);
     connection.execute_batch(LEFT_BY_SCHEMA_3).unwrap();
     recovered_by_schema_2(&connection, 60);
     let (sequence, key, stored_at, doubt, operation) = read_by_schema_2(&connection, 7);
@@ -72,7 +75,7 @@ fn a_worker_of_schema_2_finds_every_open_intent_and_no_key_for_those_of_a_batch(
     assert_eq!(due, 60);
     // What is left of the batch is no batch: its key would come with other records than before.
     drop(connection);
-    let connection = opened(&path, &STEPS[..3]);
+    let connection = opened(&path, THIRD);
     let left: (i64, bool, String) = connection
         .query_row("SELECT size, apart, idempotency_key FROM outgoing WHERE record = 9", [], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
@@ -86,7 +89,7 @@ fn a_worker_of_schema_2_finds_every_open_intent_and_no_key_for_those_of_a_batch(
 fn what_a_worker_of_schema_2_does_to_an_intent_is_done_and_its_sequences_are_never_used_twice() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
-    drop(opened(&path, &STEPS[..3]));
+    drop(opened(&path, THIRD));
     // That worker knows two steps.
     let connection = Connection::open(&path).unwrap();
     migrate(&mut Connection::open(&path).unwrap(), &STEPS[..2]).unwrap();
@@ -132,7 +135,7 @@ fn what_a_worker_of_schema_2_does_to_an_intent_is_done_and_its_sequences_are_nev
     connection.execute("DELETE FROM intent WHERE record = 7", []).unwrap();
     connection.execute("DELETE FROM queue WHERE id = 7", []).unwrap();
     drop(connection);
-    let connection = opened(&path, &STEPS[..3]);
+    let connection = opened(&path, THIRD);
     assert_eq!(
         (records(&connection), connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()),
         (vec![8, 9, 10], 3)
