@@ -1,7 +1,5 @@
 //! Batches that vendors answer, whole or row by row, or do not.
 
-use std::time::Duration;
-
 use crosstie_connect::{CredentialStore, FailureKind, Row, VendorClient, WrittenBatch};
 use crosstie_engine::plan::{Batch, BatchResults, Method, Operation};
 use serde_json::{Value, json};
@@ -10,7 +8,7 @@ use wiremock::{
     matchers::{body_json, header, method, path, query_param},
 };
 
-use crate::fixtures::{PLENTY, RawVendor, client, document, impatient, operation, read_request, store, system};
+use crate::fixtures::{PLENTY, RawVendor, client, document, hasty, operation, patient, read_request, store, system};
 
 fn batches(succeeded: &str) -> Operation {
     let results = BatchResults {
@@ -216,7 +214,7 @@ async fn a_batch_refused_for_its_credentials_is_sent_again_whole_with_the_other_
         .mount(&server)
         .await;
     let store = CredentialStore::new(&document("v2", Some("v1")));
-    let client = VendorClient::surrounded(&system(&server.uri()), store, PLENTY, &impatient()).unwrap();
+    let client = VendorClient::surrounded(&system(&server.uri()), store, PLENTY, &patient()).unwrap();
     assert_eq!(rows(send(&client, &batches("/success")).await).len(), 3);
 }
 
@@ -242,7 +240,7 @@ async fn a_batch_whose_answer_breaks_off_or_never_comes_is_unknown() {
         std::future::pending().await
     })
     .await;
-    let written = send(&client(&system(&vendor.base_url())), &batches("/success")).await;
+    let written = send(&hasty(&system(&vendor.base_url())), &batches("/success")).await;
     assert_eq!(unknown(written), FailureKind::TimedOut);
 }
 
@@ -251,9 +249,7 @@ async fn an_answer_to_a_batch_that_is_larger_than_is_read_is_unknown() {
     let server = MockServer::start().await;
     let answer = ResponseTemplate::new(200).set_body_bytes(vec![b' '; 33 * 1024 * 1024]);
     Mock::given(method("POST")).respond_with(answer).mount(&server).await;
-    let mut surroundings = impatient();
-    surroundings.timeouts.whole = Duration::from_secs(30);
-    let client = VendorClient::surrounded(&system(&server.uri()), store(), PLENTY, &surroundings).unwrap();
+    let client = VendorClient::surrounded(&system(&server.uri()), store(), PLENTY, &patient()).unwrap();
     let written = send(&client, &batches("/success")).await;
     assert_eq!(unknown(written), FailureKind::BodyTooLarge);
 }
@@ -261,7 +257,7 @@ async fn an_answer_to_a_batch_that_is_larger_than_is_read_is_unknown() {
 #[tokio::test]
 async fn no_records_and_no_batch_make_no_request() {
     let server = MockServer::start().await;
-    let client = VendorClient::surrounded(&system(&server.uri()), store(), PLENTY, &impatient()).unwrap();
+    let client = VendorClient::surrounded(&system(&server.uri()), store(), PLENTY, &patient()).unwrap();
     assert!(rows(client.write_batch(&batches("/success"), &[], None).await).is_empty());
     let written = send(&client, &operation()).await;
     assert!(matches!(written, WrittenBatch::NotSent { .. }), "{written:?}");

@@ -7,7 +7,6 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use crosstie_connect::{CallFailure, FailureKind, VendorClient};
@@ -18,16 +17,13 @@ use crosstie_engine::{
 use flate2::{Compression, write::GzEncoder};
 use tokio::io::AsyncWriteExt;
 
-use crate::fixtures::{PLENTY, RawVendor, impatient, read_request, store, stream, system};
+use crate::fixtures::{PLENTY, RawVendor, patient, read_request, store, stream, system};
 
 /// As much as any answer may have, in mebibytes.
 const LARGEST: usize = 32;
 
 fn client(vendor: &RawVendor) -> VendorClient {
-    let mut surroundings = impatient();
-    (surroundings.timeouts.first_byte, surroundings.timeouts.whole) =
-        (Duration::from_secs(30), Duration::from_secs(30));
-    VendorClient::surrounded(&system(&vendor.base_url()), store(), PLENTY, &surroundings).unwrap()
+    VendorClient::surrounded(&system(&vendor.base_url()), store(), PLENTY, &patient()).unwrap()
 }
 
 async fn failure(vendor: &RawVendor, stream: &Stream) -> CallFailure {

@@ -9,7 +9,7 @@ use crosstie_engine::{
     window::Position,
 };
 
-use crate::fixtures::{PLENTY, RawVendor, first_page, impatient, store, stream, system, write};
+use crate::fixtures::{PLENTY, RawVendor, first_page, patient, store, stream, system, write};
 
 /// Knows one address list for every name.
 struct Always(Vec<IpAddr>);
@@ -27,7 +27,7 @@ fn public_only(base_url: &str) -> System {
 }
 
 fn build(system: &System, names: Option<&[&str]>) -> Result<VendorClient, BuildError> {
-    let mut surroundings: Surroundings = impatient();
+    let mut surroundings: Surroundings = patient();
     if let Some(addresses) = names {
         surroundings.names = Arc::new(Always(addresses.iter().map(|address| address.parse().unwrap()).collect()));
     }
@@ -136,7 +136,7 @@ async fn a_name_that_changes_its_address_after_the_check_is_not_followed() {
     let vendor = listener().await;
     let mut system = public_only(&format!("http://rebinding.example.com:{}", vendor.address.port()));
     system.egress.allow_cidrs = vec!["127.0.0.2/32".into()];
-    let mut surroundings = impatient();
+    let mut surroundings = patient();
     surroundings.names = Arc::new(Rebinding(std::sync::atomic::AtomicUsize::new(0)));
     let client = VendorClient::surrounded(&system, store(), PLENTY, &surroundings).unwrap();
     let kinds = [

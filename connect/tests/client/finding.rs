@@ -5,7 +5,7 @@ use crosstie_engine::plan::{Operation, System};
 use serde_json::{Value, json};
 
 use crate::{
-    fixtures::{body, client, system},
+    fixtures::{body, client, hasty, system},
     scripted::{Reply, Request, Scripted, bare, json},
 };
 
@@ -104,7 +104,7 @@ async fn nothing_is_written_over_strangers_or_where_several_answer() {
 async fn a_look_that_fails_leaves_no_doubt_because_nothing_was_written() {
     for reply in [|| bare(503, ""), || Reply::Silence, || Reply::Answer(200, "", "<html>".into())] {
         let vendor = Scripted::start(move |_, _| reply()).await;
-        let written = put(&client(&system(&vendor.base_url)), &operation(&json!({})), None).await;
+        let written = put(&hasty(&system(&vendor.base_url)), &operation(&json!({})), None).await;
         assert!(matches!(written, Written::NotSent { .. }), "{written:?}");
         assert!(vendor.lines().iter().all(|line| line.starts_with("GET")));
     }
@@ -130,7 +130,7 @@ async fn a_create_whose_answer_never_came_is_found_and_not_made_twice() {
         }
     })
     .await;
-    let (client, operation) = (client(&system(&vendor.base_url)), operation(&json!({})));
+    let (client, operation) = (hasty(&system(&vendor.base_url)), operation(&json!({})));
     let written = put(&client, &operation, None).await;
     let Written::Unknown { failure } = written else { panic!("{written:?}") };
     assert_eq!(failure.kind, FailureKind::TimedOut);
@@ -174,7 +174,7 @@ async fn a_key_that_makes_resending_safe_stands_for_one_request() {
         }
     })
     .await;
-    let (client, operation) = (client(&system(&vendor.base_url)), operation(&with_key));
+    let (client, operation) = (hasty(&system(&vendor.base_url)), operation(&with_key));
     for _ in 0..2 {
         client.write(&operation, Outgoing { body: &body(), identifier: None, idempotency_key: Some("k") }).await;
     }

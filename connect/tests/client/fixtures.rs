@@ -69,17 +69,28 @@ pub fn store() -> CredentialStore {
     CredentialStore::new(&document("v1", None))
 }
 
-/// Patience for tests: a second in all. No authorities, because reading the machine's takes longer than most tests.
+/// Everybody's patience: on a busy machine too a call is given up only if it should be. No authorities, because reading the machine's takes
+/// longer than most tests.
+pub fn patient() -> Surroundings {
+    Surroundings { authorities: Authorities::Only(Vec::new()), ..Surroundings::default() }
+}
+
+/// Patience for tests in which a call is given up: a second in all.
 pub fn impatient() -> Surroundings {
     let timeouts = Timeouts {
         connect: Duration::from_millis(500),
         first_byte: Duration::from_millis(800),
         whole: Duration::from_secs(1),
     };
-    Surroundings { timeouts, authorities: Authorities::Only(Vec::new()), ..Surroundings::default() }
+    Surroundings { timeouts, ..patient() }
 }
 
 pub fn client(system: &System) -> VendorClient {
+    VendorClient::surrounded(system, store(), PLENTY, &patient()).unwrap()
+}
+
+/// A client that gives calls up soon.
+pub fn hasty(system: &System) -> VendorClient {
     VendorClient::surrounded(system, store(), PLENTY, &impatient()).unwrap()
 }
 

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 
 use crate::{
-    fixtures::{body, client, operation, system, write},
+    fixtures::{body, client, hasty, operation, system, write},
     scripted::{Reply, Scripted, bare, json},
 };
 
@@ -71,7 +71,7 @@ async fn a_write_without_a_token_to_be_had_is_not_sent() {
 #[tokio::test]
 async fn a_write_with_a_token_whose_answer_never_comes_is_in_doubt() {
     let vendor = Scripted::start(|request, _| if request.is("GET") { bare(200, FIRST) } else { Reply::Silence }).await;
-    let written = write(&client(&with_token(&vendor.base_url))).await;
+    let written = write(&hasty(&with_token(&vendor.base_url))).await;
     assert!(matches!(written, Written::Unknown { .. }), "{written:?}");
 }
 

@@ -17,7 +17,7 @@ use wiremock::{
     matchers::{header, method, path},
 };
 
-use crate::fixtures::{RawVendor, impatient, system};
+use crate::fixtures::{RawVendor, patient, system};
 
 fn request(base: &str, grant: Grant, client: ClientAuthentication) -> TokenRequest {
     let token_url = Url::parse(base).unwrap().join("/oauth/token").unwrap();
@@ -25,7 +25,7 @@ fn request(base: &str, grant: Grant, client: ClientAuthentication) -> TokenReque
 }
 
 async fn fetch(base: &str, grant: Grant, client: ClientAuthentication) -> Result<Granted, GrantFailure> {
-    let source = TokenSource::new(&system(base), &impatient()).unwrap();
+    let source = TokenSource::new(&system(base), &patient()).unwrap();
     source.fetch(&request(base, grant, client), "nonce-1").await
 }
 
@@ -139,7 +139,7 @@ async fn a_refresh_token_whose_answer_was_lost_may_be_used_up() {
 #[tokio::test]
 async fn secrets_go_to_no_host_that_the_connector_does_not_name() {
     let elsewhere = server(token()).await;
-    let source = TokenSource::new(&system("http://127.0.0.2:9"), &impatient()).unwrap();
+    let source = TokenSource::new(&system("http://127.0.0.2:9"), &patient()).unwrap();
     let request = request(&elsewhere.uri(), Grant::ClientCredentials, secret());
     let failure = source.fetch(&request, "n").await.unwrap_err();
     assert_eq!((failure.failure.kind, failure.perhaps_used_up), (FailureKind::EgressRefused, false));

@@ -25,7 +25,7 @@ use tokio_rustls::{
     },
 };
 
-use crate::fixtures::{PLENTY, first_page, impatient, system, template, write};
+use crate::fixtures::{PLENTY, first_page, patient, system, template, write};
 
 type Issuer = CertifiedIssuer<'static, KeyPair>;
 
@@ -111,7 +111,7 @@ fn client(address: SocketAddr, current: CredentialVersion, previous: Option<Cred
         authorities: Some(template("{authority}")),
     });
     let document = CredentialsDocument { connector: "shop".into(), current, previous };
-    let surroundings = impatient();
+    let surroundings = patient();
     VendorClient::surrounded(&system, CredentialStore::new(&document), PLENTY, &surroundings).unwrap()
 }
 
@@ -154,7 +154,7 @@ async fn a_certificate_that_is_not_accepted_gives_way_to_the_one_before_and_noth
 async fn a_vendor_that_wants_a_certificate_and_is_given_none_was_sent_nothing() {
     let authority = authority();
     let vendor = vendor(&authority).await;
-    let mut surroundings = impatient();
+    let mut surroundings = patient();
     surroundings.authorities = Authorities::Only(vec![authority.der().to_vec()]);
     let system = system(&format!("https://{}", vendor.address));
     let client = VendorClient::surrounded(&system, crate::fixtures::store(), PLENTY, &surroundings).unwrap();

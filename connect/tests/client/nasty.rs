@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crosstie_connect::{FailureKind, Written};
+use crosstie_connect::{FailureKind, Timeouts, Written};
 use crosstie_engine::plan::Pagination;
 use tokio::{io::AsyncWriteExt, net::TcpListener};
 
-use crate::fixtures::{RawVendor, client, first_page, read_request, system, write};
+use crate::fixtures::{RawVendor, client, first_page, hasty, read_request, system, write};
 
 fn unknown(written: Written) -> FailureKind {
     match written {
@@ -24,6 +24,11 @@ fn not_sent(written: Written) -> FailureKind {
 
 async fn read(vendor: &RawVendor) -> FailureKind {
     first_page(&client(&system(&vendor.base_url())), Pagination::None).await.unwrap_err().kind
+}
+
+/// What comes of a read that is given up soon.
+async fn given_up(vendor: &RawVendor) -> FailureKind {
+    first_page(&hasty(&system(&vendor.base_url())), Pagination::None).await.unwrap_err().kind
 }
 
 #[tokio::test]
@@ -97,7 +102,7 @@ async fn a_handshake_that_never_ends_was_sent_nothing() {
         std::future::pending().await
     })
     .await;
-    let client = client(&system(&format!("https://{}", vendor.address)));
+    let client = hasty(&system(&format!("https://{}", vendor.address)));
     assert_eq!(not_sent(write(&client).await), FailureKind::TimedOut);
 }
 
@@ -109,10 +114,10 @@ async fn a_vendor_that_never_answers_is_given_up_and_the_write_is_unknown() {
     })
     .await;
     let start = Instant::now();
-    assert_eq!(unknown(write(&client(&system(&vendor.base_url()))).await), FailureKind::TimedOut);
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert_eq!(unknown(write(&hasty(&system(&vendor.base_url()))).await), FailureKind::TimedOut);
+    assert!(start.elapsed() < Timeouts::default().first_byte);
     assert_eq!(vendor.connections(), 1, "nothing is sent twice");
-    assert_eq!(read(&vendor).await, FailureKind::TimedOut);
+    assert_eq!(given_up(&vendor).await, FailureKind::TimedOut);
 }
 
 #[tokio::test]
@@ -126,8 +131,8 @@ async fn headers_that_drip_for_ever_are_given_up() {
         }
     })
     .await;
-    assert_eq!(unknown(write(&client(&system(&vendor.base_url()))).await), FailureKind::TimedOut);
-    assert_eq!(read(&vendor).await, FailureKind::TimedOut);
+    assert_eq!(unknown(write(&hasty(&system(&vendor.base_url()))).await), FailureKind::TimedOut);
+    assert_eq!(given_up(&vendor).await, FailureKind::TimedOut);
 }
 
 #[tokio::test]
@@ -185,9 +190,9 @@ async fn a_2xx_whose_body_never_ends_in_time_was_applied() {
         std::future::pending().await
     })
     .await;
-    let written = write(&client(&system(&vendor.base_url()))).await;
+    let written = write(&hasty(&system(&vendor.base_url()))).await;
     assert!(matches!(written, Written::Applied { identifier: None, .. }), "{written:?}");
-    assert_eq!(read(&vendor).await, FailureKind::TimedOut);
+    assert_eq!(given_up(&vendor).await, FailureKind::TimedOut);
 }
 
 #[tokio::test]
@@ -208,16 +213,7 @@ async fn a_page_larger_than_is_read_is_refused_without_reading_on() {
         }
     })
     .await;
-    let mut surroundings = crate::fixtures::impatient();
-    surroundings.timeouts.whole = Duration::from_secs(30);
-    let client = crosstie_connect::VendorClient::surrounded(
-        &system(&vendor.base_url()),
-        crate::fixtures::store(),
-        crate::fixtures::PLENTY,
-        &surroundings,
-    )
-    .unwrap();
-    assert_eq!(first_page(&client, Pagination::None).await.unwrap_err().kind, FailureKind::BodyTooLarge);
+    assert_eq!(read(&vendor).await, FailureKind::BodyTooLarge);
 }
 
 #[tokio::test]

@@ -134,7 +134,7 @@ async fn the_vendors_time_is_asked_for_once_and_then_known_from_its_answers() {
     let server = MockServer::start().await;
     let answer = ResponseTemplate::new(400).insert_header("Date", "Fri, 01 Jan 2027 00:00:00 GMT");
     Mock::given(path("/orders")).respond_with(answer).mount(&server).await;
-    let mut surroundings = crate::fixtures::impatient();
+    let mut surroundings = crate::fixtures::patient();
     surroundings.clock = std::sync::Arc::new(Fixed("2027-01-01T00:10:00Z".parse().unwrap()));
     let client = crosstie_connect::VendorClient::surrounded(
         &system(&server.uri()),
@@ -155,7 +155,7 @@ async fn the_vendors_time_is_asked_for_once_and_then_known_from_its_answers() {
 #[tokio::test]
 async fn without_a_date_the_local_clock_tells_the_time_and_without_an_answer_nobody_does() {
     let vendor = crate::fixtures::RawVendor::answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
-    let mut surroundings = crate::fixtures::impatient();
+    let mut surroundings = crate::fixtures::patient();
     surroundings.clock = std::sync::Arc::new(Fixed("2027-01-01T00:10:00.5Z".parse().unwrap()));
     let build = |base: &str| {
         crosstie_connect::VendorClient::surrounded(
@@ -220,7 +220,7 @@ async fn a_look_up_reaches_back_before_its_write_by_the_vendors_clock() {
     let dated = ResponseTemplate::new(200).insert_header("Date", "Sun, 01 Mar 2026 13:00:00 GMT");
     Mock::given(path("/history")).respond_with(dated.clone().set_body_json(posts)).mount(&server).await;
     Mock::given(path("/orders")).respond_with(dated.set_body_json(json!([]))).mount(&server).await;
-    let mut surroundings = crate::fixtures::impatient();
+    let mut surroundings = crate::fixtures::patient();
     surroundings.clock = std::sync::Arc::new(Fixed(now));
     let system = system(&server.uri());
     let client = VendorClient::surrounded(&system, crate::fixtures::store(), system.allowance, &surroundings).unwrap();

@@ -16,7 +16,7 @@ use wiremock::{
     matchers::{header, path},
 };
 
-use crate::fixtures::{PLENTY, document, first_page, impatient, system, write};
+use crate::fixtures::{PLENTY, document, first_page, patient, system, write};
 
 /// A vendor that accepts one version, and answers others with a status.
 async fn accepting(version: &str, otherwise: u16) -> MockServer {
@@ -41,7 +41,7 @@ fn client(server: &MockServer, store: &CredentialStore) -> VendorClient {
     let mut system = system(&server.uri());
     let rule = json!({"when": {"statuses": [403]}, "means": "CredentialsRejected"});
     system.errors = vec![serde_json::from_value(rule).unwrap()];
-    VendorClient::surrounded(&system, store.clone(), PLENTY, &impatient()).unwrap()
+    VendorClient::surrounded(&system, store.clone(), PLENTY, &patient()).unwrap()
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn an_observer_is_told_of_every_request_that_goes_out_and_with_which_versi
 
     let server = accepting("v1", 401).await;
     let notes = Arc::new(Notes::default());
-    let surroundings = Surroundings { observer: Arc::<Notes>::clone(&notes), ..impatient() };
+    let surroundings = Surroundings { observer: Arc::<Notes>::clone(&notes), ..patient() };
     let store = CredentialStore::new(&document("v2", Some("v1")));
     let client = VendorClient::surrounded(&system(&server.uri()), store, PLENTY, &surroundings).unwrap();
     assert!(matches!(write(&client).await, Written::Applied { .. }));
@@ -153,7 +153,7 @@ async fn a_second_try_with_other_credentials_counts_against_the_share() {
     let server = accepting("v1", 401).await;
     let store = CredentialStore::new(&document("v2", Some("v1")));
     let one_each_second = Allowance { requests: 1, per_seconds: 1, concurrency: 1 };
-    let client = VendorClient::surrounded(&system(&server.uri()), store, one_each_second, &impatient()).unwrap();
+    let client = VendorClient::surrounded(&system(&server.uri()), store, one_each_second, &patient()).unwrap();
     let start = Instant::now();
     assert!(first_page(&client, Pagination::None).await.is_ok());
     assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());

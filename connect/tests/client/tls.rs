@@ -28,7 +28,7 @@ use tokio_rustls::{
     server::TlsStream,
 };
 
-use crate::fixtures::{PLENTY, RawVendor, first_page, impatient, store, system, write};
+use crate::fixtures::{PLENTY, RawVendor, first_page, patient, store, system, write};
 
 /// Set for the test binary that a test starts a second time.
 const ALONE: &str = "CROSSTIE_TEST_WITHOUT_AUTHORITIES";
@@ -104,7 +104,7 @@ async fn refusing_streams(session: TlsStream<TcpStream>) -> Result<(), Box<dyn E
 }
 
 fn client(address: SocketAddr, authorities: Authorities) -> VendorClient {
-    let mut surroundings = impatient();
+    let mut surroundings = patient();
     surroundings.authorities = authorities;
     VendorClient::surrounded(&system(&format!("https://{address}")), store(), PLENTY, &surroundings).unwrap()
 }
