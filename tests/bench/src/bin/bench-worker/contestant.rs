@@ -70,6 +70,7 @@ impl Contestant {
     /// # Errors
     /// When anything fails, also when a record was not written exactly once.
     pub async fn run(self, programs: &Programs, job: &Job, state: &Path) -> Result<(Outcome, Vec<Value>)> {
+        eprintln!("  filling the shop");
         let simulator = Simulator::start(&programs.simulator, job).await?;
         let folder = tempfile::Builder::new().prefix("crosstie-bench-").tempdir_in(state)?;
         let mut command = self.command(programs, job, &simulator, folder.path())?;

@@ -100,7 +100,7 @@ impl Entry {
     async fn run(&mut self, options: &Options, run: usize, programs: &Programs) -> Result<()> {
         let writes = if self.job.batch.is_some() { "batches" } else { "single writes" };
         for (contestant, outcomes) in &mut self.outcomes {
-            eprintln!("run {run} of {}: {}, {writes}", options.runs, contestant.name());
+            eprintln!("run {run} of {}: {}, {writes}, {} records", options.runs, contestant.name(), self.job.records);
             let (outcome, written) = contestant.run(programs, &self.job, &options.state).await?;
             eprintln!("{outcome}");
             ensure!(

@@ -24,6 +24,8 @@ const LINES: u64 = 3;
 const ADDED: [&str; 7] = ["id", "createdDate", "lastModifiedDate", "tranId", "Id", "CreatedDate", "LastModifiedDate"];
 /// How long nothing may happen before a run is given up.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How often it is said how far a run is.
+const PROGRESS: Duration = Duration::from_secs(5);
 
 /// A simulator with a shop full of orders and empty books.
 pub struct Simulator {
@@ -94,13 +96,13 @@ impl Simulator {
         bail!("nothing was written within {} s", PATIENCE.as_secs())
     }
 
-    /// Waits until so many different records are written, and gives the time at which the last one arrived. Asks seldom: being asked costs
-    /// the simulator time.
+    /// Waits until so many different records are written, says meanwhile how many are, and gives the time at which the last one arrived. Asks
+    /// seldom: being asked costs the simulator time.
     ///
     /// # Errors
     /// When nothing is written any more before that.
     pub async fn last_write(&self, records: u64) -> Result<Timestamp> {
-        let (mut before, mut deadline) = (0, Instant::now() + PATIENCE);
+        let (mut before, mut deadline, mut said) = (0, Instant::now() + PATIENCE, Instant::now());
         loop {
             let written = self.books.stats().await?.writes.distinct;
             if written == records {
@@ -108,6 +110,10 @@ impl Simulator {
             }
             if written > before {
                 (before, deadline) = (written, Instant::now() + PATIENCE);
+            }
+            if said.elapsed() >= PROGRESS {
+                said = Instant::now();
+                eprintln!("  {written} of {records} records");
             }
             ensure!(Instant::now() < deadline, "{written} of {records} records were written, and then nothing");
             sleep(Duration::from_millis(100)).await;
