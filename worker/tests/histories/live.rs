@@ -13,7 +13,7 @@ use crosstie_engine::rate::Shares;
 use crosstie_histories::{Begun, Flight, Shared, Standing, State, Subject};
 use crosstie_worker::store::{Store, sqlite::SqliteStore};
 use rusqlite::{Connection, OpenFlags};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -22,8 +22,9 @@ use uuid::Uuid;
 use super::{
     clock::{Clock, at, live_through},
     plan::{SHARE, plan},
-    script::{ON_THE_WAY, Script},
+    script::Script,
     server::serve,
+    wire::unread_by_the_server,
 };
 
 /// How long is waited for a write before the history goes on without one.
@@ -40,6 +41,8 @@ pub struct Live {
     script: Arc<Script>,
     clock: Arc<Clock>,
     runtime: Runtime,
+    /// Where its server listens.
+    port: u16,
     folder: TempDir,
     stores: u128,
     process: Option<Child>,
@@ -55,6 +58,8 @@ impl Live {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let handler = Arc::clone(&script);
         let address = runtime.block_on(serve(move |request| Arc::clone(&handler).answer(request)));
+        let port = address.port();
+        script.served_at(port);
         // Syncing is not what is tried here.
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let means = script.world().means;
@@ -69,7 +74,7 @@ impl Live {
             let document = json!({"connector": connector, "current": {"versionId": "v1", "values": {"token": "t"}}});
             write(&format!("credentials/{end}/credentials.json"), document.to_string());
         }
-        let mut live = Self { script, clock, runtime, folder, stores: 1, process: None, customers: 0, buried: 0 };
+        let mut live = Self { script, clock, runtime, port, folder, stores: 1, process: None, customers: 0, buried: 0 };
         live.start();
         live
     }
@@ -112,7 +117,7 @@ impl Live {
             process.wait().unwrap();
         }
         let mut desk = self.script.desk();
-        (desk.life, desk.requests, desk.ticket) = (desk.life + 1, 0, None);
+        (desk.life, desk.requests, desk.ticket, desk.on_the_way) = (desk.life + 1, 0, None, 0);
         desk.under_way.clear();
         drop(desk);
         self.script.world().worker_died();
@@ -121,13 +126,28 @@ impl Live {
     /// Lets time pass. Writes that left before never arrive; those that leave once it has passed do, so that time alone is no outage: the process
     /// stands still while what it sent is taken in.
     fn leap(&self, seconds: u16) {
-        self.script.desk().lost_before = Instant::now() + PATIENCE;
+        let life = {
+            let mut desk = self.script.desk();
+            desk.on_the_way += 1;
+            desk.life
+        };
         self.signal(Signal::STOP);
-        std::thread::sleep(ON_THE_WAY);
+        self.until_it_stands_still();
+        self.until("what it sent is taken in", || !unread_by_the_server(self.port));
+        // Whoever took it in has come as far as the desk once something else had its turn.
+        self.runtime.block_on(self.runtime.spawn(tokio::task::yield_now())).unwrap();
         self.clock.leap(seconds);
-        self.script.desk().lost_before = Instant::now();
+        self.script.desk().arrived(life);
         self.signal(Signal::CONT);
         live_through(seconds);
+    }
+
+    /// After a STOP; or it has ended.
+    fn until_it_stands_still(&self) {
+        if let Some(process) = &self.process {
+            let stopped = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            waitid(WaitId::Pid(Pid::from_child(process)), stopped).unwrap();
+        }
     }
 
     fn signal(&self, signal: Signal) {

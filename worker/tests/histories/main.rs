@@ -12,6 +12,7 @@ mod live;
 mod plan;
 mod script;
 mod server;
+mod wire;
 
 use crosstie_histories::{Bounds, Shared, check, play};
 

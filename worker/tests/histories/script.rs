@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -15,12 +15,13 @@ use tokio::{sync::oneshot, time::sleep};
 use super::{
     clock::{Clock, at, second},
     server::{Answer, Request},
+    wire::unread_by_the_process,
 };
 
 /// How often it is looked whether something happened.
 const LOOK: Duration = Duration::from_millis(1);
-/// How long a call may take on its way, after a moment from which on calls count as late.
-pub const ON_THE_WAY: Duration = Duration::from_millis(40);
+/// How long the process may send on by what it knew before it read an answer.
+const TAKES_IN: Duration = Duration::from_millis(40);
 /// For how long a write waits for the history, in the world's seconds; less than the worker waits for an answer.
 const PATIENCE: i64 = 15;
 /// Longest wait that the worker is asked for, in seconds.
@@ -31,6 +32,8 @@ pub struct Script {
     world: Shared,
     clock: Arc<Clock>,
     means: Means,
+    /// Where the server of this script listens.
+    port: OnceLock<u16>,
     desk: Mutex<Desk>,
 }
 
@@ -54,6 +57,8 @@ pub struct Desk {
     pub pages: u64,
     /// Writes that left before this moment never arrive.
     pub lost_before: Instant,
+    /// How many things are on their way that the process has to know before its writes count. Meanwhile they never arrive.
+    pub on_the_way: u32,
     /// What orders depend on: whether each is there, and its version.
     pub customers: BTreeMap<u8, (bool, u64)>,
 }
@@ -71,9 +76,15 @@ impl Script {
             windows: 0,
             pages: 0,
             lost_before: Instant::now(),
+            on_the_way: 0,
             customers: BTreeMap::new(),
         };
-        Self { world, clock, means, desk: Mutex::new(desk) }
+        Self { world, clock, means, port: OnceLock::new(), desk: Mutex::new(desk) }
+    }
+
+    /// Tells where the server of this script listens.
+    pub fn served_at(&self, port: u16) {
+        self.port.set(port).unwrap();
     }
 
     pub fn desk(&self) -> MutexGuard<'_, Desk> {
@@ -224,7 +235,8 @@ impl Script {
         loop {
             {
                 let mut desk = self.desk();
-                if desk.life != life || left < desk.lost_before || self.clock.now() > deadline {
+                let lost = desk.on_the_way > 0 || left < desk.lost_before;
+                if desk.life != life || lost || self.clock.now() > deadline {
                     return None;
                 }
                 if let Some(flight) = desk.ticket.take() {
@@ -246,13 +258,15 @@ impl Script {
             WriteAnswer::Limited(seconds) if seconds > LONGEST_WAIT => self.said(503, json!({})),
             WriteAnswer::Limited(seconds) => {
                 let now = self.world().now;
-                // What left before the answer can arrive there is no fault.
-                let arrives = Instant::now() + ON_THE_WAY;
-                self.desk().lost_before = arrives;
+                // What left before the answer was read there is no fault.
+                self.desk().on_the_way += 1;
                 let script = Arc::clone(self);
                 tokio::spawn(async move {
-                    tokio::time::sleep_until(arrives.into()).await;
-                    let lives = script.desk().life == life;
+                    while unread_by_the_process(*script.port.get().unwrap()) {
+                        sleep(LOOK).await;
+                    }
+                    sleep(TAKES_IN).await;
+                    let lives = script.desk().arrived(life);
                     if lives {
                         script.world().vendor.answered(now, deletes, answer);
                     }
@@ -260,6 +274,18 @@ impl Script {
                 Answer { retry_after: Some(seconds), ..self.said(429, json!({})) }
             }
         })
+    }
+}
+
+impl Desk {
+    /// Something arrived that was on its way in this life of the process. Says whether that one still lives.
+    pub fn arrived(&mut self, life: u64) -> bool {
+        let lives = self.life == life;
+        if lives {
+            self.on_the_way -= 1;
+            self.lost_before = Instant::now();
+        }
+        lives
     }
 }
 
