@@ -10,6 +10,9 @@ TOOLS := $(CROSSTIE_CACHE)/tools
 CLUSTER := tests/cluster/cluster
 CARGO_DENY := 0.20.2
 NAME ?= orders_to_the_ledger
+part := $(MAKE) --no-print-directory
+# The test programs that run on a cluster; those of E2E as tests/on-cluster takes them.
+E2E := orders_to_the_ledger+faults+quiet disruption
 
 # Everything is built for the whole workspace (`--workspace`), also where one package is wanted: `-p` chooses other features of shared
 # dependencies, which would then be compiled a second time.
@@ -29,7 +32,9 @@ demo-down: ## Ends what `make demo` left running
 	@$(CLUSTER) down --name demo
 
 .PHONY: test
-test: setup lint unit api cluster-test e2e ## Every check, as CI runs them
+test: setup fmt-check ## Every check, as CI runs them: first everything is built, then what needs processors runs beside what waits for clusters
+	@tests/beside programs='$(part) programs tools' tests='$(part) clippy tests' images='$(part) images'
+	@tests/beside checks='$(part) lint unit' clusters='$(part) api cluster-test e2e'
 	@echo "every check passed"
 
 ## ---- parts of `make test` ---------------------------------------------------------------------------------------------
@@ -64,8 +69,11 @@ generated: generate
 	@git diff --exit-code -- crds/generated charts/crosstie/files docs/mapping-functions.md docs/api.md \
 	  || { echo "generated files differ from the types: run 'make generate' and commit the result" >&2; exit 1; }
 
+.PHONY: tools
+tools: $(TOOLS)/cargo-deny-$(CARGO_DENY)
+
 .PHONY: deny
-deny: $(TOOLS)/cargo-deny-$(CARGO_DENY)
+deny: tools
 	$(TOOLS)/bin/cargo-deny --log-level error check --hide-inclusion-graph bans licenses sources
 
 $(TOOLS)/cargo-deny-$(CARGO_DENY):
@@ -85,6 +93,11 @@ unit: ## Tests that need no cluster
 programs: setup
 	@tests/cluster/build
 
+.PHONY: tests
+tests: setup
+	cargo test --locked --workspace --no-run
+	cargo build --locked --workspace --bin crosstie-vendors --bin kubectl-crosstie $(patsubst %,--test %,api $(subst +, ,$(E2E)))
+
 .PHONY: api
 api: programs ## The API as the API server enforces it
 	@tests/on-cluster api-only api api
@@ -95,7 +108,7 @@ cluster-test: programs ## The test cluster itself
 
 .PHONY: e2e
 e2e: programs ## Stories, faults and disruptions, on a real Kubernetes
-	@tests/on-cluster full e2e orders_to_the_ledger payment_to_fulfilment faults disruption
+	@tests/on-cluster full e2e $(E2E)
 
 .PHONY: story
 story: programs ## One story: make story NAME=orders_to_the_ledger
@@ -121,7 +134,7 @@ setup: ## Installs what is needed (as root on Debian), or says precisely what is
 	@tests/one-clone
 
 .PHONY: images
-images: programs ## Builds both images as tar files and prints their folder
+images: setup ## Builds both images as tar files and prints their folder
 	@images/build
 
 .PHONY: cluster-up
