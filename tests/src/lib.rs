@@ -5,6 +5,7 @@
 
 pub mod aws;
 pub mod cluster;
+pub mod example;
 pub mod install;
 pub mod kubectl;
 pub mod shop;

@@ -1,10 +1,11 @@
-//! Story 5, the shipping half: a payment that Stripe tells of by a webhook is shipped at once, and once, however often Stripe says it and
-//! whatever restarts meanwhile. The webhook comes in through the Service, as it does behind an Ingress.
+//! Story 5: a payment that Stripe tells of by a webhook is shipped at once, and once, however often Stripe says it and whatever restarts meanwhile;
+//! one that is declined is told to a channel. The webhook comes in through the Service, as it does behind an Ingress.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use crosstie_tests::{
+    example,
     shop::Shop,
     wait::{Seen, until},
 };
@@ -15,19 +16,23 @@ use sha2::Sha256;
 
 const NAMESPACE: &str = "fulfilment";
 const NAME: &str = "payments-to-fulfilment";
+const DECLINED: &str = "declined-payments";
+/// The channel that the example names.
+const CHANNEL: &str = "C0123456789";
 
 /// The accounts of the story.
 struct Story {
     shop: Shop,
     stripe: Client,
     tool: Client,
+    slack: Client,
 }
 
 #[tokio::test]
 async fn a_payment_is_shipped_once_however_often_stripe_tells_of_it() -> Result<()> {
     let story = Story::open().await?;
     story.start().await?;
-    let url = story.receiver().await?;
+    let url = story.receiver(NAME).await?;
 
     story.stripe.put_record("charges", "ch_1", &charge(1999, "succeeded")).await?;
     let told = json!({"id": "evt_1", "type": "charge.succeeded", "created": 1_790_000_000, "data": {"object": {"id": "ch_1"}}});
@@ -38,16 +43,13 @@ async fn a_payment_is_shipped_once_however_often_stripe_tells_of_it() -> Result<
     let shipment = story.tool.record("shipments", "ch_1").await?.context("it is there")?;
     ensure!(shipment["amount"] == json!(19.99), "{shipment}");
 
-    // A payment that is declined is told of, and is not shipped.
-    story.stripe.put_record("charges", "ch_2", &charge(500, "failed")).await?;
-    let declined =
-        json!({"id": "evt_2", "type": "charge.captured", "created": 1_790_000_000, "data": {"object": {"id": "ch_2"}}});
-    ensure!(send(&url, "whsec_1", &declined).await? == 200, "a webhook was not acknowledged");
+    story.a_declined_payment_is_told_once(&url).await?;
     ensure!(send(&url, "whsec_guess", &told).await? == 401, "a forged webhook was taken");
 
     story.a_signing_secret_is_changed(&url).await?;
     story.nothing_acknowledged_is_lost_when_the_worker_dies(&url).await?;
     story.a_person_sees_each_event().await?;
+    ensure!(story.slack.records("messages", 0, 10).await?.total == 1, "more was told than the one declined payment");
     let writes = story.tool.stats().await?.writes;
     ensure!(writes.applied == writes.distinct, "shipped more than once: {:?}", writes.keys_with_more_than_one_write);
     ensure!(story.tool.record("shipments", "ch_2").await?.is_none(), "a declined payment was shipped");
@@ -61,9 +63,14 @@ impl Story {
         let tool = Client::new(&shop.world.vendors, "rest", NAMESPACE)?;
         stripe.set_tokens(&["stripe-1"]).await?;
         tool.set_tokens(&["tool-1"]).await?;
-        let story = Self { shop, stripe, tool };
+        let slack = Client::new(&shop.world.vendors, "slack", NAMESPACE)?;
+        slack.set_tokens(&["slack-1"]).await?;
+        let channel = json!({"name": "payments", "is_channel": true, "is_member": true, "is_archived": false});
+        slack.put_record("conversations", CHANNEL, &channel).await?;
+        let story = Self { shop, stripe, tool, slack };
         story.sign_with("whsec_1").await?;
         story.shop.world.secrets.put_json("fulfilment/fulfilment", &json!({"token": "tool-1"})).await?;
+        story.shop.world.secrets.put_json("fulfilment/slack", &json!({"token": "slack-1"})).await?;
         Ok(story)
     }
 
@@ -73,33 +80,39 @@ impl Story {
         self.shop.world.secrets.put_json("fulfilment/stripe", &value).await
     }
 
-    /// Applies the example's folder with the accounts of this story in place of the real ones. Nothing is read before the webhooks say so.
     async fn start(&self) -> Result<()> {
-        let folder = crosstie_tests::cluster::repository().join("examples/payments-to-fulfilment");
-        let read = |file: &str| std::fs::read_to_string(folder.join(file));
-        let mut documents: Vec<Value> = serde_saphyr::from_multiple(&read("connectors.yaml")?)?;
-        documents.push(serde_saphyr::from_str(&read("integration.yaml")?)?);
-        let urls = [self.stripe.base_url(), self.tool.base_url()];
-        for (document, url) in documents.iter_mut().zip(urls.map(Some).into_iter().chain([None])) {
-            document["metadata"]["namespace"] = json!(NAMESPACE);
-            if let Some(url) = url {
-                let name = document["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-                document["spec"]["baseURL"] = json!(url);
-                document["spec"]["credentials"]["awsSecretsManager"]["secretId"] = json!(format!("{NAMESPACE}/{name}"));
-            } else {
-                document["spec"]["receiver"]["ingress"] = json!({"className": "none"});
+        let accounts = [("stripe", &self.stripe), ("fulfilment", &self.tool), ("slack", &self.slack)];
+        let with_ingress =
+            |integration: &mut Value| integration["spec"]["receiver"]["ingress"] = json!({"className": "none"});
+        example::apply(&self.shop, NAME, &accounts, with_ingress).await?;
+        self.shop.ready("integration", NAME, "True", "Flowing").await?;
+        self.shop.ready("integration", DECLINED, "True", "Flowing").await.map(drop)
+    }
+
+    /// A payment that is declined is not shipped, and is told to the channel, once.
+    async fn a_declined_payment_is_told_once(&self, url: &str) -> Result<()> {
+        self.stripe.put_record("charges", "ch_2", &charge(500, "failed")).await?;
+        let declined = json!({"id": "evt_2", "type": "charge.failed", "created": 1_790_000_000, "data": {"object": {"id": "ch_2"}}});
+        // The other receiver is told too, as Stripe tells every endpoint, and no flow of it asks for that.
+        for url in [url, &self.receiver(DECLINED).await?] {
+            for _ in 0..2 {
+                ensure!(send(url, "whsec_1", &declined).await? == 200, "a webhook was not acknowledged");
             }
         }
-        self.shop.apply(&documents.iter().collect::<Vec<_>>()).await?;
-        self.shop.ready("integration", NAME, "True", "Flowing").await.map(drop)
+        until("the channel is told", async || {
+            let posts = self.slack.records("messages", 0, 10).await?;
+            let told = posts.items.iter().any(|post| post["text"].as_str().is_some_and(|text| text.contains("ch_2")));
+            Ok(if told && posts.total == 1 { Seen::Yes(()) } else { Seen::NotYet(format!("{} posts", posts.total)) })
+        })
+        .await
     }
 
     /// The receiver's address within the cluster; what status and Ingress say of it is what a person would enter at Stripe.
-    async fn receiver(&self) -> Result<String> {
+    async fn receiver(&self, name: &str) -> Result<String> {
         let kubectl = &self.shop.world.kubectl;
         let status =
-            kubectl.get(NAMESPACE, "integration", NAME).await?.context("it exists")?["status"]["receiver"].clone();
-        let path = format!("/{NAMESPACE}/{NAME}");
+            kubectl.get(NAMESPACE, "integration", name).await?.context("it exists")?["status"]["receiver"].clone();
+        let path = format!("/{NAMESPACE}/{name}");
         ensure!(status["url"] == json!(format!("https://hooks.example.com{path}")), "{status}");
         let service = status["service"].as_str().context("no Service in status")?.to_owned();
         let ingress = kubectl.get(NAMESPACE, "ingress", &service).await?.context("there is no Ingress")?;

@@ -1,0 +1,49 @@
+//! A folder of `examples/`, applied as a person would, with accounts of the simulator in place of the real ones.
+
+use anyhow::{Context as _, Result};
+use crosstie_vendors::control::Client;
+use serde_json::{Value, json};
+
+use crate::{cluster::repository, shop::Shop};
+
+/// The documents of an example's files, by their order in the folder.
+///
+/// # Errors
+/// When a file cannot be read, or is no YAML.
+pub fn documents(folder: &str) -> Result<Vec<Value>> {
+    let folder = repository().join("examples").join(folder);
+    let mut files: Vec<_> = std::fs::read_dir(&folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    files.retain(|file| file.extension().is_some_and(|kind| kind == "yaml") && !file.ends_with("kustomization.yaml"));
+    files.sort();
+    let mut documents = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file)?;
+        let found: Vec<Value> = serde_saphyr::from_multiple(&text).with_context(|| file.display().to_string())?;
+        documents.extend(found);
+    }
+    Ok(documents)
+}
+
+/// Applies an example in a shop's namespace: its Connectors lead to these accounts, by their names, with the secrets `NAMESPACE/NAME`. `change` may
+/// change each Integration.
+///
+/// # Errors
+/// When a Connector has no account, or with what the API server said.
+pub async fn apply(shop: &Shop, folder: &str, accounts: &[(&str, &Client)], change: impl Fn(&mut Value)) -> Result<()> {
+    let mut documents = documents(folder)?;
+    for document in &mut documents {
+        let name = document["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        document["metadata"]["namespace"] = json!(shop.namespace);
+        if document["kind"] == "Connector" {
+            let (_, account) =
+                accounts.iter().find(|(of, _)| *of == name).with_context(|| format!("no account {name}"))?;
+            document["spec"]["baseURL"] = json!(account.base_url());
+            document["spec"]["credentials"]["awsSecretsManager"]["secretId"] =
+                json!(format!("{}/{name}", shop.namespace));
+            document["spec"]["rateLimit"] = json!({"requests": 1000, "perSeconds": 1});
+        } else {
+            change(document);
+        }
+    }
+    shop.apply(&documents.iter().collect::<Vec<_>>()).await.map(drop)
+}
