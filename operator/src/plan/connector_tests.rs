@@ -111,6 +111,24 @@ fn a_version_keeps_the_time_it_was_first_seen() {
 }
 
 #[test]
+fn a_key_that_alerts_are_signed_with_goes_out_if_it_is_there_and_takes_the_connector_from_nobody_if_not() {
+    let keys = |stored| {
+        let seen = Seen { signing_keys: ["signing".to_owned()].into(), ..seen(stored) };
+        let want = connector(&seen, at(100));
+        assert_said(&want.status_after(None, at(100)), ConditionType::Ready, Truth::True, Reason::Available);
+        want.publishing.unwrap().keys
+    };
+    assert_eq!(keys(known("v2", None)), ["token"]);
+    let mut with = (*version("v2")).clone();
+    with.values.insert("signing".into(), "hush".into());
+    with.values.insert("other".into(), "hush".into());
+    assert_eq!(
+        keys(Stored::Known { current: Some(Arc::new(with)), previous: None, fault: None }),
+        ["signing", "token"]
+    );
+}
+
+#[test]
 fn without_credentials_every_fault_is_the_connectors_own() {
     for reason in [
         Reason::SecretMissing,

@@ -69,7 +69,9 @@ impl Desk {
                 Some(Ok(sent)) => return sent,
                 // A send that broke off said nothing, not even which it was; its message waits.
                 Some(Err(_)) if self.sends.is_empty() => {
-                    self.channels.iter_mut().for_each(|channel| channel.sending = false);
+                    for channel in &mut self.channels {
+                        channel.sending = false;
+                    }
                 }
                 Some(Err(_)) => {}
                 None => future::pending().await,
