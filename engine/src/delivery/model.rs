@@ -8,10 +8,10 @@ mod gates;
 mod setup;
 mod worker;
 
-use std::{env, sync::Mutex, thread};
+use std::{collections::BTreeMap, env, sync::Mutex, thread};
 
 use crosstie_histories::{
-    Bounds, History, Means, Property, Shared, Shows, Violation, check, first_failure, known, play,
+    Bounds, History, Means, Property, Shared, Shows, Violation, check, fewest_steps, first_failure, known, play,
 };
 
 use self::worker::Worker;
@@ -19,6 +19,10 @@ use super::Rule;
 
 /// Where the histories come from that show what each rule is for; `CROSSTIE_SEED` overrides it.
 const SEED: u64 = 5;
+/// Histories that show what a rule is for which few others show, by the rule's name: without them most of the time would be spent with looking for them.
+const SHOWN: &str = include_str!("model/shown.json");
+/// From this number on a history is worth keeping there.
+const LATE: u32 = 150;
 
 fn run(history: &History) -> Result<(), Violation> {
     let world = Shared::new(history.means);
@@ -99,7 +103,7 @@ fn circumstances(rule: Rule, means: Means) -> Means {
     }
 }
 
-/// Without its rule, the first history in which the property is not true: of those that are known, else of a fixed seed, by number. Histories
+/// Without its rule, the first history in which the property is not true: of those that are kept, else of a fixed seed, by number. Histories
 /// that break another one before are passed by.
 fn broken_by(rule: Rule, bounds: Bounds) -> Option<String> {
     let property = keeps_true(rule);
@@ -108,10 +112,28 @@ fn broken_by(rule: Rule, bounds: Bounds) -> Option<String> {
         run(&history).or_else(|violation| if violation.property == property { Err(violation) } else { Ok(()) })
     };
     let seed = env::var("CROSSTIE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(SEED);
-    rule.without(|| match known().find(|(_, history)| only(history).is_err()) {
-        Some((name, _)) => Some(name.to_owned()),
-        None => first_failure(seed, bounds, only).map(|(number, _)| number.to_string()),
+    let shown: BTreeMap<String, History> = serde_json::from_str(SHOWN).unwrap();
+    let own = shown.get(&format!("{rule:?}")).map(|history| ("its own", history.clone()));
+    rule.without(|| match own.into_iter().chain(known()).find(|(_, history)| only(history).is_err()) {
+        Some((name, _)) => Some(format!("{name:?}")),
+        None => first_failure(seed, bounds, only).map(|(number, history)| {
+            if number < LATE {
+                return number.to_string();
+            }
+            let history = History { means: circumstances(rule, history.means), ..history };
+            let kept = serde_json::to_string(&fewest_steps(history, only)).unwrap();
+            format!("{number}; to find it at once, put this line into shown.json:\n\"{rule:?}\": {kept}")
+        }),
     })
+}
+
+#[test]
+fn with_every_rule_the_histories_that_show_what_one_is_for_break_nothing() {
+    let shown: BTreeMap<String, History> = serde_json::from_str(SHOWN).unwrap();
+    for (rule, history) in shown {
+        assert!(Rule::ALL.iter().any(|known| format!("{known:?}") == rule), "there is no rule {rule}");
+        assert_eq!(run(&history), Ok(()), "{rule}");
+    }
 }
 
 #[test]

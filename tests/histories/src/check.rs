@@ -70,18 +70,29 @@ pub fn check(bounds: Bounds, run: impl Fn(&History) -> Result<(), Violation>) {
     }
 }
 
-/// The first history of a seed that fails within so many, as it came, with its number and what was not true.
+/// The first history of a seed that fails within so many, as it came, with its number.
 pub fn first_failure(
     seed: u64,
     bounds: Bounds,
     run: impl Fn(&History) -> Result<(), Violation>,
-) -> Option<(u32, Violation)> {
+) -> Option<(u32, History)> {
     let mut runner = runner(seed, bounds.cases, bounds.shrinks);
     let histories = history(bounds.stretches);
     (0..bounds.cases).find_map(|number| {
         let history = histories.new_tree(&mut runner).unwrap().current();
-        run(&history).err().map(|violation| (number, violation))
+        run(&history).is_err().then_some((number, history))
     })
+}
+
+/// The same history without every step that it fails without.
+pub fn fewest_steps(mut history: History, run: impl Fn(&History) -> Result<(), Violation>) -> History {
+    for place in (0..history.steps.len()).rev() {
+        let step = history.steps.remove(place);
+        if run(&history).is_ok() {
+            history.steps.insert(place, step);
+        }
+    }
+    history
 }
 
 fn runner(seed: u64, cases: u32, shrinks: u32) -> TestRunner {

@@ -16,7 +16,7 @@ mod vendor;
 mod world;
 
 pub use call::{BatchAnswer, LookUpAnswer, Message, WriteAnswer};
-pub use check::{Bounds, check, first_failure, known};
+pub use check::{Bounds, check, fewest_steps, first_failure, known};
 pub use history::{End, Fetch, Flight, History, Look, Means, OnWhenFalse, Outage, Poison, Shows, Step, Write};
 pub use play::{Begun, Standing, Subject, play};
 pub use property::{Property, Violation};
