@@ -23,8 +23,10 @@ async fn a_refused_order_goes_to_the_dead_letters_after_its_retries_and_the_othe
     bench.books.add_fault(&FaultRule::new(status(422)).path_contains("eid:7")).await.unwrap();
     let worker = bench.start().await;
     bench.until_booked(19).await;
-    let report = until_report(&worker, "it is set aside", |report| report.flows[0].dead_letters == 1).await;
-    assert_eq!(report.flows[0].queue_depth, 0);
+    until_report(&worker, "it is set aside, and the others are settled", |report| {
+        report.flows[0].dead_letters == 1 && report.flows[0].queue_depth == 0
+    })
+    .await;
     let letter = worker.letters().list(0, 10).await.unwrap().remove(0);
     assert_eq!((letter.key.as_str(), letter.status, letter.attempts), ("7", Some(422), 3));
     assert!(letter.excerpt.as_ref().unwrap().contains("jane@example.com") && !letter.cause.contains("jane"));
@@ -119,7 +121,8 @@ async fn a_page_that_the_vendor_forgot_starts_the_window_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_that_were_applied_without_an_answer_are_looked_up_and_not_sent_again() {
-    let bench = Bench::new().await;
+    let mut bench = Bench::new().await;
+    bench.give_up_soon();
     bench.seed(40).await;
     for fault in [Fault::TimeoutAfterCommit {}, Fault::ErrorAfterCommit { code: 500 }, Fault::TruncatedBody {}] {
         bench.books.add_fault(&FaultRule::new(fault).method("PUT").percent(10, 3)).await.unwrap();
@@ -142,6 +145,7 @@ async fn writes_that_were_applied_without_an_answer_are_looked_up_and_not_sent_a
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_nothing_can_tell_about_is_held_and_said_until_a_person_decides() {
     let mut bench = Bench::new().await;
+    bench.give_up_soon();
     bench.plan.flows[0].operation.outcome = Outcome::default();
     bench.write_plan();
     bench.order(1, "x").await;
@@ -181,7 +185,10 @@ async fn a_vendor_that_asks_to_wait_is_waited_for() {
         "asked again after {:?}",
         earliest.duration_since(refused)
     );
-    let report = until_report(&worker, "the problem is gone", |report| report.problems.is_empty()).await;
+    let report = until_report(&worker, "the problem is gone and all are settled", |report| {
+        report.problems.is_empty() && report.flows[0].queue_depth == 0
+    })
+    .await;
     assert_eq!((report.flows[0].dead_letters, report.flows[0].delivered), (0, 10));
     worker.stop().await;
 }
@@ -236,7 +243,10 @@ async fn a_full_rotation_costs_no_record_and_a_bad_one_is_said() {
     until_report(&worker, "it is said", |report| names(report, Reason::CredentialsRejected)).await;
     bench.write_credentials("destination", "books", ("v4", "books-4"), Some(("v3", "nonsense")));
     bench.until_booked(302).await;
-    let report = until_report(&worker, "the problems are gone", |report| report.problems.is_empty()).await;
+    let report = until_report(&worker, "the problems are gone and all are settled", |report| {
+        report.problems.is_empty() && report.flows[0].queue_depth == 0
+    })
+    .await;
     assert_eq!((report.flows[0].dead_letters, report.flows[0].delivered), (0, 302));
     worker.stop().await;
 }

@@ -174,7 +174,10 @@ async fn a_record_without_a_version_is_set_aside_and_blocks_nobody() {
     bench.order(2, "y").await;
     let worker = bench.start().await;
     bench.until_booked(1).await;
-    let report = until_report(&worker, "one is set aside", |report| report.flows[0].dead_letters == 1).await;
+    let report = until_report(&worker, "one is set aside, and the other settled", |report| {
+        report.flows[0].dead_letters == 1 && report.flows[0].queue_depth == 0
+    })
+    .await;
     assert_eq!((report.flows[0].delivered, report.flows[0].failed_24h), (1, 1));
     let letters = worker.letters().list(0, 10).await.unwrap();
     assert!(letters[0].key == "2" && letters[0].cause.contains("`/tags`"), "{letters:?}");

@@ -36,6 +36,8 @@ pub struct Bench {
     pub books: Client,
     pub folder: TempDir,
     pub plan: Plan,
+    /// How long a worker that is started here waits for an answer: as long as in production, because a busy machine is slow too.
+    pub timeouts: Timeouts,
 }
 
 impl Bench {
@@ -51,7 +53,8 @@ impl Bench {
         shop.change_settings(&unlimited).await.unwrap();
         books.change_settings(&unlimited).await.unwrap();
         let plan = plan(&shop, &books);
-        let bench = Self { simulator, shop, books, folder: tempfile::tempdir().unwrap(), plan };
+        let folder = tempfile::tempdir().unwrap();
+        let bench = Self { simulator, shop, books, folder, plan, timeouts: Timeouts::default() };
         bench.write_plan();
         bench.write_shares(PLENTY);
         bench.write_credentials("source", "shop", ("v1", "shop-1"), None);
@@ -107,8 +110,6 @@ impl Bench {
     }
 
     pub fn settings(&self) -> Settings {
-        let whole = Duration::from_millis(800);
-        let timeouts = Timeouts { connect: Duration::from_secs(1), first_byte: whole, whole };
         Settings {
             files: self.files(),
             state: self.state(),
@@ -117,8 +118,14 @@ impl Bench {
             letters_listen: Some("127.0.0.1:0".parse().unwrap()),
             webhooks_listen: Some("127.0.0.1:0".parse().unwrap()),
             report: None,
-            surroundings: Surroundings { timeouts, ..Surroundings::default() },
+            surroundings: Surroundings { timeouts: self.timeouts, ..Surroundings::default() },
         }
+    }
+
+    /// For tests in which answers never come: calls are given up soon. What is slow for another reason is then given up too, and found again.
+    pub fn give_up_soon(&mut self) {
+        let whole = Duration::from_millis(800);
+        self.timeouts = Timeouts { connect: Duration::from_secs(1), first_byte: whole, whole };
     }
 
     pub async fn start(&self) -> Worker {

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use crosstie_connect::{CallFailure, FailureKind, Page, VendorClient};
+use crosstie_connect::{CallFailure, FailureKind, Page, Timeouts, VendorClient};
 use crosstie_engine::{
     plan::{RetryPolicy, StartFrom, Stream},
     window::PollState,
@@ -148,7 +148,7 @@ async fn carry(source: End, seeded: &[&str], destination: End, flow: Value) -> B
     }
     let plan = plan(&source.connector("source", &from), &destination.connector("destination", &to), &flow);
     let folder = tempfile::tempdir().unwrap();
-    let bench = Bench { simulator, shop: from, books: to, folder, plan };
+    let bench = Bench { simulator, shop: from, books: to, folder, plan, timeouts: Timeouts::default() };
     bench.write_plan();
     bench.write_shares(PLENTY);
     let values = json!({"token": TOKEN, "username": "crosstie", "password": TOKEN});
