@@ -34,7 +34,7 @@ demo-down: ## Ends what `make demo` left running
 .PHONY: test
 test: setup fmt-check ## Every check, as CI runs them: first everything is built, then what needs processors runs beside what waits for clusters
 	@tests/beside programs='$(part) programs tools' tests='$(part) clippy tests' images='$(part) images'
-	@tests/beside checks='$(part) lint unit' clusters='$(part) api cluster-test e2e'
+	@tests/beside checks='$(part) lint unit emulator' clusters='$(part) api cluster-test e2e'
 	@echo "every check passed"
 
 ## ---- parts of `make test` ---------------------------------------------------------------------------------------------
@@ -88,6 +88,10 @@ chart: programs
 .PHONY: unit
 unit: ## Tests that need no cluster
 	cargo test --locked --workspace
+
+.PHONY: emulator
+emulator: setup ## The operator's way to AWS, on the emulator with faults before it, without a cluster
+	cargo test --locked --workspace --test emulator
 
 .PHONY: programs
 programs: setup

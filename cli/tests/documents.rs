@@ -41,11 +41,9 @@ fn every_page_with_examples_is_tried() {
     let mut names: Vec<String> =
         with_examples.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
     names.sort();
-    assert_eq!(
-        names,
-        ["README.md", "add-a-vendor.md", "alerts.md", "connectors.md", "credentials.md", "webhooks.md"],
-        "each has a test here"
-    );
+    let tried =
+        ["README.md", "add-a-vendor.md", "alerts.md", "connectors.md", "credentials.md", "rotation.md", "webhooks.md"];
+    assert_eq!(names, tried, "each has a test here");
 }
 
 #[test]
@@ -71,6 +69,17 @@ fn lint_has_nothing_to_say_of_the_ways_to_name_a_secret() {
         );
         assert_eq!(linted(&[connector]), "connector/shop: ok\n");
     }
+}
+
+#[test]
+fn lint_has_nothing_to_say_of_how_old_credentials_may_become() {
+    let [policy] = examples("docs/rotation.md").try_into().unwrap();
+    assert!(policy.starts_with("spec:\n  rotation: "), "{policy}");
+    let connector = format!(
+        "apiVersion: crosstie.dev/v1alpha1\nkind: Connector\nmetadata: {{name: shop}}\n{policy}  preset: Shopify\n  \
+         baseURL: https://acme.myshopify.com\n  credentials: {{secretRef: {{name: shop}}}}\n"
+    );
+    assert_eq!(linted(&[connector]), "connector/shop: ok\n");
 }
 
 #[test]

@@ -10,7 +10,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use crosstie_engine::plan::{Authentication, System};
+use crosstie_engine::{
+    credentials::ALLOWED_HOSTS,
+    plan::{Authentication, System},
+};
 use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 
@@ -76,6 +79,14 @@ impl Authenticator {
         }
         identities.push((Arc::clone(version), Arc::clone(&identity)));
         Ok(Some(identity))
+    }
+
+    fn bound_elsewhere(&self, version: &Version, host: &str) -> CallFailure {
+        let detail = format!(
+            "the credentials of Connector `{}`, version {}, may not be sent to {host}: the secret's {ALLOWED_HOSTS} does not name it",
+            self.scheme.connector, version.id
+        );
+        CallFailure::new(FailureKind::EgressRefused, detail)
     }
 
     fn unusable(&self, version: &Version, problem: &str) -> CallFailure {
@@ -175,8 +186,13 @@ where
         self.inner.clone().oneshot(call).await
     }
 
-    /// A call that says whose it is, with the client certificate where there is one.
+    /// A call that says whose it is, with the client certificate where there is one; none to a host that the secret does not name, whatever the
+    /// plan says of it.
     fn identified(&self, mut call: Call, attempt: &Attempt) -> Result<Call, Setback> {
+        let host = call.url.host_str().unwrap_or_default();
+        if !attempt.version.may_go_to(host) {
+            return Err(Setback::never(self.own.bound_elsewhere(&attempt.version, host)));
+        }
         let identity = self.own.identity(&attempt.version);
         call.identity = identity.map_err(|problem| Setback::never(self.own.unusable(&attempt.version, &problem)))?;
         call.credential_version = Some(Arc::clone(&attempt.version.id));

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crosstie_engine::{
-    credentials::{CredentialVersion, CredentialsDocument},
+    credentials::{ALLOWED_HOSTS, CredentialVersion, CredentialsDocument, names_host},
     template::Template,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -87,6 +87,11 @@ impl Version {
     /// The same, to be kept for a moment.
     pub fn secret(&self, key: &str) -> Option<Zeroizing<String>> {
         self.value(key).map(|value| Zeroizing::new(value.to_owned()))
+    }
+
+    /// Whether the version may be sent to a host: to any, unless it names those that it may be sent to.
+    pub fn may_go_to(&self, host: &str) -> bool {
+        self.value(ALLOWED_HOSTS).is_none_or(|list| names_host(list, host))
     }
 
     fn is(&self, version: &CredentialVersion) -> bool {

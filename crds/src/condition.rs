@@ -11,6 +11,8 @@ pub enum ConditionType {
     Ready,
     /// Connector: the credentials were fetched and hold every key that `auth` names.
     CredentialsResolved,
+    /// Connector: the credentials are not older than the rotation policy allows. Absent without such a policy.
+    CredentialsFresh,
     /// Connector: the vendor serves the version that is asked for.
     VersionSupported,
     /// Integration: Connectors, presets and flows compiled into a plan.
@@ -37,6 +39,7 @@ impl ConditionType {
         match self {
             Self::Ready => "Ready",
             Self::CredentialsResolved => "CredentialsResolved",
+            Self::CredentialsFresh => "CredentialsFresh",
             Self::VersionSupported => "VersionSupported",
             Self::PlanCompiled => "PlanCompiled",
             Self::WorkerAvailable => "WorkerAvailable",
@@ -62,6 +65,8 @@ pub enum Reason {
     Available,
     /// The stored credentials hold every key that is needed.
     Resolved,
+    /// The credentials are not older than the rotation policy allows.
+    Fresh,
     /// The plan compiled without a problem.
     Compiled,
     /// A worker pod is available.
@@ -97,10 +102,14 @@ pub enum Reason {
     KeyMissing,
     /// The secret's name is outside what the operator's policy allows this namespace.
     SecretNotAllowed,
+    /// The secret may not be sent to a host that the Connector can reach.
+    HostNotAllowed,
     /// AWS refused the operator.
     AccessDenied,
     /// AWS could not be asked; the last good values stay in use.
     VaultUnavailable,
+    /// The credentials are older than the rotation policy allows. They work all the same.
+    CredentialsOld,
     /// The vendor refused every credential version the worker has.
     CredentialsRejected,
     /// The vendor refuses the current version while the previous one works; the worker uses the previous one.
@@ -160,6 +169,7 @@ impl Reason {
             Self::Suspended => "Suspended",
             Self::Available => "Available",
             Self::Resolved => "Resolved",
+            Self::Fresh => "Fresh",
             Self::Compiled => "Compiled",
             Self::WorkerRunning => "WorkerRunning",
             Self::NoDeadLetters => "NoDeadLetters",
@@ -176,8 +186,10 @@ impl Reason {
             Self::SecretMalformed => "SecretMalformed",
             Self::KeyMissing => "KeyMissing",
             Self::SecretNotAllowed => "SecretNotAllowed",
+            Self::HostNotAllowed => "HostNotAllowed",
             Self::AccessDenied => "AccessDenied",
             Self::VaultUnavailable => "VaultUnavailable",
+            Self::CredentialsOld => "CredentialsOld",
             Self::CredentialsRejected => "CredentialsRejected",
             Self::RotationRejected => "RotationRejected",
             Self::WorkerCrashLooping => "WorkerCrashLooping",

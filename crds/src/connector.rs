@@ -8,6 +8,7 @@ mod errors;
 mod operation;
 mod pagination;
 mod rate;
+mod rotation;
 mod signing;
 mod status;
 mod stream;
@@ -30,6 +31,7 @@ pub use pagination::{
     PagePagination, Pagination,
 };
 pub use rate::{Cache, CostPoints, DailyQuota, EndpointLimit, RateHeaders, RateLimit, ResetHeader};
+pub use rotation::{CredentialState, OnMaxAge, RotationPolicy};
 pub use signing::{
     AwsSignatureV4Authentication, HashAlgorithm, HmacAuthentication, OAuth1Authentication, SessionAuthentication,
     SignatureEncoding, TimestampFormat,
@@ -93,8 +95,13 @@ pub struct ConnectorSpec {
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z0-9._-]+$"))]
     pub api_version: Option<String>,
 
-    /// Where the credentials come from. The stored value is a JSON object of strings; `auth` refers to its keys.
+    /// Where the credentials come from. The stored value is a JSON object of strings; `auth` refers to its keys. The key `allowedHosts`, if
+    /// there is one, names the only hosts that the credentials are ever sent to, separated by commas.
     pub credentials: Credentials,
+
+    /// How old the credentials may become. The preset's figures apply to whatever is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<RotationPolicy>,
 
     /// How requests are authenticated. The preset's way applies when it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -164,7 +171,7 @@ pub struct Credentials {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct AwsSecretsManager {
-    /// Name of the secret, for example `shop/shopify`. The operator's policy says which names a namespace may use; by
+    /// Name of the secret, for example `shop/shopify`. Without roleARN the operator's policy says which names a namespace may use; by
     /// default they begin with the namespace's name and a slash. 1 to 512 characters.
     #[schemars(length(min = 1, max = 512), regex(pattern = "^[A-Za-z0-9/_+=.@-]+$"))]
     pub secret_id: String,
@@ -173,6 +180,16 @@ pub struct AwsSecretsManager {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32), regex(pattern = "^[a-z0-9-]+$"))]
     pub region: Option<String>,
+
+    /// ARN of an IAM role that the operator assumes to read the secret, for example
+    /// `arn:aws:iam::123456789012:role/crosstie-shop`: the secret is then looked for in the role's account. The external id is always
+    /// `<namespace>/<name>` of this Connector; the role's trust policy has to demand it, else any Connector could use the role. What the
+    /// role may read takes the place of the operator's policy for names. The operator reads the secret as itself when it is left out.
+    /// At most 512 characters.
+    #[serde(rename = "roleARN", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 20, max = 512))]
+    #[x_kube(validation = Rule::new("self.matches('^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$')").message("write roleARN as the ARN of an IAM role, for example arn:aws:iam::123456789012:role/crosstie-shop"))]
+    pub role_arn: Option<String>,
 }
 
 /// A reference to an object of the same namespace by its name.

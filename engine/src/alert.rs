@@ -63,6 +63,7 @@ impl Cause {
             | Reason::Suspended
             | Reason::Available
             | Reason::Resolved
+            | Reason::Fresh
             | Reason::Compiled
             | Reason::WorkerRunning
             | Reason::NoDeadLetters
@@ -76,6 +77,8 @@ impl Cause {
             | Reason::PlanTooLarge
             | Reason::SecretMissing
             | Reason::SecretNotAllowed
+            | Reason::HostNotAllowed
+            | Reason::CredentialsOld
             | Reason::AccessDenied
             | Reason::VaultUnavailable
             | Reason::WorkerCrashLooping

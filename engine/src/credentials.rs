@@ -5,6 +5,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// The key under which a version may name the only hosts that it is sent to, separated by commas.
+pub const ALLOWED_HOSTS: &str = "allowedHosts";
+
+/// Whether a list as [`ALLOWED_HOSTS`] has it names a host. Neither case nor the dot that may end a name counts.
+pub fn names_host(list: &str, host: &str) -> bool {
+    let plain = |host: &str| host.trim().trim_end_matches('.').to_ascii_lowercase();
+    list.split(',').map(plain).any(|named| !named.is_empty() && named == plain(host))
+}
+
 /// Current and previous version of a Connector's credentials. A version that is still pending never stands here.
 #[derive(Clone, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -26,6 +35,13 @@ pub struct CredentialVersion {
     pub version_id: String,
     /// The values by key.
     pub values: BTreeMap<String, String>,
+}
+
+impl CredentialVersion {
+    /// Whether the version may be sent to a host: to any, unless it names those that it may be sent to.
+    pub fn may_go_to(&self, host: &str) -> bool {
+        self.values.get(ALLOWED_HOSTS).is_none_or(|list| names_host(list, host))
+    }
 }
 
 impl std::fmt::Debug for CredentialsDocument {
@@ -57,6 +73,28 @@ impl Drop for CredentialVersion {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_goes_only_to_the_hosts_that_it_names() {
+        let version = |values: &[(&str, &str)]| CredentialVersion {
+            version_id: "v1".into(),
+            values: values.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+        };
+        assert!(version(&[("token", "hush")]).may_go_to("anywhere.example.com"));
+        let bound = version(&[("token", "hush"), (ALLOWED_HOSTS, "acme.example.com, Files.Example.com.")]);
+        for (host, may) in [
+            ("acme.example.com", true),
+            ("ACME.example.com.", true),
+            ("files.example.com", true),
+            ("example.com", false),
+            ("evil-acme.example.com", false),
+            ("acme.example.com.evil.com", false),
+            ("", false),
+        ] {
+            assert_eq!(bound.may_go_to(host), may, "{host}");
+        }
+        assert!(!version(&[(ALLOWED_HOSTS, "")]).may_go_to("acme.example.com"), "an empty list names none");
+    }
 
     #[test]
     fn printing_credentials_shows_no_value() {

@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use crosstie_crds::{
     ConnectorSpec,
-    connector::{Authentication, Cache, Csrf, ErrorRule, Operation, RateLimit, Stream, Webhooks},
+    connector::{
+        Authentication, Cache, Csrf, ErrorRule, OnMaxAge, Operation, RateLimit, RotationPolicy, Stream, Webhooks,
+    },
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +25,9 @@ pub struct Preset {
     /// How requests are authenticated.
     #[serde(default)]
     pub auth: Option<Authentication>,
+    /// How old the vendor's keys may become.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<RotationPolicy>,
     /// What the vendor allows.
     #[serde(default)]
     pub rate_limit: Option<RateLimit>,
@@ -93,6 +98,15 @@ pub fn names() -> Vec<&'static str> {
 /// What the calendar of a preset says of a version.
 pub fn calendar(preset: Option<&str>, version: Option<&str>) -> Option<Notice> {
     find(preset?)?.versions.as_ref()?.notice(version?)
+}
+
+/// How old credentials may become in days, and what happens then; none where neither the spec nor its preset says it.
+pub fn oldest(spec: &ConnectorSpec) -> Option<(u32, OnMaxAge)> {
+    let under = spec.preset.as_deref().and_then(find).and_then(|preset| preset.rotation.as_ref());
+    let policies = [spec.rotation.as_ref(), under];
+    let days = policies.iter().flatten().find_map(|policy| policy.max_age_days)?;
+    let then = policies.iter().flatten().find_map(|policy| policy.on_max_age).unwrap_or_default();
+    Some((days, then))
 }
 
 /// A Connector's spec laid over its preset. Nothing is resolved or checked yet.
@@ -305,6 +319,21 @@ mod tests {
         let merged = merge(&serde_json::from_value(spec).unwrap(), Some(&preset));
         let statuses: Vec<u16> = merged.errors.iter().flat_map(|rule| rule.when.statuses.clone()).collect();
         assert_eq!(statuses, [409, 423]);
+    }
+
+    #[test]
+    fn the_oldest_age_is_the_specs_or_the_presets() {
+        let oldest = |spec: serde_json::Value| {
+            let mut whole = serde_json::json!({"baseURL": "https://x", "credentials": {}});
+            whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+            super::oldest(&serde_json::from_value(whole).unwrap())
+        };
+        assert_eq!(oldest(serde_json::json!({"preset": "Shopify"})), Some((90, OnMaxAge::Alert)));
+        let spec = serde_json::json!({"preset": "Shopify", "rotation": {"onMaxAge": "Rotate"}});
+        assert_eq!(oldest(spec), Some((90, OnMaxAge::Rotate)));
+        let spec = serde_json::json!({"preset": "Shopify", "rotation": {"maxAgeDays": 30}});
+        assert_eq!(oldest(spec), Some((30, OnMaxAge::Alert)));
+        assert_eq!(oldest(serde_json::json!({"rotation": {"onMaxAge": "Rotate"}})), None);
     }
 
     #[test]

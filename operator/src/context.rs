@@ -86,18 +86,47 @@ impl Context {
     /// Connectors whose credentials come from this secret.
     pub fn holders_of(&self, secret: &SecretKey) -> BTreeSet<Key> {
         let holders = self.cache.connectors.state_filter(|connector| {
-            connector.spec.credentials.aws_secrets_manager.as_ref().map(SecretKey::from).as_ref() == Some(secret)
+            // Names are compared first: keys are made anew each time, and there may be thousands.
+            let named = connector.spec.credentials.aws_secrets_manager.as_ref();
+            named.is_some_and(|named| named.secret_id == secret.secret_id)
+                && SecretKey::of(connector).as_ref() == Some(secret)
         });
         holders.iter().map(|connector| Key::of(&connector.metadata)).collect()
+    }
+
+    /// How often the secret that a Connector names has changed; zero where it names none in AWS.
+    pub fn secret_changes(&self, connector: &Connector) -> u64 {
+        SecretKey::of(connector).map_or(0, |key| self.shared.secrets.count_changes(&key))
+    }
+
+    /// Has the vault asked to replace a version of a Connector's secret that is too old. Nothing is waited for.
+    pub fn rotate(&self, connector: &Connector, version_id: Option<String>) {
+        if let Some((key, version_id)) = SecretKey::of(connector).zip(version_id) {
+            self.shared.secrets.rotate(&key, version_id);
+        }
+    }
+
+    /// Whether what is known of a secret now was written into the status, and into the credentials Secret, of every Connector that uses it.
+    pub fn is_told(&self, secret: &SecretKey) -> bool {
+        let changes = self.shared.secrets.count_changes(secret);
+        self.holders_of(secret).iter().all(|holder| {
+            let told = self.memory.told.get(holder).is_some_and(|told| told >= changes);
+            // A Connector on its way out is not looked at any more.
+            let stays = || {
+                Cache::get(&self.cache.connectors, holder)
+                    .is_some_and(|connector| connector.metadata.deletion_timestamp.is_none())
+            };
+            told || !stays()
+        })
     }
 
     /// Secrets that Connectors name and are allowed to.
     pub fn used_secrets(&self) -> BTreeSet<SecretKey> {
         let connectors = self.cache.connectors.state();
         let named = connectors.iter().filter_map(|connector| {
-            let reference = connector.spec.credentials.aws_secrets_manager.as_ref()?;
+            let key = SecretKey::of(connector)?;
             let namespace = connector.metadata.namespace.as_deref().unwrap_or_default();
-            self.shared.secret_names.allows(namespace, &reference.secret_id).then(|| SecretKey::from(reference))
+            self.shared.secret_names.admits(namespace, &key).then_some(key)
         });
         named.collect()
     }

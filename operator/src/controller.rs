@@ -57,6 +57,7 @@ pub async fn reconcile_connector(object: Arc<Connector>, cx: Arc<Context>) -> Re
     if object.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
+    let changes = cx.secret_changes(&object);
     let seen = observe::connector(&cx, &object);
     let want = plan::connector::connector(&seen, cx.now());
     let done = apply::converge(&cx, &key.namespace, &want.steps).await;
@@ -64,7 +65,9 @@ pub async fn reconcile_connector(object: Arc<Connector>, cx: Arc<Context>) -> Re
     let after = want.status_after(failure.as_deref(), cx.now());
     let later = status::connector(&cx, &seen.connector, after, cx.now()).await;
     let later = later.map_err(|error| Fault::Status(key.clone(), error))?;
-    done.map_err(|fault| Fault::Apply(key, Box::new(fault)))?;
+    done.map_err(|fault| Fault::Apply(key.clone(), Box::new(fault)))?;
+    cx.memory.told.lock().insert(key, changes);
+    cx.rotate(&object, want.to_rotate(cx.now()));
     Ok(again(later.map_or(want.look_again, |later| later.min(want.look_again)), cx.now()))
 }
 

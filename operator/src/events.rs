@@ -63,15 +63,16 @@ pub fn connector(before: Option<&ConnectorStatus>, after: &ConnectorStatus) -> V
     };
     let refused = refused(old, &after.conditions);
     let drift = drifted(old, &after.conditions, ConditionType::VersionSupported);
-    rotated.into_iter().chain(refused).chain(turned(old, &after.conditions)).chain(drift).collect()
+    let age = drifted(old, &after.conditions, ConditionType::CredentialsFresh);
+    rotated.into_iter().chain(refused).chain(turned(old, &after.conditions)).chain(drift).chain(age).collect()
 }
 
-/// Word of the version of a vendor's API, at first sight and when it turns worse or better. What it says in detail may change without an Event: a
+/// Word of the version of a vendor's API, or of the age of credentials, at first sight and when it turns worse or better. What it says in detail may change without an Event: a
 /// vendor that names another day in each answer must not fill the list.
 fn drifted(before: &[Condition], after: &[Condition], kind: ConditionType) -> Option<Notice> {
     let find = |list: &'_ [Condition]| list.iter().find(|condition| condition.type_ == kind.as_str()).cloned();
     let (old, new) = (find(before), find(after)?);
-    let quiet = [Reason::VersionCurrent, Reason::Starting].map(Reason::as_str);
+    let quiet = [Reason::VersionCurrent, Reason::Fresh, Reason::Starting].map(Reason::as_str);
     let is_quiet = |condition: &Condition| quiet.contains(&condition.reason.as_str());
     let same = old.as_ref().is_some_and(|old| old.reason == new.reason);
     let never_loud = old.as_ref().is_none_or(is_quiet);
@@ -205,6 +206,22 @@ mod tests {
         };
         assert_eq!(connector(Some(&ConnectorStatus::default()), &with("v1")), []);
         assert_eq!(reasons(&connector(Some(&with("v1")), &with("v2"))), [("CredentialsRotated", false)]);
+    }
+
+    #[test]
+    fn credentials_that_are_too_old_are_told_once() {
+        let with = |reason: Reason| {
+            let make = if reason == Reason::Fresh { Draft::yes } else { Draft::no };
+            let draft = make(ConditionType::CredentialsFresh, reason, "m".to_owned());
+            ConnectorStatus {
+                conditions: merge(&[], &[draft], Some(1), Timestamp::UNIX_EPOCH),
+                ..ConnectorStatus::default()
+            }
+        };
+        let (fresh, old) = (with(Reason::Fresh), with(Reason::CredentialsOld));
+        assert_eq!(connector(None, &fresh), []);
+        assert_eq!(reasons(&connector(Some(&fresh), &old)), [("CredentialsOld", true)]);
+        assert_eq!(connector(Some(&old), &old), []);
     }
 
     #[test]

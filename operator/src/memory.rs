@@ -110,6 +110,8 @@ pub struct Memory {
     pub compiled: Table<Key, Compiled>,
     /// The newest report of each pod, and when it came in unless it was there before.
     pub heard: Table<Key, Heard>,
+    /// How often the secret of each Connector had changed when its status was last written, or needed no writing.
+    pub told: Table<Key, u64>,
     /// Failures in a row, by controller and object.
     pub failures: Table<(&'static str, Key), u32>,
 }
@@ -131,6 +133,7 @@ impl Memory {
     /// Drops what is remembered of a Connector that is gone.
     pub fn forget_connector(&self, key: &Key) {
         self.connectors.lock().remove(key);
+        self.told.lock().remove(key);
         self.failures.lock().remove(&("connector", key.clone()));
         let secret = key.sibling(&crosstie_crds::names::credentials(&key.name));
         self.written.lock().remove(&(ObjectKind::Secret, secret));

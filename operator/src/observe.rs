@@ -34,10 +34,11 @@ use crate::{
         diagnosis,
         integration::{self, Compilation, ends},
         objects::{ANNOTATION_SHARES, CredentialVersions, ObjectKind},
+        rotation::Said,
         shares::{self, Granted, Peer, Published},
     },
     trigger::Key,
-    vault::{SecretKey, VaultFault},
+    vault::{SecretKey, VaultFault, secrets::Entry},
 };
 
 /// Observes a Connector.
@@ -48,9 +49,11 @@ pub fn connector(cx: &Context, object: &Arc<Connector>) -> connector::Seen {
     if let Some(status) = cx.memory.connectors.ahead_of(&key, &object.metadata) {
         Arc::make_mut(&mut object).status = Some(status);
     }
+    let (stored, said) = stored(cx, &object);
     connector::Seen {
         compiled: compiled_connector(cx, &object),
-        stored: stored(cx, &object),
+        stored,
+        said,
         secret: cx.cache.meta(ObjectKind::Secret, &key.sibling(&names::credentials(&key.name))),
         integrations: u32::try_from(users.len()).unwrap_or(u32::MAX),
         signing_keys: users.iter().flat_map(|user| compile::signing_keys(user, &key.name)).collect(),
@@ -102,32 +105,45 @@ fn entries(report: Option<&SyncReport>) -> impl Iterator<Item = &WorkerReport> {
     report.into_iter().filter_map(|report| report.status.as_ref()).flat_map(|status| &status.workers)
 }
 
-/// What is stored for a Connector. A vault is never waited for.
-fn stored(cx: &Context, object: &Connector) -> Stored {
+/// What is stored for a Connector, and what is said of it. A vault is never waited for.
+fn stored(cx: &Context, object: &Connector) -> (Stored, Said) {
     let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
     let source = &object.spec.credentials;
-    if let Some(reference) = &source.aws_secrets_manager {
-        if !cx.shared.secret_names.allows(namespace, &reference.secret_id) {
+    if let Some(key) = SecretKey::of(object) {
+        if !cx.shared.secret_names.admits(namespace, &key) {
             let patterns: Vec<String> = cx.shared.secret_names.patterns_for(namespace).collect();
             let message = format!(
-                "secret {} is not allowed in namespace {namespace}: name one that matches {}",
-                reference.secret_id,
+                "secret {} is not allowed in namespace {namespace}: name one that matches {}, or a role that may read it in roleARN",
+                key.secret_id,
                 patterns.join(" or ")
             );
-            return Stored::Refused(VaultFault::new(Reason::SecretNotAllowed, message));
+            return (Stored::Refused(VaultFault::new(Reason::SecretNotAllowed, message)), Said::default());
         }
-        return match cx.shared.secrets.look(&SecretKey::from(reference)) {
-            None => Stored::Asked,
-            Some(entry) => {
-                let (current, previous) = entry.held.map(|held| (held.current, held.previous)).unzip();
-                Stored::Known { current, previous: previous.flatten(), fault: entry.fault }
-            }
+        return match cx.shared.secrets.look(&key) {
+            None => (Stored::Asked, Said::default()),
+            Some(entry) => known(entry),
         };
     }
-    match &source.secret_ref {
+    let stored = match &source.secret_ref {
         Some(reference) => kubernetes_secret(cx, &Key::new(namespace, &reference.name)),
         None => Stored::Refused(VaultFault::new(Reason::PlanInvalid, "spec.credentials names no source: set one")),
-    }
+    };
+    (stored, Said::default())
+}
+
+fn known(entry: Entry) -> (Stored, Said) {
+    let Entry { held, fault, not_rotated } = entry;
+    let Some(held) = held else {
+        return (Stored::Known { current: None, previous: None, fault }, Said::default());
+    };
+    let described = held.description.as_ref();
+    let said = Said {
+        made_at: held.made_at,
+        rotates: described.map(|described| described.rotates),
+        next_rotation: described.and_then(|described| described.next_rotation),
+        not_rotated: not_rotated.map(|fault| fault.message),
+    };
+    (Stored::Known { current: Some(held.current), previous: held.previous, fault }, said)
 }
 
 fn kubernetes_secret(cx: &Context, key: &Key) -> Stored {

@@ -24,7 +24,16 @@ use crate::{
     memory::Memory,
     settings::Settings,
     telemetry::{self, Metrics, Readiness},
-    vault::{SecretKey, aws::SecretsManager, secrets::Secrets, sweep::Sweep},
+    vault::{
+        SecretKey,
+        aws::{
+            self, SecretsManager,
+            queue::{ChangeQueue, VISIBILITY},
+        },
+        push::Push,
+        secrets::Secrets,
+        sweep::Sweep,
+    },
 };
 
 /// Since this minor version of Kubernetes 1, API servers stream initial lists unless they are told not to.
@@ -108,7 +117,8 @@ async fn lead(
         tasks.spawn(controller::run(cx.clone(), watches, settings.concurrency, seen, working.clone()));
         scopes.push(cx);
     }
-    let sweep = sweep(&shared, scopes.clone(), settings);
+    let vault = Arc::new(SecretsManager::new(aws::environment, shared.metrics.clone()));
+    let sweep = sweep(&shared, vault.clone(), scopes.clone(), settings);
     tasks.spawn({
         let working = working.clone();
         async move {
@@ -116,6 +126,10 @@ async fn lead(
             Ok(())
         }
     });
+    if let Some(url) = settings.queue() {
+        let queue = ChangeQueue::new(vault, url, VISIBILITY);
+        tasks.spawn(listen(push(&shared, queue, scopes.clone()), scopes.clone(), working.clone()));
+    }
     let kept = tokio::select! {
         kept = election.hold(stop) => kept,
         ended = tasks.join_next() => {
@@ -167,13 +181,49 @@ fn scope_names(settings: &Settings) -> Vec<Option<String>> {
     if named.is_empty() { vec![None] } else { named.into_iter().cloned().map(Some).collect() }
 }
 
+/// Listens for changes from when it is known who uses which secret.
+async fn listen<U, T>(
+    push: Push<ChangeQueue, U, T>,
+    scopes: Vec<Arc<Context>>,
+    stop: CancellationToken,
+) -> anyhow::Result<()>
+where
+    U: Fn() -> BTreeSet<SecretKey> + Send + Sync,
+    T: Fn(&SecretKey) -> bool + Send + Sync,
+{
+    for cx in &scopes {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            ready = cx.cache.ready() => ready?,
+        }
+    }
+    push.run(stop).await;
+    Ok(())
+}
+
+fn push(
+    shared: &Shared,
+    queue: ChangeQueue,
+    scopes: Vec<Arc<Context>>,
+) -> Push<ChangeQueue, impl Fn() -> BTreeSet<SecretKey> + use<>, impl Fn(&SecretKey) -> bool + use<>> {
+    let holders = scopes.clone();
+    Push {
+        queue,
+        secrets: shared.secrets.clone(),
+        used: move || scopes.iter().flat_map(|cx| cx.used_secrets()).collect(),
+        told: move |secret: &SecretKey| holders.iter().all(|cx| cx.is_told(secret)),
+        metrics: shared.metrics.clone(),
+    }
+}
+
 fn sweep(
     shared: &Shared,
+    vault: Arc<SecretsManager>,
     scopes: Vec<Arc<Context>>,
     settings: &Settings,
 ) -> Sweep<SecretsManager, impl Fn() -> BTreeSet<SecretKey> + use<>, fn() -> f64> {
     Sweep {
-        vault: Arc::new(SecretsManager::new(shared.metrics.clone())),
+        vault,
         secrets: shared.secrets.clone(),
         used: move || scopes.iter().flat_map(|cx| cx.used_secrets()).collect(),
         interval: Duration::from_secs(settings.sweep_interval_seconds.into()),

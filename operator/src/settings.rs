@@ -83,7 +83,7 @@ pub struct Settings {
     )]
     pub concurrency: u16,
 
-    /// How often each secret is looked at for a new version, in seconds. 1 to 86400
+    /// How often each secret is looked at for a new version at least, in seconds; looks are spread evenly. 1 to 86400
     #[arg(
         long,
         env = "CROSSTIE_SWEEP_INTERVAL_SECONDS",
@@ -92,6 +92,11 @@ pub struct Settings {
         help_heading = "Credentials"
     )]
     pub sweep_interval_seconds: u32,
+
+    /// URL of an SQS queue that says which secrets changed, so that they are read at once; docs/rotation.md says how it is filled. Without one
+    /// changes are found by looking
+    #[arg(long, env = "CROSSTIE_QUEUE_URL", value_name = "URL", help_heading = "Credentials")]
+    pub queue_url: Option<String>,
 
     /// Names of secrets a Connector may use, separated by commas: `*` stands for anything, `{namespace}` for the
     /// Connector's namespace
@@ -204,6 +209,11 @@ impl Settings {
                 .map(|range| range.to_string())
                 .collect(),
         }
+    }
+
+    /// The queue of changes, if there is one: an empty text stands for none, as environment variables have it.
+    pub fn queue(&self) -> Option<&str> {
+        self.queue_url.as_deref().filter(|url| !url.is_empty())
     }
 
     /// Which secrets which namespace may use.

@@ -2,7 +2,8 @@
 //! figures at most once a minute, but that nothing waits any more, or that something does again, within seconds.
 
 use crosstie_crds::{
-    Connector, ConnectorStatus, Integration, IntegrationStatus, integration::SyncStatus, names::FIELD_MANAGER,
+    Connector, ConnectorStatus, Integration, IntegrationStatus, connector::CredentialStatus, integration::SyncStatus,
+    names::FIELD_MANAGER,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::NamespaceResourceScope;
@@ -59,7 +60,9 @@ impl Figures for IntegrationStatus {
 
 impl Figures for ConnectorStatus {
     fn without_figures(&self) -> Self {
-        Self { integrations: None, ..self.clone() }
+        let credentials =
+            self.credentials.clone().map(|credentials| CredentialStatus { age_days: None, ..credentials });
+        Self { integrations: None, credentials, ..self.clone() }
     }
 
     fn gone(&self) -> Vec<bool> {
@@ -182,7 +185,10 @@ fn is_of_an_older_shape(error: &kube::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crosstie_crds::condition::{ConditionType, Reason};
+    use crosstie_crds::{
+        condition::{ConditionType, Reason},
+        connector::CredentialState,
+    };
 
     use super::*;
     use crate::plan::conditions::{Draft, merge};
@@ -227,6 +233,19 @@ mod tests {
     fn how_many_integrations_use_a_connector_is_a_figure() {
         let status = |integrations| ConnectorStatus { integrations: Some(integrations), ..ConnectorStatus::default() };
         assert_eq!(due(Some(&status(1)), &status(2), Some(at(100)), at(130)), Due::Later(at(160)));
+    }
+
+    #[test]
+    fn how_old_credentials_are_is_a_figure_and_how_far_their_rotation_is_is_not() {
+        let status = |age_days, state| {
+            let credentials = CredentialStatus { age_days, state, ..CredentialStatus::default() };
+            ConnectorStatus { credentials: Some(credentials), ..ConnectorStatus::default() }
+        };
+        let before = status(Some(1), Some(CredentialState::Rolling));
+        let older = status(Some(2), Some(CredentialState::Rolling));
+        assert_eq!(due(Some(&before), &older, Some(at(100)), at(130)), Due::Later(at(160)));
+        let settled = status(Some(1), Some(CredentialState::Settled));
+        assert_eq!(due(Some(&before), &settled, Some(at(100)), at(101)), Due::Now);
     }
 
     #[test]

@@ -82,6 +82,11 @@ struct CallLabels {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FateLabels {
+    fate: &'static str,
+}
+
 /// The operator's metrics. Clones count together.
 #[derive(Clone)]
 pub struct Metrics {
@@ -90,6 +95,7 @@ pub struct Metrics {
     durations: Family<ControllerLabels, Histogram, fn() -> Histogram>,
     writes: Family<WriteLabels, Counter>,
     aws_calls: Family<CallLabels, Counter>,
+    queue_messages: Family<FateLabels, Counter>,
     leader: Gauge,
 }
 
@@ -101,13 +107,19 @@ impl Default for Metrics {
             Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 3.0, 10)));
         let writes = Family::default();
         let aws_calls = Family::default();
+        let queue_messages = Family::default();
         let leader = Gauge::default();
         registry.register("reconciles", "Looks at an object, by controller and outcome", reconciles.clone());
         registry.register("reconcile_duration_seconds", "How long a look at an object takes", durations.clone());
         registry.register("writes", "Writes to the Kubernetes API, by kind and outcome", writes.clone());
         registry.register("aws_calls", "Calls to AWS, by operation and outcome", aws_calls.clone());
+        registry.register(
+            "queue_messages",
+            "Messages of the queue that says which secrets changed, by what became of them",
+            queue_messages.clone(),
+        );
         registry.register("leader", "1 while this replica is the one that works", leader.clone());
-        Self { registry: Arc::new(registry), reconciles, durations, writes, aws_calls, leader }
+        Self { registry: Arc::new(registry), reconciles, durations, writes, aws_calls, queue_messages, leader }
     }
 }
 
@@ -126,6 +138,11 @@ impl Metrics {
     /// Counts a call to AWS.
     pub fn aws_call(&self, operation: &'static str, ok: bool) {
         self.aws_calls.get_or_create(&CallLabels { operation, outcome: outcome(ok) }).inc();
+    }
+
+    /// Counts a message of the queue.
+    pub fn queue_message(&self, fate: &'static str) {
+        self.queue_messages.get_or_create(&FateLabels { fate }).inc();
     }
 
     /// Says whether this replica works.
@@ -196,11 +213,13 @@ mod tests {
         let metrics = Metrics::default();
         metrics.aws_call("GetSecretValue", true);
         metrics.wrote("Deployment", false);
+        metrics.queue_message("poison");
         metrics.reconciled("integration", true, Duration::from_millis(3));
         let mut text = String::new();
         encode(&mut text, &metrics.registry).unwrap();
         for line in [
             "crosstie_operator_aws_calls_total{operation=\"GetSecretValue\",outcome=\"ok\"} 1",
+            "crosstie_operator_queue_messages_total{fate=\"poison\"} 1",
             "crosstie_operator_writes_total{kind=\"Deployment\",outcome=\"error\"} 1",
             "crosstie_operator_reconcile_duration_seconds_count{controller=\"integration\"} 1",
         ] {

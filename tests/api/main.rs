@@ -90,6 +90,16 @@ async fn a_bad_connector_is_refused_with_what_to_do() -> Result<()> {
         ("/spec/baseURL", json!("ftp://acme.myshopify.com"), "write baseURL as an absolute URL"),
         ("/spec/baseURL", json!("smtp://user@mail.example.com"), "write baseURL as an absolute URL"),
         ("/spec/credentials", json!({}), "set exactly one of awsSecretsManager and secretRef"),
+        (
+            "/spec/credentials/awsSecretsManager/roleARN",
+            json!("arn:aws:iam::123456789012:user/somebody"),
+            "write roleARN as the ARN of an IAM role",
+        ),
+        (
+            "/spec/credentials/awsSecretsManager/roleARN",
+            json!("arn:aws:iam::1234:role/crosstie-shop"),
+            "write roleARN as the ARN of an IAM role",
+        ),
         ("/spec/auth", header, "set exactly one of header, bearer, basic, query, oauth1"),
         ("/spec/auth", json!({}), "set exactly one of header, bearer, basic, query, oauth1"),
         ("/spec/rateLimit", json!({"requests": 5}), "set rateLimit.requests and rateLimit.perSeconds together"),

@@ -10,6 +10,8 @@ use serde_json::Value;
 
 /// Region that tests and demo use.
 pub const REGION: &str = "eu-west-1";
+/// Id of the key that tests and demo use; what it stands for is the emulator's default account.
+pub const KEY_ID: &str = "test";
 
 /// AWS Secrets Manager at an endpoint.
 #[derive(Clone, Debug)]
@@ -20,11 +22,16 @@ pub struct Secrets {
 impl Secrets {
     /// At an emulator.
     pub fn at(endpoint: &str) -> Self {
+        Self::of(endpoint, KEY_ID, REGION)
+    }
+
+    /// At an emulator, in a region and in the account of a key: the emulator takes a key id of twelve digits for the account's number.
+    pub fn of(endpoint: &str, key_id: &str, region: &str) -> Self {
         let config = aws_sdk_secretsmanager::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .endpoint_url(endpoint)
-            .region(Region::new(REGION))
-            .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
+            .region(Region::new(region.to_owned()))
+            .credentials_provider(Credentials::new(key_id, "test", None, None, "tests"))
             .build();
         Self { client: Client::from_conf(config) }
     }

@@ -56,6 +56,24 @@ async fn sent(
 }
 
 #[tokio::test]
+async fn a_secret_that_names_its_hosts_goes_to_no_other_whatever_the_plan_says() {
+    for (hosts, goes) in
+        [("api.example.com", true), ("files.example.com, API.example.com.", true), ("example.com", false)]
+    {
+        let store = CredentialStore::new(&keyed(&[("token", "t"), (ALLOWED_HOSTS, hosts)]));
+        let (outcome, seen) = sent(&bearer(), &store, &["Bearer t"]).await;
+        if goes {
+            assert!(matches!(outcome, Ok(Reply::Success(_))), "{hosts}");
+            continue;
+        }
+        let Err(setback) = outcome else { panic!("{hosts}: the call was made") };
+        assert_eq!(setback.failure.kind, FailureKind::EgressRefused);
+        assert!(setback.failure.detail.contains("api.example.com"), "{}", setback.failure);
+        assert!(seen.is_empty(), "the vendor saw {seen:?}");
+    }
+}
+
+#[tokio::test]
 async fn each_scheme_writes_its_header() {
     let mut document = document("v1", None);
     document.current.values.insert("email".into(), "ops@example.com".into());

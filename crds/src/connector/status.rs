@@ -5,7 +5,10 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::api_version::{ApiVersionStatus, also_text};
+use super::{
+    api_version::{ApiVersionStatus, also_text},
+    rotation::CredentialState,
+};
 
 /// What the operator last saw of a Connector. Only the operator writes it.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
@@ -14,7 +17,7 @@ pub struct ConnectorStatus {
     /// Generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, CredentialsResolved and VersionSupported, and kstatus' Reconciling and Stalled while they are true.
+    /// Ready, CredentialsResolved, CredentialsFresh and VersionSupported, and kstatus' Reconciling and Stalled while they are true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -33,14 +36,31 @@ pub struct ConnectorStatus {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct CredentialStatus {
-    /// Version id of the current value.
+    /// Version id of the value that workers are to use.
     pub version_id: String,
+    /// How far a rotation is: Settled, Rolling or Held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<CredentialState>,
+    /// Stage of that version in AWS Secrets Manager: AWSCURRENT, or AWSPREVIOUS while a newer version cannot be handed out. Absent where it is not
+    /// known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub stage: Option<String>,
     /// Version id of the previous value, kept so that a rotation costs nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_version_id: Option<String>,
     /// When the operator first saw this current version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen_at: Option<Time>,
+    /// When that version was made. Absent where the store does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotated_at: Option<Time>,
+    /// Age of that version in whole days, since it was made or, where that is not known, since it was first seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_days: Option<u32>,
+    /// When AWS Secrets Manager rotates the secret next at the latest. Absent where it does not rotate it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_rotation_time: Option<Time>,
     /// How many workers use the current version, of all that use this Connector, for example `2/2`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workers: Option<String>,

@@ -5,19 +5,20 @@ use std::{collections::BTreeSet, sync::Arc};
 use crosstie_crds::{
     Connector, ConnectorStatus,
     condition::{ConditionType, Reason},
-    connector::{ApiVersionStatus, CredentialStatus},
+    connector::{ApiVersionStatus, OnMaxAge},
     sync_report::{ApiReport, CredentialReport},
 };
 use crosstie_engine::{compile::Compiled, plan::System, preset};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{
     Step,
     conditions::{Draft, Truth, merge, whole_seconds},
-    credentials::{Decision, Stored, decide},
+    credentials::{Decision, Stored, Use, decide},
     lifecycle::{self, Word},
     objects::{self, CredentialVersions, Owner},
+    rotation::{Facts, Said},
 };
 
 /// How soon a Connector is looked at again when nothing calls for it.
@@ -32,6 +33,8 @@ pub struct Seen {
     pub compiled: Compiled<System>,
     /// What its vault holds.
     pub stored: Stored,
+    /// What its vault says beside values.
+    pub said: Said,
     /// Metadata of its credentials Secret, if there is one.
     pub secret: Option<ObjectMeta>,
     /// How many Integrations use it.
@@ -64,7 +67,11 @@ pub fn connector(seen: &Seen, now: Timestamp) -> Want {
     // One that is not there is the alert's trouble, and must not take the Connector from the others.
     keys.extend(seen.signing_keys.iter().map(String::as_str).filter(|key| seen.stored.holds(key)));
     let decision = match &seen.compiled.value {
-        Some(system) => decide(&owner.name, &keys, &system.webhook_keys, &seen.stored),
+        Some(system) => {
+            let hosts = hosts(system);
+            let webhook_keys = &system.webhook_keys;
+            decide(Use { connector: &owner.name, keys: &keys, webhook_keys, hosts: &hosts }, &seen.stored)
+        }
         None => Decision { publish: None, fault: None },
     };
     let published = seen.secret.as_ref().and_then(CredentialVersions::of);
@@ -83,6 +90,12 @@ pub fn connector(seen: &Seen, now: Timestamp) -> Want {
     Want { steps: steps.collect(), look_again: now + LOOK_AGAIN, seen: seen.clone(), decision, published, publishing }
 }
 
+/// Hosts that credentials of a system can be sent to.
+fn hosts(system: &System) -> Vec<&str> {
+    let allowed = system.egress.allow_hosts.iter().map(String::as_str);
+    system.base_url.host_str().into_iter().chain(allowed).collect()
+}
+
 impl Want {
     /// The status after the steps were carried out, or failed with this message.
     pub fn status_after(&self, failure: Option<&str>, now: Timestamp) -> ConnectorStatus {
@@ -94,6 +107,9 @@ impl Want {
         };
         let word = self.word(before, now);
         let mut drafts = self.conditions(handed_out, failure);
+        let facts = handed_out.map(|versions| self.facts(versions));
+        let known = self.asking_again(handed_out).and_then(|before| recall(before, ConditionType::CredentialsFresh));
+        drafts.extend(known.or_else(|| facts?.fresh(self.oldest(), now)));
         drafts.extend(word.supported(now));
         let conditions = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
         ConnectorStatus {
@@ -101,7 +117,30 @@ impl Want {
             conditions: merge(conditions, &drafts, meta.generation, now),
             api_version: (word.status != ApiVersionStatus::default()).then_some(word.status),
             integrations: Some(self.seen.integrations),
-            credentials: handed_out.map(|versions| self.credential_status(versions)),
+            credentials: facts.map(|facts| facts.status(now)),
+        }
+    }
+
+    /// The version that the vault is to be asked to replace, if it is.
+    pub fn to_rotate(&self, now: Timestamp) -> Option<String> {
+        let handed_out = self.publishing.as_ref().or(self.published.as_ref())?;
+        self.facts(handed_out).to_rotate(self.oldest(), now)
+    }
+
+    fn oldest(&self) -> Option<(u32, OnMaxAge)> {
+        preset::oldest(&self.seen.connector.spec)
+    }
+
+    fn facts<'a>(&'a self, handed_out: &'a CredentialVersions) -> Facts<'a> {
+        let status = self.seen.connector.status.as_ref();
+        Facts {
+            handed_out,
+            stored: &self.seen.stored,
+            has_stages: self.seen.connector.spec.credentials.aws_secrets_manager.is_some(),
+            kept_back: self.decision.fault.as_ref().is_some_and(|fault| keeps_back(fault.reason)),
+            workers: &self.seen.workers,
+            said: &self.seen.said,
+            before: status.and_then(|status| status.credentials.as_ref()),
         }
     }
 
@@ -113,17 +152,6 @@ impl Want {
         };
         let calendar = preset::calendar(spec.preset.as_deref(), requested);
         lifecycle::word(requested, before, &self.seen.apis, calendar, now)
-    }
-
-    fn credential_status(&self, versions: &CredentialVersions) -> CredentialStatus {
-        let reports = &self.seen.workers;
-        let using = reports.iter().flatten().filter(|report| report.used_version_id == versions.version_id).count();
-        CredentialStatus {
-            version_id: versions.version_id.clone(),
-            previous_version_id: versions.previous_version_id.clone(),
-            seen_at: versions.seen_at.map(Time),
-            workers: (!reports.is_empty()).then(|| format!("{using}/{}", reports.len())),
-        }
     }
 
     fn conditions(&self, handed_out: Option<&CredentialVersions>, failure: Option<&str>) -> Vec<Draft> {
@@ -224,6 +252,11 @@ fn recall(status: &ConnectorStatus, kind: ConditionType) -> Option<Draft> {
         [Truth::True, Truth::False, Truth::Unknown].into_iter().find(|truth| truth.as_str() == condition.status)?;
     let reason = serde_json::from_value(condition.reason.clone().into()).ok()?;
     Some(Draft { kind, truth, reason, message: condition.message.clone() })
+}
+
+/// Whether a fault is the newest version's own: there is one, and it cannot be used.
+fn keeps_back(reason: Reason) -> bool {
+    matches!(reason, Reason::SecretMalformed | Reason::KeyMissing | Reason::HostNotAllowed)
 }
 
 /// Whether a fault goes by itself and says nothing against the values in use.

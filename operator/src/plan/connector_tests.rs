@@ -1,5 +1,6 @@
 //! Connectors in every state of their credentials.
 
+use crosstie_crds::connector::{CredentialState, RotationPolicy};
 use crosstie_engine::{
     compile::{self, Finding},
     credentials::CredentialVersion,
@@ -55,6 +56,7 @@ fn seen(stored: Stored) -> Seen {
         compiled: compile::connector(&object, &compile::Settings::default()),
         connector: Arc::new(object),
         stored,
+        said: Said::default(),
         secret: None,
         integrations: 2,
         signing_keys: BTreeSet::new(),
@@ -97,7 +99,7 @@ fn credentials_are_handed_out_with_their_ids_and_the_connector_is_ready() {
     assert_said(&status, ConditionType::CredentialsResolved, Truth::True, Reason::Resolved);
     let credentials = status.credentials.unwrap();
     assert_eq!((credentials.version_id.as_str(), credentials.previous_version_id.as_deref()), ("v2", Some("v1")));
-    assert_eq!(credentials.seen_at, Some(Time(at(100))));
+    assert_eq!(credentials.seen_at.map(|seen| seen.0), Some(at(100)));
     let requested = status.api_version.and_then(|version| version.requested);
     assert_eq!((requested.as_deref(), status.integrations), (Some("2026-07"), Some(2)));
 }
@@ -105,9 +107,49 @@ fn credentials_are_handed_out_with_their_ids_and_the_connector_is_ready() {
 #[test]
 fn a_version_keeps_the_time_it_was_first_seen() {
     let seen = Seen { secret: Some(secret("v2")), ..seen(known("v2", None)) };
-    assert_eq!(status(&seen).credentials.unwrap().seen_at, Some(Time(at(50))));
+    assert_eq!(status(&seen).credentials.unwrap().seen_at.map(|seen| seen.0), Some(at(50)));
     let rotated = Seen { secret: Some(secret("v1")), ..seen.clone() };
-    assert_eq!(status(&rotated).credentials.unwrap().seen_at, Some(Time(at(100))));
+    assert_eq!(status(&rotated).credentials.unwrap().seen_at.map(|seen| seen.0), Some(at(100)));
+}
+
+#[test]
+fn credentials_that_are_too_old_are_said_and_leave_the_connector_ready() {
+    let mut seen = Seen { secret: Some(secret("v2")), ..seen(known("v2", None)) };
+    let day = 24 * 60 * 60;
+    let said = |seen: &Seen, now| connector(seen, at(now)).status_after(None, at(now));
+    assert_eq!(self::said(&said(&seen, 400 * day), ConditionType::CredentialsFresh), (String::new(), String::new()));
+    Arc::make_mut(&mut seen.connector).spec.rotation =
+        Some(RotationPolicy { max_age_days: Some(30), on_max_age: Some(OnMaxAge::Rotate) });
+    seen.said = Said { made_at: Some(at(0)), rotates: Some(true), ..Said::default() };
+    assert_said(&said(&seen, 29 * day), ConditionType::CredentialsFresh, Truth::True, Reason::Fresh);
+    assert_eq!(connector(&seen, at(29 * day)).to_rotate(at(29 * day)), None);
+    let old = said(&seen, 30 * day);
+    assert_said(&old, ConditionType::CredentialsFresh, Truth::False, Reason::CredentialsOld);
+    assert_said(&old, ConditionType::Ready, Truth::True, Reason::Available);
+    assert_eq!(old.credentials.as_ref().unwrap().age_days, Some(30));
+    assert_eq!(connector(&seen, at(30 * day)).to_rotate(at(30 * day)).as_deref(), Some("v2"));
+    let restarted = Seen { stored: Stored::Asked, said: Said::default(), ..seen };
+    let mut object = restarted.connector.as_ref().clone();
+    object.status = Some(old.clone());
+    let again = said(&Seen { connector: Arc::new(object), ..restarted }, 30 * day);
+    assert_eq!(again, old, "a restart changes nothing");
+}
+
+#[test]
+fn a_version_that_may_not_go_to_the_connectors_host_stays_behind_and_the_rotation_is_held() {
+    let bound = CredentialVersion {
+        version_id: "v2".into(),
+        values: [("token".to_owned(), "hush".to_owned()), ("allowedHosts".to_owned(), "other.example.com".to_owned())]
+            .into(),
+    };
+    let stored = Stored::Known { current: Some(Arc::new(bound)), previous: Some(version("v1")), fault: None };
+    let seen = Seen { secret: Some(secret("v1")), ..seen(stored) };
+    assert!(connector(&seen, at(100)).steps.is_empty());
+    let status = status(&seen);
+    assert_said(&status, ConditionType::Ready, Truth::False, Reason::HostNotAllowed);
+    let credentials = status.credentials.unwrap();
+    assert_eq!((credentials.version_id.as_str(), credentials.stage.as_deref()), ("v1", Some("AWSPREVIOUS")));
+    assert_eq!(credentials.state, Some(CredentialState::Held));
 }
 
 #[test]

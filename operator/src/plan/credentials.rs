@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crosstie_crds::condition::Reason;
-use crosstie_engine::credentials::{CredentialVersion, CredentialsDocument};
+use crosstie_engine::credentials::{ALLOWED_HOSTS, CredentialVersion, CredentialsDocument};
 
 use crate::vault::VaultFault;
 
@@ -45,9 +45,23 @@ pub struct Decision {
     pub fault: Option<VaultFault>,
 }
 
-/// Decides what of `stored` reaches the workers of a Connector whose `auth` names `keys`, and whose webhooks are verified with `webhook_keys`, if it
-/// sends any. Keys that nothing names stay behind: what a worker does not have it cannot lose.
-pub fn decide(connector: &str, keys: &[&str], webhook_keys: &[String], stored: &Stored) -> Decision {
+/// What a Connector does with its credentials.
+#[derive(Clone, Copy, Debug)]
+pub struct Use<'a> {
+    /// Its name.
+    pub connector: &'a str,
+    /// Keys that its `auth` names.
+    pub keys: &'a [&'a str],
+    /// Keys that its webhooks are verified with, if it sends any: handed out where they are stored, and no need.
+    pub webhook_keys: &'a [String],
+    /// Hosts that it can send them to.
+    pub hosts: &'a [&'a str],
+}
+
+/// Decides what of `stored` reaches the workers of a Connector. Keys that nothing names stay behind: what a worker does not have it cannot lose.
+/// Only the hosts that a secret names go along with it, so that a worker whose plan is older or newer keeps to them too.
+pub fn decide(usage: Use, stored: &Stored) -> Decision {
+    let Use { connector, keys, webhook_keys, hosts } = usage;
     let (current, previous, fault) = match stored {
         Stored::Asked => {
             let message = "the credentials were asked for and have not come yet";
@@ -61,7 +75,12 @@ pub fn decide(connector: &str, keys: &[&str], webhook_keys: &[String], stored: &
     if !missing.is_empty() {
         return Decision { publish: None, fault: Some(key_missing(current, &missing)) };
     }
-    let complete = |version: &&Arc<CredentialVersion>| keys.iter().all(|&key| version.values.contains_key(key));
+    if let Some(host) = hosts.iter().find(|host| !current.may_go_to(host)) {
+        return Decision { publish: None, fault: Some(host_not_allowed(connector, current, host)) };
+    }
+    let complete = |version: &&Arc<CredentialVersion>| {
+        keys.iter().all(|&key| version.values.contains_key(key)) && hosts.iter().all(|host| version.may_go_to(host))
+    };
     let document = CredentialsDocument {
         connector: connector.to_owned(),
         current: only(current, keys, webhook_keys),
@@ -71,7 +90,8 @@ pub fn decide(connector: &str, keys: &[&str], webhook_keys: &[String], stored: &
 }
 
 fn only(version: &CredentialVersion, keys: &[&str], webhook_keys: &[String]) -> CredentialVersion {
-    let values = version.values.iter().filter(|(name, _)| keys.contains(&name.as_str()) || webhook_keys.contains(name));
+    let goes = |name: &String| *name == ALLOWED_HOSTS || keys.contains(&name.as_str()) || webhook_keys.contains(name);
+    let values = version.values.iter().filter(|(name, _)| goes(name));
     CredentialVersion {
         version_id: version.version_id.clone(),
         values: values.map(|(name, value)| (name.clone(), value.clone())).collect(),
@@ -89,9 +109,45 @@ fn key_missing(current: &CredentialVersion, missing: &[&str]) -> VaultFault {
     VaultFault::new(Reason::KeyMissing, message)
 }
 
+fn host_not_allowed(connector: &str, current: &CredentialVersion, host: &str) -> VaultFault {
+    let message = format!(
+        "version {} of the credentials may not be sent to {host}, which Connector {connector} can reach: correct spec.baseURL and \
+         spec.egress.allowHosts, or have the host added to the secret's {ALLOWED_HOSTS}",
+        current.version_id
+    );
+    VaultFault::new(Reason::HostNotAllowed, message)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn decide(connector: &str, keys: &[&str], stored: &Stored) -> Decision {
+        super::decide(Use { connector, keys, webhook_keys: &[], hosts: &["acme.example.com"] }, stored)
+    }
+
+    fn bound(id: &str, hosts: &str) -> Arc<CredentialVersion> {
+        let values = [("token", "hush"), (ALLOWED_HOSTS, hosts)].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        Arc::new(CredentialVersion { version_id: id.into(), values: values.into() })
+    }
+
+    #[test]
+    fn a_secret_that_names_its_hosts_goes_to_no_connector_that_reaches_another() {
+        let allowed =
+            decide("shopify", &["token"], &known(Some(bound("v1", "acme.example.com")), None)).publish.unwrap();
+        assert!(!allowed.current.may_go_to("evil.example.com"), "the list goes along");
+        let decision = decide("shopify", &["token"], &known(Some(bound("v1", "other.example.com")), None));
+        assert_eq!(decision.publish, None);
+        let fault = decision.fault.unwrap();
+        assert_eq!(fault.reason, Reason::HostNotAllowed);
+        assert!(fault.message.contains("acme.example.com") && !fault.message.contains("hush"), "{fault}");
+    }
+
+    #[test]
+    fn a_previous_version_that_may_not_go_there_is_left_out() {
+        let stored = known(Some(version("v2", &["token"])), Some(bound("v1", "other.example.com")));
+        assert_eq!(decide("shopify", &["token"], &stored).publish.unwrap().previous, None);
+    }
 
     fn version(id: &str, keys: &[&str]) -> Arc<CredentialVersion> {
         let values = keys.iter().map(|&key| (key.to_owned(), format!("hush-{id}"))).collect();
@@ -105,7 +161,7 @@ mod tests {
     #[test]
     fn both_versions_go_out_with_the_keys_that_are_named_only() {
         let stored = known(Some(version("v2", &["token", "refresh"])), Some(version("v1", &["token"])));
-        let document = decide("shopify", &["token"], &[], &stored).publish.unwrap();
+        let document = decide("shopify", &["token"], &stored).publish.unwrap();
         assert_eq!(document.current.values.keys().collect::<Vec<_>>(), ["token"]);
         assert_eq!(document.previous.as_ref().unwrap().version_id, "v1");
     }
@@ -113,14 +169,15 @@ mod tests {
     #[test]
     fn what_webhooks_are_verified_with_goes_out_where_it_is_stored_and_is_no_need() {
         let stored = known(Some(version("v2", &["token", "hook", "other"])), Some(version("v1", &["token"])));
-        let document = decide("shopify", &["token"], &["hook".to_owned()], &stored).publish.unwrap();
+        let usage = Use { connector: "shopify", keys: &["token"], webhook_keys: &["hook".to_owned()], hosts: &[] };
+        let document = super::decide(usage, &stored).publish.unwrap();
         assert_eq!(document.current.values.keys().collect::<Vec<_>>(), ["hook", "token"]);
         assert_eq!(document.previous.unwrap().values.keys().collect::<Vec<_>>(), ["token"]);
     }
 
     #[test]
     fn a_version_without_a_needed_key_never_goes_out() {
-        let decision = decide("shopify", &["token", "shop"], &[], &known(Some(version("v2", &["tokn"])), None));
+        let decision = decide("shopify", &["token", "shop"], &known(Some(version("v2", &["tokn"])), None));
         assert_eq!(decision.publish, None);
         let fault = decision.fault.unwrap();
         assert_eq!(fault.reason, Reason::KeyMissing);
@@ -131,7 +188,7 @@ mod tests {
     #[test]
     fn a_previous_version_without_a_needed_key_is_left_out() {
         let stored = known(Some(version("v2", &["token"])), Some(version("v1", &["old"])));
-        assert_eq!(decide("shopify", &["token"], &[], &stored).publish.unwrap().previous, None);
+        assert_eq!(decide("shopify", &["token"], &stored).publish.unwrap().previous, None);
     }
 
     #[test]
@@ -139,13 +196,13 @@ mod tests {
         let fault = VaultFault::new(Reason::VaultUnavailable, "away");
         let stored =
             Stored::Known { current: Some(version("v1", &["token"])), previous: None, fault: Some(fault.clone()) };
-        let decision = decide("shopify", &["token"], &[], &stored);
+        let decision = decide("shopify", &["token"], &stored);
         assert!(decision.publish.is_some());
         assert_eq!(decision.fault, Some(fault));
     }
 
     #[test]
     fn what_has_not_come_yet_is_no_failure() {
-        assert_eq!(decide("shopify", &["token"], &[], &Stored::Asked).fault.unwrap().reason, Reason::Starting);
+        assert_eq!(decide("shopify", &["token"], &Stored::Asked).fault.unwrap().reason, Reason::Starting);
     }
 }

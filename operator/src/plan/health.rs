@@ -181,6 +181,7 @@ fn stops(reason: Reason) -> bool {
         | Reason::Suspended
         | Reason::Available
         | Reason::Resolved
+        | Reason::Fresh
         | Reason::Compiled
         | Reason::WorkerRunning
         | Reason::NoDeadLetters
@@ -194,6 +195,7 @@ fn stops(reason: Reason) -> bool {
         | Reason::OutcomeUnknown
         | Reason::RotationRejected
         | Reason::AlertsFailing
+        | Reason::CredentialsOld
         | Reason::RecordsLeftBehind => false,
         Reason::Starting
         | Reason::SubscriptionMissing
@@ -207,6 +209,7 @@ fn stops(reason: Reason) -> bool {
         | Reason::SecretMalformed
         | Reason::KeyMissing
         | Reason::SecretNotAllowed
+        | Reason::HostNotAllowed
         | Reason::AccessDenied
         | Reason::VaultUnavailable
         | Reason::CredentialsRejected

@@ -97,6 +97,7 @@ fn facts_for(reason: Reason) -> Option<Facts> {
         | Reason::SecretMalformed
         | Reason::KeyMissing
         | Reason::SecretNotAllowed
+        | Reason::HostNotAllowed
         | Reason::AccessDenied
         | Reason::VaultUnavailable
         | Reason::CredentialsRejected
@@ -110,6 +111,7 @@ fn facts_for(reason: Reason) -> Option<Facts> {
         | Reason::InternalError => with_problem(reason),
         Reason::Available
         | Reason::Resolved
+        | Reason::Fresh
         | Reason::Compiled
         | Reason::WorkerRunning
         | Reason::NoDeadLetters
@@ -120,6 +122,7 @@ fn facts_for(reason: Reason) -> Option<Facts> {
         | Reason::OtherVersionServed
         | Reason::VersionUnsupported
         | Reason::RotationRejected
+        | Reason::CredentialsOld
         | Reason::DeadLetters
         | Reason::OutcomeUnknown
         | Reason::AlertsFailing
@@ -127,7 +130,7 @@ fn facts_for(reason: Reason) -> Option<Facts> {
     })
 }
 
-const EVERY_REASON: [Reason; 45] = [
+const EVERY_REASON: [Reason; 48] = [
     Reason::AlertsAccepted,
     Reason::AlertsFailing,
     Reason::VersionCurrent,
@@ -139,6 +142,7 @@ const EVERY_REASON: [Reason; 45] = [
     Reason::Suspended,
     Reason::Available,
     Reason::Resolved,
+    Reason::Fresh,
     Reason::Compiled,
     Reason::WorkerRunning,
     Reason::NoDeadLetters,
@@ -153,8 +157,10 @@ const EVERY_REASON: [Reason; 45] = [
     Reason::SecretMalformed,
     Reason::KeyMissing,
     Reason::SecretNotAllowed,
+    Reason::HostNotAllowed,
     Reason::AccessDenied,
     Reason::VaultUnavailable,
+    Reason::CredentialsOld,
     Reason::CredentialsRejected,
     Reason::RotationRejected,
     Reason::WorkerCrashLooping,

@@ -11,6 +11,7 @@ pub mod integration;
 pub mod lifecycle;
 pub mod nudge;
 pub mod objects;
+pub mod rotation;
 pub mod shares;
 pub mod state;
 pub mod trouble;

@@ -4,10 +4,12 @@ use std::{collections::BTreeMap, fmt, slice, sync::Arc};
 
 use crosstie_crds::condition::Reason;
 use crosstie_engine::credentials::CredentialVersion;
+use futures::future::join;
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de};
 use zeroize::Zeroizing;
 
-use super::{Read, SecretKey, StoredValue, Vault, VaultFault};
+use super::{Description, Read, SecretKey, StoredValue, Vault, VaultFault};
 
 /// How often both versions are read again when a rotation happens in between.
 const ATTEMPTS: usize = 3;
@@ -19,10 +21,25 @@ pub struct Held {
     pub current: Arc<CredentialVersion>,
     /// The version before it, if there is one that can be understood.
     pub previous: Option<Arc<CredentialVersion>>,
+    /// Id of the version before it, also of one that cannot be understood.
+    pub previous_version_id: Option<String>,
+    /// When the version to use was made, if the vault says so.
+    pub made_at: Option<Timestamp>,
+    /// What the vault last said of the secret beside its values.
+    pub description: Option<Description>,
 }
 
-/// From what reading the current version came to: the secret with both its versions. When it is the one already `known`, nothing more is
-/// read.
+impl Held {
+    /// Whether the versions are still these two. Where the vault does not say it, the current one stands for both.
+    fn is_still(&self, described: Option<&Description>) -> bool {
+        described.is_none_or(|described| {
+            described.current == self.current.version_id && described.previous == self.previous_version_id
+        })
+    }
+}
+
+/// From what reading the current version came to: the secret with both its versions. When they are those already `known`, no value is read
+/// any more: where the previous version went is asked for without one.
 ///
 /// # Errors
 /// [`VaultFault`], with every reason it knows.
@@ -35,17 +52,23 @@ pub async fn complete<V: Vault>(
     for _ in 0..ATTEMPTS {
         let newest = current?.ok_or_else(|| missing(key))?;
         if let Some(known) = known.filter(|known| known.current.version_id == newest.version_id) {
-            return Ok(known.clone());
+            let described = vault.describe(key).await;
+            if known.is_still(described.as_ref()) {
+                return Ok(Held { description: described.or_else(|| known.description.clone()), ..known.clone() });
+            }
         }
         // A previous version that cannot be read now is no reason to go without one: the rotation is taken over later instead.
-        let previous = vault.read_previous(key).await?;
+        let (previous, described) = join(vault.read_previous(key), vault.describe(key)).await;
+        let previous = previous?;
         if previous.as_ref().is_some_and(|previous| previous.version_id == newest.version_id) {
             current = vault.read_current(slice::from_ref(key)).await.pop().unwrap_or(Ok(None));
             continue;
         }
+        let made_at = newest.made_at;
         let current = Arc::new(understand(key, newest)?);
+        let previous_version_id = previous.as_ref().map(|previous| previous.version_id.clone());
         let previous = previous.and_then(|previous| understand(key, previous).ok()).map(Arc::new);
-        return Ok(Held { current, previous });
+        return Ok(Held { current, previous, previous_version_id, made_at, description: described });
     }
     let message = format!("{key} changed each time it was read; it is read again shortly");
     Err(VaultFault::new(Reason::VaultUnavailable, message))
@@ -121,7 +144,7 @@ pub(crate) mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::vault::Stage;
+    use crate::vault::{Account, Identity, Stage};
 
     /// Version id and text, absence, or a fault.
     pub(crate) type Answer = Result<Option<(&'static str, &'static str)>, VaultFault>;
@@ -131,11 +154,13 @@ pub(crate) mod tests {
     pub(crate) struct Scripted {
         answers: Mutex<Vec<Answer>>,
         pub(crate) asked: Mutex<Vec<Stage>>,
+        /// What it says beside values.
+        described: Mutex<Option<Description>>,
     }
 
     impl Scripted {
         pub(crate) fn new(answers: Vec<Answer>) -> Self {
-            Self { answers: Mutex::new(answers), asked: Mutex::default() }
+            Self { answers: Mutex::new(answers), ..Self::default() }
         }
     }
 
@@ -147,6 +172,7 @@ pub(crate) mod tests {
             answer.map(|found| {
                 found.map(|(id, text)| StoredValue {
                     version_id: id.into(),
+                    made_at: None,
                     text: Some(Zeroizing::new(text.to_owned())),
                 })
             })
@@ -158,9 +184,19 @@ pub(crate) mod tests {
             keys.iter().map(|_| self.answer(Stage::Current)).collect()
         }
 
+        async fn describe(&self, _key: &SecretKey) -> Option<Description> {
+            self.described.lock().unwrap().clone()
+        }
+
         async fn read_previous(&self, _key: &SecretKey) -> Read {
             self.answer(Stage::Previous)
         }
+
+        async fn rotate(&self, _key: &SecretKey, _version_id: &str) -> Result<(), VaultFault> {
+            Ok(())
+        }
+
+        fn forget(&self, _key: &SecretKey) {}
     }
 
     async fn fetch(vault: &Scripted, key: &SecretKey, known: Option<&Held>) -> Result<Held, VaultFault> {
@@ -169,7 +205,12 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn key() -> SecretKey {
-        SecretKey { region: None, secret_id: "shop/shopify".into() }
+        named("shop/shopify")
+    }
+
+    /// A secret that the operator reads as itself in its own region.
+    pub(crate) fn named(secret_id: &str) -> SecretKey {
+        SecretKey { account: Account { region: None, identity: Identity::Operator }, secret_id: secret_id.into() }
     }
 
     #[tokio::test]
@@ -193,6 +234,30 @@ pub(crate) mod tests {
         *vault.answers.lock().unwrap() = vec![Ok(Some(("v2", r#"{"token":"new"}"#)))];
         assert_eq!(fetch(&vault, &key(), Some(&held)).await.unwrap(), held);
         assert_eq!(*vault.asked.lock().unwrap(), [Stage::Current]);
+    }
+
+    #[tokio::test]
+    async fn a_move_of_the_previous_version_alone_is_noticed_and_no_value_is_read_for_nothing() {
+        let vault = Scripted::new(vec![Ok(Some(("v2", r#"{"token":"new"}"#))), Ok(Some(("v1", r#"{"token":"old"}"#)))]);
+        let say = |previous: Option<&str>| {
+            let previous = previous.map(str::to_owned);
+            let description = Description { current: "v2".into(), previous, rotates: true, next_rotation: None };
+            *vault.described.lock().unwrap() = Some(description);
+        };
+        say(Some("v1"));
+        let first = fetch(&vault, &key(), None).await.unwrap();
+        vault.asked.lock().unwrap().clear();
+        *vault.answers.lock().unwrap() = vec![Ok(Some(("v2", r#"{"token":"new"}"#)))];
+        assert_eq!(fetch(&vault, &key(), Some(&first)).await.unwrap(), first);
+        assert_eq!(*vault.asked.lock().unwrap(), [Stage::Current]);
+        say(Some("v0"));
+        *vault.answers.lock().unwrap() =
+            vec![Ok(Some(("v2", r#"{"token":"new"}"#))), Ok(Some(("v0", r#"{"token":"older"}"#)))];
+        let moved = fetch(&vault, &key(), Some(&first)).await.unwrap();
+        assert_eq!(moved.previous.as_ref().unwrap().version_id, "v0");
+        say(None);
+        *vault.answers.lock().unwrap() = vec![Ok(Some(("v2", r#"{"token":"new"}"#))), Ok(None)];
+        assert_eq!(fetch(&vault, &key(), Some(&moved)).await.unwrap().previous, None);
     }
 
     #[tokio::test]
@@ -234,7 +299,8 @@ pub(crate) mod tests {
 
     #[test]
     fn printing_a_stored_value_shows_no_text() {
-        let stored = StoredValue { version_id: "v1".into(), text: Some(Zeroizing::new("hush".to_owned())) };
+        let text = Some(Zeroizing::new("hush".to_owned()));
+        let stored = StoredValue { version_id: "v1".into(), made_at: None, text };
         assert!(!format!("{stored:?}").contains("hush"));
     }
 }

@@ -1,40 +1,84 @@
 //! Credentials from a vault: what one is (`Vault`), AWS Secrets Manager as one (`aws`), how both versions of a secret are
-//! read consistently (`fetch`), the shared memory of what was read (`secrets`) and the loop that keeps it fresh (`sweep`).
+//! read consistently (`fetch`), the shared memory of what was read (`secrets`), when each is read (`schedule`) and the loop that does it
+//! (`sweep`); and word of changes from a queue (`push`, `event`).
 //!
 //! Values exist here and in the Secret that is written for workers, in types that print nothing. They never enter status,
 //! events, logs or metrics.
 
 pub mod aws;
+pub mod event;
 pub mod fetch;
 pub mod policy;
+pub mod push;
+mod schedule;
 pub mod secrets;
 pub mod sweep;
 
 use std::future::Future;
 
-use crosstie_crds::{condition::Reason, connector::AwsSecretsManager};
+use crosstie_crds::{Connector, condition::Reason};
+use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-/// One secret of AWS Secrets Manager. Connectors that name the same one share its fetches.
+/// As whom the operator reads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SecretKey {
+pub enum Identity {
+    /// As itself.
+    Operator,
+    /// In a role that it takes on for one Connector and no other.
+    Role {
+        /// The role's ARN.
+        arn: String,
+        /// The external id, by which the role's owner knows which Connector is meant.
+        external_id: String,
+    },
+}
+
+/// Where secrets are read, and as whom. What is read in one account is never given to another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Account {
     /// AWS region; the operator's own without one.
     pub region: Option<String>,
+    /// As whom.
+    pub identity: Identity,
+}
+
+/// One secret of AWS Secrets Manager as one identity sees it. Connectors that name the same one share its fetches.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SecretKey {
+    /// Where it is read, and as whom.
+    pub account: Account,
     /// Name of the secret.
     pub secret_id: String,
 }
 
-impl From<&AwsSecretsManager> for SecretKey {
-    fn from(reference: &AwsSecretsManager) -> Self {
-        Self { region: reference.region.clone(), secret_id: reference.secret_id.clone() }
+impl SecretKey {
+    /// The secret that a Connector names; none where it names none in AWS. The external id is made here and nowhere else: nobody can write
+    /// another Connector's.
+    pub fn of(connector: &Connector) -> Option<Self> {
+        let reference = connector.spec.credentials.aws_secrets_manager.as_ref()?;
+        let identity = match &reference.role_arn {
+            None => Identity::Operator,
+            Some(arn) => {
+                let namespace = connector.metadata.namespace.as_deref().unwrap_or_default();
+                let name = connector.metadata.name.as_deref().unwrap_or_default();
+                Identity::Role { arn: arn.clone(), external_id: format!("{namespace}/{name}") }
+            }
+        };
+        let account = Account { region: reference.region.clone(), identity };
+        Some(Self { account, secret_id: reference.secret_id.clone() })
     }
 }
 
 impl std::fmt::Display for SecretKey {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.region {
-            Some(region) => write!(formatter, "secret {} in {region}", self.secret_id),
-            None => write!(formatter, "secret {}", self.secret_id),
+        write!(formatter, "secret {}", self.secret_id)?;
+        if let Some(region) = &self.account.region {
+            write!(formatter, " in {region}")?;
+        }
+        match &self.account.identity {
+            Identity::Operator => Ok(()),
+            Identity::Role { arn, .. } => write!(formatter, " in the role {arn}"),
         }
     }
 }
@@ -65,6 +109,8 @@ impl Stage {
 pub struct StoredValue {
     /// The store's id of this version.
     pub version_id: String,
+    /// When the version was made, if the store says so.
+    pub made_at: Option<Timestamp>,
     /// The text; `None` when the secret is binary.
     pub text: Option<Zeroizing<String>>,
 }
@@ -73,6 +119,19 @@ impl std::fmt::Debug for StoredValue {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("StoredValue").field("version_id", &self.version_id).finish_non_exhaustive()
     }
+}
+
+/// What a store says of a secret beside its values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// Id of the current version.
+    pub current: String,
+    /// Id of the version before it, if there is one.
+    pub previous: Option<String>,
+    /// Whether the store rotates the secret by itself.
+    pub rotates: bool,
+    /// When it does so next at the latest.
+    pub next_rotation: Option<Timestamp>,
 }
 
 /// Why credentials could not be had: the reason that conditions will show, and one sentence without any value.
@@ -98,10 +157,52 @@ pub type Read = Result<Option<StoredValue>, VaultFault>;
 /// Something that stores secrets. Its faults are `AccessDenied`, `Throttled`, `VaultUnavailable`, and `SecretMissing` for a secret that is on
 /// its way out.
 pub trait Vault: Send + Sync + 'static {
-    /// Reads the current versions of up to [`LARGEST_BATCH`] secrets of one region, with as few calls as it can. One answer for each key, in
+    /// Reads the current versions of up to [`LARGEST_BATCH`] secrets of one account, with as few calls as it can. One answer for each key, in
     /// their order.
     fn read_current(&self, keys: &[SecretKey]) -> impl Future<Output = Vec<Read>> + Send;
 
+    /// What is known of a secret beside its values, without reading them. None when it cannot be had now: reading goes on without.
+    fn describe(&self, key: &SecretKey) -> impl Future<Output = Option<Description>> + Send;
+
     /// Reads the version before the current one.
     fn read_previous(&self, key: &SecretKey) -> impl Future<Output = Read> + Send;
+
+    /// Asks the vault to replace a version of a secret by a new one. Asking twice for the same version starts one rotation.
+    fn rotate(&self, key: &SecretKey, version_id: &str) -> impl Future<Output = Result<(), VaultFault>> + Send;
+
+    /// Nobody uses the secret any more: what was kept for it alone can go.
+    fn forget(&self, key: &SecretKey);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn connector(namespace: &str, name: &str, reference: &Value) -> Connector {
+        serde_json::from_value(json!({
+            "apiVersion": "crosstie.dev/v1alpha1",
+            "kind": "Connector",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"baseURL": "https://acme.example.com", "credentials": {"awsSecretsManager": reference}},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn connectors_share_a_secret_only_as_the_operator_itself() {
+        let own = json!({"secretId": "shop/shopify", "region": "eu-west-1"});
+        let [a, b] = ["a", "b"].map(|name| SecretKey::of(&connector("shop", name, &own)).unwrap());
+        assert_eq!(a, b);
+        let mut lent = own.clone();
+        lent["roleARN"] = json!("arn:aws:iam::123456789012:role/lent");
+        let keys = [("shop", "a"), ("shop", "b"), ("bank", "a")]
+            .map(|(namespace, name)| SecretKey::of(&connector(namespace, name, &lent)).unwrap());
+        let distinct: std::collections::BTreeSet<&SecretKey> = keys.iter().chain([&a]).collect();
+        assert_eq!(distinct.len(), 4, "a role's fetches are one Connector's");
+        let Identity::Role { external_id, .. } = &keys[2].account.identity else { panic!("{:?}", keys[2]) };
+        assert_eq!(external_id, "bank/a");
+        assert!(keys[2].to_string().contains("shop/shopify in eu-west-1 in the role arn:aws:iam"), "{}", keys[2]);
+    }
 }

@@ -1,5 +1,7 @@
 //! Which secrets a namespace may use. Pure: the operator asks before anything is fetched.
 
+use super::{Identity, SecretKey};
+
 /// Patterns of secret names; `*` stands for any characters, `{namespace}` for the namespace that asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretNamePolicy {
@@ -12,7 +14,15 @@ impl SecretNamePolicy {
         Self { patterns: patterns.into_iter().filter(|pattern| !pattern.is_empty()).collect() }
     }
 
-    /// Whether a Connector of this namespace may use the secret.
+    /// Whether a Connector of this namespace may use the secret. In a role it may use whatever the role may: whoever owns the role decides.
+    pub fn admits(&self, namespace: &str, key: &SecretKey) -> bool {
+        match &key.account.identity {
+            Identity::Operator => self.allows(namespace, &key.secret_id),
+            Identity::Role { .. } => true,
+        }
+    }
+
+    /// Whether a Connector of this namespace may use the operator's own view of the secret.
     pub fn allows(&self, namespace: &str, secret_id: &str) -> bool {
         self.patterns_for(namespace).any(|pattern| matches(&pattern, secret_id))
     }
@@ -56,6 +66,15 @@ mod tests {
         assert!(!policy.allows("shop", "bank/stripe"));
         assert!(!policy.allows("shop", "shopping/stripe"));
         assert!(!policy.allows("shop", "shop"));
+    }
+
+    #[test]
+    fn what_a_role_may_read_is_its_owners_affair() {
+        let mut key = crate::vault::fetch::tests::key();
+        assert!(!policy(&["{namespace}/*"]).admits("bank", &key));
+        key.account.identity =
+            Identity::Role { arn: "arn:aws:iam::123456789012:role/bank".into(), external_id: "bank/a".into() };
+        assert!(policy(&["{namespace}/*"]).admits("bank", &key));
     }
 
     #[test]

@@ -3,9 +3,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{PoisonError, RwLock},
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
+use crosstie_crds::condition::Reason;
 use tokio::sync::{broadcast, mpsc};
 
 use super::{SecretKey, VaultFault, fetch::Held};
@@ -20,31 +24,81 @@ pub struct Entry {
     pub held: Option<Held>,
     /// Why the last read failed, if it did.
     pub fault: Option<VaultFault>,
+    /// Why the vault did not start the rotation of the current version that it was asked for, if it was.
+    pub not_rotated: Option<VaultFault>,
+}
+
+/// What is asked of the sweep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Nothing is known of this secret yet.
+    Unknown(SecretKey),
+    /// This one is said to have changed: what is known, and what is being read now, may be older.
+    Changed(SecretKey, Word),
+    /// This version is too old: the vault is to replace it.
+    Rotate(SecretKey, String),
+}
+
+/// Word of a change, in the order they came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Word(u64);
+
+/// An entry, and how new it is.
+#[derive(Debug, Default)]
+struct Known {
+    entry: Entry,
+    /// Counts the changes of the entry.
+    changes: u64,
+    /// The newest word of a change that came before the read of what is known here.
+    answers: Word,
 }
 
 /// The shared memory of secrets.
 pub struct Secrets {
-    entries: RwLock<HashMap<SecretKey, Entry>>,
-    wanted: mpsc::UnboundedSender<SecretKey>,
+    entries: RwLock<HashMap<SecretKey, Known>>,
+    words: AtomicU64,
+    wanted: mpsc::UnboundedSender<Ask>,
     changes: broadcast::Sender<SecretKey>,
 }
 
 impl Secrets {
     /// An empty memory, and the list of what is asked for.
-    pub fn new() -> (Self, mpsc::UnboundedReceiver<SecretKey>) {
+    pub fn new() -> (Self, mpsc::UnboundedReceiver<Ask>) {
         let (wanted, asked) = mpsc::unbounded_channel();
         let (changes, _) = broadcast::channel(CHANGES_KEPT);
-        (Self { entries: RwLock::default(), wanted, changes }, asked)
+        (Self { entries: RwLock::default(), words: AtomicU64::default(), wanted, changes }, asked)
     }
 
     /// What is known of a secret. When nothing is, it is asked for, and [`Secrets::changes`] tells when it has come.
     pub fn look(&self, key: &SecretKey) -> Option<Entry> {
-        let entry = self.entries.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+        let entry = self.read(key, |known| known.entry.clone());
         if entry.is_none() {
             // Nobody listens only while the operator is stopping.
-            let _ = self.wanted.send(key.clone());
+            let _ = self.wanted.send(Ask::Unknown(key.clone()));
         }
         entry
+    }
+
+    /// Has a secret read again at once, because it is said to have changed.
+    pub fn hurry(&self, key: &SecretKey) -> Word {
+        let word = Word(self.words.fetch_add(1, Ordering::Relaxed) + 1);
+        let _ = self.wanted.send(Ask::Changed(key.clone(), word));
+        word
+    }
+
+    /// Has the vault asked to replace a version, once.
+    pub fn rotate(&self, key: &SecretKey, version_id: String) {
+        let _ = self.wanted.send(Ask::Rotate(key.clone(), version_id));
+    }
+
+    /// Whether what is known was read after this word of a change, and says how the secret is: that AWS could not be asked does not.
+    pub fn answers(&self, key: &SecretKey, word: Word) -> bool {
+        self.read(key, |known| known.answers >= word).unwrap_or_default()
+    }
+
+    /// How often what is known of a secret has changed.
+    pub fn count_changes(&self, key: &SecretKey) -> u64 {
+        self.read(key, |known| known.changes).unwrap_or_default()
     }
 
     /// Secrets whose versions or faults change from now on.
@@ -54,26 +108,60 @@ impl Secrets {
 
     /// What is known, without asking.
     pub(super) fn held(&self, key: &SecretKey) -> Option<Held> {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner).get(key).and_then(|entry| entry.held.clone())
+        self.read(key, |known| known.entry.held.clone()).flatten()
     }
 
-    /// Takes over the outcome of a read, and tells listeners and the log if it changed anything.
-    pub(super) fn store(&self, key: &SecretKey, outcome: Result<Held, VaultFault>) {
+    fn read<T>(&self, key: &SecretKey, take: impl FnOnce(&Known) -> T) -> Option<T> {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).get(key).map(take)
+    }
+
+    /// Takes over the outcome of a read that began after this word, and tells listeners and the log if it changed anything.
+    pub(super) fn store(&self, key: &SecretKey, outcome: Result<Held, VaultFault>, word: Word) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        let before = entries.get(key).cloned();
+        let news = !entries.contains_key(key);
+        let known = entries.entry(key.clone()).or_default();
         let after = match outcome {
-            Ok(held) => Entry { held: Some(held), fault: None },
-            Err(fault) => Entry { held: before.as_ref().and_then(|entry| entry.held.clone()), fault: Some(fault) },
+            Ok(held) => {
+                let same = known
+                    .entry
+                    .held
+                    .as_ref()
+                    .is_some_and(|before| before.current.version_id == held.current.version_id);
+                let not_rotated = known.entry.not_rotated.clone().filter(|_| same);
+                Entry { held: Some(held), fault: None, not_rotated }
+            }
+            Err(fault) => Entry { fault: Some(fault), ..known.entry.clone() },
         };
-        if before.as_ref() != Some(&after) {
+        let asked_in_vain = after.fault.as_ref().is_some_and(is_passing);
+        if !asked_in_vain {
+            known.answers = known.answers.max(word);
+        }
+        if news || known.entry != after {
             match &after {
                 Entry { fault: Some(fault), .. } => tracing::warn!(secret = %key, reason = %fault.reason, "{fault}"),
-                Entry { held: Some(held), .. } => {
+                Entry { held: Some(held), fault: None, .. } => {
                     tracing::info!(secret = %key, version = held.current.version_id, "read");
                 }
-                Entry { held: None, fault: None } => {}
+                Entry { held: None, fault: None, .. } => {}
             }
-            entries.insert(key.clone(), after);
+            known.entry = after;
+            known.changes += 1;
+            let _ = self.changes.send(key.clone());
+        }
+    }
+
+    /// Notes what came of asking for a rotation.
+    pub(super) fn asked_to_rotate(&self, key: &SecretKey, outcome: Result<(), VaultFault>) {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(known) = entries.get_mut(key) else { return };
+        match &outcome {
+            Ok(()) => tracing::info!(secret = %key, "the rotation of credentials that were too old was started"),
+            Err(fault) => tracing::warn!(secret = %key, "{fault}"),
+        }
+        let after = outcome.err();
+        if known.entry.not_rotated != after {
+            known.entry.not_rotated = after;
+            known.changes += 1;
             let _ = self.changes.send(key.clone());
         }
     }
@@ -84,11 +172,15 @@ impl Secrets {
     }
 }
 
+/// Whether a fault says nothing about the secret: AWS could not be asked.
+fn is_passing(fault: &VaultFault) -> bool {
+    matches!(fault.reason, Reason::Throttled | Reason::VaultUnavailable)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use crosstie_crds::condition::Reason;
     use crosstie_engine::credentials::CredentialVersion;
 
     use super::*;
@@ -96,14 +188,15 @@ mod tests {
 
     fn held(version: &str) -> Held {
         let values = [("token".to_owned(), "hush".to_owned())].into();
-        Held { current: Arc::new(CredentialVersion { version_id: version.into(), values }), previous: None }
+        let current = Arc::new(CredentialVersion { version_id: version.into(), values });
+        Held { current, previous: None, previous_version_id: None, made_at: None, description: None }
     }
 
     #[test]
     fn the_last_good_values_survive_a_fault() {
         let (secrets, _asked) = Secrets::new();
-        secrets.store(&key(), Ok(held("v1")));
-        secrets.store(&key(), Err(VaultFault::new(Reason::VaultUnavailable, "away")));
+        secrets.store(&key(), Ok(held("v1")), Word::default());
+        secrets.store(&key(), Err(VaultFault::new(Reason::VaultUnavailable, "away")), Word::default());
         let entry = secrets.look(&key()).unwrap();
         assert_eq!(entry.held, Some(held("v1")));
         assert_eq!(entry.fault.unwrap().reason, Reason::VaultUnavailable);
@@ -113,9 +206,9 @@ mod tests {
     fn listeners_hear_of_changes_only() {
         let (secrets, _asked) = Secrets::new();
         let mut changes = secrets.changes();
-        secrets.store(&key(), Ok(held("v1")));
-        secrets.store(&key(), Ok(held("v1")));
-        secrets.store(&key(), Ok(held("v2")));
+        secrets.store(&key(), Ok(held("v1")), Word::default());
+        secrets.store(&key(), Ok(held("v1")), Word::default());
+        secrets.store(&key(), Ok(held("v2")), Word::default());
         assert_eq!(changes.try_recv().unwrap(), key());
         assert_eq!(changes.try_recv().unwrap(), key());
         assert!(changes.try_recv().is_err());
@@ -125,12 +218,31 @@ mod tests {
     fn what_is_unknown_is_asked_for() {
         let (secrets, mut asked) = Secrets::new();
         assert_eq!(secrets.look(&key()), None);
-        assert_eq!(asked.try_recv().unwrap(), key());
+        assert_eq!(asked.try_recv().unwrap(), Ask::Unknown(key()));
+        let word = secrets.hurry(&key());
+        assert_eq!(asked.try_recv().unwrap(), Ask::Changed(key(), word));
+    }
+
+    #[test]
+    fn a_word_is_answered_by_what_was_read_after_it_and_by_nothing_in_vain() {
+        let (secrets, _asked) = Secrets::new();
+        let (first, second) = (secrets.hurry(&key()), secrets.hurry(&key()));
+        assert!(!secrets.answers(&key(), first));
+        secrets.store(&key(), Err(VaultFault::new(Reason::Throttled, "too many")), second);
+        assert!(!secrets.answers(&key(), first), "AWS could not be asked");
+        secrets.store(&key(), Ok(held("v1")), first);
+        assert!(secrets.answers(&key(), first) && !secrets.answers(&key(), second));
+        let changes = secrets.count_changes(&key());
+        secrets.store(&key(), Ok(held("v1")), second);
+        assert!(secrets.answers(&key(), second), "also when nothing had changed");
+        assert_eq!(secrets.count_changes(&key()), changes);
+        secrets.store(&key(), Err(VaultFault::new(Reason::SecretMissing, "gone")), second);
+        assert_eq!(secrets.count_changes(&key()), changes + 1);
     }
 
     #[test]
     fn printing_an_entry_shows_no_value() {
-        let entry = Entry { held: Some(held("v1")), fault: None };
+        let entry = Entry { held: Some(held("v1")), ..Entry::default() };
         let printed = format!("{entry:?}");
         assert!(printed.contains("v1") && !printed.contains("hush"), "{printed}");
     }

@@ -66,6 +66,15 @@ async fn answer(State(manager): State<SecretsManager>, headers: HeaderMap, body:
             };
             answered(&secret(name, stage.unwrap_or("AWSCURRENT")))
         }
+        "DescribeSecret" => match request["SecretId"].as_str() {
+            Some(name) => {
+                let stages = ["AWSCURRENT", "AWSPREVIOUS"];
+                let versions: serde_json::Map<String, Value> =
+                    stages.map(|stage| (version_id(name, stage), json!([stage]))).into_iter().collect();
+                answered(&json!({"Name": name, "VersionIdsToStages": versions, "RotationEnabled": false}))
+            }
+            None => refused("ValidationException"),
+        },
         "BatchGetSecretValue" => {
             let names = request["SecretIdList"].as_array().map(Vec::as_slice).unwrap_or_default();
             if names.is_empty() || names.len() > LARGEST_BATCH {
@@ -84,11 +93,15 @@ fn secret(name: &str, stage: &str) -> Value {
     json!({
         "ARN": format!("arn:aws:secretsmanager:eu-west-1:000000000000:secret:{name}-AbCdEf"),
         "Name": name,
-        "VersionId": format!("{name}-{stage}").replace('/', "-"),
+        "VersionId": version_id(name, stage),
         "SecretString": json!({"token": format!("token of {name}, {stage}")}).to_string(),
         "VersionStages": [stage],
         "CreatedDate": 1.7e9,
     })
+}
+
+fn version_id(name: &str, stage: &str) -> String {
+    format!("{name}-{stage}").replace('/', "-")
 }
 
 fn answered(body: &Value) -> Response {

@@ -1,0 +1,201 @@
+//! How far a rotation is, and how old credentials are. Both are derived from facts each time, never kept as a phase.
+
+use crosstie_crds::{
+    condition::{ConditionType, Reason},
+    connector::{CredentialState, CredentialStatus, OnMaxAge},
+    sync_report::CredentialReport,
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::{
+    conditions::{Draft, whole_seconds},
+    credentials::Stored,
+    objects::CredentialVersions,
+};
+
+/// Seconds of a day.
+const DAY: i64 = 24 * 60 * 60;
+
+/// What a vault says of a secret beside its values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// When the current version was made.
+    pub made_at: Option<Timestamp>,
+    /// Whether the vault rotates the secret by itself; unknown where it may not be asked.
+    pub rotates: Option<bool>,
+    /// When it does so next at the latest.
+    pub next_rotation: Option<Timestamp>,
+    /// Why it did not start the rotation that it was asked for, if it was.
+    pub not_rotated: Option<String>,
+}
+
+/// What is known of the version that was handed out.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The version.
+    pub handed_out: &'a CredentialVersions,
+    /// What is stored.
+    pub stored: &'a Stored,
+    /// Whether versions have stages where they are stored: in AWS Secrets Manager they do, in a Kubernetes Secret they do not.
+    pub has_stages: bool,
+    /// Whether something about the newest version keeps it from being handed out.
+    pub kept_back: bool,
+    /// What workers say; absent entries are workers that have not said anything.
+    pub workers: &'a [Option<CredentialReport>],
+    /// What the vault says beside values.
+    pub said: &'a Said,
+    /// What status said before.
+    pub before: Option<&'a CredentialStatus>,
+}
+
+impl Facts<'_> {
+    /// How far a rotation is.
+    pub fn state(&self) -> CredentialState {
+        let version = &self.handed_out.version_id;
+        let newest = stored_ids(self.stored).0;
+        if newest.is_none()
+            && let Some(state) = self.same_before().and_then(|before| before.state)
+        {
+            // Nothing has been learnt that would change it.
+            return state;
+        }
+        let refused = |report: &CredentialReport| report.rejected_version_id.as_ref() == Some(version);
+        if self.kept_back || self.workers.iter().flatten().any(refused) {
+            return CredentialState::Held;
+        }
+        let uses = |report: &Option<CredentialReport>| {
+            report.as_ref().is_some_and(|report| report.used_version_id == *version)
+        };
+        let current = newest.is_none_or(|newest| newest == version);
+        if current && self.workers.iter().all(uses) { CredentialState::Settled } else { CredentialState::Rolling }
+    }
+
+    /// What status says of the credentials.
+    pub fn status(&self, now: Timestamp) -> CredentialStatus {
+        let versions = self.handed_out;
+        let uses = |report: &&CredentialReport| report.used_version_id == versions.version_id;
+        let using = self.workers.iter().flatten().filter(uses).count();
+        CredentialStatus {
+            version_id: versions.version_id.clone(),
+            state: Some(self.state()),
+            stage: self.stage(),
+            previous_version_id: versions.previous_version_id.clone(),
+            seen_at: versions.seen_at.map(Time),
+            rotated_at: self.made_at().map(|at| Time(whole_seconds(at))),
+            age_days: self.since().map(|since| age(since, now)),
+            next_rotation_time: self.next_rotation().map(|at| Time(whole_seconds(at))),
+            workers: (!self.workers.is_empty()).then(|| format!("{using}/{}", self.workers.len())),
+        }
+    }
+
+    /// Whether the credentials are young enough, if anybody says how old they may become.
+    pub fn fresh(&self, oldest: Option<(u32, OnMaxAge)>, now: Timestamp) -> Option<Draft> {
+        let (days, then) = oldest?;
+        let kind = ConditionType::CredentialsFresh;
+        let version = &self.handed_out.version_id;
+        let Some(since) = self.since() else {
+            return Some(Draft::unknown(
+                kind,
+                Reason::Starting,
+                format!("the age of version {version} is not known yet"),
+            ));
+        };
+        if !is_older(since, days, now) {
+            return Some(Draft::yes(kind, Reason::Fresh, format!("version {version} is not {days} days old yet")));
+        }
+        let what = match then {
+            OnMaxAge::Alert => "rotate it".to_owned(),
+            OnMaxAge::Rotate => self.asked_to_rotate(),
+        };
+        // No figure that changes every day: the age itself stands in status.credentials.
+        let message = format!("version {version} of the credentials is at least {days} days old: {what}");
+        Some(Draft::no(kind, Reason::CredentialsOld, message))
+    }
+
+    fn asked_to_rotate(&self) -> String {
+        match (&self.said.not_rotated, self.said.rotates) {
+            (Some(problem), _) => problem.clone(),
+            (None, Some(true)) => "AWS Secrets Manager was asked to rotate it".to_owned(),
+            (None, Some(false)) => {
+                "rotate it; AWS Secrets Manager cannot, because the secret has no rotation configured there".to_owned()
+            }
+            (None, None) => {
+                "rotate it; whether AWS Secrets Manager can is not known: allow secretsmanager:DescribeSecret"
+                    .to_owned()
+            }
+        }
+    }
+
+    /// The version that the vault is to be asked to replace: the current one, when it is too old and the vault knows how.
+    pub fn to_rotate(&self, oldest: Option<(u32, OnMaxAge)>, now: Timestamp) -> Option<String> {
+        let (days, then) = oldest?;
+        let version = &self.handed_out.version_id;
+        let current = stored_ids(self.stored).0 == Some(version);
+        let old = self.since().is_some_and(|since| is_older(since, days, now));
+        (then == OnMaxAge::Rotate && self.said.rotates == Some(true) && current && old).then(|| version.clone())
+    }
+
+    fn stage(&self) -> Option<String> {
+        if !self.has_stages {
+            return None;
+        }
+        let version = &self.handed_out.version_id;
+        match stored_ids(self.stored) {
+            (Some(current), _) if current == version => Some("AWSCURRENT".to_owned()),
+            (_, Some(previous)) if previous == version => Some("AWSPREVIOUS".to_owned()),
+            (Some(_), _) => None,
+            // After a restart nothing is known until the vault answers.
+            (None, _) => self.same_before().and_then(|before| before.stage.clone()),
+        }
+    }
+
+    /// What status said of this same version.
+    fn same_before(&self) -> Option<&CredentialStatus> {
+        self.before.filter(|before| before.version_id == self.handed_out.version_id)
+    }
+
+    fn is_current(&self) -> bool {
+        stored_ids(self.stored).0 == Some(&self.handed_out.version_id)
+    }
+
+    fn made_at(&self) -> Option<Timestamp> {
+        let said = self.said.made_at.filter(|_| self.is_current());
+        said.or_else(|| self.same_before()?.rotated_at.as_ref().map(|at| at.0))
+    }
+
+    fn next_rotation(&self) -> Option<Timestamp> {
+        if self.said.rotates.is_some() {
+            return self.said.next_rotation;
+        }
+        self.same_before()?.next_rotation_time.as_ref().map(|at| at.0)
+    }
+
+    /// Since when the version is there.
+    fn since(&self) -> Option<Timestamp> {
+        self.made_at().or(self.handed_out.seen_at)
+    }
+}
+
+fn stored_ids(stored: &Stored) -> (Option<&String>, Option<&String>) {
+    match stored {
+        Stored::Asked | Stored::Refused(_) => (None, None),
+        Stored::Known { current, previous, .. } => (
+            current.as_ref().map(|current| &current.version_id),
+            previous.as_ref().map(|previous| &previous.version_id),
+        ),
+    }
+}
+
+/// Whole days. A clock that is behind the vault's makes nothing younger than new.
+fn age(since: Timestamp, now: Timestamp) -> u32 {
+    u32::try_from((now.as_second() - since.as_second()) / DAY).unwrap_or_default()
+}
+
+fn is_older(since: Timestamp, days: u32, now: Timestamp) -> bool {
+    now.as_second() - since.as_second() >= i64::from(days) * DAY
+}
+
+#[cfg(test)]
+#[path = "rotation_tests.rs"]
+mod tests;
