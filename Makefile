@@ -100,7 +100,7 @@ programs: setup
 .PHONY: tests
 tests: setup
 	cargo test --locked --workspace --no-run
-	cargo build --locked --workspace --bin crosstie-vendors --bin kubectl-crosstie $(patsubst %,--test %,api $(subst +, ,$(E2E)))
+	cargo build --locked --workspace --bin crosstie-vendors --bin aws-faults --bin kubectl-crosstie $(patsubst %,--test %,api emulator $(subst +, ,$(E2E)))
 
 .PHONY: api
 api: programs ## The API as the API server enforces it

@@ -1,7 +1,10 @@
 //! Secrets that are missing, unreadable, incomplete or not this namespace's; and each repaired.
 
 use anyhow::{Result, ensure};
-use crosstie_tests::shop::Shop;
+use crosstie_tests::{
+    aws_faults::{Fault, Rule},
+    shop::Shop,
+};
 use serde_json::json;
 
 #[tokio::test]
@@ -43,5 +46,38 @@ async fn a_secret_of_another_namespace_is_refused_without_being_read() -> Result
     ensure!(message.contains("others/shopify") && message.contains("greedy/"), "{message}");
     let handed = shop.world.kubectl.get("greedy", "secret", "shopify-credentials").await?;
     ensure!(handed.is_none(), "credentials were handed out");
+    shop.close().await
+}
+
+#[tokio::test]
+async fn a_secret_that_aws_throttles_is_said_while_data_flows_on_and_a_rotation_is_made_up_for() -> Result<()> {
+    let shop = Shop::open("aws-throttles").await?;
+    shop.add_orders(1, 3).await?;
+    shop.start().await?;
+    shop.delivered(3).await?;
+    let aws = shop.world.aws_faults("aws-throttles")?;
+    aws.set(&[Rule::new(Fault::Throttle).name("aws-throttles/shopify")]).await?;
+    shop.condition("connector", "shopify", "CredentialsResolved", "Unknown", "Throttled").await?;
+    shop.add_orders(11, 3).await?;
+    shop.delivered(6).await?;
+    shop.ready("connector", "shopify", "True", "Available").await?;
+    shop.shopify.set_tokens(&["shopify-1", "shopify-2"]).await?;
+    shop.world.secrets.put_json("aws-throttles/shopify", &json!({"token": "shopify-2"})).await?;
+    aws.clear().await?;
+    shop.condition("connector", "shopify", "CredentialsResolved", "True", "Resolved").await?;
+    shop.close().await
+}
+
+#[tokio::test]
+async fn a_secret_that_aws_denies_says_what_to_allow_and_takes_no_other_with_it() -> Result<()> {
+    let shop = Shop::open("aws-denies").await?;
+    let aws = shop.world.aws_faults("aws-denies")?;
+    aws.set(&[Rule::new(Fault::Deny).name("aws-denies/shopify")]).await?;
+    shop.apply(&[&shop.source(), &shop.destination()]).await?;
+    let message = shop.ready("connector", "shopify", "False", "AccessDenied").await?;
+    ensure!(message.contains("secretsmanager:GetSecretValue"), "{message}");
+    shop.ready("connector", "netsuite", "True", "Available").await?;
+    aws.clear().await?;
+    shop.ready("connector", "shopify", "True", "Available").await?;
     shop.close().await
 }

@@ -21,18 +21,18 @@ pub async fn load_images(cluster: &Cluster, images: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Installs or upgrades the chart, pointed at the emulator, and waits until the operator is available.
+/// Installs or upgrades the chart, pointed at what is AWS here, and waits until the operator is available.
 ///
 /// # Errors
 /// With what Helm said.
-pub async fn operator(cluster: &Cluster, emulator: &str) -> Result<()> {
+pub async fn operator(cluster: &Cluster, aws: &str) -> Result<()> {
     let address = &cluster.address;
     let values = [
         "image.tag=dev".to_owned(),
         "image.pullPolicy=Never".into(),
         "worker.image.tag=dev".into(),
         "worker.image.pullPolicy=Never".into(),
-        format!("aws.endpointURL={emulator}"),
+        format!("aws.endpointURL={aws}"),
         format!("aws.region={}", crate::aws::REGION),
         "aws.existingSecret=aws-keys".into(),
         "credentials.sweepIntervalSeconds=2".into(),

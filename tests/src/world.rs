@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     aws::Secrets,
+    aws_faults::{AwsFaults, CONTROL},
     cluster::{Cluster, built, cache},
     install,
     kubectl::Kubectl,
@@ -17,6 +18,8 @@ use crate::{
 
 /// Port of the AWS emulator on the cluster's address.
 pub const EMULATOR_PORT: u16 = 4566;
+/// Port of the fault proxy before it: what is AWS to the operator.
+pub const AWS_PORT: u16 = 4567;
 /// Port of the vendor simulator on the cluster's address.
 pub const VENDORS_PORT: u16 = 7100;
 
@@ -66,9 +69,10 @@ impl World {
         let lock = std::fs::File::create(cluster.data.join("world.lock"))?;
         let _held = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await??;
         start_emulator(&cluster).await?;
+        start_aws_faults(&cluster, &self::built("aws-faults")?).await?;
         start_vendors(&cluster, &built.vendors).await?;
         let world = Self::of(cluster);
-        world.install(&built.images).await?;
+        world.install(&built.images, &aws_url(&world.cluster)).await?;
         Ok(world)
     }
 
@@ -82,11 +86,19 @@ impl World {
         }
     }
 
-    /// Loads the images and installs the operator, unless these very images are installed already.
+    /// The fault proxy, for a test of this name: its rules are its own.
+    ///
+    /// # Errors
+    /// When there can be no HTTP client.
+    pub fn aws_faults(&self, owner: &str) -> Result<AwsFaults> {
+        AwsFaults::at(&aws_url(&self.cluster), owner)
+    }
+
+    /// Loads the images and installs the operator, to which this URL is AWS, unless these very images are installed already.
     ///
     /// # Errors
     /// When a step fails.
-    pub async fn install(&self, images: &Path) -> Result<()> {
+    pub async fn install(&self, images: &Path, aws: &str) -> Result<()> {
         let stamp = self.cluster.data.join("installed");
         let wanted = images.to_string_lossy().into_owned();
         if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
@@ -100,7 +112,7 @@ impl World {
              stringData: {{AWS_ACCESS_KEY_ID: test, AWS_SECRET_ACCESS_KEY: test}}\n"
         );
         self.kubectl.apply(&keys).await?;
-        install::operator(&self.cluster, &emulator_url(&self.cluster)).await?;
+        install::operator(&self.cluster, aws).await?;
         std::fs::write(stamp, wanted)?;
         Ok(())
     }
@@ -109,6 +121,11 @@ impl World {
 /// URL of the AWS emulator.
 pub fn emulator_url(cluster: &Cluster) -> String {
     format!("http://{}:{EMULATOR_PORT}", cluster.address)
+}
+
+/// URL of the fault proxy before it.
+pub fn aws_url(cluster: &Cluster) -> String {
+    format!("http://{}:{AWS_PORT}", cluster.address)
 }
 
 /// URL of the vendor simulator.
@@ -125,6 +142,16 @@ pub async fn start_emulator(cluster: &Cluster) -> Result<()> {
     let port = format!("GATEWAY_PORT={EMULATOR_PORT}");
     let command = ["env", "SERVICES=secretsmanager,sts", &port, &program.to_string_lossy()];
     start(cluster, "ministack", &command, &format!("{}/_ministack/health", emulator_url(cluster))).await
+}
+
+/// Starts the fault proxy before the AWS emulator unless it answers.
+///
+/// # Errors
+/// When it never answers.
+pub async fn start_aws_faults(cluster: &Cluster, program: &Path) -> Result<()> {
+    let listen = format!("{}:{AWS_PORT}", cluster.address);
+    let command = [&program.to_string_lossy(), "--listen", &listen, "--emulator", &emulator_url(cluster)];
+    start(cluster, "aws-faults", &command, &format!("{}{CONTROL}/calls", aws_url(cluster))).await
 }
 
 /// Starts the vendor simulator unless it answers.

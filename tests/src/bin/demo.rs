@@ -8,7 +8,7 @@ use crosstie_tests::{
     cluster::{Cluster, repository},
     install,
     wait::{Seen, until},
-    world::{Built, World, start_emulator, start_vendors},
+    world::{Built, World, emulator_url, start_emulator, start_vendors},
 };
 use crosstie_vendors::{control::Client, wire::SeedRequest};
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ async fn main() -> Result<()> {
         (Client::new(&world.vendors, "shopify", "acme")?, Client::new(&world.vendors, "netsuite", "main")?);
     let demo = Demo { world, shopify, netsuite, narrator };
     demo.prepare().await?;
-    demo.world.install(&built.images).await?;
+    demo.world.install(&built.images, &emulator_url(&demo.world.cluster)).await?;
     demo.narrator.say("helm installed the operator into the namespace crosstie-system");
     demo.apply().await?;
     demo.flows().await?;
