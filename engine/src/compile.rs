@@ -158,9 +158,8 @@ pub fn integration_among(
             name: integration.metadata.name.clone().unwrap_or_default(),
         },
         environment: Environment::Production,
-        // Which keys are handed out is decided with each Connector; a plan says it in `receiver`.
-        source: System { webhook_keys: Vec::new(), ..source.system },
-        destination: System { webhook_keys: Vec::new(), ..destination.system },
+        source: source.planned(),
+        destination: destination.planned(),
         flows,
         retry: retry_policy(integration),
         receiver,

@@ -82,7 +82,7 @@ fn resolve_one(
     Some(plan::Alert {
         name: alert.name.clone(),
         way: way?,
-        system: resolved.system,
+        system: resolved.planned(),
         causes: causes.into_iter().collect(),
         group_seconds,
         repeat_seconds: alert.repeat_seconds.unwrap_or(REPEAT_SECONDS).max(group_seconds),
