@@ -4,7 +4,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use crosstie_tests::shop::Shop;
+use crosstie_tests::{
+    shop::Shop,
+    wait::{Seen, until},
+};
 use crosstie_vendors::wire::{Fault, FaultRule};
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -28,7 +31,7 @@ enum Case {
     ConnectorInvalid,
     Suspended,
     FitsOnNoNode,
-    OutOfMemory,
+    KeyMissing,
 }
 
 const CASES: [Case; 12] = [
@@ -43,7 +46,7 @@ const CASES: [Case; 12] = [
     Case::ConnectorInvalid,
     Case::Suspended,
     Case::FitsOnNoNode,
-    Case::OutOfMemory,
+    Case::KeyMissing,
 ];
 
 #[tokio::test]
@@ -72,7 +75,7 @@ impl Case {
             Self::ConnectorInvalid => ("False", "ConnectorNotReady", "netsuite"),
             Self::Suspended => ("True", "Suspended", "suspend"),
             Self::FitsOnNoNode => ("False", "WorkerUnavailable", "fits on no node"),
-            Self::OutOfMemory => ("False", "WorkerUnavailable", "worker pod"),
+            Self::KeyMissing => ("False", "KeyMissing", "webhookSecret"),
         }
     }
 
@@ -100,6 +103,9 @@ impl Subject<'_> {
         shop.delivered(5).await?;
         let begun = Instant::now();
         self.cause().await?;
+        if self.case == Case::MappingBroken {
+            self.at_work().await?;
+        }
         shop.add_orders(101, 5).await?;
         let message = shop.ready("integration", "orders", status, reason).await?;
         let said = begun.elapsed();
@@ -118,6 +124,19 @@ impl Subject<'_> {
         }
         shop.add_orders(201, 5).await?;
         shop.delivered(15).await
+    }
+
+    /// Waits until the worker runs the newest plan: only that one makes records fail.
+    async fn at_work(&self) -> Result<()> {
+        let shop = self.shop;
+        until("the worker runs the newest plan", async || {
+            let orders = shop.world.kubectl.get(&shop.namespace, "integration", "orders").await?.unwrap_or_default();
+            let (status, newest) = (&orders["status"], &orders["metadata"]["generation"]);
+            let runs =
+                status["observedGeneration"] == *newest && status["plan"]["hash"] == status["plan"]["appliedHash"];
+            Ok(if runs { Seen::Yes(()) } else { Seen::NotYet(status["plan"].to_string()) })
+        })
+        .await
     }
 
     async fn cause(&self) -> Result<()> {
@@ -148,8 +167,14 @@ impl Subject<'_> {
                 shop.apply(&[&destination]).await.map(drop)?;
             }
             Case::Suspended => self.change(|spec| spec["suspend"] = json!(true)).await?,
-            Case::FitsOnNoNode => self.ask_for("requests", "cpu", "900").await?,
-            Case::OutOfMemory => self.ask_for("limits", "memory", "1Ki").await?,
+            Case::FitsOnNoNode => {
+                let too_much = json!({"resources": {"requests": {"cpu": "900"}}});
+                self.change(|spec| spec["workers"] = too_much).await?;
+            }
+            Case::KeyMissing => {
+                let triggers = json!([{"webhook": {"topics": ["orders/create"]}}, {"everySeconds": 1}]);
+                self.change(|spec| spec["flows"][0]["triggers"] = triggers).await?;
+            }
         }
         Ok(())
     }
@@ -166,8 +191,13 @@ impl Subject<'_> {
             }
             Case::AddressRefused => shop.apply(&[&shop.source()]).await.map(drop)?,
             Case::ConnectorGone | Case::ConnectorInvalid => shop.apply(&[&shop.destination()]).await.map(drop)?,
-            Case::MappingBroken | Case::MappingMisspelt | Case::Suspended | Case::FitsOnNoNode | Case::OutOfMemory => {
+            Case::MappingBroken | Case::MappingMisspelt | Case::Suspended | Case::FitsOnNoNode => {
                 self.change(|_| ()).await?;
+            }
+            Case::KeyMissing => {
+                let secret = format!("{}/shopify", shop.namespace);
+                let whole = json!({"token": "shopify-1", "webhookSecret": "hush"});
+                shop.world.secrets.put_json(&secret, &whole).await.map(drop)?;
             }
         }
         Ok(())
@@ -175,10 +205,6 @@ impl Subject<'_> {
 
     async fn map_memo(&self, expression: &str) -> Result<()> {
         self.change(|spec| spec["flows"][0]["map"]["memo"] = json!(expression)).await
-    }
-
-    async fn ask_for(&self, what: &str, resource: &str, quantity: &str) -> Result<()> {
-        self.change(|spec| spec["workers"] = json!({"resources": {what: {resource: quantity}}})).await
     }
 
     /// Applies the Integration, changed.
