@@ -209,8 +209,12 @@ async fn constant_members_of_a_batch_are_kept_whatever_their_type() -> Result<()
 async fn every_kind_explains_itself_and_is_found_by_its_short_names_and_category() -> Result<()> {
     let kubectl = kubectl().await?;
     for kind in ["connector", "integration", "syncreport"] {
-        let text = kubectl.run(&["explain", kind, "--recursive"]).await?;
-        ensure!(text.contains("FIELDS"), "{text}");
+        // What a kind says of itself is published a moment after it is served.
+        until(&format!("{kind} explains itself"), async || {
+            let text = kubectl.run(&["explain", kind, "--recursive"]).await?;
+            Ok(if text.contains("FIELDS") { Seen::Yes(()) } else { Seen::NotYet(text) })
+        })
+        .await?;
     }
     let text = kubectl.run(&["explain", "connector.spec.streams.cursor.lookbackSeconds"]).await?;
     ensure!(text.contains("in seconds") && text.contains("300 when left out"), "{text}");
