@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{cluster::repository, shop::Shop};
 
-/// The documents of an example's files, by their order in the folder.
+/// The Connectors and Integrations of an example's files, by their order in the folder.
 ///
 /// # Errors
 /// When a file cannot be read, or is no YAML.
@@ -19,7 +19,8 @@ pub fn documents(folder: &str) -> Result<Vec<Value>> {
     for file in files {
         let text = std::fs::read_to_string(&file)?;
         let found: Vec<Value> = serde_saphyr::from_multiple(&text).with_context(|| file.display().to_string())?;
-        documents.extend(found);
+        documents
+            .extend(found.into_iter().filter(|found| found["kind"] == "Connector" || found["kind"] == "Integration"));
     }
     Ok(documents)
 }
@@ -41,7 +42,7 @@ pub async fn apply(shop: &Shop, folder: &str, accounts: &[(&str, &Client)], chan
             document["spec"]["credentials"]["awsSecretsManager"]["secretId"] =
                 json!(format!("{}/{name}", shop.namespace));
             document["spec"]["rateLimit"] = json!({"requests": 1000, "perSeconds": 1});
-        } else {
+        } else if document["kind"] == "Integration" {
             change(document);
         }
     }
