@@ -140,7 +140,7 @@ async fn bench(records: u32, seed: u64) -> Bench {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn through_kills_failures_and_changes_nothing_is_lost_applied_twice_or_goes_backwards() {
-    let (records, kills) = (size("CROSSTIE_RECORDS", 2000), size("CROSSTIE_KILLS", 20));
+    let (records, kills) = (size("CROSSTIE_RECORDS", 5000), size("CROSSTIE_KILLS", 20));
     let (seed, mut random) = random();
     let bench = bench(records, seed).await;
     let mut history = History::default();
