@@ -129,8 +129,7 @@ impl Want {
         // Behind the others of its kind, before kstatus' own.
         drafts.insert(drafts.len().min(LASTING_CONDITIONS), current);
         let report = self.facts.report.as_ref().or(self.facts.last_report.as_ref());
-        let names: Vec<String> = self.seen.integration.spec.flows.iter().map(|flow| flow.name.clone()).collect();
-        let (sync, flows) = report.map(|report| figures::figures(report, &names)).unzip();
+        let (sync, flows) = report.map(|report| figures::figures(report, &self.facts.flows)).unzip();
         let plan = self.seen.compiled.as_ref().and_then(|compiled| compiled.plan.as_ref());
         let receiver = plan.and_then(|(plan, _)| plan.receiver.as_ref());
         let name = meta.name.as_deref().unwrap_or_default();
@@ -286,10 +285,9 @@ impl<'a> Planner<'a> {
             return self.scale();
         }
         let spec = &self.seen.integration.spec;
-        let connectors = [&spec.source, &spec.destination].map(|end| end.connector_ref.name.as_str());
         let resources = spec.workers.as_ref().and_then(|workers| workers.resources.as_ref());
         let replicas = i32::from(!spec.suspend);
-        let mounted = Mounted { ends: connectors, alerts: spec.alert_connectors() };
+        let mounted = Mounted { ends: ends(&self.seen.integration), alerts: spec.alert_connectors() };
         let object = objects::deployment(&self.owner, self.template, &mounted, resources, replicas, receives);
         // Scaled by somebody while nobody looked: the hash cannot tell, the Deployment itself does.
         let scaled = self.seen.deployment.as_ref().is_some_and(|deployment| {
@@ -316,10 +314,8 @@ impl<'a> Planner<'a> {
         let (Some(pod), Some(report)) = (&self.worker.pod, self.report()) else { return (None, None) };
         let plan = self.published();
         let shares = self.seen.granted.as_ref().map(|granted| granted.published.hash.clone());
-        let spec = &self.seen.integration.spec;
-        let ends = [&spec.source, &spec.destination].map(|end| &end.connector_ref.name);
-        let loaded = ends.iter().zip(&self.seen.credentials).all(|(name, stored)| {
-            let loaded = report.credentials.iter().find(|entry| entry.connector == **name);
+        let loaded = ends(&self.seen.integration).into_iter().zip(&self.seen.credentials).all(|(name, stored)| {
+            let loaded = report.credentials.iter().find(|entry| entry.connector == name);
             match (stored, loaded) {
                 (Some(stored), Some(loaded)) => stored.version_id == loaded.loaded_version_id,
                 (Some(_), None) => false,
