@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use super::{
     clock::{Clock, at, live_through},
+    events::Events,
     plan::{SHARE, plan},
     script::Script,
     server::serve,
@@ -46,6 +47,7 @@ pub struct Live {
     folder: TempDir,
     stores: u128,
     process: Option<Child>,
+    events: Events,
     customers: u64,
     /// Dead letters up to this one are known.
     buried: i64,
@@ -74,7 +76,9 @@ impl Live {
             let document = json!({"connector": connector, "current": {"versionId": "v1", "values": {"token": "t"}}});
             write(&format!("credentials/{end}/credentials.json"), document.to_string());
         }
-        let mut live = Self { script, clock, runtime, port, folder, stores: 1, process: None, customers: 0, buried: 0 };
+        let events = Events::new();
+        let mut live =
+            Self { script, clock, runtime, port, folder, stores: 1, process: None, events, customers: 0, buried: 0 };
         live.start();
         live
     }
@@ -101,6 +105,8 @@ impl Live {
             .arg(self.folder.path().join("files"))
             .arg("--state")
             .arg(self.state())
+            .arg("--webhooks-listen")
+            .arg(self.events.listen())
             .envs(self.clock.environment())
             .stdout(Stdio::null())
             .stderr(log)
@@ -224,8 +230,13 @@ impl Subject for Live {
         true
     }
 
-    fn hint(&mut self, _: State) {
-        // Nobody can send it events.
+    fn hint(&mut self, state: State) {
+        let record = {
+            let mut world = self.script.world();
+            world.taken(std::slice::from_ref(&state));
+            state.record(world.means)
+        };
+        self.events.send(&record, &self.runtime);
     }
 
     fn begin(&mut self, flight: Flight) -> Begun {

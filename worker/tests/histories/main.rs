@@ -1,13 +1,14 @@
 //! The histories that the protocol's decisions are checked by (`tests/histories`), against the worker's real process: its binary, its files, its
 //! store, over HTTP. Where a history crashes, it is killed with SIGKILL. The same world is played in, and the same code judges.
 //!
-//! The process runs by itself, so a history does not say which record is carried, but what becomes of the next call; and events are not sent to
-//! it: `killed` does that. Its clock runs faster, and leaps where a history lets time pass (`clock.c`). `CROSSTIE_CASES` plays more
+//! The process runs by itself, so a history does not say which record is carried, but what becomes of the next call. Events are sent to
+//! its receiver, each twice. Its clock runs faster, and leaps where a history lets time pass (`clock.c`). `CROSSTIE_CASES` plays more
 //! histories, `CROSSTIE_SEED` those of a seed, `CROSSTIE_HISTORY` one from a file; `make soak` plays many.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod clock;
+mod events;
 mod live;
 mod plan;
 mod script;

@@ -14,6 +14,8 @@ use crosstie_histories::{
     self as histories, LOOKBACK_SECONDS, Means, PAGE, RETRIES, SETTLE_SECONDS, State, WINDOW_SECONDS,
 };
 
+use super::events;
+
 /// What both systems allow. Two calls at a time, so that one can be held while another goes on.
 pub const SHARE: Allowance = Allowance { requests: 10_000, per_seconds: 1, concurrency: 2 };
 
@@ -33,7 +35,7 @@ pub fn plan(means: Means, address: SocketAddr) -> Plan {
         destination: system("books", address),
         flows,
         retry: RetryPolicy { retries: RETRIES, initial_seconds: 10, factor: 2, max_seconds: 60 },
-        receiver: None,
+        receiver: Some(events::receiver()),
         alerts: Vec::new(),
     };
     plan.format_version = plan.format();
@@ -68,6 +70,7 @@ fn orders(means: Means) -> Flow {
     let one =
         || ReadOne { path: template("/orders/{key}"), query: [].into(), record: String::new(), into: String::new() };
     Flow {
+        events: vec![events::route()],
         stream: Stream {
             version: means.shows.versions().then(|| "/time".into()),
             deleted: Some("/deleted".into()),
