@@ -132,6 +132,9 @@ fn write_ledger(
 
 /// Removes the key's dead letters that the settled state leaves nothing to do about.
 fn forget_outdated(session: &Session, done: &Settlement) -> Result<(), StoreError> {
+    if !intents::any_dead(session)? {
+        return Ok(());
+    }
     let sql = "SELECT id, version, source_hash FROM dead_letter WHERE scope = ?1 AND key = ?2 AND version IS NOT NULL";
     let letters =
         all(session, sql, (done.scope.0, &done.key), |row| Ok((row.get::<_, i64>(0)?, (row.get(1)?, row.get(2)?))))?;
@@ -209,6 +212,7 @@ pub fn bury(session: &mut Session, burial: &Burial) -> Result<(), StoreError> {
         insert,
         (burial.record, what.0, what.1, what.2, what.3, failures.attempts, first_failed_at, now, &burial.plan_hash),
     )?;
+    session.remembered.set_aside();
     // A write that was given up in doubt may be there: its state counts as the newest, and what the destination has is not believed any more.
     let forget = "INSERT INTO ledger (scope, key, version, source_hash, body_hash, updated_at, present) \
                   SELECT q.scope, q.key, coalesce(i.version, q.version), coalesce(i.source_hash, q.source_hash), NULL, ?2, 1 \

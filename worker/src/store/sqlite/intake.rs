@@ -8,6 +8,7 @@ use crosstie_engine::{
 use jiff::Timestamp;
 
 use super::{
+    intents::any_dead,
     rows::{add, all, count, document, environment_name, execute, first, ledger, optional_time, seen},
     writer::Session,
 };
@@ -115,7 +116,11 @@ fn known(session: &Session, scope: ScopeId, key: &str) -> Result<Known, StoreErr
     let writing = "SELECT version, source_hash FROM outgoing WHERE record = ?1 AND version IS NOT NULL";
     let writing = newest.map(|id| first(session, writing, [id], |row| Ok((row.get(0)?, row.get(1)?)))).transpose()?;
     let dead = "SELECT version, source_hash FROM dead_letter WHERE scope = ?1 AND key = ?2 AND version IS NOT NULL ORDER BY id";
-    let dead = all(session, dead, (scope.0, key), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let dead = if any_dead(session)? {
+        all(session, dead, (scope.0, key), |row| Ok((row.get(0)?, row.get(1)?)))?
+    } else {
+        Vec::new()
+    };
     Ok(Known {
         waiting: waiting.map(|(_, state)| seen(state)).transpose()?,
         writing: writing.flatten().map(seen).transpose()?,
@@ -139,6 +144,7 @@ fn bury_faulty(
     let insert = "INSERT INTO dead_letter (scope, key, source_hash, payload, cause, request_ids, attempts, first_failed_at, \
                   last_failed_at, plan_hash) VALUES (?1, ?2, ?3, ?4, ?5, '[]', 0, ?6, ?6, '')";
     execute(session, insert, (scope.0, key, hash, payload, cause, now))?;
+    session.remembered.set_aside();
     Ok(true)
 }
 

@@ -32,6 +32,8 @@ pub struct Remembered {
     operations: RefCell<Vec<(i64, Arc<Operation>)>>,
     /// The next sequence, and the last one that is reserved.
     sequences: Cell<Option<(i64, i64)>>,
+    /// Whether it is known that no record at all is set aside.
+    nothing_dead: Cell<bool>,
 }
 
 impl Remembered {
@@ -39,6 +41,12 @@ impl Remembered {
     pub fn forget(&self) {
         self.operations.borrow_mut().clear();
         self.sequences.set(None);
+        self.nothing_dead.set(false);
+    }
+
+    /// A record was set aside.
+    pub fn set_aside(&self) {
+        self.nothing_dead.set(false);
     }
 
     fn number(&self, wanted: &Arc<Operation>) -> Option<i64> {
@@ -59,6 +67,16 @@ impl Remembered {
         }
         operations.push((number, operation));
     }
+}
+
+/// Whether a record of any key is set aside. Mostly none is, and then those of a key need not be looked for.
+pub fn any_dead(session: &Session) -> Result<bool, StoreError> {
+    if session.remembered.nothing_dead.get() {
+        return Ok(false);
+    }
+    let any = first(session, "SELECT 1 FROM dead_letter LIMIT 1", (), |_| Ok(()))?.is_some();
+    session.remembered.nothing_dead.set(!any);
+    Ok(any)
 }
 
 /// A document for its column.
