@@ -19,7 +19,7 @@ use crate::{
     delivery::{self, LookUps},
     gates::Shelf,
     intake,
-    lane::{Lane, LaneFacts, Parent},
+    lane::{self, Lane, LaneFacts, Parent},
     metrics::Metrics,
     receiver::{Reception, keep_subscribed},
     slots::Slots,
@@ -175,6 +175,7 @@ impl Crew {
         let terms = Terms { retry: plan.retry, on_unknown: flow.on_unknown_outcome, longest_flight };
         let Expressions { mapping, remains, parent } = expressions;
         let parent_scope = flow.depends_on.as_ref().and_then(|depends_on| scopes.get(&depends_on.flow));
+        let parent = parent_scope.zip(parent).map(|(scope, key)| Parent { scope: *scope, key });
         Lane {
             operation: Arc::new(flow.operation.clone()),
             delete_operation: flow.delete_operation.clone().map(Arc::new),
@@ -183,9 +184,10 @@ impl Crew {
             destination_name: plan.destination.connector.clone(),
             scope,
             scopes: Arc::clone(scopes),
+            part: lane::part(flow, &mapping, remains.as_deref(), parent.as_ref()),
             mapping,
             remains,
-            parent: parent_scope.zip(parent).map(|(scope, key)| Parent { scope: *scope, key }),
+            parent,
             terms,
             plan_hash: self.plan_hash.clone(),
             store: Arc::clone(&outfit.store),

@@ -12,7 +12,7 @@ use std::{
 use crosstie_connect::{Clock, VendorClient};
 use crosstie_engine::{
     delivery::{Judge, Terms},
-    mapping::{Expression, Mapping},
+    mapping::{Expression, Mapping, Part},
     plan::{Flow, Operation},
 };
 use jiff::Timestamp;
@@ -56,6 +56,8 @@ pub struct Lane {
     pub remains: Option<Arc<Mapping>>,
     /// What has to be at the destination before a record.
     pub parent: Option<Parent>,
+    /// As much of a record as is read to find out what is to be done about it.
+    pub part: Part,
     /// What the plan says about failures.
     pub terms: Terms,
     /// Hash of the plan.
@@ -105,6 +107,14 @@ pub struct LaneFacts {
     next_run: Mutex<Option<Timestamp>>,
     mappings: Mutex<VecDeque<Option<String>>>,
     mapping_is_long: AtomicBool,
+}
+
+/// As much of a flow's records as its expressions read, and what marks them as deleted.
+pub fn part(flow: &Flow, mapping: &Mapping, remains: Option<&Mapping>, parent: Option<&Parent>) -> Part {
+    let mappings = mapping.expressions().chain(remains.into_iter().flat_map(Mapping::expressions));
+    let mut part = Part::of(mappings.chain(parent.map(|parent| &*parent.key)));
+    flow.stream.deleted.iter().for_each(|pointer| part.add(pointer));
+    part
 }
 
 impl Lane {

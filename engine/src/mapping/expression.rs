@@ -35,6 +35,7 @@ pub struct Expression {
     patterns: Vec<Pattern>,
     selections: Vec<Selection>,
     reads: BTreeSet<String>,
+    iterates: BTreeSet<String>,
     xrefs: BTreeSet<String>,
     lookups: BTreeSet<String>,
     stack: usize,
@@ -97,6 +98,11 @@ impl Expression {
     /// told, more is named rather than less.
     pub fn reads(&self) -> &BTreeSet<String> {
         &self.reads
+    }
+
+    /// The same of the lists and objects that are gone through, whatever is read in them.
+    pub(super) fn iterates(&self) -> &BTreeSet<String> {
+        &self.iterates
     }
 
     /// The flows whose cross-references it asks for.
@@ -186,7 +192,8 @@ fn parse(field: &str, source: &str, environment: &Arc<Env>) -> Result<Expression
     let parser = environment.parser().enable_ident_escape_syntax(true);
     let (mut program, info) = parser.parse_with_source_info(source).map_err(|errors| syntax_problems(&errors))?;
     let uses = check::check(&program, source, &info)?;
-    let (selections, reads) = (selections(&program), reads::reads(&program));
+    let selections = selections(&program);
+    let (reads, iterates) = reads::reads(&program);
     instrument::instrument(&mut program, &uses);
     let [level, base] = INTERPRETER_STACK;
     let stack = base + syntax::levels(&program) * level;
@@ -197,6 +204,7 @@ fn parse(field: &str, source: &str, environment: &Arc<Env>) -> Result<Expression
         patterns: uses.patterns.into_iter().map(|(_, pattern)| pattern).collect(),
         selections,
         reads,
+        iterates,
         xrefs: uses.xrefs,
         lookups: uses.lookups,
         stack,

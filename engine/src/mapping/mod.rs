@@ -21,6 +21,7 @@ pub mod limits;
 mod meter;
 mod operators;
 mod output;
+mod part;
 mod reads;
 mod record;
 mod scope;
@@ -33,6 +34,7 @@ use serde_json::{Map, Value};
 pub use error::{EvaluationError, Lookup, MappingProblem, Position};
 pub use expression::Expression;
 pub use functions::{FUNCTIONS, FunctionDoc};
+pub use part::Part;
 pub use scope::{Looked, NoResolve, Resolve};
 
 use destination::Destination;
@@ -147,7 +149,8 @@ impl Mapping {
         self.expressions().flat_map(Expression::lookups).cloned().collect()
     }
 
-    fn expressions(&self) -> impl Iterator<Item = &Expression> {
+    /// Its expressions: the condition, and the fields'.
+    pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
         self.when.iter().chain(self.fields.iter().map(|(_, expression)| expression))
     }
 }

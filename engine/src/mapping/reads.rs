@@ -18,16 +18,16 @@ const ANY: &str = "*";
 /// Shapes larger than this are not followed further: all they hold counts as read.
 const MAX_SHAPE: usize = 128;
 
-/// The JSON pointers of what `root` reads, with `*` for every element: `/customer/email`, `/line_items/*/sku`.
-pub(super) fn reads(root: &IdedExpr) -> BTreeSet<String> {
+/// The JSON pointers of what `root` reads, with `*` for every element: `/customer/email`, `/line_items/*/sku`; and those of the lists and objects
+/// that it goes through, whatever it reads in them.
+pub(super) fn reads(root: &IdedExpr) -> (BTreeSet<String>, BTreeSet<String>) {
     let mut reader = Reader::default();
     let shape = reader.node(root);
     reader.read(shape);
     let Reader { read, iterated, .. } = reader;
     // A list that is iterated counts as read itself only if nothing in it is.
-    let unused =
-        iterated.into_iter().filter(|list| !read.iter().any(|path| path.starts_with(list))).collect::<Vec<_>>();
-    read.iter().chain(&unused).map(pointer).collect()
+    let unused = iterated.iter().filter(|list| !read.iter().any(|path| path.starts_with(list))).collect::<Vec<_>>();
+    (read.iter().chain(unused).map(pointer).collect(), iterated.iter().map(pointer).collect())
 }
 
 fn pointer(path: &Path) -> String {

@@ -40,8 +40,8 @@ impl From<StoreError> for Stop {
 /// Finds out what is wanted of a record. Where its source had to be asked, the claimed record's state is then the one that the source showed.
 /// `probes` says that it is carried to find out whether the destination is well again.
 pub async fn wanted(lane: &Lane, claimed: &mut Claimed, probes: bool) -> Result<Wanted, Stop> {
-    let record: Value =
-        serde_json::from_str(&claimed.payload).map_err(|_| StoreError::Unreadable { what: "record" })?;
+    // No more of it than is read here is parsed: `part` has to name whatever is asked of the record below.
+    let record = lane.part.parse(&claimed.payload).map_err(|_| StoreError::Unreadable { what: "record" })?;
     let record = present(lane, claimed, probes).await?.unwrap_or(record);
     let seeker = Seeker { lane, claimed };
     let wish = if is_deleted(&lane.flow, &record) {

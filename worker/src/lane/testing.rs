@@ -52,11 +52,12 @@ pub fn lane(
     Lane {
         operation: Arc::new(flow.operation.clone()),
         delete_operation: None,
-        flow,
         source_name: "shop".into(),
         destination_name: "books".into(),
         scope,
         scopes: Arc::new([("orders".to_owned(), scope)].into()),
+        part: part(&flow, &mapping, None, None),
+        flow,
         mapping,
         remains: None,
         parent: None,

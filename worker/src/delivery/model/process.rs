@@ -33,7 +33,7 @@ use super::{
 use crate::{
     gates::{Handing, Shelf},
     intake::records::incoming,
-    lane::{Lane, Parent, testing},
+    lane::{self, Lane, Parent, testing},
     slots::Slots,
     store::{
         ScopeId, Settlement, SharedStore, StoreError, TakenPage,
@@ -148,8 +148,7 @@ impl Process {
             into: String::new(),
         };
         stream.one = means.shows.singles().then(one);
-        let limit = PAGE;
-        stream.pagination = Pagination::Offset { param: "offset".into(), limit_param: "limit".into(), limit };
+        stream.pagination = Pagination::Offset { param: "offset".into(), limit_param: "limit".into(), limit: PAGE };
         stream.cursor = Some(Cursor {
             field: "/time".into(),
             param: Some("min".into()),
@@ -159,6 +158,7 @@ impl Process {
         lane.gates = Shelf::default().of(&lane.flow);
         let key = Expression::compile("dependsOn.key", "record.?parent").map(Arc::new);
         lane.parent = means.parents.then(|| Parent { scope: self.parents, key: key.unwrap() });
+        lane.part = lane::part(&lane.flow, &lane.mapping, None, lane.parent.as_ref());
         lane.singles = Arc::<Books>::clone(&self.books);
         lane.terms.on_unknown = if means.resend { OnUnknownOutcome::Resend } else { OnUnknownOutcome::Hold };
         lane.terms.longest_flight = Duration::from_secs(FLIGHT_SECONDS.into());

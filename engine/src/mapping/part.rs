@@ -1,0 +1,232 @@
+//! The part of a record that expressions read, and parsing a record's text no further than that. On that part every expression says what it says
+//! of the whole record: what it holds of an object or a list is all of it, or what is read of it by name.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, de};
+use serde_json::{Map, Number, Value};
+
+use super::Expression;
+
+/// What is read of a value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    /// All of it.
+    whole: bool,
+    /// Its members are gone through, or taken by names that only a record tells: of an object, all of it.
+    any: bool,
+    /// Members that are read by name, and what of them.
+    members: BTreeMap<String, Part>,
+    /// What is read of each element of a list.
+    element: Option<Box<Part>>,
+}
+
+impl Part {
+    /// What expressions read.
+    pub fn of<'e>(expressions: impl IntoIterator<Item = &'e Expression>) -> Self {
+        let mut part = Self::default();
+        for expression in expressions {
+            expression.reads().iter().for_each(|pointer| part.add(pointer));
+            expression.iterates().iter().for_each(|pointer| part.at(pointer).any = true);
+        }
+        part
+    }
+
+    /// Adds what is at a JSON pointer, in which `*` stands for every element.
+    pub fn add(&mut self, pointer: &str) {
+        self.at(pointer).whole = true;
+    }
+
+    fn at(&mut self, pointer: &str) -> &mut Self {
+        pointer.split('/').skip(1).fold(self, |part, token| {
+            if token == "*" {
+                part.any = true;
+                return part.element.get_or_insert_default();
+            }
+            part.members.entry(token.replace("~1", "/").replace("~0", "~")).or_default()
+        })
+    }
+
+    /// Parses a record of which only this part is wanted. The rest only has to be JSON.
+    ///
+    /// # Errors
+    /// When it is no JSON.
+    pub fn parse(&self, text: &str) -> serde_json::Result<Value> {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let value = self.deserialize(&mut deserializer)?;
+        deserializer.end()?;
+        Ok(value)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for &Part {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        if self.whole { Value::deserialize(deserializer) } else { deserializer.deserialize_any(self) }
+    }
+}
+
+impl<'de> Visitor<'de> for &Part {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let everything = Part { whole: true, ..Part::default() };
+        // A list of which something is read by name fails the expression that does so, and its message may speak of all of it.
+        let element = self.element.as_deref().filter(|_| self.members.is_empty()).unwrap_or(&everything);
+        let mut kept = Vec::new();
+        while let Some(item) = items.next_element_seed(element)? {
+            kept.push(item);
+        }
+        Ok(Value::Array(kept))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut kept = Map::new();
+        while let Some(member) = members.next_key_seed(Name(self))? {
+            match member {
+                Member::Left => drop(members.next_value::<IgnoredAny>()?),
+                Member::Whole(name) => drop(kept.insert(name, members.next_value()?)),
+                Member::Part(name, part) => drop(kept.insert(name, members.next_value_seed(part)?)),
+            }
+        }
+        Ok(Value::Object(kept))
+    }
+}
+
+/// A member's name, told from the others before it is copied.
+struct Name<'p>(&'p Part);
+
+enum Member<'p> {
+    Left,
+    Whole(String),
+    Part(String, &'p Part),
+}
+
+impl<'de, 'p> DeserializeSeed<'de> for Name<'p> {
+    type Value = Member<'p>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Member<'p>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'p> Visitor<'_> for Name<'p> {
+    type Value = Member<'p>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("a name")
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<Member<'p>, E> {
+        if self.0.any {
+            return Ok(Member::Whole(name.to_owned()));
+        }
+        Ok(self.0.members.get(name).map_or(Member::Left, |part| Member::Part(name.to_owned(), part)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::mapping::NoResolve;
+
+    fn record() -> Value {
+        json!({
+            "id": 7, "none": null, "text": "a\"b", "share": 0.5, "debt": -3, "kind": "b", "a/b": {"~": [1]}, "unread": {"deep": [1, {"x": "y"}]},
+            "customer": {"email": "e", "name": {"first": "n"}},
+            "lines": [{"sku": "s", "price": "1.0", "tax": {"rate": 1}}, {"sku": "t", "price": null}, {}, 4],
+            "extra": {"a": 1, "b": 2}, "empty": [],
+        })
+    }
+
+    fn part_of(expression: &str) -> (Expression, Value) {
+        let expression = Expression::compile("field", expression).unwrap();
+        let part = Part::of([&expression]).parse(&record().to_string()).unwrap();
+        (expression, part)
+    }
+
+    #[test]
+    fn nothing_else_is_kept() {
+        let (_, part) = part_of(r#"[record.customer.email, record["a/b"]["~"], record.none, record.share]"#);
+        assert_eq!(part, json!({"none": null, "share": 0.5, "a/b": {"~": [1]}, "customer": {"email": "e"}}));
+        let (_, part) = part_of("record.lines.map(line, line.sku)");
+        assert_eq!(part, json!({"lines": [{"sku": "s"}, {"sku": "t"}, {}, 4]}));
+    }
+
+    #[test]
+    fn every_expression_says_the_same_of_it_as_of_the_whole() {
+        let expressions = [
+            "record.id + record.debt",
+            "record.text + record.customer.name.first",
+            "record.?missing.?email.orValue(\"guest\")",
+            "has(record.customer.phone) || has(record.customer.email)",
+            "record.missing",
+            "record.customer.missing.deeper",
+            "record.lines.sku",
+            "record.lines[1].sku",
+            "record.lines[9].sku",
+            "record.lines.filter(line, line.sku == \"s\").map(line, line)",
+            "record.lines.map(line, line.sku)",
+            "record.lines.map(line, 1)",
+            "size(record.lines) + size(record.empty)",
+            "record.extra[record.kind]",
+            "record.extra.map(name, record.extra[name])",
+            "record.extra.map(name, record.extra.a)",
+            "record.map(name, record.id)",
+            "record.map(name, name)",
+            "record.lines.map(line, record.extra.map(name, line))",
+            "record.lines.exists(line, has(line.sku) && line.sku == \"t\")",
+            "\"a\" in record.extra && \"id\" in record",
+            "record.customer == {\"email\": \"e\"}",
+            "record",
+        ];
+        for text in expressions {
+            let (expression, part) = part_of(text);
+            let of_part = expression.evaluate(&part, &NoResolve).map_err(|error| error.to_string());
+            let of_whole = expression.evaluate(&record(), &NoResolve).map_err(|error| error.to_string());
+            assert_eq!(of_part, of_whole, "{text}: {part}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused_wherever_that_is() {
+        let (expression, _) = part_of("record.id");
+        let part = Part::of([&expression]);
+        for text in ["", "{\"id\": 1", "{\"other\": [1,}", "{\"id\": 1} 2"] {
+            assert!(part.parse(text).is_err(), "{text}");
+        }
+        assert_eq!(part.parse("[1]").unwrap(), json!([1]));
+    }
+}
