@@ -82,6 +82,8 @@ async fn many_questions_at_once_cost_one_fetch() {
 /// A vault of any secret, in every region, that counts and can be throttled.
 #[derive(Default)]
 struct Regions {
+    /// The version that every secret has now; `v2` until it is said.
+    newest: Mutex<Option<String>>,
     throttled: Mutex<Option<String>>,
     /// When values were read, how many and where.
     values: Mutex<Vec<(Instant, usize, Option<String>)>>,
@@ -92,6 +94,10 @@ struct Regions {
 impl Regions {
     fn throttle(&self, region: Option<&str>) {
         *self.throttled.lock().unwrap() = region.map(str::to_owned);
+    }
+
+    fn newest(&self) -> String {
+        self.newest.lock().unwrap().clone().unwrap_or_else(|| "v2".into())
     }
 
     fn answer(&self, key: &SecretKey, version: &str) -> Read {
@@ -114,7 +120,7 @@ impl Regions {
 
 impl Vault for Regions {
     async fn read_current(&self, keys: &[SecretKey]) -> Vec<Read> {
-        let read: Vec<Read> = keys.iter().map(|key| self.answer(key, "v2")).collect();
+        let read: Vec<Read> = keys.iter().map(|key| self.answer(key, &self.newest())).collect();
         let good = read.iter().filter(|read| read.is_ok()).count();
         self.values.lock().unwrap().push((Instant::now(), good, keys[0].account.region.clone()));
         read
@@ -122,7 +128,7 @@ impl Vault for Regions {
 
     async fn describe(&self, _key: &SecretKey) -> Option<Description> {
         let previous = Some("v1".to_owned());
-        Some(Description { current: "v2".into(), previous, rotates: false, next_rotation: None })
+        Some(Description { current: self.newest(), previous, rotates: false, next_rotation: None })
     }
 
     async fn read_previous(&self, key: &SecretKey) -> Read {
@@ -186,6 +192,26 @@ async fn a_thousand_connectors_that_share_a_hundred_secrets_cost_a_hundred_value
     let calls = values.len() - before;
     assert!(calls <= 100 * sweeps / 5, "{calls} calls in {sweeps} sweeps");
     assert_eq!(*vault.previous.lock().unwrap(), 100, "nothing that is known is read again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_no_event_tells_of_has_come_everywhere_after_one_interval() {
+    let keys = everywhere(50);
+    let (vault, secrets, _running) = sweeping(&keys);
+    for key in &keys {
+        secrets.look(key);
+    }
+    for change in 3..20_u32 {
+        // At another moment of the interval each time.
+        tokio::time::sleep(INTERVAL.mul_f64((f64::from(change) * 0.37).fract())).await;
+        let version = format!("v{change}");
+        *vault.newest.lock().unwrap() = Some(version.clone());
+        // A second for what waits for company.
+        tokio::time::sleep(INTERVAL + Duration::from_secs(1)).await;
+        for key in &keys {
+            assert_eq!(secrets.held(key).unwrap().current.version_id, version, "{key}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
