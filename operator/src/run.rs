@@ -110,10 +110,11 @@ async fn lead(
     let mut scopes = Vec::new();
     let names = scope_names(settings);
     let unseen = Arc::new(AtomicUsize::new(names.len()));
+    let all_seen = CancellationToken::new();
     for namespace in names {
         let (cache, watches) = cache::start(&clients.watches, namespace.as_deref(), streaming);
         let cx = Arc::new(Context { shared: shared.clone(), cache, memory: Memory::default() });
-        let seen = count_down(unseen.clone(), readiness.clone());
+        let seen = count_down(unseen.clone(), readiness.clone(), all_seen.clone());
         tasks.spawn(controller::run(cx.clone(), watches, settings.concurrency, seen, working.clone()));
         scopes.push(cx);
     }
@@ -128,7 +129,11 @@ async fn lead(
     });
     if let Some(url) = settings.queue() {
         let queue = ChangeQueue::new(vault, url, VISIBILITY);
-        tasks.spawn(listen(push(&shared, queue, scopes.clone()), scopes.clone(), working.clone()));
+        let listening = listen(push(&shared, queue, scopes.clone()), all_seen, working.clone());
+        tasks.spawn(async move {
+            listening.await;
+            Ok(())
+        });
     }
     let kept = tokio::select! {
         kept = election.hold(stop) => kept,
@@ -151,11 +156,12 @@ async fn lead(
 }
 
 /// Tells that one scope has been seen; the last one makes the operator ready.
-fn count_down(unseen: Arc<AtomicUsize>, readiness: Readiness) -> impl FnOnce() {
+fn count_down(unseen: Arc<AtomicUsize>, readiness: Readiness, all_seen: CancellationToken) -> impl FnOnce() {
     move || {
         if unseen.fetch_sub(1, Ordering::AcqRel) == 1 {
             tracing::info!("the cluster has been seen");
             readiness.set(true);
+            all_seen.cancel();
         }
     }
 }
@@ -181,24 +187,17 @@ fn scope_names(settings: &Settings) -> Vec<Option<String>> {
     if named.is_empty() { vec![None] } else { named.into_iter().cloned().map(Some).collect() }
 }
 
-/// Listens for changes from when it is known who uses which secret.
-async fn listen<U, T>(
-    push: Push<ChangeQueue, U, T>,
-    scopes: Vec<Arc<Context>>,
-    stop: CancellationToken,
-) -> anyhow::Result<()>
+/// Listens for changes from when it is known who uses which secret. It is told so: a reflector wakes only one of those that wait for it, and the
+/// controllers do.
+async fn listen<U, T>(push: Push<ChangeQueue, U, T>, all_seen: CancellationToken, stop: CancellationToken)
 where
     U: Fn() -> BTreeSet<SecretKey> + Send + Sync,
     T: Fn(&SecretKey) -> bool + Send + Sync,
 {
-    for cx in &scopes {
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            ready = cx.cache.ready() => ready?,
-        }
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = all_seen.cancelled() => push.run(stop).await,
     }
-    push.run(stop).await;
-    Ok(())
 }
 
 fn push(
