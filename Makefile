@@ -34,7 +34,7 @@ demo-down: ## Ends what `make demo` left running
 .PHONY: test
 test: setup fmt-check ## Every check, as CI runs them: first everything is built, then what needs processors runs beside what waits for clusters
 	@tests/beside programs='$(part) programs tools' tests='$(part) clippy tests' images='$(part) images'
-	@tests/beside checks='$(part) lint unit emulator' clusters='$(part) api cluster-test e2e'
+	@tests/beside checks='$(part) lint unit emulator' clusters='$(part) api rotation cluster-test e2e'
 	@echo "every check passed"
 
 ## ---- parts of `make test` ---------------------------------------------------------------------------------------------
@@ -100,11 +100,15 @@ programs: setup
 .PHONY: tests
 tests: setup
 	cargo test --locked --workspace --no-run
-	cargo build --locked --workspace --bin crosstie-vendors --bin aws-faults --bin kubectl-crosstie $(patsubst %,--test %,api emulator $(subst +, ,$(E2E)))
+	cargo build --locked --workspace --bin crosstie-vendors --bin aws-faults --bin crosstie-operator --bin kubectl-crosstie $(patsubst %,--test %,api rotation emulator $(subst +, ,$(E2E)))
 
 .PHONY: api
 api: programs ## The API as the API server enforces it
 	@tests/on-cluster api-only api api
+
+.PHONY: rotation
+rotation: programs ## Rotations at the operator's process, killed at every step
+	@tests/on-cluster api-only rotation rotation
 
 .PHONY: cluster-test
 cluster-test: programs ## The test cluster itself
@@ -123,11 +127,12 @@ bench: setup ## Measures what worker, receiver, operator and client cost, one JS
 	@tests/bench/run $(BENCH)
 
 .PHONY: soak
-soak: ## 200 histories against the worker's process, 200 kills over 20,000 records, 100 over 10,000 webhooks, a replay of 10,000 letters, a backfill of a million that is stopped and killed
+soak: ## 200 histories against the worker's process, 200 kills over 20,000 records, 100 over 10,000 webhooks, a replay of 10,000 letters, a backfill of a million that is stopped and killed, 200 rotations with the operator killed
 	CROSSTIE_CASES=200 cargo test --locked -p crosstie-worker --test histories -- --nocapture
 	CROSSTIE_KILLS=200 CROSSTIE_RECORDS=20000 cargo test --locked -p crosstie-worker --test killed -- --nocapture failures_and_changes
 	CROSSTIE_WEBHOOKS=10000 CROSSTIE_WEBHOOK_KILLS=100 cargo test --locked -p crosstie-worker --test killed -- --nocapture webhooks
 	CROSSTIE_LETTERS=10000 cargo test --locked -p crosstie-worker --test letters -- --nocapture
+	CROSSTIE_ROTATIONS=200 $(part) rotation
 	CROSSTIE_BACKFILL=1000000 cargo test --locked --release -p crosstie-worker --test windows a_backfill -- --nocapture
 
 ## ---- helpers ----------------------------------------------------------------------------------------------------------
