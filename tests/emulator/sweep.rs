@@ -33,6 +33,28 @@ async fn a_rotation_is_found_by_looking_with_both_versions_and_no_value_is_read_
 }
 
 #[tokio::test]
+async fn what_is_known_of_a_secret_prints_its_versions_and_none_of_its_values() -> Result<()> {
+    let world = World::start(OFTEN).await?;
+    let owner = world.owner(KEY_ID, REGION);
+    let seeds: Vec<String> = (0..100).map(|number| format!("CTSEED{number:06}")).collect();
+    let mut ids = Vec::new();
+    for part in seeds.chunks(50) {
+        let mut values: serde_json::Map<String, serde_json::Value> =
+            part.iter().enumerate().map(|(number, seed)| (format!("key{number}"), json!(seed))).collect();
+        values.insert("token".into(), json!(part[0]));
+        ids.push(owner.put_json("shop/shopify", &values.into()).await?);
+        world.comes_to(&own("shop/shopify"), &part[0]).await?;
+    }
+    let entry = world.secrets.look(&own("shop/shopify")).context("nothing is known")?;
+    let held = entry.held.clone().context("nothing is held")?;
+    let printed = format!("{entry:?} {entry:#?} {:?} {:?}", held.current, held.previous);
+    ensure!(held.current.values.len() == 51, "the values were not read");
+    ensure!(ids.iter().all(|id| printed.contains(id.as_str())), "the versions are not there: {printed}");
+    ensure!(!printed.contains("CTSEED"), "{printed}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn throttling_of_one_region_leaves_its_last_good_values_and_the_other_region_alone() -> Result<()> {
     let world = World::start(OFTEN).await?;
     let (here, there) = (own("shop/shopify"), {
