@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use crosstie_engine::fixture::{Difference, Fixture};
-use serde_json::Value;
 
 use crate::{
     files::{Files, Manifests},
@@ -26,7 +25,7 @@ pub(crate) fn run(files: &Files) -> Result<ExitCode> {
         let (flow, found) = differences(&manifests, fixture).with_context(|| format!("fixture `{}`", fixture.name))?;
         println!("{flow:<10} {:<width$}  {}", fixture.name, if found.is_empty() { "ok" } else { "differs" });
         for difference in &found {
-            println!("{}", line(difference));
+            println!("    {}", difference.told(LONGEST));
         }
         failed += usize::from(!found.is_empty());
     }
@@ -39,18 +38,4 @@ fn differences<'a>(manifests: &'a Manifests, fixture: &Fixture) -> Result<(&'a s
     let integration = flows::integration(manifests, fixture.integration.as_deref())?;
     let flow = flows::flow(integration, fixture.flow.as_deref())?;
     Ok((&flow.name, fixture.differences(&flows::mapping(flow)?)))
-}
-
-fn line(difference: &Difference) -> String {
-    let path = if difference.path.is_empty() { String::new() } else { format!("{}: ", difference.path) };
-    format!("    {path}expected {}, got {}", shown(difference.expected.as_ref()), shown(difference.got.as_ref()))
-}
-
-fn shown(value: Option<&Value>) -> String {
-    let Some(value) = value else { return "nothing".to_owned() };
-    let text = value.to_string();
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
 }

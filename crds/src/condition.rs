@@ -27,6 +27,8 @@ pub enum ConditionType {
     ApiVersionCurrent,
     /// Integration: everybody who is to be told of troubles is; present only with `spec.alerts`.
     AlertsDelivered,
+    /// Integration: the plan makes of the flows' fixtures what it has to; present only where a flow has some.
+    Verified,
     /// kstatus: a change is being worked on; present only while true.
     Reconciling,
     /// kstatus: nothing will change until a person acts; present only while true.
@@ -47,6 +49,7 @@ impl ConditionType {
             Self::DeadLettersEmpty => "DeadLettersEmpty",
             Self::ApiVersionCurrent => "ApiVersionCurrent",
             Self::AlertsDelivered => "AlertsDelivered",
+            Self::Verified => "Verified",
             Self::Reconciling => "Reconciling",
             Self::Stalled => "Stalled",
         }
@@ -77,6 +80,8 @@ pub enum Reason {
     VersionCurrent,
     /// Whoever is to be told of troubles took every alert.
     AlertsAccepted,
+    /// The plan makes of every fixture what it has to.
+    FixturesPassed,
     // ---- on the way ----
     /// Objects were applied; the worker has not reported yet.
     Starting,
@@ -93,6 +98,10 @@ pub enum Reason {
     PlanInvalid,
     /// The compiled plan does not fit into a ConfigMap.
     PlanTooLarge,
+    /// A mapping does not make of a fixture's record what it has to; the message says where.
+    FixtureFailed,
+    /// Fixtures that a flow names are missing, cannot be read, or hold no case for it.
+    FixturesUnusable,
     // ---- credentials ----
     /// The secret does not exist.
     SecretMissing,
@@ -175,6 +184,7 @@ impl Reason {
             Self::NoDeadLetters => "NoDeadLetters",
             Self::VersionCurrent => "VersionCurrent",
             Self::AlertsAccepted => "AlertsAccepted",
+            Self::FixturesPassed => "FixturesPassed",
             Self::Starting => "Starting",
             Self::RollingOut => "RollingOut",
             Self::ConnectorNotFound => "ConnectorNotFound",
@@ -182,6 +192,8 @@ impl Reason {
             Self::PresetUnknown => "PresetUnknown",
             Self::PlanInvalid => "PlanInvalid",
             Self::PlanTooLarge => "PlanTooLarge",
+            Self::FixtureFailed => "FixtureFailed",
+            Self::FixturesUnusable => "FixturesUnusable",
             Self::SecretMissing => "SecretMissing",
             Self::SecretMalformed => "SecretMalformed",
             Self::KeyMissing => "KeyMissing",

@@ -6,12 +6,14 @@ mod flow;
 mod receiver;
 mod state;
 mod status;
+mod verification;
 
 pub use alert::{Alert, AlertCause, EmailAlert, EmailTls, SlackAlert, WebhookAlert};
 pub use flow::{DependsOn, Expression, Flow, OnUnknownOutcome, OnWhenFalse, Trigger, WebhookTrigger, Write, WriteMode};
 pub use receiver::{EventLimit, IngressOptions, Receiver};
 pub use state::{DeletionPolicy, EmbeddedState, State};
 pub use status::{DriftStatus, FlowStatus, IntegrationStatus, PlanStatus, ReceiverStatus, SyncStatus};
+pub use verification::{FixtureSource, Gate, Verification};
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::{CustomResource, KubeSchema};
@@ -71,6 +73,10 @@ pub struct IntegrationSpec {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub alerts: Vec<Alert>,
+
+    /// How a new plan is tried on the flows' fixtures before workers get it. The defaults of its fields apply when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
 
     /// Where cursors, queue, ledger and dead letters are kept. A volume of 1Gi that outlives the Integration when it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]

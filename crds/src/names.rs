@@ -9,6 +9,8 @@ pub const LABEL_INTEGRATION: &str = "crosstie.dev/integration";
 pub const LABEL_CONNECTOR: &str = "crosstie.dev/connector";
 /// Label that opts a Kubernetes Secret in to be read by a Connector's `secretRef`; its value must be `"true"`.
 pub const LABEL_CREDENTIALS: &str = "crosstie.dev/credentials";
+/// Label that opts a ConfigMap in to be read as a flow's fixtures; its value must be `"true"`.
+pub const LABEL_FIXTURES: &str = "crosstie.dev/fixtures";
 /// Kubernetes' recommended label that names the tool managing an object.
 pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Value of [`LABEL_MANAGED_BY`] on what the operator makes.

@@ -75,6 +75,9 @@ impl Cause {
             | Reason::ConnectorNotReady
             | Reason::PresetUnknown
             | Reason::PlanTooLarge
+            | Reason::FixturesPassed
+            | Reason::FixtureFailed
+            | Reason::FixturesUnusable
             | Reason::SecretMissing
             | Reason::SecretNotAllowed
             | Reason::HostNotAllowed

@@ -87,6 +87,33 @@ impl Resolve for Given {
     }
 }
 
+/// The fixtures of a text of YAML documents.
+///
+/// # Errors
+/// With what is wrong, in words that name the place.
+pub fn read(text: &str) -> Result<Vec<Fixture>, String> {
+    let documents: Vec<Option<Fixture>> = serde_saphyr::from_multiple(text).map_err(|error| error.to_string())?;
+    Ok(documents.into_iter().flatten().collect())
+}
+
+impl Difference {
+    /// The difference in one line; values that are longer than so many characters are cut.
+    pub fn told(&self, longest: usize) -> String {
+        let path = if self.path.is_empty() { String::new() } else { format!("{}: ", self.path) };
+        let [expected, got] = [&self.expected, &self.got].map(|value| shown(value.as_ref(), longest));
+        format!("{path}expected {expected}, got {got}")
+    }
+}
+
+fn shown(value: Option<&Value>, longest: usize) -> String {
+    let Some(value) = value else { return "nothing".to_owned() };
+    let text = value.to_string();
+    match text.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
 impl Fixture {
     /// Maps the record and says what differs; nothing when all is as expected.
     pub fn differences(&self, mapping: &Mapping) -> Vec<Difference> {

@@ -10,14 +10,14 @@ use std::{
 
 use crosstie_crds::{
     Connector, Integration, SyncReport,
-    names::{ANNOTATION_NUDGE, LABEL_CREDENTIALS, LABEL_INTEGRATION, LABEL_MANAGED_BY, MANAGED_BY},
+    names::{ANNOTATION_NUDGE, LABEL_CREDENTIALS, LABEL_FIXTURES, LABEL_INTEGRATION, LABEL_MANAGED_BY, MANAGED_BY},
 };
 use futures::{Stream, StreamExt};
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
         apps::v1::Deployment,
-        core::v1::{Pod, PodTemplateSpec, Secret},
+        core::v1::{ConfigMap, Pod, PodTemplateSpec, Secret},
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -70,6 +70,8 @@ pub struct Cache {
     pub pods: Store<Pod>,
     /// People's Secrets that carry the opt-in label.
     pub credentials: Store<Secret>,
+    /// People's ConfigMaps with fixtures.
+    pub fixtures: Store<ConfigMap>,
     owned: BTreeMap<ObjectKind, (ApiResource, Store<Meta>)>,
 }
 
@@ -102,6 +104,7 @@ pub fn start(client: &Client, namespace: Option<&str>, streaming: bool) -> (Cach
         deployments: watch!(Some(&managed), slim_deployment, trigger::deployment),
         pods: watch!(Some(&managed), slim_pod, trigger::pod),
         credentials: watch!(Some(&format!("{LABEL_CREDENTIALS}=true")), |_| {}, trigger::credentials),
+        fixtures: watch!(Some(&format!("{LABEL_FIXTURES}=true")), |_| {}, trigger::fixtures),
         owned,
     };
     (cache, watches)
@@ -248,6 +251,7 @@ impl Cache {
         self.deployments.wait_until_ready().await?;
         self.pods.wait_until_ready().await?;
         self.credentials.wait_until_ready().await?;
+        self.fixtures.wait_until_ready().await?;
         for (_, store) in self.owned.values() {
             store.wait_until_ready().await?;
         }

@@ -11,7 +11,7 @@ use crate::{
     cache::Cache,
     events::Recorder,
     memory::Memory,
-    plan::{integration::used, objects::WorkerTemplate},
+    plan::{integration::used, objects::WorkerTemplate, verification::fixture_maps},
     telemetry::Metrics,
     trigger::{Key, Target},
     vault::{SecretKey, policy::SecretNamePolicy, secrets::Secrets},
@@ -78,6 +78,11 @@ impl Context {
                     secret.is_some_and(|secret| secret.name == key.name) && in_namespace(connector, &key.namespace)
                 });
                 concerned.connectors = holders.iter().map(|connector| Key::of(&connector.metadata)).collect();
+            }
+            Target::TriedWith(key) => {
+                let tried = self.cache.integrations_in(&key.namespace);
+                let tried = tried.iter().filter(|object| fixture_maps(object).any(|(_, name)| name == key.name));
+                concerned.integrations = tried.map(|object| Key::of(&object.metadata)).collect();
             }
         }
         concerned

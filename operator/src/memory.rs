@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::{
-    plan::{integration::Compilation, objects::ObjectKind, shares::Published},
+    plan::{integration::Compilation, objects::ObjectKind, shares::Published, verification::Verification},
     trigger::Key,
 };
 
@@ -92,6 +92,18 @@ pub struct Compiled {
     pub compilation: std::sync::Arc<Compilation>,
 }
 
+/// What the fixtures said of a plan, with what was tried.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    /// Hash of the plan, and the fixtures.
+    pub of: (String, FixtureVersions),
+    /// The outcome.
+    pub verification: Verification,
+}
+
+/// By flow and name: uid and resource version of each ConfigMap with fixtures; none for one that is not there.
+pub type FixtureVersions = Vec<(String, String, Option<(Option<String>, Option<String>)>)>;
+
 /// By pod: when its newest report was written by its own clock, and when it came in by ours.
 pub type Heard = BTreeMap<String, (Timestamp, Option<Timestamp>)>;
 
@@ -108,6 +120,8 @@ pub struct Memory {
     pub shares: Table<Key, Published>,
     /// Compiled specs.
     pub compiled: Table<Key, Compiled>,
+    /// What fixtures said of plans.
+    pub verified: Table<Key, Verified>,
     /// The newest report of each pod, and when it came in unless it was there before.
     pub heard: Table<Key, Heard>,
     /// How often the secret of each Connector had changed when its status was last written, or needed no writing.
@@ -121,6 +135,7 @@ impl Memory {
     pub fn forget_integration(&self, key: &Key) {
         self.integrations.lock().remove(key);
         self.compiled.lock().remove(key);
+        self.verified.lock().remove(key);
         self.heard.lock().remove(key);
         self.failures.lock().remove(&("integration", key.clone()));
         let own = [&key.name, &crosstie_crds::names::worker(&key.name), &crosstie_crds::names::plan(&key.name)]

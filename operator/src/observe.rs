@@ -19,7 +19,7 @@ use crosstie_engine::{
 };
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::core::v1::{PersistentVolumeClaim, Secret},
+    api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::Api;
@@ -36,6 +36,7 @@ use crate::{
         objects::{ANNOTATION_SHARES, CredentialVersions, ObjectKind},
         rotation::Said,
         shares::{self, Granted, Peer, Published},
+        verification::{self, Verification, fixture_maps},
     },
     trigger::Key,
     vault::{SecretKey, VaultFault, secrets::Entry},
@@ -195,6 +196,7 @@ pub async fn integration(cx: &Context, object: &Arc<Integration>) -> Result<inte
         let secret = cx.cache.meta(ObjectKind::Secret, &key.sibling(&names::credentials(name)));
         secret.as_ref().and_then(CredentialVersions::of)
     });
+    let verification = verification(cx, &key, &object, compiled.as_deref());
     let mut owned = cx.cache.owned_by(&key);
     let rests = integration::rests(&object, &owned);
     if !rests {
@@ -214,6 +216,7 @@ pub async fn integration(cx: &Context, object: &Arc<Integration>) -> Result<inte
         source,
         destination,
         compiled,
+        verification,
         owned,
         credentials,
         deployment: Cache::get(&cx.cache.deployments, &key.sibling(&names::worker(&key.name))),
@@ -262,7 +265,7 @@ async fn confirm_claim(
         return Ok(());
     }
     let shares = names::shares(&key.name);
-    let maps: Api<k8s_openapi::api::core::v1::ConfigMap> = Api::namespaced(cx.shared.client.clone(), &key.namespace);
+    let maps: Api<ConfigMap> = Api::namespaced(cx.shared.client.clone(), &key.namespace);
     match maps.get_metadata_opt(&shares).await? {
         Some(found) => owned.insert((ObjectKind::ConfigMap, shares), found.metadata),
         None => owned.remove(&(ObjectKind::ConfigMap, shares)),
@@ -295,6 +298,28 @@ fn compilation(
     let compilation = Arc::new(Compilation { plan, findings: compiled.findings });
     cx.memory.compiled.lock().insert(key.clone(), memory::Compiled { from, compilation: compilation.clone() });
     compilation
+}
+
+/// Tries the plan on its fixtures, unless this plan was tried on these very fixtures before.
+fn verification(cx: &Context, key: &Key, object: &Integration, compiled: Option<&Compilation>) -> Verification {
+    let named: Vec<_> = fixture_maps(object)
+        .map(|(flow, name)| (flow.to_owned(), name.to_owned(), Cache::get(&cx.cache.fixtures, &key.sibling(name))))
+        .collect();
+    if named.is_empty() {
+        return Verification::Unasked;
+    }
+    let Some((plan, hash)) = compiled.and_then(|compiled| compiled.plan.as_ref()) else {
+        return Verification::Waiting;
+    };
+    let version = |map: &Arc<ConfigMap>| (map.metadata.uid.clone(), map.metadata.resource_version.clone());
+    let versions = named.iter().map(|(flow, name, map)| (flow.clone(), name.clone(), map.as_ref().map(version)));
+    let of = (hash.clone(), versions.collect());
+    if let Some(known) = cx.memory.verified.get(key).filter(|known| known.of == of) {
+        return known.verification;
+    }
+    let verification = verification::verify(&key.name, plan, &named);
+    cx.memory.verified.lock().insert(key.clone(), memory::Verified { of, verification: verification.clone() });
+    verification
 }
 
 /// Splits the accounts. Deciding and remembering the decision happen under one lock, so that two Integrations never take the same room.

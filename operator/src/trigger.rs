@@ -13,7 +13,7 @@ use crosstie_crds::{
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
-        core::v1::{Pod, Secret},
+        core::v1::{ConfigMap, Pod, Secret},
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -65,6 +65,8 @@ pub enum Target {
     EndsOf(Key),
     /// Every Connector whose `secretRef` names this Secret.
     HoldersOf(Key),
+    /// Every Integration with a flow whose fixtures are in this ConfigMap.
+    TriedWith(Key),
 }
 
 /// What a kind of object says when it changes: what about it matters, as a hash, and whom it concerns.
@@ -145,6 +147,15 @@ pub fn credentials(object: &Secret) -> Touch {
     Touch {
         fingerprint: fingerprint(&(&meta.uid, &meta.resource_version)),
         targets: vec![Target::HoldersOf(Key::of(meta))],
+    }
+}
+
+/// A ConfigMap with fixtures.
+pub fn fixtures(object: &ConfigMap) -> Touch {
+    let meta = &object.metadata;
+    Touch {
+        fingerprint: fingerprint(&(&meta.uid, &meta.resource_version)),
+        targets: vec![Target::TriedWith(Key::of(meta))],
     }
 }
 

@@ -6,6 +6,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::verification::FixtureSource;
+
 /// One kind of record on its way from the source to the destination.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -64,6 +66,13 @@ pub struct Flow {
     /// record and say so, or `Resend` and accept that it may be applied twice. `Hold` when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_unknown_outcome: Option<OnUnknownOutcome>,
+
+    /// Where the flow's fixtures are: records, and what the mapping has to make of each. A new plan is tried on all of them before workers get it;
+    /// verification.gate says what becomes of one that fails. At most 8; nothing is tried when it is left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub fixtures: Vec<FixtureSource>,
 }
 
 /// A CEL expression, at most 4096 characters.

@@ -13,7 +13,7 @@ pub struct IntegrationStatus {
     /// Generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, PlanCompiled, WorkerAvailable, Synced, DeadLettersEmpty and ApiVersionCurrent, AlertsDelivered with alerts, and kstatus' Reconciling and Stalled while they are true.
+    /// Ready, PlanCompiled, WorkerAvailable, Synced, DeadLettersEmpty and ApiVersionCurrent, AlertsDelivered with alerts, Verified with fixtures, and kstatus' Reconciling and Stalled while they are true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     conditions::{Draft, Truth},
     diagnosis::{Trouble, Worker},
+    verification::{Held, Verification},
 };
 
 /// How long a ready worker may be silent before its first report, and between two: workers report at least once a minute.
@@ -28,6 +29,10 @@ pub struct Facts {
     pub blocked: Option<Trouble>,
     /// Hash of the plan that workers are to run.
     pub published: Option<String>,
+    /// What the flows' fixtures say of the plan that the spec compiles to.
+    pub verification: Verification,
+    /// Whether they keep that plan from the worker.
+    pub held: Held,
     /// Names of its flows.
     pub flows: Vec<String>,
     /// Whether anybody is to be told of troubles.
@@ -91,7 +96,19 @@ pub fn verdict(facts: &Facts, now: Timestamp) -> Verdict {
             (Some(_) | None, _) => verdict,
         };
     }
-    worker(facts, now)
+    match (&facts.verification, facts.held) {
+        (Verification::Failed(trouble), Held::NothingRuns) => Verdict::from(trouble),
+        (Verification::Failed(trouble), Held::LastGoodRuns) => {
+            let verdict = worker(facts, now);
+            let [held, runs] = [&facts.compiled, &facts.published].map(|hash| hash.as_deref().unwrap_or_default());
+            let message = format!(
+                "{}; the worker goes on with plan {runs}, and plan {held} is held back: {}",
+                verdict.message, trouble.message
+            );
+            if verdict.ready { Verdict { message, ..verdict } } else { verdict }
+        }
+        (_, Held::No | Held::NothingRuns | Held::LastGoodRuns) => worker(facts, now),
+    }
 }
 
 fn worker(facts: &Facts, now: Timestamp) -> Verdict {
@@ -186,6 +203,7 @@ fn stops(reason: Reason) -> bool {
         | Reason::WorkerRunning
         | Reason::NoDeadLetters
         | Reason::AlertsAccepted
+        | Reason::FixturesPassed
         | Reason::VersionCurrent
         | Reason::VersionDeprecated
         | Reason::SunsetNear
@@ -205,6 +223,8 @@ fn stops(reason: Reason) -> bool {
         | Reason::PresetUnknown
         | Reason::PlanInvalid
         | Reason::PlanTooLarge
+        | Reason::FixtureFailed
+        | Reason::FixturesUnusable
         | Reason::SecretMissing
         | Reason::SecretMalformed
         | Reason::KeyMissing
@@ -241,8 +261,9 @@ pub fn conditions(facts: &Facts, failure: Option<&str>, now: Timestamp) -> Vec<D
     let mut drafts =
         vec![ready, plan_compiled(facts), worker_available(facts), synced(facts, now), dead_letters(facts)];
     drafts.extend(alerts(facts, now));
+    drafts.extend(facts.verification.condition());
     drafts.extend(reconciling(facts, &verdict, failure));
-    drafts.extend(stalled(&verdict));
+    drafts.extend(stalled(facts, &verdict));
     drafts
 }
 
@@ -347,7 +368,12 @@ fn reconciling(facts: &Facts, verdict: &Verdict, failure: Option<&str>) -> Optio
 }
 
 /// Only what no time and nobody but a person can cure: a Connector or a secret may yet come, a vendor may recover.
-fn stalled(verdict: &Verdict) -> Option<Draft> {
+fn stalled(facts: &Facts, verdict: &Verdict) -> Option<Draft> {
+    if let (Verification::Failed(trouble), Held::NothingRuns | Held::LastGoodRuns) = (&facts.verification, facts.held)
+        && trouble.reason == Reason::FixtureFailed
+    {
+        return Some(Draft::yes(ConditionType::Stalled, trouble.reason, trouble.message.clone()));
+    }
     matches!(verdict.reason, Reason::PlanInvalid | Reason::PresetUnknown | Reason::PlanTooLarge | Reason::StateLost)
         .then(|| Draft::yes(ConditionType::Stalled, verdict.reason, verdict.message.clone()))
 }

@@ -86,6 +86,12 @@ fn facts_for(reason: Reason) -> Option<Facts> {
         | Reason::PlanInvalid
         | Reason::PlanTooLarge
         | Reason::ConnectorNotReady => Facts { refused: Some(trouble(reason)), ..flowing() },
+        Reason::FixtureFailed | Reason::FixturesUnusable => Facts {
+            verification: Verification::Failed(trouble(reason)),
+            held: Held::NothingRuns,
+            published: None,
+            ..without_pod()
+        },
         Reason::StateLost => Facts { blocked: Some(trouble(reason)), ..without_pod() },
         Reason::WorkerCrashLooping | Reason::ImageUnavailable | Reason::WorkerUnavailable => with_trouble(reason),
         Reason::ReportStale => {
@@ -116,6 +122,7 @@ fn facts_for(reason: Reason) -> Option<Facts> {
         | Reason::WorkerRunning
         | Reason::NoDeadLetters
         | Reason::AlertsAccepted
+        | Reason::FixturesPassed
         | Reason::VersionCurrent
         | Reason::VersionDeprecated
         | Reason::SunsetNear
@@ -130,7 +137,10 @@ fn facts_for(reason: Reason) -> Option<Facts> {
     })
 }
 
-const EVERY_REASON: [Reason; 48] = [
+const EVERY_REASON: [Reason; 51] = [
+    Reason::FixturesPassed,
+    Reason::FixtureFailed,
+    Reason::FixturesUnusable,
     Reason::AlertsAccepted,
     Reason::AlertsFailing,
     Reason::VersionCurrent,
@@ -242,8 +252,14 @@ fn only_what_a_person_must_cure_is_stalled() {
     for reason in EVERY_REASON {
         let Some(facts) = facts_for(reason) else { continue };
         let drafts = conditions(&facts, None, now());
-        let expected =
-            matches!(reason, Reason::PresetUnknown | Reason::PlanInvalid | Reason::PlanTooLarge | Reason::StateLost);
+        let expected = matches!(
+            reason,
+            Reason::PresetUnknown
+                | Reason::PlanInvalid
+                | Reason::PlanTooLarge
+                | Reason::FixtureFailed
+                | Reason::StateLost
+        );
         assert_eq!(find(&drafts, ConditionType::Stalled).is_some(), expected, "{reason}");
         let working = matches!(reason, Reason::Starting | Reason::RollingOut);
         assert_eq!(find(&drafts, ConditionType::Reconciling).is_some(), working, "{reason}");

@@ -5,25 +5,20 @@
 //! is gone; that is the moment data stops, and it is announced before. Stopping at once would turn a slip into an outage,
 //! and keeping a copy of the values would keep them after a person took them away.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use crosstie_crds::{
-    Connector, Integration, IntegrationStatus, SyncReport,
+    Integration, IntegrationStatus,
     condition::Reason,
     integration::{DriftStatus, PlanStatus},
     names::{self, ANNOTATION_APPLIED_HASH, ANNOTATION_STORE_ID},
     sync_report::WorkerReport,
 };
-use crosstie_engine::{
-    canonical,
-    compile::{self, Finding},
-    plan::Plan,
-};
+use crosstie_engine::{canonical, compile, plan::Plan};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::{
-    api::{apps::v1::Deployment, core::v1::Pod},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+pub use super::seen::{Compilation, Seen};
 
 use super::{
     Step,
@@ -31,13 +26,10 @@ use super::{
     diagnosis, figures,
     health::{self, Facts},
     lifecycle, nudge,
-    objects::{
-        self, ANNOTATION_ACCEPT_STATE_LOSS, ANNOTATION_PLAN_HASH, CredentialVersions, Mounted, ObjectKind, Owner,
-        WorkerTemplate,
-    },
-    shares::Granted,
+    objects::{self, ANNOTATION_ACCEPT_STATE_LOSS, ANNOTATION_PLAN_HASH, Mounted, ObjectKind, Owner, WorkerTemplate},
     state::{self, State, StateSeen},
     trouble,
+    verification::{Held, holds},
 };
 
 /// How soon an Integration is looked at again when nothing calls for it.
@@ -46,42 +38,6 @@ const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(10);
 const LASTING_CONDITIONS: usize = 5;
 /// How soon to look again while others have to make room in a rate allowance.
 const WAIT_FOR_ROOM: SignedDuration = SignedDuration::from_secs(5);
-
-/// A compiled spec. The plan is there exactly when there is no finding.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Compilation {
-    /// The plan and its hash.
-    pub plan: Option<(Plan, String)>,
-    /// Every problem.
-    pub findings: Vec<Finding>,
-}
-
-/// What was observed of an Integration.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    /// The object, with the newest status that is known.
-    pub integration: Arc<Integration>,
-    /// The source's Connector, if it exists.
-    pub source: Option<Arc<Connector>>,
-    /// The destination's Connector, if it exists.
-    pub destination: Option<Arc<Connector>>,
-    /// What the spec compiles to; `None` when a Connector does not exist.
-    pub compiled: Option<Arc<Compilation>>,
-    /// Metadata of objects that carry this Integration's label, by kind and name.
-    pub owned: BTreeMap<(ObjectKind, String), ObjectMeta>,
-    /// What the Secrets of source and destination hold.
-    pub credentials: [Option<CredentialVersions>; 2],
-    /// The worker's Deployment.
-    pub deployment: Option<Arc<Deployment>>,
-    /// The worker's pods.
-    pub pods: Vec<Arc<Pod>>,
-    /// What workers report.
-    pub report: Option<Arc<SyncReport>>,
-    /// When the newest report of each pod came in, by the operator's clock; pods whose report was there before the operator are absent.
-    pub heard: BTreeMap<String, Timestamp>,
-    /// Shares of the rate allowances; `None` when the spec does not compile, and for one that [`rests`].
-    pub granted: Option<Granted>,
-}
 
 /// What should be.
 #[derive(Clone, Debug)]
@@ -219,28 +175,54 @@ impl<'a> Planner<'a> {
         Some((plan, hash))
     }
 
-    /// The plan, unless credentials were handed out that lack what it needs: then the last good one goes on until they come.
+    /// The plan, unless its fixtures hold it back, or credentials were handed out that lack what it needs: then the last good one goes on.
     fn publishable(&self) -> Option<(&'a Plan, &'a str)> {
         self.plan().filter(|(plan, _)| {
+            if self.held() != Held::No {
+                return false;
+            }
             let systems = [&plan.source, &plan.destination];
             let mut ends = systems.iter().zip(&self.seen.credentials);
             ends.all(|(system, held)| held.as_ref().is_none_or(|held| held.hold(&system.credential_keys())))
         })
     }
 
+    /// Whether fixtures keep the plan from the worker. One that workers have already is never taken from them.
+    fn held(&self) -> Held {
+        let last_good = self.last_good();
+        match self.plan() {
+            Some((_, hash)) if last_good != Some(hash) && holds(self.seen) => {
+                if last_good.is_some() && self.seen.deployment.is_some() {
+                    Held::LastGoodRuns
+                } else {
+                    Held::NothingRuns
+                }
+            }
+            Some(_) | None => Held::No,
+        }
+    }
+
+    /// Hash of the plan that was published last.
+    fn last_good(&self) -> Option<&'a str> {
+        let meta = self.owned(ObjectKind::ConfigMap, &names::plan(&self.owner.name))?;
+        annotation(meta, ANNOTATION_PLAN_HASH)
+    }
+
     /// Hash of the plan that workers are to run: the new one, or the last good one.
     fn published(&self) -> Option<String> {
-        let last_good = || {
-            let meta = self.owned(ObjectKind::ConfigMap, &names::plan(&self.owner.name))?;
-            annotation(meta, ANNOTATION_PLAN_HASH).map(str::to_owned)
-        };
-        self.publishable().map(|(_, hash)| hash.to_owned()).or_else(last_good)
+        self.publishable().map(|(_, hash)| hash).or_else(|| self.last_good()).map(str::to_owned)
     }
 
     /// What is owned, in an order in which each finds what it needs.
     fn objects(&self) -> Vec<Step> {
-        let Some((plan, hash)) = self.publishable() else { return self.scale().into_iter().collect() };
         let owner = &self.owner;
+        let Some((plan, hash)) = self.publishable() else {
+            // Shares have nothing to do with what a plan maps: others count on them, whichever plan runs.
+            let granted = self.seen.granted.as_ref().filter(|_| self.held() == Held::LastGoodRuns);
+            let shares =
+                granted.map(|granted| objects::shares(owner, &granted.shares, &granted.published, self.store_id()));
+            return shares.map(Step::Apply).into_iter().chain(self.scale()).collect();
+        };
         let Some(granted) = &self.seen.granted else { return vec![Step::Apply(objects::plan(owner, plan, hash))] };
         let mut list = vec![
             objects::service_account(owner),
@@ -369,6 +351,16 @@ impl<'a> Planner<'a> {
             .collect()
     }
 
+    /// Names of the flows that are to be read: those of the spec, or, while its plan is kept from the worker, those that this one reports.
+    fn flows(&self) -> Vec<String> {
+        match (self.held(), self.report()) {
+            (Held::LastGoodRuns, Some(report)) => report.flows.iter().map(|flow| flow.flow.clone()).collect(),
+            (Held::No | Held::NothingRuns | Held::LastGoodRuns, _) => {
+                self.seen.integration.spec.flows.iter().map(|flow| flow.name.clone()).collect()
+            }
+        }
+    }
+
     fn facts(&self) -> Facts {
         Facts {
             suspended: self.seen.integration.spec.suspend,
@@ -376,7 +368,9 @@ impl<'a> Planner<'a> {
             refused: trouble::refused(self.seen),
             blocked: trouble::state(&self.state, &self.owner.name).or_else(|| trouble::connectors(self.seen)),
             published: self.published(),
-            flows: self.seen.integration.spec.flows.iter().map(|flow| flow.name.clone()).collect(),
+            verification: self.seen.verification.clone(),
+            held: self.held(),
+            flows: self.flows(),
             alerts: !self.seen.integration.spec.alerts.is_empty(),
             worker: self.worker.clone(),
             pods_left: self.seen.pods.iter().any(|pod| diagnosis::is_running(pod)),

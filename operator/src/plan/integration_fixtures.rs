@@ -1,12 +1,24 @@
 //! Fixtures: one Integration, from nothing to running.
 
-use crosstie_crds::sync_report::{CredentialReport, FlowReport, SyncReportStatus};
+use std::sync::Arc;
+
+use crosstie_crds::{
+    Connector, SyncReport,
+    sync_report::{CredentialReport, FlowReport, SyncReportStatus},
+};
 use crosstie_engine::plan::Allowance;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+use k8s_openapi::{
+    api::{apps::v1::Deployment, core::v1::Pod},
+    apimachinery::pkg::apis::meta::v1::{OwnerReference, Time},
+};
 use serde_json::json;
 
 use super::super::*;
-use crate::plan::shares;
+use crate::plan::{
+    objects::CredentialVersions,
+    shares::{self, Granted},
+    verification::Verification,
+};
 
 pub(super) const NOW: i64 = 10_000;
 pub(super) const POD: &str = "orders-sync-1";
@@ -98,6 +110,7 @@ pub(super) fn fresh() -> Seen {
         source: Some(connector("shopify")),
         destination: Some(connector("netsuite")),
         compiled: Some(Arc::new(Compilation { plan: Some((plan(), "p1".into())), findings: Vec::new() })),
+        verification: Verification::Unasked,
         owned: BTreeMap::new(),
         credentials: [Some(versions("s1")), Some(versions("d1"))],
         deployment: None,

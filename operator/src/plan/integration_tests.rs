@@ -1,14 +1,19 @@
 //! Integrations through their life: what is done, what is left alone, what status says.
 
+use std::sync::Arc;
+
 use crosstie_crds::{condition::ConditionType, sync_report::Problem};
+use crosstie_engine::compile::Finding;
 use serde_json::json;
 
 use super::*;
-use crate::plan::objects::Object;
+use crate::plan::objects::{CredentialVersions, Object};
 
 #[path = "integration_fixtures.rs"]
 mod fixtures;
 use fixtures::*;
+#[path = "gate_tests.rs"]
+mod gate;
 
 fn want(seen: &Seen) -> Want {
     integration(seen, &template(), now())

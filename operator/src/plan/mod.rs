@@ -12,9 +12,11 @@ pub mod lifecycle;
 pub mod nudge;
 pub mod objects;
 pub mod rotation;
+pub mod seen;
 pub mod shares;
 pub mod state;
 pub mod trouble;
+pub mod verification;
 
 use objects::{Object, ObjectKind};
 
