@@ -107,7 +107,7 @@ api: programs ## The API as the API server enforces it
 	@tests/on-cluster api-only api api
 
 .PHONY: rotation
-rotation: programs ## Rotations at the operator's process, killed at every step
+rotation: programs ## Rotations at the operator's process, killed at every step, and what it says searched for secret values
 	@tests/on-cluster api-only rotation rotation
 
 .PHONY: cluster-test
@@ -127,12 +127,14 @@ bench: setup ## Measures what worker, receiver, operator and client cost, one JS
 	@tests/bench/run $(BENCH)
 
 .PHONY: soak
-soak: ## 200 histories against the worker's process, 200 kills over 20,000 records, 100 over 10,000 webhooks, a replay of 10,000 letters, a backfill of a million that is stopped and killed, 200 rotations with the operator killed
+soak: ## 200 histories against the worker's process, 200 kills over 20,000 records, 100 over 10,000 webhooks, a replay of 10,000 letters, a backfill of a million that is stopped and killed, 500 rotations under load, 200 with the operator killed, 1,000 secret values searched for
 	CROSSTIE_CASES=200 cargo test --locked -p crosstie-worker --test histories -- --nocapture
 	CROSSTIE_KILLS=200 CROSSTIE_RECORDS=20000 cargo test --locked -p crosstie-worker --test killed -- --nocapture failures_and_changes
 	CROSSTIE_WEBHOOKS=10000 CROSSTIE_WEBHOOK_KILLS=100 cargo test --locked -p crosstie-worker --test killed -- --nocapture webhooks
 	CROSSTIE_LETTERS=10000 cargo test --locked -p crosstie-worker --test letters -- --nocapture
-	CROSSTIE_ROTATIONS=200 $(part) rotation
+	CROSSTIE_ROTATIONS=500 cargo test --locked -p crosstie-worker --test rotating -- --nocapture
+	CROSSTIE_SECRETS=1000 cargo test --locked -p crosstie-worker --test secrecy -- --nocapture
+	CROSSTIE_ROTATIONS=200 CROSSTIE_SECRETS=1000 $(part) rotation
 	CROSSTIE_BACKFILL=1000000 cargo test --locked --release -p crosstie-worker --test windows a_backfill -- --nocapture
 
 ## ---- helpers ----------------------------------------------------------------------------------------------------------

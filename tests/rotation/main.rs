@@ -1,4 +1,6 @@
-//! Rotations at the operator's real process, on etcd and API server alone, with the AWS emulator: what kills do not make it miss.
+//! Rotations at the operator's real process, on etcd and API server alone, with the AWS emulator: what kills do not make it miss, and that nothing
+//! it says shows a secret value.
 
 mod kills;
 mod operator;
+mod secrecy;

@@ -92,6 +92,12 @@ impl World {
         Ok(())
     }
 
+    /// Its metrics.
+    pub async fn metrics(&self) -> Result<String> {
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        Ok(http.get(format!("http://127.0.0.1:{}/metrics", self.port)).send().await?.text().await?)
+    }
+
     /// Applies a Connector of the example under a name, with a secret of its own.
     pub async fn connector(&self, name: &str) -> Result<()> {
         let text = std::fs::read_to_string(repository().join("examples/orders/connectors.yaml"))?;

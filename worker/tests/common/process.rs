@@ -29,20 +29,13 @@ impl Process {
         let log = File::options().create(true).append(true).open(bench.log()).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_crosstie-worker"))
             .arg("--no-report")
-            .args([
-                "--listen",
-                "127.0.0.1:0",
-                "--letters-listen",
-                "127.0.0.1:0",
-                "--log-format",
-                "text",
-                "--log-filter",
-                "error",
-            ])
+            .args(["--letters-listen", "127.0.0.1:0", "--log-format", "text"])
             .arg("--files")
             .arg(bench.files())
             .arg("--state")
             .arg(bench.state())
+            // What a test may want otherwise.
+            .envs([("CROSSTIE_LISTEN", "127.0.0.1:0"), ("CROSSTIE_LOG_FILTER", "error")])
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::null())
             .stderr(log)
@@ -56,6 +49,11 @@ impl Process {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
         line.split_whitespace().next()?.parse::<u64>().ok().map(|kibibytes| kibibytes / 1024)
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
     }
 
     /// SIGKILL: nothing of the process runs any more.
