@@ -251,6 +251,30 @@ async fn a_full_rotation_costs_no_record_and_a_bad_one_is_said() {
     worker.stop().await;
 }
 
+/// Some vendors kill an access token the moment they issue the next one, and the worker has only the dead one until the operator hands the new one out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_under_way_when_an_access_token_dies_waits_for_the_next_one_and_fails_nothing() {
+    let bench = Bench::new().await;
+    bench.seed(300).await;
+    let worker = bench.start().await;
+    bench.until_booked(20).await;
+    bench.books.set_tokens(&["books-2"]).await.unwrap();
+    let report = until_report(&worker, "it is said", |report| names(report, Reason::CredentialsRejected)).await;
+    assert!(report.flows[0].queue_depth > 0, "some wait");
+    // Long enough that whatever counts refusals as attempts has used them up.
+    let refused = || async { bench.books.stats().await.unwrap().with_status(401) };
+    until("it was refused more often than a record is tried", || async { refused().await > 3 }).await;
+    bench.write_credentials("destination", "books", ("v2", "books-2"), Some(("v1", "books-1")));
+    bench.until_booked(300).await;
+    let report = until_report(&worker, "the problem is gone and all are settled", |report| {
+        report.problems.is_empty() && report.flows[0].queue_depth == 0
+    })
+    .await;
+    assert_eq!((report.flows[0].dead_letters, report.flows[0].delivered), (0, 300));
+    assert_eq!(bench.books.stats().await.unwrap().writes.applied, 300, "nothing twice");
+    worker.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_store_than_the_expected_one_stops_everything() {
     let bench = Bench::new().await;
