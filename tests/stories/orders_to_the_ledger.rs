@@ -1,5 +1,8 @@
-//! Story 1, the scheduled half: an apparel shop's Shopify orders become NetSuite sales orders, in NetSuite's fields and formats, each exactly
-//! once; a changed order is updated, a cancelled one stays out; and the shop's token is rotated while orders come in.
+//! Story 1: an apparel shop's Shopify orders become NetSuite sales orders, in NetSuite's fields and formats, each exactly once; a changed order is
+//! updated, a cancelled one stays out; and the shop's token is rotated while orders come in. What of it comes by webhook is in `refunds`.
+
+#[path = "orders_to_the_ledger/refunds.rs"]
+mod refunds;
 
 use anyhow::{Context as _, Result, ensure};
 use crosstie_tests::{
