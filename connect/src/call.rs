@@ -72,6 +72,8 @@ pub enum Cause {
     NoName,
     /// No connection; nothing was sent.
     NoConnection,
+    /// The proxy cannot be reached, or makes no connection; nothing was sent.
+    NoPassage,
     /// No TLS session, because nothing is known to verify certificates by; nothing was sent.
     NoAuthority,
     /// No TLS session, because the two ends do not agree; nothing was sent.

@@ -128,6 +128,12 @@ impl Classifier {
             Cause::NoRequest => (Refused, Never, "no request can be made of what the Connector says"),
             Cause::NoName => (Unreachable, Never, "its name cannot be resolved"),
             Cause::NoConnection => (Unreachable, Never, "no connection can be made"),
+            Cause::NoPassage => (
+                Unreachable,
+                Never,
+                "no connection can be made through the proxy of the operator's configuration: it cannot be reached or does \
+                 not let this host pass",
+            ),
             Cause::NoAuthority => (
                 Unreachable,
                 Never,
@@ -270,6 +276,7 @@ mod tests {
             (Cause::NoRequest, FailureKind::Refused, Reached::Never),
             (Cause::NoName, FailureKind::Unreachable, Reached::Never),
             (Cause::NoConnection, FailureKind::Unreachable, Reached::Never),
+            (Cause::NoPassage, FailureKind::Unreachable, Reached::Never),
             (Cause::NoAuthority, FailureKind::Unreachable, Reached::Never),
             (Cause::NoTrust, FailureKind::Unreachable, Reached::Never),
             (Cause::NoConnectionInTime, FailureKind::TimedOut, Reached::Never),

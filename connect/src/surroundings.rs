@@ -1,8 +1,11 @@
-//! What a client is given beside its system: clock, observer, names, authorities, and its patience. The defaults are right for production.
+//! What a client is given beside its system: clock, observer, names, authorities, proxy, and its patience. The defaults are right for production.
 
 use std::{sync::Arc, time::Duration};
 
-use crosstie_engine::plan::{Operation, System};
+use crosstie_engine::{
+    plan::{Operation, System},
+    proxy::Proxy,
+};
 
 use crate::{
     auth,
@@ -60,6 +63,8 @@ pub struct Surroundings {
     pub names: Arc<dyn Names>,
     /// Whom certificates are verified by.
     pub authorities: Authorities,
+    /// What requests by https leave through; directly when there is none.
+    pub proxy: Option<Proxy>,
     /// How long is waited.
     pub timeouts: Timeouts,
 }
@@ -71,6 +76,7 @@ impl Default for Surroundings {
             observer: Arc::new(Silent),
             names: Arc::new(SystemNames),
             authorities: Authorities::Machine,
+            proxy: None,
             timeouts: Timeouts::default(),
         }
     }

@@ -1,7 +1,8 @@
 //! The innermost service: sends a call and reads the answer, within bounds of time and size. What came of it is told by how far it got;
 //! what that means is decided in `classify`.
 //!
-//! - No proxy: variables such as `HTTPS_PROXY` are not followed, because a proxy resolves names itself and would undo the egress guard.
+//! - A proxy is used by https alone, and only where whoever sets the client up names one; the HTTP library reads no variables by itself. Because
+//!   the proxy resolves names once more, a host's addresses are looked up and checked here before each request that passes it.
 //! - No redirect is followed and nothing is sent twice, except where the HTTP library knows that a pooled connection was closed before
 //!   it took anything of the request.
 //! - Connections by https and by http have a pool each, because a name may be allowed for one and not for the other.
@@ -14,15 +15,17 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use reqwest::{Client, Response, redirect, retry};
+use crosstie_engine::proxy::Proxy;
+use reqwest::{Client, ClientBuilder, Response, redirect, retry};
 use tokio::time::timeout;
 use tower::Service;
+use url::{Host, Url};
 
 use crate::{
     call::{Answer, BodyFailure, Break, Call, Cause, Pending, Reading},
     egress::{EgressRefusal, Rules, Scheme},
     identity::Identity,
-    resolve::GuardedNames,
+    resolve::{GuardedNames, ProxyNames},
     surroundings::Surroundings,
     tls::Tls,
 };
@@ -61,28 +64,26 @@ struct Own {
     identified: Mutex<Vec<(Arc<Identity>, Pools)>>,
 }
 
-/// Connections by https and by http.
+/// Connections by https, by https through the proxy, and by http.
 #[derive(Clone)]
 struct Pools {
     https: Client,
+    proxied: Option<Client>,
     http: Client,
     knows_authorities: bool,
 }
 
 impl Pools {
-    /// Sets both pools up. Nothing is connected yet.
+    /// Sets the pools up. Nothing is connected yet.
     fn new(
         rules: &Arc<Rules>,
         surroundings: &Surroundings,
         identity: Option<&Identity>,
     ) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let tls = Tls::new(&surroundings.authorities, identity)?;
-        let build = |scheme| {
-            let names = GuardedNames { rules: Arc::clone(rules), scheme, names: Arc::clone(&surroundings.names) };
+        let begin = || {
             Client::builder()
                 .tls_backend_preconfigured(tls.configuration.clone())
-                .https_only(scheme == Scheme::Https)
-                .dns_resolver(Arc::new(names))
                 .no_proxy()
                 .redirect(redirect::Policy::none())
                 .retry(retry::never())
@@ -93,10 +94,27 @@ impl Pools {
                 .pool_idle_timeout(LONGEST_IDLE)
                 .http2_keep_alive_interval(TEST_OF_LIFE)
                 .http2_keep_alive_timeout(TEST_OF_LIFE)
-                .build()
         };
-        Ok(Self { https: build(Scheme::Https)?, http: build(Scheme::Http)?, knows_authorities: tls.knows_authorities })
+        let direct = |scheme| {
+            let names = GuardedNames { rules: Arc::clone(rules), scheme, names: Arc::clone(&surroundings.names) };
+            begin().https_only(scheme == Scheme::Https).dns_resolver(Arc::new(names)).build()
+        };
+        let proxied = surroundings.proxy.as_ref().map(|proxy| through(begin(), proxy, surroundings));
+        Ok(Self {
+            https: direct(Scheme::Https)?,
+            proxied: proxied.transpose()?,
+            http: direct(Scheme::Http)?,
+            knows_authorities: tls.knows_authorities,
+        })
     }
+}
+
+/// Connections through a proxy.
+fn through(client: ClientBuilder, proxy: &Proxy, surroundings: &Surroundings) -> reqwest::Result<Client> {
+    let host = proxy.url().host_str().unwrap_or_default().to_owned();
+    let names = ProxyNames { host, names: Arc::clone(&surroundings.names) };
+    let proxy = reqwest::Proxy::https(proxy.url().clone())?;
+    client.proxy(proxy).https_only(true).dns_resolver(Arc::new(names)).build()
 }
 
 impl Transport {
@@ -124,16 +142,22 @@ impl Transport {
 
     async fn send(self, call: Call) -> Result<Answer, Break> {
         let pools = self.pools(call.identity.as_ref())?;
-        let client = if call.url.scheme() == "https" { &pools.https } else { &pools.http };
+        let proxy = self.own.surroundings.proxy.as_ref().filter(|proxy| proxy.takes(&call.url));
+        let proxied = pools.proxied.as_ref().filter(|_| proxy.is_some());
+        if proxied.is_some() {
+            self.admit_beyond_proxy(&call.url).await?;
+        }
+        let direct = if call.url.scheme() == "https" { &pools.https } else { &pools.http };
+        let client = proxied.unwrap_or(direct);
         let mut request = client.request(call.method, call.url).headers(call.headers);
         if let Some(body) = call.body {
             request = request.body(body);
         }
-        let request = request.build().map_err(|error| pools.broken(error))?;
+        let request = request.build().map_err(|error| pools.broken(error, proxied))?;
         // Within it, a connection that is not made in time is told by itself.
         let head = timeout(self.own.surroundings.timeouts.first_byte, client.execute(request)).await;
         let head = head.map_err(|elapsed| Break { cause: Cause::NoAnswerInTime, source: Some(Box::new(elapsed)) })?;
-        let response = head.map_err(|error| pools.broken(error))?;
+        let response = head.map_err(|error| pools.broken(error, proxied))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = match call.reading {
             Reading::Head => Ok(Bytes::new()),
@@ -142,10 +166,25 @@ impl Transport {
         };
         Ok(Answer { status, headers, body, code: None })
     }
+
+    /// Whether a host's addresses are such as requests may go to. An address in the place of a host was judged by the guard already.
+    async fn admit_beyond_proxy(&self, url: &Url) -> Result<(), Break> {
+        let Some(Host::Domain(host)) = url.host() else { return Ok(()) };
+        let Own { rules, surroundings, .. } = &*self.own;
+        let names =
+            GuardedNames { rules: Arc::clone(rules), scheme: Scheme::Https, names: Arc::clone(&surroundings.names) };
+        let looked_up = timeout(surroundings.timeouts.connect, names.addresses(host.to_owned())).await;
+        let looked_up =
+            looked_up.map_err(|elapsed| Break { cause: Cause::NoConnectionInTime, source: Some(Box::new(elapsed)) })?;
+        looked_up.map(drop).map_err(|error| {
+            let refusal = causes(&*error).find_map(|cause| cause.downcast_ref::<EgressRefusal>()).cloned();
+            Break { cause: refusal.map_or(Cause::NoName, Cause::Egress), source: Some(error) }
+        })
+    }
 }
 
 impl Pools {
-    fn broken(&self, error: reqwest::Error) -> Break {
+    fn broken(&self, error: reqwest::Error, proxied: Option<&Client>) -> Break {
         // The URL may hold keys of records and cursors.
         let error = error.without_url();
         let refusal = causes(&error).find_map(|cause| cause.downcast_ref::<EgressRefusal>()).cloned();
@@ -155,10 +194,13 @@ impl Pools {
             Some(refusal) => Cause::Egress(refusal),
             None if error.is_builder() => Cause::NoRequest,
             None if error.is_connect() && error.is_timeout() => Cause::NoConnectionInTime,
+            // The name that was looked up is the proxy's.
+            None if error.is_connect() && error.is_dns() && proxied.is_some() => Cause::NoPassage,
             None if error.is_connect() && error.is_dns() => Cause::NoName,
             None if not_known => Cause::NotKnown,
             None if error.is_connect() && of_tls && !self.knows_authorities => Cause::NoAuthority,
             None if error.is_connect() && of_tls => Cause::NoTrust,
+            None if error.is_connect() && proxied.is_some() => Cause::NoPassage,
             None if error.is_connect() => Cause::NoConnection,
             None if error.is_timeout() => Cause::NoAnswerInTime,
             None => Cause::ConnectionLost,

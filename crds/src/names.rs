@@ -32,6 +32,12 @@ pub const ENV_FILES: &str = "CROSSTIE_FILES";
 /// Environment variable: the address at which a worker receives webhooks. It receives none without it.
 pub const ENV_WEBHOOKS_LISTEN: &str = "CROSSTIE_WEBHOOKS_LISTEN";
 
+/// Environment variable, as others have it too: the proxy that requests by https leave through.
+pub const ENV_PROXY: &str = "HTTPS_PROXY";
+
+/// Environment variable, as others have it too: what is called past the proxy.
+pub const ENV_NO_PROXY: &str = "NO_PROXY";
+
 /// Folder in the worker's container under which plan, shares and credentials are mounted.
 pub const FILES_FOLDER: &str = "/etc/crosstie";
 /// Folder in the worker's container that holds the store.

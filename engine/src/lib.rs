@@ -16,6 +16,7 @@ pub mod lifecycle;
 pub mod mapping;
 pub mod plan;
 pub mod preset;
+pub mod proxy;
 pub mod rate;
 pub mod retry;
 pub mod schedule;

@@ -25,6 +25,7 @@ async fn main() -> ExitCode {
 async fn start() -> anyhow::Result<()> {
     let settings = Settings::parse();
     telemetry::log(settings.log_format, &settings.log_filter).context("logging cannot start: check --log-filter")?;
+    settings.checked_proxy().context("workers cannot use the proxy: check HTTPS_PROXY and NO_PROXY")?;
     // One crypto provider for everything; that it is set already is no harm.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let stop = CancellationToken::new();

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 
 use clap::{Parser, ValueEnum};
+use crosstie_crds::names;
+use crosstie_engine::proxy::{Proxy, ProxyProblem};
 use ipnet::IpNet;
 
 use crate::{plan::objects::WorkerTemplate, vault::policy::SecretNamePolicy};
@@ -56,6 +58,29 @@ pub struct Settings {
         help_heading = "Workers"
     )]
     pub egress_allow_cidrs: Vec<Range>,
+
+    /// Proxy that AWS is reached through, and that workers reach vendors through by https, for example http://proxy.example.com:3128; none when it
+    /// is left out
+    #[arg(
+        long,
+        env = names::ENV_PROXY,
+        value_name = "URL",
+        default_value = "",
+        hide_default_value = true,
+        help_heading = "Workers"
+    )]
+    pub proxy: String,
+
+    /// Hosts and address ranges that are reached past the proxy, separated by commas; a host stands for all beneath it too
+    #[arg(
+        long,
+        env = names::ENV_NO_PROXY,
+        value_name = "HOSTS",
+        default_value = "",
+        hide_default_value = true,
+        help_heading = "Workers"
+    )]
+    pub no_proxy: String,
 
     /// Namespaces to work in, separated by commas; Roles there are enough. All namespaces when left out
     #[arg(long, env = "CROSSTIE_NAMESPACES", value_delimiter = ',', help_heading = "Kubernetes")]
@@ -196,7 +221,16 @@ impl Settings {
             pull_secrets: self.worker_image_pull_secrets.iter().filter(|name| !name.is_empty()).cloned().collect(),
             log_format: self.log_format.as_str(),
             network_policy: self.worker_network_policies,
+            proxy: Some((self.proxy.clone(), self.no_proxy.clone())).filter(|(url, _)| !url.trim().is_empty()),
         }
+    }
+
+    /// The proxy, if there is one.
+    ///
+    /// # Errors
+    /// When it is one that workers could not use.
+    pub fn checked_proxy(&self) -> Result<Option<Proxy>, ProxyProblem> {
+        Proxy::parse(&self.proxy, &self.no_proxy)
     }
 
     /// What goes into every plan.
@@ -248,6 +282,19 @@ mod tests {
         let arguments = ["crosstie-operator", "--worker-image", "w", "--egress-allow-cidrs", "", "--namespaces", ""];
         let settings = Settings::try_parse_from(arguments).unwrap();
         assert_eq!(settings.compile_settings().allow_cidrs, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_proxy_is_handed_to_workers_as_it_is_and_refused_where_they_could_not_use_it() {
+        let settings = |url: &str| {
+            let arguments = ["crosstie-operator", "--worker-image", "w", "--proxy", url, "--no-proxy", ".svc"];
+            Settings::try_parse_from(arguments).unwrap()
+        };
+        let some = settings("http://proxy.example.com:3128");
+        assert!(some.checked_proxy().unwrap().is_some());
+        assert_eq!(some.worker_template().proxy, Some(("http://proxy.example.com:3128".into(), ".svc".into())));
+        assert_eq!(settings("").worker_template().proxy, None);
+        assert!(settings("https://proxy.example.com").checked_proxy().is_err());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
 use crosstie_connect::Surroundings;
 use crosstie_crds::{letters, names};
+use crosstie_engine::proxy::Proxy;
 
 use crate::{report::ReportTarget, worker::Settings};
 
@@ -56,6 +57,15 @@ pub struct Options {
     #[arg(long, env = names::ENV_WEBHOOKS_LISTEN, value_name = "ADDRESS")]
     pub webhooks_listen: Option<SocketAddr>,
 
+    /// Proxy that requests by https leave through, for example http://proxy.example.com:3128; none when it is left out. Names are looked up and
+    /// checked here all the same
+    #[arg(long, env = names::ENV_PROXY, value_name = "URL", default_value = "", hide_default_value = true)]
+    pub proxy: String,
+
+    /// Hosts and address ranges that are called past the proxy, separated by commas; a host stands for all beneath it too
+    #[arg(long, env = names::ENV_NO_PROXY, value_name = "HOSTS", default_value = "", hide_default_value = true)]
+    pub no_proxy: String,
+
     /// Form of the log lines
     #[arg(long, env = "CROSSTIE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,
@@ -82,7 +92,7 @@ impl Options {
     /// The settings these options ask for.
     ///
     /// # Errors
-    /// When reports are to be written and it is not said for which Integration.
+    /// When reports are to be written and it is not said for which Integration, or the proxy cannot be understood.
     pub fn settings(self) -> anyhow::Result<Settings> {
         let report = match (self.no_report, self.namespace, self.integration) {
             (true, ..) => None,
@@ -99,6 +109,7 @@ impl Options {
                 letters::PORT
             );
         }
+        let proxy = Proxy::parse(&self.proxy, &self.no_proxy)?;
         Ok(Settings {
             files: self.files,
             state: self.state,
@@ -107,7 +118,7 @@ impl Options {
             letters_listen: Some(self.letters_listen),
             webhooks_listen: self.webhooks_listen,
             report,
-            surroundings: Surroundings::default(),
+            surroundings: Surroundings { proxy, ..Surroundings::default() },
         })
     }
 
@@ -142,6 +153,16 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Options::command().debug_assert();
+    }
+
+    #[test]
+    fn a_proxy_is_used_as_it_is_written_and_refused_when_it_cannot_be_understood() {
+        let proxy = "http://proxy.example.com:3128";
+        let settings = parse(&["--no-report", "--proxy", proxy, "--no-proxy", ".svc,10.0.0.0/8"]).unwrap();
+        assert_eq!(settings.surroundings.proxy, Proxy::parse(proxy, ".svc,10.0.0.0/8").unwrap());
+        assert_eq!(parse(&["--no-report", "--proxy", ""]).unwrap().surroundings.proxy, None);
+        let error = parse(&["--no-report", "--proxy", "http://user:hush@proxy.example.com"]).err().expect("refused");
+        assert!(!error.to_string().contains("hush"), "{error}");
     }
 
     #[test]

@@ -15,12 +15,13 @@ use anyhow::{Context as _, Result, bail};
 use crosstie_connect::{
     CallFailure, CallRecord, CredentialStore, FailureKind, LookedUp, Observer, Surroundings, VendorClient,
 };
-use crosstie_crds::Connector;
+use crosstie_crds::{Connector, names};
 use crosstie_engine::{
     compile::{self, Offered, Settings},
     credentials::{CredentialVersion, CredentialsDocument},
     lifecycle::Observed,
     preset,
+    proxy::Proxy,
     window::{Bounds, Position},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -52,6 +53,12 @@ pub(crate) struct Arguments {
     /// Private address ranges that may be called, in CIDR notation, as the operator's configuration would allow them
     #[arg(long = "allow-cidr", value_name = "CIDR")]
     allow_cidrs: Vec<String>,
+    /// Proxy to call by https through, for example http://proxy.example.com:3128
+    #[arg(long, env = names::ENV_PROXY, value_name = "URL", default_value = "", hide_default_value = true)]
+    proxy: String,
+    /// Hosts and address ranges to call past the proxy, separated by commas
+    #[arg(long, env = names::ENV_NO_PROXY, value_name = "HOSTS", default_value = "", hide_default_value = true)]
+    no_proxy: String,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -69,7 +76,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let answered = runtime.block_on(async {
         let (values, origin) = credentials(arguments, connector).await?;
-        call(&offered, &asked, values, origin).await
+        let proxy = Proxy::parse(&arguments.proxy, &arguments.no_proxy)?;
+        call(&offered, &asked, values, origin, proxy).await
     })?;
     let good = answered.print(connector, &offered);
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -192,12 +200,13 @@ async fn call(
     asked: &Asked<'_>,
     values: BTreeMap<String, String>,
     origin: String,
+    proxy: Option<Proxy>,
 ) -> Result<Answered> {
     let system = &offered.system;
     let lacking = system.authentication.keys().into_iter().filter(|key| !values.contains_key(*key)).map(str::to_owned);
     let lacking: Vec<String> = lacking.collect();
     let watcher = Arc::new(Watcher::default());
-    let surroundings = Surroundings { observer: Arc::<Watcher>::clone(&watcher), ..Surroundings::default() };
+    let surroundings = Surroundings { observer: Arc::<Watcher>::clone(&watcher), proxy, ..Surroundings::default() };
     let current = CredentialVersion { version_id: "check".into(), values };
     let document = CredentialsDocument { connector: system.connector.clone(), current, previous: None };
     let client = VendorClient::surrounded(system, CredentialStore::new(&document), system.allowance, &surroundings)?;

@@ -11,6 +11,7 @@ mod grants;
 mod mutual_tls;
 mod nasty;
 mod ones;
+mod proxied;
 mod reads;
 mod rotation;
 mod scripted;

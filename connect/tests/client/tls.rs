@@ -34,19 +34,19 @@ use crate::fixtures::{PLENTY, RawVendor, first_page, patient, store, system, wri
 const ALONE: &str = "CROSSTIE_TEST_WITHOUT_AUTHORITIES";
 
 /// A vendor by TLS.
-struct SecureVendor {
-    address: SocketAddr,
-    certificate: Vec<u8>,
+pub struct SecureVendor {
+    pub address: SocketAddr,
+    pub certificate: Vec<u8>,
 }
 
 /// A certificate and its key for a name, as PEM in one text.
-fn identity(name: &str) -> String {
+pub fn identity(name: &str) -> String {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed([name.to_owned()]).unwrap();
     cert.pem() + &signing_key.serialize_pem()
 }
 
 /// Handles each TLS session as told.
-async fn secure_vendor<F>(identity: &str, protocol: &[u8], handle: fn(TlsStream<TcpStream>) -> F) -> SecureVendor
+pub async fn secure_vendor<F>(identity: &str, protocol: &[u8], handle: fn(TlsStream<TcpStream>) -> F) -> SecureVendor
 where
     F: Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
@@ -73,7 +73,7 @@ where
     SecureVendor { address, certificate: certificate.to_vec() }
 }
 
-async fn by_http_1(mut session: TlsStream<TcpStream>) -> Result<(), Box<dyn Error + Send + Sync>> {
+pub async fn by_http_1(mut session: TlsStream<TcpStream>) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut request = [0; 4096];
     let _ = session.read(&mut request).await?;
     session.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\n{\"orders\":[]}").await?;

@@ -38,6 +38,7 @@ pub(super) fn template() -> WorkerTemplate {
         pull_secrets: Vec::new(),
         log_format: "json",
         network_policy: true,
+        proxy: None,
     }
 }
 

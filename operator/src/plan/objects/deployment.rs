@@ -1,7 +1,7 @@
 //! The worker's Deployment. Its pod template holds only what needs a restart: plan, shares and credentials are mounted files
 //! that the worker reloads, so nothing of them, not even a hash, may stand here.
 
-use crosstie_crds::names::{self, ENV_FILES, ENV_WEBHOOKS_LISTEN, FILES_FOLDER, STATE_FOLDER};
+use crosstie_crds::names::{self, ENV_FILES, ENV_NO_PROXY, ENV_PROXY, ENV_WEBHOOKS_LISTEN, FILES_FOLDER, STATE_FOLDER};
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy},
@@ -43,6 +43,8 @@ pub struct WorkerTemplate {
     pub log_format: &'static str,
     /// Whether a NetworkPolicy is made.
     pub network_policy: bool,
+    /// URL of the proxy that requests by https leave through, and what is called past it.
+    pub proxy: Option<(String, String)>,
 }
 
 /// The Connectors whose credentials a worker is given.
@@ -170,6 +172,9 @@ fn environment(owner: &Owner, template: &WorkerTemplate, receives: bool) -> Vec<
         plain("CROSSTIE_LOG_FORMAT", template.log_format),
         plain(ENV_FILES, FILES_FOLDER),
     ];
+    if let Some((url, exceptions)) = &template.proxy {
+        variables.extend([plain(ENV_PROXY, url), plain(ENV_NO_PROXY, exceptions)]);
+    }
     variables.extend(receives.then(|| plain(ENV_WEBHOOKS_LISTEN, &format!("0.0.0.0:{}", webhooks::PORT))));
     variables
 }

@@ -24,6 +24,7 @@ fn template() -> WorkerTemplate {
         pull_secrets: vec!["registry".into()],
         log_format: "json",
         network_policy: true,
+        proxy: None,
     }
 }
 
