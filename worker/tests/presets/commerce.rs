@@ -10,7 +10,10 @@ use crosstie_engine::{
 };
 use crosstie_vendors::wire::SeedRequest;
 
-use super::{Client, Connector, Fault, FaultRule, Plan, Simulator, TOKEN, Value, client_with, compiled, json};
+use super::{
+    Client, Connector, Fault, FaultRule, LookedUp, Outgoing, Plan, Simulator, TOKEN, Value, Written, client_with,
+    compiled, found, json, write,
+};
 use crate::common::{Bench, PLENTY, until_report};
 
 /// Records at the source: more than a page of any stream here.
@@ -299,6 +302,35 @@ async fn netsuites_customers_become_business_partners_once_each() {
         "OrganizationBPName1": "record.companyname",
     });
     carry(source, &["customer"], sap(), flow("customers", "upsertBusinessPartner", &map)).await;
+}
+
+#[tokio::test]
+async fn saps_orders_are_deleted_with_a_token_and_whatever_their_state_is() {
+    let simulator = Simulator::start().await.unwrap();
+    let (source, vendor) = (rest().vendor(&simulator).await, sap().vendor(&simulator).await);
+    let map = json!({"PurchaseOrderByCustomer": "record.id", "SalesOrderType": "'OR'", "SoldToParty": "'17100001'"});
+    let mut flow = flow("orders", "upsertSalesOrder", &map);
+    flow["write"]["deleteOperation"] = json!("deleteSalesOrder");
+    let plan = plan(&rest().connector("source", &source), &sap().connector("destination", &vendor), &flow);
+    let values = [("username", "crosstie"), ("password", TOKEN)];
+    let client = client_with(&plan.destination, values.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+    let (operation, delete) = (&plan.flows[0].operation, plan.flows[0].delete_operation.as_ref().unwrap());
+    let body = json!({"PurchaseOrderByCustomer": "po-1", "SalesOrderType": "OR", "SoldToParty": "17100001"});
+    let identifier = write(&client, operation, &body).await.unwrap();
+    // Another has changed it since: its ETag is not the one that our write gave it.
+    write(&client, operation, &body).await;
+    // The token of the session is refused once, and fetched anew.
+    let stale =
+        Fault::Status { code: 403, headers: [("X-CSRF-Token".into(), "Required".into())].into(), body: json!({}) };
+    vendor.add_fault(&FaultRule::new(stale).method("DELETE").times(1)).await.unwrap();
+    for _ in 0..2 {
+        let outgoing = Outgoing { body: &body, identifier: Some(&identifier), idempotency_key: None };
+        let written = client.write(delete, outgoing).await;
+        assert!(matches!(written, Written::Applied { .. }), "what is gone is as good as deleted: {written:?}");
+        assert_eq!(found(&client, delete, &body).await, LookedUp::Absent);
+    }
+    let stats = vendor.stats().await.unwrap().writes;
+    assert_eq!((stats.creates, stats.deletes), (1, 1));
 }
 
 /// The streams whose bad answers are tried.
