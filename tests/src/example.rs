@@ -41,7 +41,9 @@ pub async fn apply(shop: &Shop, folder: &str, accounts: &[(&str, &Client)], chan
             document["spec"]["baseURL"] = json!(account.base_url());
             document["spec"]["credentials"]["awsSecretsManager"]["secretId"] =
                 json!(format!("{}/{name}", shop.namespace));
-            document["spec"]["rateLimit"] = json!({"requests": 1000, "perSeconds": 1});
+            // As many at once as the example says; as fast as may be.
+            document["spec"]["rateLimit"]["requests"] = json!(1000);
+            document["spec"]["rateLimit"]["perSeconds"] = json!(1);
         } else if document["kind"] == "Integration" {
             change(document);
         }

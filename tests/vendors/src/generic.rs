@@ -18,7 +18,7 @@ use crate::wire::{SeedRequest, Settings, WriteKind};
 
 const JSON: &str = "application/json";
 const PROBLEM: &str = "application/problem+json";
-const COLLECTIONS: &[&str] = &["customers", "events", "orders", "products", "shipments", "stock"];
+const COLLECTIONS: &[&str] = &["customers", "events", "menus", "orders", "products", "shipments", "stock"];
 /// Answers that were given under an idempotency key.
 const ANSWERS: &str = "idempotency";
 /// Most records of a batch.

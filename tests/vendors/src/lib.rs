@@ -31,6 +31,7 @@ mod salesforce;
 mod sap;
 mod server;
 mod shopify;
+pub mod sign;
 mod slack;
 mod store;
 mod stripe;
