@@ -91,7 +91,7 @@ impl Shop {
         })
     }
 
-    /// The Integration `orders` of the example, reading every second and retrying soon.
+    /// The Integration `orders` of the example, reading every second and retrying soon; without its fixtures, which are a ConfigMap of their own.
     ///
     /// # Errors
     /// When the example cannot be read.
@@ -100,6 +100,9 @@ impl Shop {
         let mut orders: Value = serde_saphyr::from_str(&std::fs::read_to_string(path)?)?;
         orders["metadata"]["namespace"] = json!(self.namespace);
         orders["spec"]["flows"][0]["triggers"] = json!([{"everySeconds": 1}]);
+        if let Some(flow) = orders["spec"]["flows"][0].as_object_mut() {
+            flow.remove("fixtures");
+        }
         orders["spec"]["errorPolicy"] = json!({"retries": 1, "backoff": {"initialSeconds": 1, "maxSeconds": 2}});
         Ok(orders)
     }
