@@ -276,7 +276,7 @@ async fn no_secret_value_is_in_anything_that_a_worker_says_or_keeps() {
         "no dead letter was read"
     );
     for place in ["report", "metrics", "what types print"] {
-        assert!(has(of(place), "version-1"), "the {place} says nothing of credentials");
+        assert!(has(of(place), "version-"), "the {place} says nothing of credentials");
     }
     assert!(seeds.0 >= count() / IN_A_ROTATION * IN_A_ROTATION, "{} values", seeds.0);
     println!("{} values, {} bytes searched", seeds.0, said.iter().map(|(_, bytes)| bytes.len()).sum::<usize>());
