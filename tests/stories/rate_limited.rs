@@ -73,12 +73,14 @@ impl Story {
         orders["spec"]["flows"][0]["triggers"] = json!([{"everySeconds": 1}]);
         orders["spec"]["errorPolicy"]["backoff"] = json!({"initialSeconds": 1, "factor": 2, "maxSeconds": 30});
         orders["spec"]["alerts"][0]["groupSeconds"] = json!(1);
+        let mut cases = find("ConfigMap", "order-cases")?;
+        cases["metadata"]["namespace"] = json!(NAMESPACE);
         let mut slack = find("Connector", "slack")?;
         slack["metadata"]["namespace"] = json!(NAMESPACE);
         slack["spec"]["baseURL"] = json!(self.slack.base_url());
         slack["spec"]["credentials"]["awsSecretsManager"]["secretId"] = json!(format!("{NAMESPACE}/slack"));
         self.shop.add_orders(1, 5).await?;
-        self.shop.apply(&[&self.shop.source(), &self.shop.destination(), &slack, &orders]).await?;
+        self.shop.apply(&[&self.shop.source(), &self.shop.destination(), &slack, &cases, &orders]).await?;
         self.shop.ready("integration", "orders", "True", "Flowing").await?;
         self.shop.delivered(5).await?;
         self.shop.condition("integration", "orders", "AlertsDelivered", "True", "AlertsAccepted").await.map(drop)
