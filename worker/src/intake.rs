@@ -164,7 +164,7 @@ impl Reader<'_> {
         let (hashes, incoming): (Vec<String>, Vec<Incoming>) =
             records.into_iter().map(|record| incoming(&record, stream)).unzip();
         let turn = poll.turned(stream, &PageSeen { hashes: &hashes, next, values: &values, delta });
-        match self.taken(turn, stream, request_id)? {
+        match self.taken(turn, stream, request_id, run).await? {
             Some(poll) => Ok(self.take(incoming, poll, run).await?),
             None => Ok(false),
         }

@@ -9,10 +9,11 @@ use proptest::{
 
 use crate::{History, Violation, history};
 
-const KNOWN: [(&str, &str); 4] = [
+const KNOWN: [(&str, &str); 5] = [
     ("equal versions in the dead letters", include_str!("../known/equal-versions-in-the-dead-letters.json")),
     ("a late hint after a dead letter", include_str!("../known/a-late-hint-after-a-dead-letter.json")),
     ("given up in doubt and shown again", include_str!("../known/given-up-in-doubt-and-shown-again.json")),
+    ("died where records had moved between pages", include_str!("../known/died-where-records-had-moved.json")),
     ("back to a dead letter", include_str!("../known/back-to-a-dead-letter.json")),
 ];
 

@@ -56,7 +56,7 @@ impl Reader<'_> {
         let hashes: Vec<String> = records.iter().map(canonical::hash).collect();
         let values = super::values(stream, &records);
         let turn = poll.turned(stream, &PageSeen { hashes: &hashes, next, values: &values, delta });
-        let Some(mut after) = self.taken(turn, stream, request_id)? else { return Ok(false) };
+        let Some(mut after) = self.taken(turn, stream, request_id, run).await? else { return Ok(false) };
         after.child = None;
         let (parents, strangers) = with_keys(records, parent);
         if !strangers.is_empty() {
@@ -94,7 +94,7 @@ impl Reader<'_> {
             records.iter().map(|record| records::incoming(record, stream)).unzip();
         let seen = PageSeen { hashes: &hashes, next, values: &[], delta: None };
         let (turn, last) = self.poll.turned_child(stream, key, following, &seen);
-        let Some(poll) = self.taken(turn, stream, request_id)? else { return Ok(false) };
+        let Some(poll) = self.taken(turn, stream, request_id, run).await? else { return Ok(false) };
         if last && let Some(family) = &mut self.family {
             family.parents.pop_front();
         }
@@ -103,11 +103,12 @@ impl Reader<'_> {
     }
 
     /// The state after a page that is taken; none if reading goes on elsewhere.
-    pub(super) fn taken(
+    pub(super) async fn taken(
         &mut self,
         turn: Turn,
         stream: &Stream,
         request_id: Option<String>,
+        run: jiff::Timestamp,
     ) -> Result<Option<PollState>, Obstacle> {
         match turn {
             Turn::Take(poll) => Ok(Some(poll)),
@@ -116,11 +117,13 @@ impl Reader<'_> {
                     flow = self.lane.flow.name,
                     "records moved between pages: reading goes on from an earlier page"
                 );
-                self.poll = poll;
+                // Stored at once: that records moved may not be seen again after a restart.
+                self.take(Vec::new(), poll, run).await?;
                 Ok(None)
             }
             Turn::Repeats(poll) => {
-                (self.poll, self.repeats) = (poll, true);
+                self.take(Vec::new(), poll, run).await?;
+                self.repeats = true;
                 let problem = "its pages come again and again, so that reading them would never end: the vendor does not do what the \
                                Connector says leads to the next page";
                 Err(unreadable(&stream.name, problem, request_id).into())

@@ -220,7 +220,7 @@ impl Subject for Worker {
         match poll.turned(&self.flow.stream, &PageSeen { hashes: &hashes, next, values: &[], delta: None }) {
             Turn::Stuck(_) => false,
             Turn::StepBack(poll) | Turn::Repeats(poll) => {
-                self.process.poll = poll;
+                (self.disk.poll, self.process.poll) = (poll.clone(), poll);
                 false
             }
             Turn::Take(mut poll) => {

@@ -248,7 +248,7 @@ impl Subject for Process {
         match poll.turned(stream, &PageSeen { hashes: &hashes, next, values: &[], delta: None }) {
             Turn::Stuck(_) => false,
             Turn::StepBack(poll) | Turn::Repeats(poll) => {
-                self.poll = poll;
+                self.take(&[], poll);
                 false
             }
             Turn::Take(poll) => {
