@@ -161,8 +161,7 @@ impl Reader<'_> {
         self.well();
         lane.metrics.read(&lane.flow.name, records.len() as u64);
         let values = values(stream, &records);
-        let (hashes, incoming): (Vec<String>, Vec<Incoming>) =
-            records.into_iter().map(|record| incoming(&record, stream)).unzip();
+        let (hashes, incoming) = brought(records, stream, request_id.as_deref());
         let turn = poll.turned(stream, &PageSeen { hashes: &hashes, next, values: &values, delta });
         match self.taken(turn, stream, request_id, run).await? {
             Some(poll) => Ok(self.take(incoming, poll, run).await?),
@@ -248,6 +247,12 @@ impl Reader<'_> {
         (self.poll, self.family) = (self.poll.restarted(), None);
         sleep(wait.min(LONGEST_RESTART)).await;
     }
+}
+
+/// What the store takes of a page's records, and their hashes.
+fn brought(records: Vec<Value>, stream: &Stream, request_id: Option<&str>) -> (Vec<String>, Vec<Incoming>) {
+    let taken = records.into_iter().map(|record| incoming(&record, stream));
+    taken.map(|(hash, incoming)| (hash, incoming.brought_by(request_id))).unzip()
 }
 
 /// Values of the cursor on a page, where reading depends on them.

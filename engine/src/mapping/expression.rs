@@ -14,7 +14,7 @@ use super::functions::Pattern;
 use super::guard::{Measure, measure};
 use super::output::Output;
 use super::scope::{Resolve, Scope, Wanted};
-use super::{check, instrument, meter, reads, syntax};
+use super::{check, instrument, meter, nulls, reads, syntax};
 
 /// Stack that the parser can take, in bytes: for each bracket, for each operator, and at all. Measured in a debug build,
 /// whose frames are many times those of a release build, and rounded up. Pages that are not touched cost nothing.
@@ -38,6 +38,7 @@ pub struct Expression {
     iterates: BTreeSet<String>,
     xrefs: BTreeSet<String>,
     lookups: BTreeSet<String>,
+    lets_null_pass: bool,
     stack: usize,
 }
 
@@ -113,6 +114,11 @@ impl Expression {
     /// The streams it looks records up in.
     pub fn lookups(&self) -> &BTreeSet<String> {
         &self.lookups
+    }
+
+    /// Whether an `orValue` in it stands in for a field that is absent and takes one that is null as it is, which is seldom what was meant.
+    pub fn lets_null_pass(&self) -> bool {
+        self.lets_null_pass
     }
 
     /// Runs the expression on the meter that is running.
@@ -194,6 +200,7 @@ fn parse(field: &str, source: &str, environment: &Arc<Env>) -> Result<Expression
     let uses = check::check(&program, source, &info)?;
     let selections = selections(&program);
     let (reads, iterates) = reads::reads(&program);
+    let lets_null_pass = nulls::pass(&program);
     instrument::instrument(&mut program, &uses);
     let [level, base] = INTERPRETER_STACK;
     let stack = base + syntax::levels(&program) * level;
@@ -207,6 +214,7 @@ fn parse(field: &str, source: &str, environment: &Arc<Env>) -> Result<Expression
         iterates,
         xrefs: uses.xrefs,
         lookups: uses.lookups,
+        lets_null_pass,
         stack,
     })
 }

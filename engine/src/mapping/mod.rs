@@ -19,6 +19,7 @@ mod guard;
 mod instrument;
 pub mod limits;
 mod meter;
+mod nulls;
 mod operators;
 mod output;
 mod part;

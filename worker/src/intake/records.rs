@@ -15,11 +15,11 @@ pub fn incoming(record: &Value, stream: &Stream) -> (String, Incoming) {
         (Ok(key), Ok(seen)) => (seen.hash.clone(), Incoming::Record { key, seen, payload }),
         (Ok(key), Err(error)) => {
             let hash = canonical::hash(record);
-            (hash.clone(), Incoming::Faulty { key, hash, payload, cause: error })
+            (hash.clone(), Incoming::Faulty { key, hash, payload, cause: error, request_id: None })
         }
         (Err(cause), _) => {
             let hash = canonical::hash(record);
-            (hash.clone(), Incoming::Faulty { key: String::new(), hash, payload, cause })
+            (hash.clone(), Incoming::Faulty { key: String::new(), hash, payload, cause, request_id: None })
         }
     }
 }

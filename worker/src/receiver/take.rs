@@ -127,5 +127,11 @@ fn what_comes_in(brought: Brought, event: &Event, stream: &Stream) -> Incoming {
 }
 
 fn faulty(record: &Value, cause: String) -> Incoming {
-    Incoming::Faulty { key: String::new(), hash: canonical::hash(record), payload: record.to_string(), cause }
+    Incoming::Faulty {
+        key: String::new(),
+        hash: canonical::hash(record),
+        payload: record.to_string(),
+        cause,
+        request_id: None,
+    }
 }
