@@ -9,6 +9,7 @@ mod errors;
 mod language;
 mod presets;
 mod reading;
+mod schema;
 mod webhooks;
 mod writing;
 
