@@ -9,6 +9,7 @@ mod dependencies;
 mod errors;
 mod flow;
 mod operation;
+mod ownership;
 mod pagination;
 mod rate;
 mod receiver;

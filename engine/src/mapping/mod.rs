@@ -31,6 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+pub use destination::Destination as FieldPath;
 pub use error::{EvaluationError, Lookup, MappingProblem, Position, Reference};
 pub use expression::Expression;
 pub use functions::{FUNCTIONS, FunctionDoc};
