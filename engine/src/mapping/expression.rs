@@ -153,9 +153,13 @@ impl Expression {
         wanted: Wanted,
     ) -> Result<Option<Value>, EvaluationError> {
         if !wanted.is_empty() {
-            return Err(EvaluationError::NeedsLookups { wanted: wanted.into_inner() });
+            return Err(EvaluationError::NeedsLookups { wanted: wanted.into_lookups() });
         }
-        result.map_err(|problem| self.failed(problem))
+        let missed = wanted.take_references();
+        match result {
+            Ok(None) | Err(_) if !missed.is_empty() => Err(EvaluationError::AwaitsReferences { wanted: missed }),
+            result => result.map_err(|problem| self.failed(problem)),
+        }
     }
 
     pub(super) fn failed(&self, problem: Problem) -> EvaluationError {
