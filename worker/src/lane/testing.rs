@@ -140,6 +140,7 @@ fn source() -> VendorClient {
         errors: Vec::new(),
         csrf: None,
         webhook_keys: Vec::new(),
+        grant: None,
         rate: crosstie_engine::plan::RateRules::default(),
         cache: None,
     };
