@@ -96,8 +96,28 @@ pub struct Granted {
 pub struct GrantFailure {
     /// What happened. [`FailureKind::CredentialsRejected`] means that nothing but other credentials will help.
     pub failure: CallFailure,
-    /// Whether a rotating refresh token may be used up: the request may have been carried out, and its answer is not known.
-    pub perhaps_used_up: bool,
+    /// What became of the refresh token or assertion.
+    pub remains: Remains,
+}
+
+/// What a request that failed leaves of the refresh token or assertion it was made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remains {
+    /// It is as good as before.
+    Intact,
+    /// One that rotates may be used up: the request may have been carried out, and its answer is not known.
+    PerhapsUsedUp,
+    /// The server says that it is not valid (`invalid_grant`; RFC 6749, section 5.2).
+    Invalid,
+}
+
+impl From<Reached> for Remains {
+    fn from(reached: Reached) -> Self {
+        match reached {
+            Reached::Never => Self::Intact,
+            Reached::Perhaps => Self::PerhapsUsedUp,
+        }
+    }
 }
 
 /// Gets access tokens for one system.
@@ -125,7 +145,7 @@ impl TokenSource {
     /// # Errors
     /// [`GrantFailure`]. Redirects are not followed.
     pub async fn fetch(&self, request: &TokenRequest, nonce: &str) -> Result<Granted, GrantFailure> {
-        let never = |failure| GrantFailure { failure, perhaps_used_up: false };
+        let never = |failure| GrantFailure { failure, remains: Remains::Intact };
         let url = self.rules.admit(&request.token_url).map_err(|refusal| never(guard::refused("token", refusal)))?;
         let host = url.host_str().unwrap_or_default().to_owned();
         let call = call(request, url, self.clock.now(), nonce)
@@ -133,7 +153,7 @@ impl TokenSource {
         let answer = self.transport.clone().oneshot(call).await.map_err(|broken| {
             let classifier = self.classifier(&host);
             let setback = classifier.without_answer("token", broken);
-            GrantFailure { failure: setback.failure, perhaps_used_up: setback.reached == Reached::Perhaps }
+            GrantFailure { failure: setback.failure, remains: setback.reached.into() }
         })?;
         if answer.status.is_success() { granted(&answer, &host) } else { Err(self.refused(answer, &host)) }
     }
@@ -151,13 +171,13 @@ impl TokenSource {
             let code = if code.is_empty() { String::new() } else { format!(" `{code}`") };
             let detail = format!("`{host}` answered {status}{code} to the request for a token: {meaning}");
             let failure = CallFailure::new(kind, detail).answered(status, None);
-            GrantFailure { failure, perhaps_used_up: false }
+            GrantFailure { failure, remains: Remains::Intact }
         };
         match (status, code.as_str()) {
-            (400 | 401 | 403, "invalid_grant") => told(
-                FailureKind::CredentialsRejected,
-                "the refresh token or assertion is not valid any more: authorise the client again",
-            ),
+            (400 | 401 | 403, "invalid_grant") => {
+                let meaning = "the refresh token or assertion is not valid any more: authorise the client again";
+                GrantFailure { remains: Remains::Invalid, ..told(FailureKind::CredentialsRejected, meaning) }
+            }
             (401, _) | (400 | 403, "invalid_client" | "unauthorized_client" | "access_denied") => {
                 told(FailureKind::CredentialsRejected, "it does not know the client, or its secret is another one")
             }
@@ -167,9 +187,7 @@ impl TokenSource {
                 told(FailureKind::Refused, "it refuses what is asked: check token URL, grant and scopes")
             }
             _ => match self.classifier(host).answer(Asked { purpose: Purpose::LogIn, name: "token" }, answer) {
-                Err(setback) => {
-                    GrantFailure { failure: setback.failure, perhaps_used_up: setback.reached == Reached::Perhaps }
-                }
+                Err(setback) => GrantFailure { failure: setback.failure, remains: setback.reached.into() },
                 Ok(_) => told(FailureKind::Malformed, "this is no answer to such a request"),
             },
         }
@@ -265,7 +283,7 @@ fn granted(answer: &Answer, host: &str) -> Result<Granted, GrantFailure> {
     let lost = |problem: &str| {
         let detail = format!("`{host}` answered to the request for a token, but {problem}");
         let failure = CallFailure::new(FailureKind::Malformed, detail).answered(answer.status.as_u16(), None);
-        GrantFailure { failure, perhaps_used_up: true }
+        GrantFailure { failure, remains: Remains::PerhapsUsedUp }
     };
     let body = answer.body.as_ref().map_err(|failure| lost(&failure.to_string()))?;
     let body: Body = serde_json::from_slice(body).map_err(|_| lost("what it says holds no access token"))?;

@@ -72,6 +72,7 @@ pub fn system() -> System {
         errors: Vec::new(),
         csrf: None,
         webhook_keys: Vec::new(),
+        grant: None,
         rate: crosstie_engine::plan::RateRules::default(),
         cache: None,
     }

@@ -123,6 +123,10 @@ pub enum Reason {
     CredentialsRejected,
     /// The vendor refuses the current version while the previous one works; the worker uses the previous one.
     RotationRejected,
+    /// No new access token can be got until a person authorises the client again.
+    ReauthRequired,
+    /// The server that grants access tokens cannot be reached, or grants none at the moment; the last token stays in use while it lasts.
+    TokenUnavailable,
     // ---- the worker ----
     /// The worker's pod keeps crashing.
     WorkerCrashLooping,
@@ -204,6 +208,8 @@ impl Reason {
             Self::CredentialsOld => "CredentialsOld",
             Self::CredentialsRejected => "CredentialsRejected",
             Self::RotationRejected => "RotationRejected",
+            Self::ReauthRequired => "ReauthRequired",
+            Self::TokenUnavailable => "TokenUnavailable",
             Self::WorkerCrashLooping => "WorkerCrashLooping",
             Self::ImageUnavailable => "ImageUnavailable",
             Self::WorkerUnavailable => "WorkerUnavailable",

@@ -5,6 +5,7 @@ mod api_version;
 mod authentication;
 mod cursor;
 mod errors;
+mod oauth2;
 mod operation;
 mod pagination;
 mod rate;
@@ -22,6 +23,7 @@ pub use authentication::{
 };
 pub use cursor::{Cursor, CursorFormat};
 pub use errors::{ErrorCondition, ErrorHeader, ErrorMeaning, ErrorRule, RetryAfter, WaitFormat};
+pub use oauth2::{OAuth2, OAuth2Algorithm, OAuth2Assertion, OAuth2ClientAuthentication, OAuth2Grant};
 pub use operation::{
     Batch, BatchResults, FailedRows, IdempotencyHeader, Identifier, LookUp, LookUpProof, Operation, OperationMethod,
     Outcome,
@@ -151,7 +153,7 @@ pub struct ConnectorSpec {
     pub errors: Vec<ErrorRule>,
 }
 
-/// Where a Connector's credentials come from: exactly one member.
+/// Where a Connector's credentials come from: exactly one of awsSecretsManager and secretRef.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.awsSecretsManager) != has(self.secretRef)").message("set exactly one of awsSecretsManager and secretRef under credentials"))]
@@ -165,6 +167,11 @@ pub struct Credentials {
     /// development: the Secret's resource version stands in for a version id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<LocalReference>,
+
+    /// How access tokens are got with what is stored, where it is a client's id and secret and no token of the vendor's. What is stored goes to the
+    /// workers itself when it is left out.
+    #[serde(rename = "oauth2", default, skip_serializing_if = "Option::is_none")]
+    pub oauth2: Option<OAuth2>,
 }
 
 /// A secret in AWS Secrets Manager whose value is a JSON object of strings.

@@ -48,6 +48,8 @@ pub const PLAN_FILE: &str = "plan.json";
 pub const SHARES_FILE: &str = "shares.json";
 /// Key in a Connector's credentials Secret, and file name below `credentials/source/`, `credentials/destination/` and `credentials/alerts/NAME/`.
 pub const CREDENTIALS_FILE: &str = "credentials.json";
+/// Key in the Secret of a Connector's access tokens.
+pub const TOKENS_FILE: &str = "tokens.json";
 
 /// Name of the Deployment, ServiceAccount, Role, RoleBinding and NetworkPolicy of an Integration's workers.
 pub fn worker(integration: &str) -> String {
@@ -77,4 +79,9 @@ pub fn state(integration: &str) -> String {
 /// Name of the Secret that holds a Connector's credentials.
 pub fn credentials(connector: &str) -> String {
     format!("{connector}-credentials")
+}
+
+/// Name of the Secret in which the operator keeps a Connector's access tokens, where it gets them by a grant. No worker sees it.
+pub fn tokens(connector: &str) -> String {
+    format!("{connector}-tokens")
 }

@@ -82,6 +82,8 @@ impl Cause {
             | Reason::SecretNotAllowed
             | Reason::HostNotAllowed
             | Reason::CredentialsOld
+            | Reason::ReauthRequired
+            | Reason::TokenUnavailable
             | Reason::AccessDenied
             | Reason::VaultUnavailable
             | Reason::WorkerCrashLooping

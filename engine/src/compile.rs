@@ -8,6 +8,7 @@ mod cursor;
 mod dependencies;
 mod errors;
 mod flow;
+mod oauth2;
 mod operation;
 mod ownership;
 mod pagination;

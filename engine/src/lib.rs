@@ -11,6 +11,7 @@ pub mod credentials;
 pub mod delivery;
 pub mod fixture;
 pub mod glob;
+pub mod grant;
 pub mod inlay;
 pub mod lifecycle;
 pub mod mapping;

@@ -15,7 +15,7 @@ mod stream;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::canonical;
+use crate::{canonical, grant::Grant};
 
 pub use alert::{Alert, AlertWay};
 pub use authentication::{
@@ -136,6 +136,9 @@ pub struct System {
     /// the same in `receiver`.
     #[serde(skip)]
     pub webhook_keys: Vec<String>,
+    /// How its access tokens are got, where what is stored is no token. Only the operator does that: no plan says it.
+    #[serde(skip)]
+    pub grant: Option<Grant>,
 }
 
 impl System {

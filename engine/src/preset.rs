@@ -6,7 +6,8 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use crosstie_crds::{
     ConnectorSpec,
     connector::{
-        Authentication, Cache, Csrf, ErrorRule, OnMaxAge, Operation, RateLimit, RotationPolicy, Stream, Webhooks,
+        Authentication, Cache, Csrf, ErrorRule, OAuth2, OnMaxAge, Operation, RateLimit, RotationPolicy, Stream,
+        Webhooks,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,9 @@ pub struct Preset {
     /// How requests are authenticated.
     #[serde(default)]
     pub auth: Option<Authentication>,
+    /// How access tokens are got, for Connectors that have `credentials.oauth2`.
+    #[serde(rename = "oauth2", default, skip_serializing_if = "Option::is_none")]
+    pub oauth2: Option<OAuth2>,
     /// How old the vendor's keys may become.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<RotationPolicy>,
@@ -116,6 +120,8 @@ pub struct Merged {
     pub api_version: Option<String>,
     /// The spec's, or the preset's.
     pub auth: Option<Authentication>,
+    /// The spec's members over the preset's; none without the spec's.
+    pub oauth2: Option<OAuth2>,
     /// The spec's members over the preset's.
     pub rate_limit: RateLimit,
     /// Both, merged by name.
@@ -144,6 +150,7 @@ pub fn merge(spec: &ConnectorSpec, preset: Option<&Preset>) -> Merged {
     Merged {
         api_version: spec.api_version.clone().or_else(|| of(|preset| preset.api_version.clone())),
         auth: spec.auth.clone().or_else(|| preset?.auth.clone()),
+        oauth2: merge_oauth2(spec.credentials.oauth2.as_ref(), preset.and_then(|preset| preset.oauth2.as_ref())),
         rate_limit: merge_rates(spec.rate_limit.as_ref(), preset.and_then(|preset| preset.rate_limit.as_ref())),
         streams: merge_named(
             preset.map_or(&[], |preset| &preset.streams),
@@ -165,6 +172,20 @@ pub fn merge(spec: &ConnectorSpec, preset: Option<&Preset>) -> Merged {
         webhooks: merge_webhooks(spec.webhooks.as_ref(), preset.and_then(|preset| preset.webhooks.as_ref())),
         errors: spec.errors.iter().chain(preset.map_or(&[][..], |preset| &preset.errors)).cloned().collect(),
     }
+}
+
+fn merge_oauth2(over: Option<&OAuth2>, under: Option<&OAuth2>) -> Option<OAuth2> {
+    let Some(under) = under else { return over.cloned() };
+    let over = over?.clone();
+    Some(OAuth2 {
+        grant: over.grant.or(under.grant),
+        token_url: over.token_url.or_else(|| under.token_url.clone()),
+        client_authentication: over.client_authentication.or(under.client_authentication),
+        scopes: if over.scopes.is_empty() { under.scopes.clone() } else { over.scopes },
+        refresh_token_secret_id: over.refresh_token_secret_id,
+        assertion: over.assertion.or_else(|| under.assertion.clone()),
+        lifetime_seconds: over.lifetime_seconds.or(under.lifetime_seconds),
+    })
 }
 
 fn merge_rates(over: Option<&RateLimit>, under: Option<&RateLimit>) -> RateLimit {

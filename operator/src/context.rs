@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use kube::Client;
 
 use crate::{
+    broker::Broker,
     cache::Cache,
     events::Recorder,
     memory::Memory,
@@ -29,6 +30,8 @@ pub struct Shared {
     pub secret_names: SecretNamePolicy,
     /// What vaults hold.
     pub secrets: Arc<Secrets>,
+    /// Access tokens that are got by grants.
+    pub broker: Arc<Broker>,
     /// Where Events go.
     pub recorder: Recorder,
     /// Where counts go.
@@ -92,16 +95,19 @@ impl Context {
     pub fn holders_of(&self, secret: &SecretKey) -> BTreeSet<Key> {
         let holders = self.cache.connectors.state_filter(|connector| {
             // Names are compared first: keys are made anew each time, and there may be thousands.
-            let named = connector.spec.credentials.aws_secrets_manager.as_ref();
-            named.is_some_and(|named| named.secret_id == secret.secret_id)
-                && SecretKey::of(connector).as_ref() == Some(secret)
+            let credentials = &connector.spec.credentials;
+            let named = credentials.aws_secrets_manager.as_ref().map(|named| &named.secret_id);
+            let refresh = credentials.oauth2.as_ref().and_then(|oauth2| oauth2.refresh_token_secret_id.as_ref());
+            [named, refresh].contains(&Some(&secret.secret_id))
+                && SecretKey::all_of(connector).any(|key| key == *secret)
         });
         holders.iter().map(|connector| Key::of(&connector.metadata)).collect()
     }
 
-    /// How often the secret that a Connector names has changed; zero where it names none in AWS.
-    pub fn secret_changes(&self, connector: &Connector) -> u64 {
-        SecretKey::of(connector).map_or(0, |key| self.shared.secrets.count_changes(&key))
+    /// How often each secret that a Connector names in AWS has changed.
+    pub fn secret_changes(&self, connector: &Connector) -> Vec<(SecretKey, u64)> {
+        let named = SecretKey::all_of(connector);
+        named.map(|key| (key.clone(), self.shared.secrets.count_changes(&key))).collect()
     }
 
     /// Has the vault asked to replace a version of a Connector's secret that is too old. Nothing is waited for.
@@ -115,7 +121,8 @@ impl Context {
     pub fn is_told(&self, secret: &SecretKey) -> bool {
         let changes = self.shared.secrets.count_changes(secret);
         self.holders_of(secret).iter().all(|holder| {
-            let told = self.memory.told.get(holder).is_some_and(|told| told >= changes);
+            let told = self.memory.told.get(holder).unwrap_or_default();
+            let told = told.iter().any(|(key, told)| key == secret && *told >= changes);
             // A Connector on its way out is not looked at any more.
             let stays = || {
                 Cache::get(&self.cache.connectors, holder)
@@ -128,10 +135,9 @@ impl Context {
     /// Secrets that Connectors name and are allowed to.
     pub fn used_secrets(&self) -> BTreeSet<SecretKey> {
         let connectors = self.cache.connectors.state();
-        let named = connectors.iter().filter_map(|connector| {
-            let key = SecretKey::of(connector)?;
+        let named = connectors.iter().flat_map(|connector| {
             let namespace = connector.metadata.namespace.as_deref().unwrap_or_default();
-            self.shared.secret_names.admits(namespace, &key).then_some(key)
+            SecretKey::all_of(connector).filter(move |key| self.shared.secret_names.admits(namespace, key))
         });
         named.collect()
     }

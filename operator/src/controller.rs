@@ -19,11 +19,10 @@ use tracing::Instrument;
 
 use crate::{
     apply::{self, ApplyFault},
-    cache::Watches,
+    cache::{Cache, Watches},
     context::{Concerned, Context},
     observe, plan, status,
     trigger::Key,
-    vault::SecretKey,
 };
 
 /// Wait after a first failure; it doubles with each further one in a row.
@@ -68,6 +67,9 @@ pub async fn reconcile_connector(object: Arc<Connector>, cx: Arc<Context>) -> Re
     done.map_err(|fault| Fault::Apply(key.clone(), Box::new(fault)))?;
     cx.memory.told.lock().insert(key, changes);
     cx.rotate(&object, want.to_rotate(cx.now()));
+    if let Some(errand) = want.errand {
+        cx.shared.broker.send(errand);
+    }
     Ok(again(later.map_or(want.look_again, |later| later.min(want.look_again)), cx.now()))
 }
 
@@ -121,7 +123,7 @@ pub async fn run(
             let _ = integrations.send(key);
         }
     };
-    let feed = tokio::spawn(feed(cx.clone(), watches, cx.shared.secrets.changes(), send));
+    let feed = tokio::spawn(feed(cx.clone(), watches, send));
     tokio::select! {
         () = stop.cancelled() => return Ok(()),
         ready = cx.cache.ready() => ready?,
@@ -152,29 +154,33 @@ pub async fn run(
     Ok(())
 }
 
-/// Passes on whom changes in the cluster and in vaults concern.
-async fn feed(
-    cx: Arc<Context>,
-    watches: Watches,
-    mut changes: broadcast::Receiver<SecretKey>,
-    send: impl Fn(Concerned),
-) {
+/// Passes on whom changes in the cluster, in vaults and of access tokens concern.
+async fn feed(cx: Arc<Context>, watches: Watches, send: impl Fn(Concerned)) {
     let mut targets = stream::select_all(watches);
+    let (mut secrets, mut tokens) = (cx.shared.secrets.changes(), cx.shared.broker.changes());
     loop {
-        tokio::select! {
+        let connectors = tokio::select! {
             target = targets.next() => match target {
-                Some(target) => send(cx.resolve(target)),
+                Some(target) => {
+                    send(cx.resolve(target));
+                    continue;
+                }
                 None => return,
             },
-            change = changes.recv() => match change {
-                Ok(secret) => send(Concerned { connectors: cx.holders_of(&secret), ..Concerned::default() }),
-                Err(broadcast::error::RecvError::Lagged(_)) => {
-                    let all = cx.cache.connectors.state();
-                    let connectors = all.iter().map(|connector| Key::of(&connector.metadata)).collect();
-                    send(Concerned { connectors, ..Concerned::default() });
-                }
-                Err(broadcast::error::RecvError::Closed) => return,
-            },
+            change = secrets.recv() => change.map(|secret| cx.holders_of(&secret)),
+            change = tokens.recv() => change.map(|key| {
+                let ours = Cache::get(&cx.cache.connectors, &key).is_some();
+                ours.then_some(key).into_iter().collect()
+            }),
+        };
+        match connectors {
+            Ok(connectors) => send(Concerned { connectors, ..Concerned::default() }),
+            Err(broadcast::error::RecvError::Lagged(_)) => {
+                let all = cx.cache.connectors.state();
+                let connectors = all.iter().map(|connector| Key::of(&connector.metadata)).collect();
+                send(Concerned { connectors, ..Concerned::default() });
+            }
+            Err(broadcast::error::RecvError::Closed) => return,
         }
     }
 }
@@ -231,7 +237,10 @@ fn settle<E: std::error::Error>(name: &'static str, error: Option<Error<Fault, E
         Some(Error::ObjectNotFound(reference)) => {
             let key = Key::new(reference.namespace.as_deref().unwrap_or_default(), &reference.name);
             match name {
-                "connector" => cx.memory.forget_connector(&key),
+                "connector" => {
+                    cx.memory.forget_connector(&key);
+                    cx.shared.broker.forget(&key);
+                }
                 _ => cx.memory.forget_integration(&key),
             }
         }

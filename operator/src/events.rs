@@ -52,7 +52,10 @@ pub fn connector(before: Option<&ConnectorStatus>, after: &ConnectorStatus) -> V
     let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let was = before.and_then(|status| status.credentials.as_ref()).map(|credentials| credentials.version_id.as_str());
     let is = after.credentials.as_ref().map(|credentials| credentials.version_id.as_str());
+    let expires = after.credentials.as_ref().is_some_and(|credentials| credentials.expires_at.is_some());
     let rotated = match (was, is) {
+        // An access token is another one twice in its life: that is no news.
+        (Some(_), Some(_)) if expires => None,
         (Some(was), Some(is)) if was != is => Some(Notice {
             warning: false,
             reason: "CredentialsRotated".to_owned(),
@@ -96,7 +99,7 @@ fn turned(before: &[Condition], after: &[Condition]) -> Option<Notice> {
 }
 
 fn refused(before: &[Condition], after: &[Condition]) -> Option<Notice> {
-    let reasons = [Reason::RotationRejected, Reason::CredentialsRejected].map(Reason::as_str);
+    let reasons = [Reason::RotationRejected, Reason::CredentialsRejected, Reason::ReauthRequired].map(Reason::as_str);
     let find = |list: &'_ [Condition]| {
         list.iter()
             .find(|condition| condition.type_ == "CredentialsResolved" && reasons.contains(&condition.reason.as_str()))

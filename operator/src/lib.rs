@@ -1,7 +1,8 @@
-//! The Crosstie operator. `plan` decides and is pure; `observe`, `apply`, `status`, `events` and `vault` touch the world;
+//! The Crosstie operator. `plan` decides and is pure; `observe`, `apply`, `status`, `events`, `vault` and `broker` touch the world;
 //! `controller` strings them together. Vendors' records never come here.
 
 pub mod apply;
+pub mod broker;
 pub mod cache;
 pub mod context;
 pub mod controller;

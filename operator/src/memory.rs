@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use crate::{
     plan::{in_force, integration::Compilation, objects::ObjectKind, shares::Published, verification::Verification},
     trigger::Key,
+    vault::SecretKey,
 };
 
 /// A map behind a lock that survives a panic elsewhere.
@@ -135,8 +136,8 @@ pub struct Memory {
     pub last_good: Table<Key, LastGood>,
     /// The newest report of each pod, and when it came in unless it was there before.
     pub heard: Table<Key, Heard>,
-    /// How often the secret of each Connector had changed when its status was last written, or needed no writing.
-    pub told: Table<Key, u64>,
+    /// How often each secret of each Connector had changed when its status was last written, or needed no writing.
+    pub told: Table<Key, Vec<(SecretKey, u64)>>,
     /// Failures in a row, by controller and object.
     pub failures: Table<(&'static str, Key), u32>,
 }

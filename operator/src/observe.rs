@@ -2,6 +2,7 @@
 //! A bad spec is data here, not an error.
 
 mod allowances;
+mod stored;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,17 +12,16 @@ use std::{
 use crosstie_crds::{
     Connector, Integration, SyncReport,
     condition::Reason,
-    names::{self, LABEL_CREDENTIALS, PLAN_FILE},
+    names::{self, PLAN_FILE},
     sync_report::{ApiReport, CredentialReport, WorkerReport},
 };
 use crosstie_engine::{
     compile::{self, Compiled},
-    credentials::CredentialVersion,
     plan::{Plan, System},
 };
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret},
+    api::core::v1::{ConfigMap, PersistentVolumeClaim},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::Api;
@@ -31,16 +31,12 @@ use crate::{
     context::Context,
     memory,
     plan::{
-        connector,
-        credentials::Stored,
-        diagnosis, in_force,
+        connector, diagnosis, in_force,
         integration::{self, Compilation, ends},
         objects::{CredentialVersions, ObjectKind},
-        rotation::Said,
         verification::{self, Verification, fixture_maps},
     },
     trigger::Key,
-    vault::{SecretKey, VaultFault, secrets::Entry},
 };
 
 /// Observes a Connector.
@@ -51,11 +47,14 @@ pub fn connector(cx: &Context, object: &Arc<Connector>) -> connector::Seen {
     if let Some(status) = cx.memory.connectors.ahead_of(&key, &object.metadata) {
         Arc::make_mut(&mut object).status = Some(status);
     }
-    let (stored, said) = stored(cx, &object);
+    let (stored, said) = stored::credentials(cx, &object);
+    let compiled = compiled_connector(cx, &object);
+    let granted = compiled.value.as_ref().is_some_and(|system| system.grant.is_some());
     connector::Seen {
-        compiled: compiled_connector(cx, &object),
+        compiled,
         stored,
         said,
+        tokens: granted.then(|| stored::tokens(cx, &key, &object)),
         secret: cx.cache.meta(ObjectKind::Secret, &key.sibling(&names::credentials(&key.name))),
         integrations: u32::try_from(users.len()).unwrap_or(u32::MAX),
         signing_keys: users.iter().flat_map(|user| compile::signing_keys(user, &key.name)).collect(),
@@ -105,76 +104,6 @@ fn api_reports(cx: &Context, integration: &Integration, connector: &str) -> Vec<
 
 fn entries(report: Option<&SyncReport>) -> impl Iterator<Item = &WorkerReport> {
     report.into_iter().filter_map(|report| report.status.as_ref()).flat_map(|status| &status.workers)
-}
-
-/// What is stored for a Connector, and what is said of it. A vault is never waited for.
-fn stored(cx: &Context, object: &Connector) -> (Stored, Said) {
-    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
-    let source = &object.spec.credentials;
-    if let Some(key) = SecretKey::of(object) {
-        if !cx.shared.secret_names.admits(namespace, &key) {
-            let patterns: Vec<String> = cx.shared.secret_names.patterns_for(namespace).collect();
-            let message = format!(
-                "secret {} is not allowed in namespace {namespace}: name one that matches {}, or a role that may read it in roleARN",
-                key.secret_id,
-                patterns.join(" or ")
-            );
-            return (Stored::Refused(VaultFault::new(Reason::SecretNotAllowed, message)), Said::default());
-        }
-        return match cx.shared.secrets.look(&key) {
-            None => (Stored::Asked, Said::default()),
-            Some(entry) => known(entry),
-        };
-    }
-    let stored = match &source.secret_ref {
-        Some(reference) => kubernetes_secret(cx, &Key::new(namespace, &reference.name)),
-        None => Stored::Refused(VaultFault::new(Reason::PlanInvalid, "spec.credentials names no source: set one")),
-    };
-    (stored, Said::default())
-}
-
-fn known(entry: Entry) -> (Stored, Said) {
-    let Entry { held, fault, not_rotated } = entry;
-    let Some(held) = held else {
-        return (Stored::Known { current: None, previous: None, fault }, Said::default());
-    };
-    let described = held.description.as_ref();
-    let said = Said {
-        made_at: held.made_at,
-        rotates: described.map(|described| described.rotates),
-        next_rotation: described.and_then(|described| described.next_rotation),
-        not_rotated: not_rotated.map(|fault| fault.message),
-    };
-    (Stored::Known { current: Some(held.current), previous: held.previous, fault }, said)
-}
-
-fn kubernetes_secret(cx: &Context, key: &Key) -> Stored {
-    let Some(secret) = Cache::get(&cx.cache.credentials, key) else {
-        let message = format!(
-            "no Secret {} with the label {LABEL_CREDENTIALS}=\"true\" exists in namespace {}: create it, or label it",
-            key.name, key.namespace
-        );
-        return Stored::Refused(VaultFault::new(Reason::SecretMissing, message));
-    };
-    match text_values(&secret) {
-        Ok(version) => Stored::Known { current: Some(Arc::new(version)), previous: None, fault: None },
-        Err(fault) => Stored::Refused(fault),
-    }
-}
-
-/// The resource version stands in for a version id: unlike a hash it says nothing about the values.
-fn text_values(secret: &Secret) -> Result<CredentialVersion, VaultFault> {
-    let name = secret.metadata.name.as_deref().unwrap_or_default();
-    let version = secret.metadata.resource_version.as_deref().unwrap_or_default();
-    let mut values = BTreeMap::new();
-    for (key, bytes) in secret.data.iter().flatten() {
-        let text = std::str::from_utf8(&bytes.0).map_err(|_| {
-            let message = format!("key {key} of Secret {name} is not text: store it as UTF-8");
-            VaultFault::new(Reason::SecretMalformed, message)
-        })?;
-        values.insert(key.clone(), text.to_owned());
-    }
-    Ok(CredentialVersion { version_id: format!("rv-{version}"), values })
 }
 
 /// Observes an Integration.

@@ -10,12 +10,17 @@ use std::{
 };
 
 use anyhow::Context as _;
+use crosstie_connect::Surroundings;
+use crosstie_engine::proxy::Proxy;
 use http::{HeaderValue, header::USER_AGENT};
+use jiff::Timestamp;
 use kube::{Api, Client, Config};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{
+    broker::{Broker, Servers, Work, books, renewal::Renewals},
     cache,
     context::{Context, Shared},
     controller,
@@ -96,12 +101,14 @@ async fn lead(
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let (secrets, asked) = Secrets::new();
+    let (broker, errands) = Broker::new();
     let shared = Arc::new(Shared {
         client: clients.requests.clone(),
         compile: settings.compile_settings(),
         template: settings.worker_template(),
         secret_names: settings.secret_names(),
         secrets: Arc::new(secrets),
+        broker: Arc::new(broker),
         recorder: Recorder::new(clients.requests, settings.replica()),
         metrics,
     });
@@ -120,6 +127,8 @@ async fn lead(
     }
     let vault = Arc::new(SecretsManager::new(aws::environment, shared.metrics.clone()));
     let sweep = sweep(&shared, vault.clone(), scopes.clone(), settings);
+    let work = work(&shared, vault.clone(), settings.checked_proxy()?, working.clone());
+    let renewing = tokio::spawn(work.run(errands, working.clone()));
     tasks.spawn({
         let working = working.clone();
         async move {
@@ -147,6 +156,10 @@ async fn lead(
     if !kept {
         // Without the lease another replica may be writing already: what is under way is cut off.
         tasks.abort_all();
+    }
+    // A token that is being renewed is claimed: nobody else does it, so it is finished also without the lease.
+    renewing.await?;
+    if !kept {
         anyhow::bail!("this replica no longer leads: it ends, to be started again as one that stands by");
     }
     while let Some(ended) = tasks.join_next().await {
@@ -212,6 +225,28 @@ fn push(
         used: move || scopes.iter().flat_map(|cx| cx.used_secrets()).collect(),
         told: move |secret: &SecretKey| holders.iter().all(|cx| cx.is_told(secret)),
         metrics: shared.metrics.clone(),
+    }
+}
+
+fn work(
+    shared: &Shared,
+    vault: Arc<SecretsManager>,
+    proxy: Option<Proxy>,
+    stop: CancellationToken,
+) -> Work<books::Secrets, Arc<SecretsManager>, Servers, fn() -> Timestamp> {
+    let surroundings = Surroundings { proxy, ..Surroundings::default() };
+    Work {
+        broker: shared.broker.clone(),
+        renewals: Renewals {
+            books: books::Secrets { client: shared.client.clone(), metrics: shared.metrics.clone() },
+            safe: vault,
+            grantor: Servers::new(surroundings, shared.metrics.clone()),
+            now: Timestamp::now,
+            id: || Uuid::new_v4().to_string(),
+            stop,
+        },
+        secrets: shared.secrets.clone(),
+        jitter: rand::random,
     }
 }
 

@@ -83,6 +83,11 @@ struct CallLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FateLabels {
     fate: &'static str,
 }
@@ -95,6 +100,7 @@ pub struct Metrics {
     durations: Family<ControllerLabels, Histogram, fn() -> Histogram>,
     writes: Family<WriteLabels, Counter>,
     aws_calls: Family<CallLabels, Counter>,
+    token_requests: Family<OutcomeLabels, Counter>,
     queue_messages: Family<FateLabels, Counter>,
     leader: Gauge,
 }
@@ -107,6 +113,7 @@ impl Default for Metrics {
             Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 3.0, 10)));
         let writes = Family::default();
         let aws_calls = Family::default();
+        let token_requests = Family::default();
         let queue_messages = Family::default();
         let leader = Gauge::default();
         registry.register("reconciles", "Looks at an object, by controller and outcome", reconciles.clone());
@@ -114,12 +121,26 @@ impl Default for Metrics {
         registry.register("writes", "Writes to the Kubernetes API, by kind and outcome", writes.clone());
         registry.register("aws_calls", "Calls to AWS, by operation and outcome", aws_calls.clone());
         registry.register(
+            "token_requests",
+            "Requests for access tokens by OAuth 2.0 grants, by outcome",
+            token_requests.clone(),
+        );
+        registry.register(
             "queue_messages",
             "Messages of the queue that says which secrets changed, by what became of them",
             queue_messages.clone(),
         );
         registry.register("leader", "1 while this replica is the one that works", leader.clone());
-        Self { registry: Arc::new(registry), reconciles, durations, writes, aws_calls, queue_messages, leader }
+        Self {
+            registry: Arc::new(registry),
+            reconciles,
+            durations,
+            writes,
+            aws_calls,
+            token_requests,
+            queue_messages,
+            leader,
+        }
     }
 }
 
@@ -138,6 +159,11 @@ impl Metrics {
     /// Counts a call to AWS.
     pub fn aws_call(&self, operation: &'static str, ok: bool) {
         self.aws_calls.get_or_create(&CallLabels { operation, outcome: outcome(ok) }).inc();
+    }
+
+    /// Counts a request for an access token.
+    pub fn asked_for_token(&self, ok: bool) {
+        self.token_requests.get_or_create(&OutcomeLabels { outcome: outcome(ok) }).inc();
     }
 
     /// Counts a message of the queue.

@@ -4,3 +4,4 @@
 mod kills;
 mod operator;
 mod secrecy;
+mod tokens;

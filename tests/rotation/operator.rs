@@ -4,7 +4,7 @@
 use std::{fs::File, path::PathBuf, process::Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use crosstie_crds::names;
+use crosstie_crds::{condition::Reason, names};
 use crosstie_tests::{
     aws::{self, KEY_ID, REGION},
     aws_faults::AwsFaults,
@@ -27,6 +27,7 @@ pub struct World {
     queue: String,
     port: u16,
     operator: Option<Child>,
+    other: Option<Child>,
     _emulator: Emulator,
 }
 
@@ -54,6 +55,7 @@ impl World {
             port: free_port().await?,
             kubeconfig: cluster.kubeconfig,
             operator: None,
+            other: None,
             _emulator: emulator,
             kubectl,
             faults,
@@ -63,13 +65,25 @@ impl World {
 
     /// Starts the operator, whose log is appended to. The same replica as before takes its Lease again.
     pub fn run(&mut self, filter: &str) -> Result<()> {
+        self.operator = Some(self.spawn(filter, "operator", self.port)?);
+        Ok(())
+    }
+
+    /// Starts a second one that takes a Lease of its own, so that both lead.
+    pub async fn run_another(&mut self) -> Result<()> {
+        self.other = Some(self.spawn("info", "another", free_port().await?)?);
+        Ok(())
+    }
+
+    fn spawn(&self, filter: &str, identity: &str, port: u16) -> Result<Child> {
         let log = File::options().create(true).append(true).open(&self.log)?;
         let mut command = Command::new(built("crosstie-operator")?);
         command
-            .args(["--worker-image", "crosstie/worker:none", "--identity", "operator", "--log-filter", filter])
+            .args(["--worker-image", "crosstie/worker:none", "--identity", identity, "--log-filter", filter])
+            .args(["--lease-name", identity, "--egress-allow-cidrs", "127.0.0.0/8"])
             .args(["--namespaces", &self.namespace, "--operator-namespace", &self.namespace])
             .args(["--sweep-interval-seconds", "2", "--queue-url", &self.queue])
-            .args(["--listen", &format!("127.0.0.1:{}", self.port)])
+            .args(["--listen", &format!("127.0.0.1:{port}")])
             .env("KUBECONFIG", &self.kubeconfig)
             .env("AWS_ENDPOINT_URL", self.faults.url())
             .env("AWS_REGION", REGION)
@@ -79,13 +93,12 @@ impl World {
             .stdout(log.try_clone()?)
             .stderr(log)
             .kill_on_drop(true);
-        self.operator = Some(command.spawn().context("the operator cannot be started")?);
-        Ok(())
+        command.spawn().context("the operator cannot be started")
     }
 
     /// SIGKILL, unless it does not run anyway.
     pub async fn kill(&mut self) -> Result<()> {
-        if let Some(mut operator) = self.operator.take() {
+        for mut operator in [self.operator.take(), self.other.take()].into_iter().flatten() {
             ensure!(operator.try_wait()?.is_none(), "the operator ended by itself; its log is {}", self.log.display());
             operator.kill().await?;
         }
@@ -119,6 +132,17 @@ impl World {
         let Some(secret) = secret else { return Ok(None) };
         let data = secret["data"][names::CREDENTIALS_FILE].as_str().context("a Secret without the document")?;
         Ok(Some(serde_json::from_slice(&decode(data)?)?))
+    }
+
+    /// Waits until a condition of a Connector has a reason, and gives the condition.
+    pub async fn says(&self, connector: &str, reason: Reason) -> Result<Value> {
+        until(&format!("{connector} says {reason}"), async || {
+            let object = self.kubectl.get(&self.namespace, "connector", connector).await?.unwrap_or_default();
+            let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            let said = conditions.into_iter().find(|condition| condition["reason"] == reason.to_string());
+            Ok(said.map_or_else(|| Seen::NotYet(object["status"].to_string()), Seen::Yes))
+        })
+        .await
     }
 
     /// What the status of a Connector says of its credentials.

@@ -53,17 +53,6 @@ fn shown(text: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Waits until a Connector's credentials are not handed out, for a reason.
-async fn refused(world: &World, connector: &str, reason: Reason) -> Result<()> {
-    until(&format!("{connector} says {reason}"), async || {
-        let object = world.kubectl.get(&world.namespace, "connector", connector).await?.unwrap_or_default();
-        let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
-        let said = conditions.iter().any(|condition| condition["reason"] == reason.to_string());
-        Ok(if said { Seen::Yes(()) } else { Seen::NotYet(object["status"].to_string()) })
-    })
-    .await
-}
-
 /// Secrets from which a careless error would show a part.
 async fn spoil(world: &World, seeds: &mut Seeds) -> Result<()> {
     let spoilt = [
@@ -81,12 +70,12 @@ async fn spoil(world: &World, seeds: &mut Seeds) -> Result<()> {
     for (name, value, reason) in &spoilt {
         world.secrets.put(&world.secret(name), value).await?;
         world.connector(name).await?;
-        refused(world, name, *reason).await?;
+        world.says(name, *reason).await?;
     }
     world.faults.set(&[Rule::new(Fault::Deny).name(&world.secret("denied"))]).await?;
     world.secrets.put_json(&world.secret("denied"), &seeds.version()).await?;
     world.connector("denied").await?;
-    refused(world, "denied", Reason::AccessDenied).await?;
+    world.says("denied", Reason::AccessDenied).await?;
     world.faults.clear().await
 }
 

@@ -50,10 +50,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [""]
   resources: [serviceaccounts]
   verbs: [list, watch, create, patch, delete]
-# Credentials handed to workers, and labelled Secrets that a Connector refers to.
+# Credentials handed to workers, and labelled Secrets that a Connector refers to. Access tokens that the operator got are read one by one.
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [list, watch, create, patch]
+  verbs: [get, list, watch, create, patch]
 # What leads webhooks to a worker.
 - apiGroups: [""]
   resources: [services]

@@ -52,6 +52,7 @@ pub fn system(base_url: &str) -> System {
         errors: Vec::new(),
         csrf: None,
         webhook_keys: Vec::new(),
+        grant: None,
         rate: crosstie_engine::plan::RateRules::default(),
         cache: None,
     }

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use crosstie_connect::{
     FailureKind,
     grants::{
-        Assertion, AssertionAlgorithm, ClientAuthentication, Grant, GrantFailure, Granted, TokenRequest, TokenSource,
+        Assertion, AssertionAlgorithm, ClientAuthentication, Grant, GrantFailure, Granted, Remains, TokenRequest,
+        TokenSource,
     },
 };
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
@@ -117,7 +118,12 @@ async fn what_a_server_refuses_is_told_without_any_secret() {
         let server = server(answer).await;
         let refused = fetch(&server.uri(), Grant::RefreshToken("rt-1".into()), secret()).await.unwrap_err();
         assert_eq!((refused.failure.kind, refused.failure.status), (kind, Some(status)), "{refused}");
-        assert_eq!(refused.perhaps_used_up, status == 503, "{status}");
+        let remains = match (status, kind) {
+            (400, FailureKind::CredentialsRejected) => Remains::Invalid,
+            (503, _) => Remains::PerhapsUsedUp,
+            (_, _) => Remains::Intact,
+        };
+        assert_eq!(refused.remains, remains, "{status}");
         assert!(!refused.to_string().contains("rt-1") && !refused.to_string().contains("hush"), "{refused}");
         form(&server).await;
     }
@@ -130,10 +136,10 @@ async fn a_refresh_token_whose_answer_was_lost_may_be_used_up() {
     let closed = RawVendor::answering("").await;
     for base in [unreadable.uri(), lost.base_url(), closed.base_url()] {
         let failure = fetch(&base, Grant::RefreshToken("rt-1".into()), secret()).await.unwrap_err();
-        assert!(failure.perhaps_used_up, "{failure}");
+        assert_eq!(failure.remains, Remains::PerhapsUsedUp, "{failure}");
     }
     let nobody = fetch("http://127.0.0.1:1", Grant::RefreshToken("rt-1".into()), secret()).await.unwrap_err();
-    assert!(!nobody.perhaps_used_up, "nothing was sent");
+    assert_eq!(nobody.remains, Remains::Intact, "nothing was sent");
 }
 
 #[tokio::test]
@@ -142,6 +148,6 @@ async fn secrets_go_to_no_host_that_the_connector_does_not_name() {
     let source = TokenSource::new(&system("http://127.0.0.2:9"), &patient()).unwrap();
     let request = request(&elsewhere.uri(), Grant::ClientCredentials, secret());
     let failure = source.fetch(&request, "n").await.unwrap_err();
-    assert_eq!((failure.failure.kind, failure.perhaps_used_up), (FailureKind::EgressRefused, false));
+    assert_eq!((failure.failure.kind, failure.remains), (FailureKind::EgressRefused, Remains::Intact));
     assert!(elsewhere.received_requests().await.unwrap().is_empty());
 }

@@ -61,6 +61,9 @@ pub struct CredentialStatus {
     /// When AWS Secrets Manager rotates the secret next at the latest. Absent where it does not rotate it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_rotation_time: Option<Time>,
+    /// When the access token ends, where the operator gets it by an OAuth 2.0 grant; it is renewed at half its life.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
     /// How many workers use the current version, of all that use this Connector, for example `2/2`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workers: Option<String>,

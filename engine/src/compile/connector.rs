@@ -9,7 +9,7 @@ use crosstie_crds::{
 };
 use url::Url;
 
-use super::{Findings, Settings, authentication, errors, receiver};
+use super::{Findings, Settings, authentication, errors, oauth2, receiver};
 use crate::{
     plan::{Allowance, Egress, IDENTIFIER, KEY, RateRules, SINCE, SINCE_EPOCH, System},
     preset,
@@ -87,6 +87,7 @@ pub(crate) fn resolve(connector: &Connector, settings: &Settings, findings: &mut
         errors: rules,
         csrf: None,
         webhook_keys: Vec::new(),
+        grant: None,
         rate: RateRules::default(),
         cache: None,
     };
@@ -100,6 +101,10 @@ pub(crate) fn resolve(connector: &Connector, settings: &Settings, findings: &mut
     resolved.system.rate = resolved.rate_rules(&merged.rate_limit, findings);
     resolved.system.cache = merged.cache.map(|cache| resolved.cache(&cache, findings));
     resolved.system.csrf = merged.csrf.and_then(|csrf| resolved.csrf(&csrf, findings));
+    if let Some(oauth2) = &merged.oauth2 {
+        let System { base_url, egress, .. } = &resolved.system;
+        resolved.system.grant = oauth2::resolve(oauth2, &spec.credentials, base_url, egress, findings);
+    }
     if let Some(webhooks) = &resolved.webhooks {
         resolved.system.webhook_keys = receiver::check(webhooks, &resolved, findings);
     }
@@ -145,9 +150,10 @@ fn parse_template(path: &str, text: &str, findings: &mut Findings) -> Option<Tem
 }
 
 impl Resolved {
-    /// The system as plans have it: which keys are handed out is decided with each Connector, and a plan says what it verifies with in `receiver`.
+    /// The system as plans have it: which keys are handed out, and how tokens are got, is decided with each Connector, and a plan says what it verifies
+    /// with in `receiver`.
     pub(super) fn planned(self) -> System {
-        System { webhook_keys: Vec::new(), ..self.system }
+        System { webhook_keys: Vec::new(), grant: None, ..self.system }
     }
 
     /// Parses a template, fills in the API version and checks that every other name is one that is known there.

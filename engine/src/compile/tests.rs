@@ -7,6 +7,7 @@ mod alerts;
 mod authentication;
 mod errors;
 mod language;
+mod oauth2;
 mod ownership;
 mod presets;
 mod reading;

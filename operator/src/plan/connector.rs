@@ -19,7 +19,9 @@ use super::{
     lifecycle::{self, Word},
     objects::{self, CredentialVersions, Owner},
     rotation::{Facts, Said},
+    tokens::{self, tokens},
 };
+use crate::broker::Errand;
 
 /// How soon a Connector is looked at again when nothing calls for it.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(10);
@@ -35,6 +37,8 @@ pub struct Seen {
     pub stored: Stored,
     /// What its vault says beside values.
     pub said: Said,
+    /// What is known of its access tokens, where `stored` is what the operator gets them with.
+    pub tokens: Option<tokens::Observed>,
     /// Metadata of its credentials Secret, if there is one.
     pub secret: Option<ObjectMeta>,
     /// How many Integrations use it.
@@ -54,7 +58,10 @@ pub struct Want {
     pub steps: Vec<Step>,
     /// When to look again.
     pub look_again: Timestamp,
+    /// What is to be done about its access token.
+    pub errand: Option<Errand>,
     seen: Seen,
+    at: Timestamp,
     decision: Decision,
     published: Option<CredentialVersions>,
     publishing: Option<CredentialVersions>,
@@ -63,6 +70,7 @@ pub struct Want {
 /// Plans for a Connector.
 pub fn connector(seen: &Seen, now: Timestamp) -> Want {
     let owner = Owner::connector(&seen.connector);
+    let (seen, errand, look_again) = with_tokens(&owner, seen, now);
     let mut keys: Vec<&str> = seen.compiled.value.iter().flat_map(System::credential_keys).collect();
     // One that is not there is the alert's trouble, and must not take the Connector from the others.
     keys.extend(seen.signing_keys.iter().map(String::as_str).filter(|key| seen.stored.holds(key)));
@@ -87,7 +95,18 @@ pub fn connector(seen: &Seen, now: Timestamp) -> Want {
     let steps = decision.publish.iter().zip(&publishing).map(|(document, versions)| {
         Step::Apply(objects::credentials(&owner, document, versions.seen_at.unwrap_or(now)))
     });
-    Want { steps: steps.collect(), look_again: now + LOOK_AGAIN, seen: seen.clone(), decision, published, publishing }
+    let look_again = look_again.map_or(now + LOOK_AGAIN, |at| at.min(now + LOOK_AGAIN));
+    Want { steps: steps.collect(), look_again, errand, seen, at: now, decision, published, publishing }
+}
+
+/// The same with access tokens in the place of what they are got with, where the Connector has such.
+fn with_tokens(owner: &Owner, seen: &Seen, now: Timestamp) -> (Seen, Option<Errand>, Option<Timestamp>) {
+    let system = seen.compiled.value.as_ref();
+    let grant = system.and_then(|system| Some((owner, system, system.grant.as_ref()?)));
+    let Some((site, observed)) = grant.zip(seen.tokens.as_ref()) else { return (seen.clone(), None, None) };
+    let tokens = tokens(site, &seen.stored, observed, &seen.workers, now);
+    let seen = Seen { stored: tokens.stored, said: tokens.said, ..seen.clone() };
+    (seen, tokens.errand, tokens.look_again)
 }
 
 /// Hosts that credentials of a system can be sent to.
@@ -133,10 +152,11 @@ impl Want {
 
     fn facts<'a>(&'a self, handed_out: &'a CredentialVersions) -> Facts<'a> {
         let status = self.seen.connector.status.as_ref();
+        let credentials = &self.seen.connector.spec.credentials;
         Facts {
             handed_out,
             stored: &self.seen.stored,
-            has_stages: self.seen.connector.spec.credentials.aws_secrets_manager.is_some(),
+            has_stages: credentials.aws_secrets_manager.is_some() && credentials.oauth2.is_none(),
             kept_back: self.decision.fault.as_ref().is_some_and(|fault| keeps_back(fault.reason)),
             workers: &self.seen.workers,
             said: &self.seen.said,
@@ -184,7 +204,7 @@ impl Want {
         }
         match (&self.decision.fault, handed_out) {
             (Some(fault), None) => Draft::no(kind, fault.reason, fault.message.clone()),
-            (Some(fault), Some(versions)) if !passing(fault.reason) => {
+            (Some(fault), Some(versions)) if !passing(fault.reason) && !self.outlasts(fault.reason) => {
                 let message =
                     format!("{}; version {} of the credentials stays in use", fault.message, versions.version_id);
                 Draft::no(kind, fault.reason, message)
@@ -198,11 +218,19 @@ impl Want {
         }
     }
 
+    /// Whether data flows in spite of a fault, because it only keeps the next access token from being got.
+    fn outlasts(&self, reason: Reason) -> bool {
+        let lasts = self.seen.said.expires_at.is_some_and(|at| self.at < at);
+        lasts && matches!(reason, Reason::ReauthRequired | Reason::TokenUnavailable)
+    }
+
     fn resolved(&self, handed_out: Option<&CredentialVersions>, failure: Option<&str>) -> Draft {
         let kind = ConditionType::CredentialsResolved;
         if let Some(fault) = &self.decision.fault {
             return match fault.reason {
-                reason if passing(reason) => Draft::unknown(kind, reason, fault.message.clone()),
+                reason if passing(reason) || reason == Reason::TokenUnavailable => {
+                    Draft::unknown(kind, reason, fault.message.clone())
+                }
                 reason => Draft::no(kind, reason, fault.message.clone()),
             };
         }

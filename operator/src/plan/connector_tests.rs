@@ -57,6 +57,7 @@ fn seen(stored: Stored) -> Seen {
         connector: Arc::new(object),
         stored,
         said: Said::default(),
+        tokens: None,
         secret: None,
         integrations: 2,
         signing_keys: BTreeSet::new(),

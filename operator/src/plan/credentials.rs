@@ -109,7 +109,7 @@ fn key_missing(current: &CredentialVersion, missing: &[&str]) -> VaultFault {
     VaultFault::new(Reason::KeyMissing, message)
 }
 
-fn host_not_allowed(connector: &str, current: &CredentialVersion, host: &str) -> VaultFault {
+pub(super) fn host_not_allowed(connector: &str, current: &CredentialVersion, host: &str) -> VaultFault {
     let message = format!(
         "version {} of the credentials may not be sent to {host}, which Connector {connector} can reach: correct spec.baseURL and \
          spec.egress.allowHosts, or have the host added to the secret's {ALLOWED_HOSTS}",

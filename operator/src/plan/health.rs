@@ -236,6 +236,8 @@ fn stops(reason: Reason) -> bool {
         | Reason::AccessDenied
         | Reason::VaultUnavailable
         | Reason::CredentialsRejected
+        | Reason::ReauthRequired
+        | Reason::TokenUnavailable
         | Reason::WorkerCrashLooping
         | Reason::ImageUnavailable
         | Reason::WorkerUnavailable

@@ -107,6 +107,8 @@ fn facts_for(reason: Reason) -> Option<Facts> {
         | Reason::AccessDenied
         | Reason::VaultUnavailable
         | Reason::CredentialsRejected
+        | Reason::ReauthRequired
+        | Reason::TokenUnavailable
         | Reason::StoreFailed
         | Reason::SourceUnavailable
         | Reason::DestinationUnavailable
@@ -137,7 +139,7 @@ fn facts_for(reason: Reason) -> Option<Facts> {
     })
 }
 
-const EVERY_REASON: [Reason; 51] = [
+const EVERY_REASON: [Reason; 53] = [
     Reason::FixturesPassed,
     Reason::FixtureFailed,
     Reason::FixturesUnusable,
@@ -173,6 +175,8 @@ const EVERY_REASON: [Reason; 51] = [
     Reason::CredentialsOld,
     Reason::CredentialsRejected,
     Reason::RotationRejected,
+    Reason::ReauthRequired,
+    Reason::TokenUnavailable,
     Reason::WorkerCrashLooping,
     Reason::ImageUnavailable,
     Reason::WorkerUnavailable,

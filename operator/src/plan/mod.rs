@@ -16,6 +16,7 @@ pub mod rotation;
 pub mod seen;
 pub mod shares;
 pub mod state;
+pub mod tokens;
 pub mod trouble;
 pub mod verification;
 

@@ -22,6 +22,8 @@ const DAY: i64 = 24 * 60 * 60;
 pub struct Said {
     /// When the current version was made.
     pub made_at: Option<Timestamp>,
+    /// When it ends, where it is an access token that the operator got.
+    pub expires_at: Option<Timestamp>,
     /// Whether the vault rotates the secret by itself; unknown where it may not be asked.
     pub rotates: Option<bool>,
     /// When it does so next at the latest.
@@ -85,6 +87,7 @@ impl Facts<'_> {
             rotated_at: self.made_at().map(|at| Time(whole_seconds(at))),
             age_days: self.since().map(|since| age(since, now)),
             next_rotation_time: self.next_rotation().map(|at| Time(whole_seconds(at))),
+            expires_at: self.expires_at().map(|at| Time(whole_seconds(at))),
             workers: (!self.workers.is_empty()).then(|| format!("{using}/{}", self.workers.len())),
         }
     }
@@ -162,6 +165,11 @@ impl Facts<'_> {
     fn made_at(&self) -> Option<Timestamp> {
         let said = self.said.made_at.filter(|_| self.is_current());
         said.or_else(|| self.same_before()?.rotated_at.as_ref().map(|at| at.0))
+    }
+
+    fn expires_at(&self) -> Option<Timestamp> {
+        let said = self.said.expires_at.filter(|_| self.is_current());
+        said.or_else(|| self.same_before()?.expires_at.as_ref().map(|at| at.0))
     }
 
     fn next_rotation(&self) -> Option<Timestamp> {

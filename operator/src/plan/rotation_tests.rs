@@ -39,7 +39,7 @@ fn report(used: &str, rejected: Option<&str>) -> CredentialReport {
 }
 
 fn rotating() -> Said {
-    Said { made_at: Some(at(90)), rotates: Some(true), next_rotation: Some(at(120)), not_rotated: None }
+    Said { made_at: Some(at(90)), rotates: Some(true), next_rotation: Some(at(120)), ..Said::default() }
 }
 
 /// Gives what `ask` makes of facts of version v2.

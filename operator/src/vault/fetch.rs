@@ -74,13 +74,13 @@ pub async fn complete<V: Vault>(
     Err(VaultFault::new(Reason::VaultUnavailable, message))
 }
 
-fn missing(key: &SecretKey) -> VaultFault {
+pub(super) fn missing(key: &SecretKey) -> VaultFault {
     let message = format!("{key} does not exist or has no current version: create it, or correct spec.credentials");
     VaultFault::new(Reason::SecretMissing, message)
 }
 
 /// Reads a JSON object of texts; numbers and truth values count as their text. The fault says what is wrong without showing any of it.
-fn understand(key: &SecretKey, stored: StoredValue) -> Result<CredentialVersion, VaultFault> {
+pub(super) fn understand(key: &SecretKey, stored: StoredValue) -> Result<CredentialVersion, VaultFault> {
     let malformed = |what: &str| {
         let message = format!(
             "{key} {what} in version {}: store a JSON object of strings, for example {{\"token\": \"…\"}}",

@@ -16,7 +16,7 @@ pub mod sweep;
 
 use std::future::Future;
 
-use crosstie_crds::{Connector, condition::Reason};
+use crosstie_crds::{Connector, condition::Reason, connector::AwsSecretsManager};
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
@@ -57,6 +57,23 @@ impl SecretKey {
     /// another Connector's.
     pub fn of(connector: &Connector) -> Option<Self> {
         let reference = connector.spec.credentials.aws_secrets_manager.as_ref()?;
+        Some(Self::named(connector, reference, &reference.secret_id))
+    }
+
+    /// The secret with the refresh token that a Connector names, if it names one: it is where the client's own credentials are.
+    pub fn of_refresh_token(connector: &Connector) -> Option<Self> {
+        let credentials = &connector.spec.credentials;
+        let reference = credentials.aws_secrets_manager.as_ref()?;
+        let secret_id = credentials.oauth2.as_ref()?.refresh_token_secret_id.as_ref()?;
+        Some(Self::named(connector, reference, secret_id))
+    }
+
+    /// Every secret that a Connector names in AWS.
+    pub fn all_of(connector: &Connector) -> impl Iterator<Item = Self> + use<> {
+        [Self::of(connector), Self::of_refresh_token(connector)].into_iter().flatten()
+    }
+
+    fn named(connector: &Connector, reference: &AwsSecretsManager, secret_id: &str) -> Self {
         let identity = match &reference.role_arn {
             None => Identity::Operator,
             Some(arn) => {
@@ -66,7 +83,7 @@ impl SecretKey {
             }
         };
         let account = Account { region: reference.region.clone(), identity };
-        Some(Self { account, secret_id: reference.secret_id.clone() })
+        Self { account, secret_id: secret_id.to_owned() }
     }
 }
 

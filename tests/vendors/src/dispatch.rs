@@ -113,6 +113,10 @@ impl<'a> Exchange<'a> {
             let reply = vendor.refuse(Refusal::TooFast { retry_after_seconds: None });
             return self.conclude(reply, admission.used, &identity, slow);
         }
+        if let Some(reply) = self.instance.oauth2().answer(self.call, &mut self.instance.tokens()) {
+            let after = if reply.status.is_success() { self.strike(Moment::After) } else { None };
+            return self.conclude(reply, admission.used, &identity, after.as_ref().or(slow));
+        }
         if !identity.accepted {
             return self.conclude(vendor.refuse(Refusal::Unauthorized), admission.used, &identity, slow);
         }

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::fault::Faults;
 use crate::limit::{Admission, Bucket};
 use crate::merge::merge;
+use crate::oauth2::OAuth2;
 use crate::random::{Stream, seed_of};
 use crate::store::State;
 use crate::tokens::Tokens;
@@ -28,6 +29,7 @@ pub(crate) struct Instance {
     pub(crate) vendor: &'static dyn Vendor,
     state: Mutex<State>,
     tokens: Mutex<Tokens>,
+    oauth2: Mutex<OAuth2>,
     faults: Mutex<Faults>,
     traffic: Mutex<Traffic>,
     bucket: Mutex<Bucket>,
@@ -49,6 +51,7 @@ impl Instance {
             vendor,
             state: Mutex::new(state),
             tokens: Mutex::default(),
+            oauth2: Mutex::default(),
             faults: Mutex::default(),
             traffic: Mutex::default(),
             bucket: Mutex::default(),
@@ -72,6 +75,10 @@ impl Instance {
 
     pub(crate) fn tokens(&self) -> MutexGuard<'_, Tokens> {
         hold(&self.tokens)
+    }
+
+    pub(crate) fn oauth2(&self) -> MutexGuard<'_, OAuth2> {
+        hold(&self.oauth2)
     }
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {

@@ -25,6 +25,7 @@ mod mailchimp;
 mod merge;
 mod message;
 mod netsuite;
+mod oauth2;
 mod pages;
 mod random;
 mod salesforce;

@@ -40,6 +40,12 @@ impl Tokens {
         self.oauth1 = set.oauth1.into_iter().map(|one| (one.token.clone(), one)).collect();
     }
 
+    /// Accepts one more bearer token.
+    pub(crate) fn accept(&mut self, token: String) {
+        let known = fingerprint(&token);
+        self.bearer.insert(token, known);
+    }
+
     /// Stops accepting one token; false when it was not accepted anyway.
     pub(crate) fn revoke(&mut self, token: &str) -> bool {
         let bearer = self.bearer.remove(token).is_some();

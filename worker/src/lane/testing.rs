@@ -141,6 +141,7 @@ fn source() -> VendorClient {
         errors: Vec::new(),
         csrf: None,
         webhook_keys: Vec::new(),
+        grant: None,
         rate: crosstie_engine::plan::RateRules::default(),
         cache: None,
     };

@@ -227,6 +227,7 @@ fn system(connector: &str, client: &Client, authentication: Authentication) -> S
         errors: Vec::new(),
         csrf: None,
         webhook_keys: Vec::new(),
+        grant: None,
         rate: crosstie_engine::plan::RateRules::default(),
         cache: None,
     }

@@ -57,6 +57,7 @@ fn system(connector: &str, address: SocketAddr) -> System {
         errors: Vec::new(),
         csrf: None,
         webhook_keys: Vec::new(),
+        grant: None,
         rate: RateRules::default(),
         cache: None,
     }

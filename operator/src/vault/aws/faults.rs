@@ -84,6 +84,22 @@ pub fn not_rotated(key: &SecretKey, code: Option<&str>, message: Option<&str>) -
     VaultFault::new(reason, message)
 }
 
+/// Why a new refresh token was not stored.
+pub fn not_kept(key: &SecretKey, code: Option<&str>, message: Option<&str>) -> VaultFault {
+    let code = code.unwrap_or("unknown error");
+    let detail = shorten(&format!("{code}: {}", message.unwrap_or("no further message")));
+    let reason = match code {
+        code if is_refusal(code) => Reason::AccessDenied,
+        code if THROTTLING_ERRORS.contains(&code) => Reason::Throttled,
+        _ => Reason::VaultUnavailable,
+    };
+    let message = format!(
+        "AWS did not store the new refresh token in {key}, {detail}: allow secretsmanager:PutSecretValue and \
+         secretsmanager:UpdateSecretVersionStage on it; it is tried again, and is lost when the operator ends before"
+    );
+    VaultFault::new(reason, message)
+}
+
 fn throttled(key: &SecretKey, stage: Stage, detail: &str) -> VaultFault {
     let message = format!(
         "AWS takes no more calls for {} of {key} at the moment, {detail}: it is read again with growing waits; values read before stay in use",

@@ -4,6 +4,7 @@
 mod clients;
 mod faults;
 pub mod queue;
+mod refresh;
 
 use std::{
     collections::HashMap,

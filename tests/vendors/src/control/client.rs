@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::wire::{
-    FaultId, FaultRule, FaultState, LogPage, RecordsPage, SeedRequest, Seeded, Settings, Stats, TokenSet, Writes,
-    WritesPage,
+    FaultId, FaultRule, FaultState, LogPage, OAuth2Client, OAuth2Grants, RecordsPage, SeedRequest, Seeded, Settings,
+    Stats, TokenSet, Writes, WritesPage,
 };
 
 /// Why a control request failed.
@@ -80,6 +80,21 @@ impl Client {
     pub async fn revoke_token(&self, token: &str) -> Result<bool, ControlError> {
         let answer = self.send(Method::POST, "tokens/revoke", Some(&json!({"token": token}))).await?;
         Ok(answer["revoked"] == json!(true))
+    }
+
+    /// From now on this client can get access tokens.
+    pub async fn set_oauth2(&self, client: &OAuth2Client) -> Result<(), ControlError> {
+        self.send(Method::PUT, "oauth2", Some(client)).await.map(discard)
+    }
+
+    /// A user consents: one more refresh token is valid.
+    pub async fn consent(&self, refresh_token: &str) -> Result<(), ControlError> {
+        self.send(Method::POST, "oauth2/consent", Some(&json!({"refreshToken": refresh_token}))).await.map(discard)
+    }
+
+    /// What was granted.
+    pub async fn oauth2(&self) -> Result<OAuth2Grants, ControlError> {
+        self.typed(Method::GET, "oauth2", NONE).await
     }
 
     /// Generates records; returns how many.

@@ -16,7 +16,10 @@ use super::records::{self, RecordTarget};
 use crate::dispatch::App;
 use crate::instance::Instance;
 use crate::transmit::plain_error;
-use crate::wire::{FaultId, FaultRule, FaultState, LogPage, Revocation, Settings, Stats, TokenSet, Writes, WritesPage};
+use crate::wire::{
+    FaultId, FaultRule, FaultState, LogPage, OAuth2Client, OAuth2Grants, Revocation, Settings, Stats, TokenSet, Writes,
+    WritesPage,
+};
 
 const MAX_BODY: usize = 16 << 20;
 const MAX_LIST: usize = 10_000;
@@ -46,6 +49,8 @@ pub(crate) fn router() -> Router<App> {
     let instance = Router::new()
         .route("/tokens", put(set_tokens))
         .route("/tokens/revoke", post(revoke))
+        .route("/oauth2", get(grants).put(set_client))
+        .route("/oauth2/consent", post(consent))
         .route("/seed", post(records::seed))
         .route("/records/{resource}", get(records::list))
         .route(
@@ -81,6 +86,28 @@ async fn revoke(State(app): State<App>, Path((vendor, name)): Target, body: Byte
     let revocation: Revocation = parse(&body)?;
     let revoked = find(&app, &vendor, &name)?.tokens().revoke(&revocation.token);
     Ok(Json(json!({"revoked": revoked})))
+}
+
+async fn grants(State(app): State<App>, Path((vendor, name)): Target) -> Answer<OAuth2Grants> {
+    Ok(Json(find(&app, &vendor, &name)?.oauth2().grants()))
+}
+
+async fn set_client(State(app): State<App>, Path((vendor, name)): Target, body: Bytes) -> Answer<Value> {
+    let client: OAuth2Client = parse(&body)?;
+    find(&app, &vendor, &name)?.oauth2().replace(client);
+    Ok(Json(json!({})))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Consent {
+    refresh_token: String,
+}
+
+async fn consent(State(app): State<App>, Path((vendor, name)): Target, body: Bytes) -> Answer<Value> {
+    let consent: Consent = parse(&body)?;
+    let known = find(&app, &vendor, &name)?.oauth2().consent(consent.refresh_token);
+    if known { Ok(Json(json!({}))) } else { Err(bad("there is no OAuth 2.0 client: set one first")) }
 }
 
 #[derive(Deserialize)]

@@ -4,8 +4,10 @@
 
 mod account;
 mod fault;
+mod oauth2;
 mod stats;
 
 pub use account::*;
 pub use fault::*;
+pub use oauth2::*;
 pub use stats::*;

@@ -12,6 +12,7 @@ mod netsuite;
 mod netsuite_paging;
 mod netsuite_suiteql;
 mod oauth1;
+mod oauth2;
 mod program;
 mod salesforce;
 mod sap;
