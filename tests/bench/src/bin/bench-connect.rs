@@ -1,15 +1,25 @@
 //! `bench-connect`: what the client's layers (egress guard, cache, authentication, throttle, classification, following, observation) cost over a bare
-//! HTTP client. Both ask the same server on loopback for the same record, one request at a time and in turns, and read it as JSON.
+//! HTTP client. Both ask the same server on loopback for the same record, one request at a time and in turns, and read it as JSON. And how much of
+//! an account's allowance four workers with equal shares of it use, in real time, at a server that refuses what is too much.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Instant};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use crosstie_bench::figure::Bench;
+use crosstie_bench::{
+    figure::{self, Bench},
+    machine,
+};
 use crosstie_connect::{CredentialStore, Outgoing, Surroundings, VendorClient, Written};
 use crosstie_engine::{
     credentials::{CredentialVersion, CredentialsDocument},
-    plan::{Operation, Stream, System},
+    plan::{Allowance, Operation, Stream, System},
+    rate,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -18,8 +28,13 @@ use tokio::{
 };
 
 const BENCH: Bench = Bench("connect");
+/// What the throttled account allows, and how many share it.
+const ACCOUNT: Allowance = Allowance { requests: 40, per_seconds: 20, concurrency: 8 };
+const WORKERS: u32 = 4;
+const PLENTY: Allowance = Allowance { requests: 1_000_000, per_seconds: 1, concurrency: 64 };
 /// What the server answers to everything: a record of some size.
 const RECORD: &str = r#"{"id":"77","email":"a@example.com","lines":[{"sku":"a-1","quantity":1,"price":"10.00"},{"sku":"b-2","quantity":2,"price":"5.50"},{"sku":"c-3","quantity":3,"price":"7.25"}],"note":"nothing in particular, but long enough to be read"}"#;
+const REFUSAL: &str = "HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\n\r\n";
 
 /// Measures what the client's layers cost
 #[derive(Debug, Parser)]
@@ -30,20 +45,92 @@ struct Options {
     /// Rounds of each
     #[arg(long, env = "CROSSTIE_BENCH_RUNS", default_value_t = 11)]
     runs: usize,
+    /// Seconds for which the throttle is watched; 0 leaves it out
+    #[arg(long, env = "CROSSTIE_BENCH_THROTTLE_SECONDS", default_value_t = 300)]
+    throttle_seconds: u32,
 }
 
 fn main() -> Result<()> {
     let options = Options::parse();
     ensure!(options.requests > 0 && options.runs > 0, "--requests and --runs have to be at least 1");
-    let address = server()?;
+    figure::line(&machine::note(BENCH.0, &std::env::temp_dir()))?;
+    let address = server(Arc::default())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(measure(&options, address))
+    runtime.block_on(measure(&options, address))?;
+    if options.throttle_seconds > 0 {
+        let account = Arc::new(Account { most: Some(ACCOUNT), ..Account::default() });
+        let address = server(Arc::clone(&account))?;
+        runtime.block_on(throttle(options.throttle_seconds, address, &account))?;
+    }
+    Ok(())
+}
+
+/// Requests that workers with equal shares get through, as a part of what the account allows, and how many were too many.
+async fn throttle(seconds: u32, address: SocketAddr, account: &Account) -> Result<()> {
+    let share = rate::share(&ACCOUNT, WORKERS);
+    let end = Instant::now() + Duration::from_secs(u64::from(seconds));
+    let workers = (0..WORKERS).map(|_| async {
+        let (client, stream) = (client(address, ACCOUNT, share)?, stream()?);
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            match tokio::time::timeout(left, client.read_one(&stream, "77")).await {
+                Ok(read) => drop(read),
+                Err(_) => break,
+            }
+        }
+        Ok::<_, anyhow::Error>(())
+    });
+    futures::future::try_join_all(workers).await?;
+    let (answered, refused) = account.counts();
+    let allowed = f64::from(seconds) * f64::from(ACCOUNT.requests) / f64::from(ACCOUNT.per_seconds);
+    BENCH.ratio("throttle_requests", f64::from(answered) / allowed, "allowance")?;
+    BENCH.figure("throttle_refused", f64::from(refused), "1")?;
+    Ok(())
+}
+
+/// An account of the server's: it answers so many requests in any span and refuses the others. Without a limit it answers all.
+#[derive(Default)]
+struct Account {
+    most: Option<Allowance>,
+    arrived: Mutex<Arrived>,
+}
+
+#[derive(Default)]
+struct Arrived {
+    within: VecDeque<Instant>,
+    answered: u32,
+    refused: u32,
+}
+
+impl Account {
+    /// Whether a request is answered.
+    fn admits(&self) -> bool {
+        let Some(most) = self.most else { return true };
+        let (span, now) = (Duration::from_secs(u64::from(most.per_seconds)), Instant::now());
+        let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
+        while arrived.within.front().is_some_and(|first| now.duration_since(*first) >= span) {
+            arrived.within.pop_front();
+        }
+        let admits = arrived.within.len() < usize::try_from(most.requests).unwrap_or(usize::MAX);
+        if admits {
+            arrived.within.push_back(now);
+            arrived.answered += 1;
+        } else {
+            arrived.refused += 1;
+        }
+        admits
+    }
+
+    /// How many were answered and refused.
+    fn counts(&self) -> (u32, u32) {
+        let arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
+        (arrived.answered, arrived.refused)
+    }
 }
 
 async fn measure(options: &Options, address: SocketAddr) -> Result<()> {
     let bare = reqwest::Client::builder().no_proxy().build()?;
     let url = format!("http://{address}/records/77");
-    let client = client(address)?;
+    let client = client(address, PLENTY, PLENTY)?;
     let (stream, operation) = (stream()?, operation()?);
     let body = json!({"id": "77", "email": "a@example.com"});
     let mut rounds: [Vec<f64>; 4] = Default::default();
@@ -107,8 +194,8 @@ fn median(mut rounds: Vec<f64>) -> f64 {
     rounds.get(rounds.len() / 2).copied().unwrap_or_default()
 }
 
-/// A server on a thread of its own that answers every request with the record.
-fn server() -> Result<SocketAddr> {
+/// A server on a thread of its own that answers every request that the account has with the record.
+fn server(account: Arc<Account>) -> Result<SocketAddr> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
@@ -119,14 +206,15 @@ fn server() -> Result<SocketAddr> {
             loop {
                 let (connection, _) = listener.accept().await?;
                 // A client that goes away ends its own connection and nothing else.
-                tokio::spawn(async move { serve(connection).await.ok() });
+                let account = Arc::clone(&account);
+                tokio::spawn(async move { serve(connection, &account).await.ok() });
             }
         })
     });
     Ok(address)
 }
 
-async fn serve(mut connection: TcpStream) -> Result<()> {
+async fn serve(mut connection: TcpStream, account: &Account) -> Result<()> {
     connection.set_nodelay(true)?;
     let answer = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nx-request-id: r-1\r\n\r\n{RECORD}",
@@ -145,17 +233,19 @@ async fn serve(mut connection: TcpStream) -> Result<()> {
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
         if body.len() >= length.map_or(Ok(0), str::parse::<usize>)? {
             request.clear();
+            let answer = if account.admits() { &answer } else { REFUSAL };
             connection.write_all(answer.as_bytes()).await?;
         }
     }
 }
 
-fn client(address: SocketAddr) -> Result<VendorClient> {
+/// A client with a share of an account.
+fn client(address: SocketAddr, account: Allowance, share: Allowance) -> Result<VendorClient> {
     let system: System = serde_json::from_value(json!({
         "connector": "shop", "baseUrl": format!("http://{address}/"), "apiVersion": null,
         "authentication": {"bearer": {"token": "{token}"}},
         "egress": {"allowHosts": [], "allowCidrs": ["127.0.0.0/8"]},
-        "allowance": {"requests": 1_000_000, "perSeconds": 1, "concurrency": 64},
+        "allowance": account,
         "servedVersionHeader": null, "requestIdHeader": "X-Request-Id",
     }))?;
     let current = CredentialVersion {
@@ -163,7 +253,7 @@ fn client(address: SocketAddr) -> Result<VendorClient> {
         values: BTreeMap::from([("token".to_owned(), "secret".to_owned())]),
     };
     let credentials = CredentialStore::new(&CredentialsDocument { connector: "shop".into(), current, previous: None });
-    Ok(VendorClient::surrounded(&system, credentials, system.allowance, &Surroundings::default())?)
+    Ok(VendorClient::surrounded(&system, credentials, share, &Surroundings::default())?)
 }
 
 fn stream() -> Result<Stream> {
