@@ -12,6 +12,7 @@ pub mod delivery;
 pub mod fixture;
 pub mod glob;
 pub mod inlay;
+pub mod json;
 pub mod lifecycle;
 pub mod mapping;
 pub mod plan;
