@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -23,7 +23,7 @@ pub(crate) struct Manifests {
 /// The files that a command works on.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Files {
-    /// Files, or folders with files, that hold Connectors, Integrations and fixtures
+    /// Files, or folders with files, that hold Connectors, Integrations and fixtures; - for standard input
     #[arg(short = 'f', long = "filename", required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 }
@@ -32,17 +32,35 @@ impl Files {
     /// Reads files, and the YAML and JSON files of folders and their subfolders.
     pub(crate) fn read(&self) -> Result<Manifests> {
         let mut manifests = Manifests::default();
+        let mut kustomization = None;
         for path in &self.files {
+            if path.as_os_str() == "-" {
+                let text = io::read_to_string(io::stdin()).context("cannot read standard input")?;
+                manifests.add(&text).context("in standard input")?;
+                continue;
+            }
             for file in listed(path)? {
                 let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
                 manifests.add(&text).with_context(|| format!("in {}", file.display()))?;
+                if is_kustomization(&file) {
+                    kustomization = file.parent().map(Path::to_owned);
+                }
             }
         }
-        if manifests.connectors.is_empty() && manifests.integrations.is_empty() {
-            bail!("the files hold no Connector and no Integration: name files or folders with -f");
+        match kustomization {
+            _ if !manifests.connectors.is_empty() || !manifests.integrations.is_empty() => Ok(manifests),
+            Some(folder) => bail!(
+                "the files hold no Connector and no Integration, only what is to be made of others: \
+                 kubectl kustomize {} | kubectl crosstie … -f -",
+                folder.display()
+            ),
+            None => bail!("the files hold no Connector and no Integration: name files or folders with -f"),
         }
-        Ok(manifests)
     }
+}
+
+fn is_kustomization(file: &Path) -> bool {
+    file.file_name().is_some_and(|name| name == "kustomization.yaml" || name == "kustomization.yml")
 }
 
 fn listed(path: &Path) -> Result<Vec<PathBuf>> {

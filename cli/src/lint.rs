@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use crosstie_crds::{Connector, Integration};
-use crosstie_engine::compile::{self, Settings};
+use crosstie_engine::{
+    compile::{self, Settings},
+    mapping::Expression,
+};
 
 use crate::files::{Files, Manifests};
 
@@ -17,6 +20,7 @@ pub(crate) fn run(files: &Files) -> Result<ExitCode> {
     }
     for ((namespace, name), integration) in &manifests.integrations {
         problems += say("integration", name, &of_integration(&manifests, namespace, integration, &settings));
+        remark(name, integration);
     }
     Ok(if problems == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -39,6 +43,21 @@ fn of_integration(
             findings(&compile::integration_among(integration, source, destination, &others, settings).findings)
         }
         Err(missing) => missing,
+    }
+}
+
+/// Prints what is no problem and may still not be meant.
+fn remark(name: &str, integration: &Integration) {
+    for flow in &integration.spec.flows {
+        for (field, source) in &flow.map {
+            if Expression::compile(field, &source.0).is_ok_and(|expression| expression.lets_null_pass()) {
+                println!(
+                    "integration/{name}: note: spec.flows[{}].map[{field}]: `orValue` stands in for what is absent, not for what is null: where the \
+                     source may send null, write `optional.ofNonZeroValue(….orValue(\"\")).orValue(…)`",
+                    flow.name
+                );
+            }
+        }
     }
 }
 

@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{path::PathBuf, process::Stdio};
+use std::{
+    path::PathBuf,
+    process::Stdio,
+    sync::{Arc, Mutex},
+};
 
 use crosstie_vendors::{
     Simulator,
@@ -10,7 +14,11 @@ use crosstie_vendors::{
     wire::{Fault, FaultRule},
 };
 use serde_json::{Value, json};
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    process::Command,
+};
 
 struct Bench {
     folder: tempfile::TempDir,
@@ -71,6 +79,57 @@ async fn what_is_well_is_said_by_one_request() {
         assert!(text.contains(line), "{line}\n{text}");
     }
     assert_eq!(bench.shop.stats().await.unwrap().with_status(200), 1);
+}
+
+/// A system that answers whoever logged in, and the lines of the requests it got.
+async fn with_sessions() -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let notes = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            let mut request = Vec::new();
+            let mut chunk = [0; 4096];
+            // The log-in ends with its body, and what is asked with an empty line.
+            let is_whole = |request: &[u8]| {
+                let end: &[u8] = if request.starts_with(b"POST") { b"}" } else { b"\r\n\r\n" };
+                request.ends_with(end)
+            };
+            while !is_whole(&request) {
+                let read = connection.read(&mut chunk).await.unwrap();
+                request.extend_from_slice(&chunk[..read]);
+            }
+            let request = String::from_utf8(request).unwrap();
+            let known = request.to_ascii_lowercase().contains("x-session: s-1\r\n");
+            let (status, body) = match (request.starts_with("POST /log-in "), known) {
+                (true, _) => ("200 OK", r#"{"data":{"token":"s-1"}}"#),
+                (false, true) => ("200 OK", r#"{"orders":[]}"#),
+                (false, false) => ("401 Unauthorized", "{}"),
+            };
+            notes.lock().unwrap().push(request.lines().next().unwrap().to_owned());
+            let length = body.len();
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+            connection.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    (url, asked)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_in_is_one_request_more() {
+    let bench = Bench::new().await;
+    let (url, asked) = with_sessions().await;
+    let session = json!({
+        "path": "/log-in", "body": {"user": "{user}"}, "token": "/data/token", "lifetimeSeconds": 600,
+        "header": {"name": "X-Session", "value": "{sessionToken}"},
+    });
+    let stream = json!({"name": "orders", "path": "/orders", "records": "/orders", "key": "/id", "version": "/n"});
+    bench.connector(&json!({"baseURL": url, "auth": {"session": session}, "streams": [stream]}));
+    bench.write("credentials.json", &json!({"user": "jane"}));
+    let (text, good) = bench.check().await;
+    assert!(good, "{text}");
+    assert_eq!(*asked.lock().unwrap(), ["POST /log-in HTTP/1.1", "GET /orders HTTP/1.1"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -50,6 +50,15 @@ fn lint_says_where_a_broken_expression_is_and_fails() {
 }
 
 #[test]
+fn lint_notes_that_null_passes_an_or_value_and_does_not_fail_for_it() {
+    let folder = changed("otherRefNum: record.name", "otherRefNum: record.?name.orValue('none')");
+    let output = crosstie(&["lint", "-f", folder.path().to_str().unwrap()]);
+    assert!(output.status.success(), "{}", printed(&output));
+    let note = "integration/orders: note: spec.flows[orders].map[otherRefNum]: `orValue` stands in for what is absent, not for what is null";
+    assert!(printed(&output).contains(note), "{}", printed(&output));
+}
+
+#[test]
 fn lint_says_what_only_a_whole_integration_shows() {
     for (find, replace, expected) in [
         (
@@ -87,6 +96,25 @@ fn lint_names_a_connector_that_the_files_do_not_hold() {
 fn files_that_hold_nothing_of_ours_are_an_error_and_no_success() {
     let output = crosstie(&["lint", "-f", example("namespace.yaml").to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2), "{}", printed(&output));
+}
+
+#[test]
+fn a_folder_that_only_changes_others_says_how_to_build_it_and_what_is_built_comes_by_standard_input() {
+    let overlay = example("../orders-and-refunds");
+    let output = crosstie(&["lint", "-f", overlay.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2), "{}", printed(&output));
+    let built = format!("kubectl kustomize {} | kubectl crosstie", overlay.display());
+    assert!(printed(&output).contains(&built), "{}", printed(&output));
+    let files = ["connectors.yaml", "integration.yaml"].map(|name| std::fs::read_to_string(example(name)).unwrap());
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kubectl-crosstie"))
+        .args(["lint", "-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(files.join("\n---\n").as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(printed(&output), "connector/netsuite: ok\nconnector/shopify: ok\nintegration/orders: ok\n");
 }
 
 fn mapped(record: &str) -> Output {
@@ -160,7 +188,7 @@ fn test_shows_each_field_that_differs_and_fails() {
     std::fs::copy(example("fixtures/unusual-orders.yaml"), folder.path().join("fixtures.yaml")).unwrap();
     let output = crosstie(&["test", "-f", folder.path().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1), "{}", printed(&output));
-    for expected in ["otherRefNum: expected \"#2001\", got \"2001\"", "14 cases: 2 as expected, 12 not"] {
+    for expected in ["otherRefNum: expected \"#2001\", got \"2001\"", "15 cases: 2 as expected, 13 not"] {
         assert!(printed(&output).contains(expected), "{expected}: {}", printed(&output));
     }
 }

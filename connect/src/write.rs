@@ -218,6 +218,7 @@ mod tests {
                 lookup: None,
             },
             omit: Vec::new(),
+            ownership: crosstie_engine::plan::Ownership::default(),
             shape: crosstie_engine::plan::Shape::default(),
             find: None,
             if_match: None,

@@ -157,6 +157,9 @@ impl VendorClient {
             Before::Present { identifier, tag } => (identifier, tag),
         };
         let condition = tag.map(|tag| (header::IF_MATCH, tag));
+        // What only a create carries goes over nothing that is there.
+        let rest = (!operation.ownership.is_empty()).then(|| operation.ownership.rest(outgoing.body));
+        let outgoing = Outgoing { body: rest.as_ref().unwrap_or(outgoing.body), ..outgoing };
         let Some(update) = operation.update() else { return self.write_once(operation, outgoing, condition).await };
         // A key stands for one request: the create that may have had it before is another one.
         let key = outgoing.idempotency_key.map(|key| format!("{key}-u"));

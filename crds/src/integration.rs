@@ -9,7 +9,9 @@ mod status;
 mod verification;
 
 pub use alert::{Alert, AlertCause, EmailAlert, EmailTls, SlackAlert, WebhookAlert};
-pub use flow::{DependsOn, Expression, Flow, OnUnknownOutcome, OnWhenFalse, Trigger, WebhookTrigger, Write, WriteMode};
+pub use flow::{
+    DependsOn, Expression, Flow, OnUnknownOutcome, OnWhenFalse, Ownership, Trigger, WebhookTrigger, Write, WriteMode,
+};
 pub use receiver::{EventLimit, IngressOptions, Receiver};
 pub use state::{DeletionPolicy, EmbeddedState, State};
 pub use status::{DriftStatus, FlowStatus, IntegrationStatus, PlanStatus, ReceiverStatus, SyncStatus};

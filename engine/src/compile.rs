@@ -9,6 +9,7 @@ mod dependencies;
 mod errors;
 mod flow;
 mod operation;
+mod ownership;
 mod pagination;
 mod rate;
 mod receiver;
@@ -146,7 +147,7 @@ pub fn integration_among(
         .spec
         .flows
         .iter()
-        .filter_map(|flow| flow::resolve(flow, &source, &destination, &mut findings))
+        .filter_map(|flow| flow::resolve(flow, &integration.spec.flows, &source, &destination, &mut findings))
         .collect();
     dependencies::check(&integration.spec.flows, &mut findings);
     let receiver = receiver::resolve(integration, &source, &mut findings);

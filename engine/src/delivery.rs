@@ -1,6 +1,7 @@
 //! The delivery protocol's decisions: what intake keeps (`intake`), whether a claimed record is still news (`standing`), how a call whose
 //! answer never came is resolved (`intent`), what a failure counts and against whom (`failing`), and, made of these, what is done next with a
-//! claimed record and what an answer means for it (`judge`); which state of it is delivered is in `present`, what is wanted of it at all in `wish`. Pure: the worker's store and client carry them out, and tests drive them
+//! claimed record and what an answer means for it (`judge`); which state of it is delivered is in `present`, what is wanted of it at all in `wish`,
+//! how much of its mapped body is sent in `carried`. Pure: the worker's store and client carry them out, and tests drive them
 //! without either.
 //!
 //! The rules, in short. A key's records are handled in the order they came. The ledger holds the newest state that was settled for each key.
@@ -9,6 +10,7 @@
 
 mod answer;
 mod batch;
+mod carried;
 mod facts;
 mod failing;
 mod intake;
@@ -24,6 +26,7 @@ mod model;
 
 pub use answer::{Fault, Found, Sent, Setback};
 pub use batch::{BatchSent, NextBatch, Row, batch_spares_system, call_size, shares_with, together};
+pub use carried::{Carried, only_creates};
 pub use facts::{Facts, Failures, LedgerEntry, Seen};
 pub use failing::{Weather, spares_system};
 pub use intake::{Known, keeps, outdates, replays};

@@ -34,7 +34,7 @@ pub struct Fixture {
 #[derive(Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Given {
-    /// Answers of `xref`: by flow and key. What is not here is not known.
+    /// Answers of `xref`: by flow and key. What is not here is not at the destination yet: the record waits for it, which counts as an error.
     #[serde(default)]
     pub xrefs: BTreeMap<String, BTreeMap<String, Value>>,
     /// Answers of `lookup`: by stream and key; null for a record that does not exist. A mapping that asks for more fails.
@@ -76,6 +76,10 @@ pub struct Difference {
 impl Resolve for Given {
     fn xref(&self, flow: &str, key: &str) -> Option<Value> {
         self.xrefs.get(flow)?.get(key).cloned()
+    }
+
+    fn awaits(&self, _flow: &str, _key: &str) -> bool {
+        true
     }
 
     fn lookup(&self, stream: &str, key: &str) -> Looked {
@@ -145,7 +149,9 @@ impl Fixture {
                     wanted.join(", ")
                 ))
             }
-            Err(error @ EvaluationError::Failed { .. }) => Outcome::Error(error.to_string()),
+            Err(error @ (EvaluationError::Failed { .. } | EvaluationError::AwaitsReferences { .. })) => {
+                Outcome::Error(error.to_string())
+            }
         }
     }
 }
@@ -280,6 +286,17 @@ mod tests {
         };
         assert_eq!(told(&broken("map[lines]")), []);
         assert_eq!(told(&broken("the moon")).len(), 1);
+    }
+
+    #[test]
+    fn a_cross_reference_that_is_not_given_is_waited_for() {
+        let missing = |part: &str| {
+            fixture(|it| {
+                it["given"]["xrefs"] = json!({});
+                it["expect"] = json!({"error": part});
+            })
+        };
+        assert_eq!(told(&missing("waits until flow `customers`")), []);
     }
 
     #[test]

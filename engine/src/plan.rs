@@ -6,6 +6,7 @@ mod authentication;
 mod errors;
 mod flow;
 mod operation;
+mod ownership;
 mod rate;
 mod receiver;
 mod request;
@@ -27,6 +28,7 @@ pub use operation::{
     Batch, BatchResults, Evidence, FailedRows, IDENTIFIER, Idempotency, Identifier, LookUp, Method, Operation, Outcome,
     Proof, ResultKey, SINCE, SINCE_EPOCH, names_a_record,
 };
+pub use ownership::Ownership;
 pub use rate::{Cache, Cost, Daily, Endpoint, RateHeaders, RateRules, ResetHeader, Restore};
 pub use receiver::{
     Brings, Challenge, EventLimit, EventRoute, HeaderPart, Receiver, Rest, SentAt, Subscription, TokenPlace,
@@ -38,7 +40,7 @@ pub use stream::{
 };
 
 /// Newest format this version writes and reads. A plan is written in the oldest format that says all it has to say: see [`Plan::format`].
-pub const FORMAT_VERSION: u32 = 4;
+pub const FORMAT_VERSION: u32 = 5;
 
 /// Oldest format this version reads.
 pub const OLDEST_FORMAT_VERSION: u32 = 1;
@@ -226,18 +228,20 @@ impl Plan {
     }
 
     /// The oldest format that says all this plan has to say. A worker that knows only an older one would get it wrong (write what was
-    /// deleted, write before the parent, mix environments up, read another window than it was told, take a refusal for a success, tell nobody),
+    /// deleted, write before the parent, mix environments up, read another window than it was told, take a refusal for a success, tell nobody, write over what is the destination's),
     /// so it has to refuse the plan; what it would only do more slowly, such as writing without batches, it may take on.
     pub fn format(&self) -> u32 {
+        let fifth = self.flows.iter().any(Flow::needs_fifth_format);
         let fourth = self.receiver.is_some() || !self.alerts.is_empty();
         let third = [&self.source, &self.destination].into_iter().any(System::needs_third_format)
             || self.flows.iter().any(Flow::needs_third_format);
         let second = self.environment != Environment::Production || self.flows.iter().any(Flow::needs_second_format);
-        match (fourth, third, second) {
-            (true, ..) => 4,
-            (false, true, _) => 3,
-            (false, false, true) => 2,
-            (false, false, false) => 1,
+        match (fifth, fourth, third, second) {
+            (true, ..) => 5,
+            (false, true, ..) => 4,
+            (false, false, true, _) => 3,
+            (false, false, false, true) => 2,
+            (false, false, false, false) => 1,
         }
     }
 

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crosstie_engine::mapping::{EvaluationError, Looked, Lookup, Mapping, MappingSource, NoResolve, Resolve};
+use crosstie_engine::mapping::{
+    EvaluationError, Looked, Lookup, Mapping, MappingSource, NoResolve, Reference, Resolve,
+};
 use serde_json::{Value, json};
 
 fn mapping(when: Option<&str>, fields: &[(&str, &str)]) -> Mapping {
@@ -222,4 +224,63 @@ fn look_ups_are_asked_for_together_and_then_answered() {
     let all = Products([("1".into(), title("Tee")), ("2".into(), title("Gift")), ("3".into(), Looked::Absent)].into());
     let body = mapping.apply(&order(), &all).unwrap();
     assert_eq!(body, json!({"first": "Tee", "titles": ["Tee", "Gift", "?"]}));
+}
+
+/// Knows one customer, and that the others come.
+struct Customers;
+
+impl Resolve for Customers {
+    fn xref(&self, flow: &str, key: &str) -> Option<Value> {
+        (flow == "customers" && key == "1").then(|| json!("C-1"))
+    }
+
+    fn awaits(&self, flow: &str, _key: &str) -> bool {
+        flow == "customers"
+    }
+
+    fn lookup(&self, _stream: &str, _key: &str) -> Looked {
+        Looked::Absent
+    }
+}
+
+#[test]
+fn what_comes_to_nothing_without_a_cross_reference_waits_for_it() {
+    let awaited = |key: &str| {
+        Err(EvaluationError::AwaitsReferences { wanted: vec![Reference { flow: "customers".into(), key: key.into() }] })
+    };
+    let apply = |fields: &[(&str, &str)]| mapping(None, fields).apply(&json!({"customer": 2}), &Customers);
+    assert_eq!(apply(&[("entity", "xref('customers', 1)")]), Ok(json!({"entity": "C-1"})));
+    for source in [
+        "xref('customers', record.customer)",
+        "xref('customers', record.customer).value()",
+        "{'id': xref('customers', record.customer).value()}",
+        "'customer ' + xref('customers', record.customer).value()",
+    ] {
+        assert_eq!(apply(&[("entity", source), ("id", "'7'")]), awaited("2"), "{source}");
+    }
+    let error = apply(&[("entity", "xref('customers', record.customer)")]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "waits until flow `customers` has brought the record to the destination that `xref` asks for"
+    );
+    assert!(!format!("{error:?}").contains('2'), "keys are values of the record");
+}
+
+#[test]
+fn what_says_what_to_do_without_a_cross_reference_does_not_wait() {
+    let apply = |fields: &[(&str, &str)]| mapping(None, fields).apply(&json!({"customer": 2}), &Customers);
+    for (source, value) in [
+        ("xref('customers', record.customer).orValue('none')", json!({"entity": "none"})),
+        ("xref('customers', record.customer).orValue(null)", json!({"entity": null})),
+        ("{?'id': xref('customers', record.customer)}", json!({"entity": {}})),
+        ("xref('customers', record.?nobody)", json!({})),
+        ("xref('customers', null)", json!({})),
+        ("xref('others', 2)", json!({})),
+    ] {
+        assert_eq!(apply(&[("entity", source)]), Ok(value), "{source}");
+    }
+    let failed = apply(&[("entity", "xref('customers', 2)"), ("rate", "decimal('x')")]).unwrap_err();
+    assert!(matches!(failed, EvaluationError::Failed { .. }), "what is wrong does not get better by waiting: {failed}");
+    let when = mapping(Some("xref('customers', record.customer).value() == 'C-2'"), &[("a", "1")]);
+    assert!(matches!(when.selects(&json!({"customer": 2}), &Customers), Err(EvaluationError::AwaitsReferences { .. })));
 }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::{
-    plan::{integration::Compilation, objects::ObjectKind, shares::Published, verification::Verification},
+    plan::{in_force, integration::Compilation, objects::ObjectKind, shares::Published, verification::Verification},
     trigger::Key,
 };
 
@@ -101,6 +101,15 @@ pub struct Verified {
     pub verification: Verification,
 }
 
+/// A plan that was published, with whose it is.
+#[derive(Clone, Debug)]
+pub struct LastGood {
+    /// Uid of the Integration.
+    pub integration: Option<String>,
+    /// The plan.
+    pub published: std::sync::Arc<in_force::Published>,
+}
+
 /// By flow and name: uid and resource version of each ConfigMap with fixtures; none for one that is not there.
 pub type FixtureVersions = Vec<(String, String, Option<(Option<String>, Option<String>)>)>;
 
@@ -122,6 +131,8 @@ pub struct Memory {
     pub compiled: Table<Key, Compiled>,
     /// What fixtures said of plans.
     pub verified: Table<Key, Verified>,
+    /// Plans that go on while newer ones may not go out.
+    pub last_good: Table<Key, LastGood>,
     /// The newest report of each pod, and when it came in unless it was there before.
     pub heard: Table<Key, Heard>,
     /// How often the secret of each Connector had changed when its status was last written, or needed no writing.
@@ -136,6 +147,7 @@ impl Memory {
         self.integrations.lock().remove(key);
         self.compiled.lock().remove(key);
         self.verified.lock().remove(key);
+        self.last_good.lock().remove(key);
         self.heard.lock().remove(key);
         self.failures.lock().remove(&("integration", key.clone()));
         let own = [&key.name, &crosstie_crds::names::worker(&key.name), &crosstie_crds::names::plan(&key.name)]

@@ -1,6 +1,8 @@
 //! What is read before planning: from the cache, and from the API server itself where acting on a stale cache could not be undone.
 //! A bad spec is data here, not an error.
 
+mod allowances;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -9,13 +11,13 @@ use std::{
 use crosstie_crds::{
     Connector, Integration, SyncReport,
     condition::Reason,
-    names::{self, LABEL_CREDENTIALS},
+    names::{self, LABEL_CREDENTIALS, PLAN_FILE},
     sync_report::{ApiReport, CredentialReport, WorkerReport},
 };
 use crosstie_engine::{
     compile::{self, Compiled},
     credentials::CredentialVersion,
-    plan::System,
+    plan::{Plan, System},
 };
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -31,11 +33,10 @@ use crate::{
     plan::{
         connector,
         credentials::Stored,
-        diagnosis,
+        diagnosis, in_force,
         integration::{self, Compilation, ends},
-        objects::{ANNOTATION_SHARES, CredentialVersions, ObjectKind},
+        objects::{CredentialVersions, ObjectKind},
         rotation::Said,
-        shares::{self, Granted, Peer, Published},
         verification::{self, Verification, fixture_maps},
     },
     trigger::Key,
@@ -202,30 +203,57 @@ pub async fn integration(cx: &Context, object: &Arc<Integration>) -> Result<inte
     if !rests {
         confirm_claim(cx, &key, &mut owned).await?;
     }
-    let plan = compiled.as_ref().and_then(|compiled| compiled.plan.as_ref()).filter(|_| !rests);
-    let granted = plan.and_then(|(plan, _)| {
-        let [source, destination] =
-            [(&source, &plan.source), (&destination, &plan.destination)].map(|(connector, system)| {
-                let account = compile::rate_group(connector.as_deref()?);
-                Some(shares::End { account, whole: system.allowance })
-            });
-        Some(grant(cx, &key, &source?, &destination?))
-    });
     let report = Cache::get(&cx.cache.reports, &key);
-    Ok(integration::Seen {
+    let mut seen = integration::Seen {
         source,
         destination,
         compiled,
         verification,
+        last_good: None,
         owned,
         credentials,
         deployment: Cache::get(&cx.cache.deployments, &key.sibling(&names::worker(&key.name))),
         pods: cx.cache.pods_of(&key),
         heard: heard(cx, &key, report.as_deref()),
         report,
-        granted,
+        granted: None,
         integration: object,
-    })
+    };
+    if !rests {
+        seen.last_good = last_good(cx, &key, &seen).await?;
+        seen.granted = allowances::granted(cx, &key, &seen);
+    }
+    Ok(seen)
+}
+
+/// The plan that was published last, read back while the new one may not go out. It is remembered until one goes out again, so that it can be
+/// published once more when somebody deletes it.
+async fn last_good(
+    cx: &Context,
+    key: &Key,
+    seen: &integration::Seen,
+) -> Result<Option<Arc<in_force::Published>>, kube::Error> {
+    if in_force::publishable(seen).is_some() {
+        cx.memory.last_good.lock().remove(key);
+        return Ok(None);
+    }
+    let uid = seen.integration.metadata.uid.clone();
+    let known = cx.memory.last_good.get(key).filter(|known| known.integration == uid);
+    let hash = in_force::last_good(seen);
+    if let Some(known) = known.filter(|known| hash.is_none_or(|hash| hash == known.published.hash)) {
+        return Ok(Some(known.published));
+    }
+    let Some(hash) = hash else { return Ok(None) };
+    let maps: Api<ConfigMap> = Api::namespaced(cx.shared.client.clone(), &key.namespace);
+    let map = maps.get_opt(&names::plan(&key.name)).await?;
+    // A plan that another version wrote may not be readable; it goes on where it is.
+    let plan = map.and_then(|map| Plan::parse(map.data?.get(PLAN_FILE)?.as_bytes()).ok());
+    Ok(plan.map(|plan| {
+        let published = Arc::new(in_force::Published { plan, hash: hash.to_owned() });
+        let entry = memory::LastGood { integration: uid, published: published.clone() };
+        cx.memory.last_good.lock().insert(key.clone(), entry);
+        published
+    }))
 }
 
 /// Notes when reports come in. Clocks of workers may be wrong, so a report that changes counts from now.
@@ -320,62 +348,4 @@ fn verification(cx: &Context, key: &Key, object: &Integration, compiled: Option<
     let verification = verification::verify(&key.name, plan, &named);
     cx.memory.verified.lock().insert(key.clone(), memory::Verified { of, verification: verification.clone() });
     verification
-}
-
-/// Splits the accounts. Deciding and remembering the decision happen under one lock, so that two Integrations never take the same room.
-fn grant(cx: &Context, key: &Key, source: &shares::End, destination: &shares::End) -> Granted {
-    let users = cx.cache.integrations_in(&key.namespace);
-    let mut everybody: BTreeMap<Key, Vec<String>> =
-        users.iter().map(|user| (Key::of(&user.metadata), accounts(cx, user))).collect();
-    let mut published = cx.memory.shares.lock();
-    // Those who left are remembered until their pods are gone.
-    published.retain(|other, _| {
-        other.namespace != key.namespace || everybody.contains_key(other) || !cx.cache.pods_of(other).is_empty()
-    });
-    for other in published.keys().filter(|other| other.namespace == key.namespace) {
-        everybody.entry(other.clone()).or_default();
-    }
-    let known = |other: &Key| published.get(other).cloned().or_else(|| published_before(cx, other));
-    let concerns_us = |account: &str| account == source.account || account == destination.account;
-    let peers: Vec<Peer> = everybody
-        .into_iter()
-        .filter(|(other, _)| other != key)
-        .map(|(other, accounts)| (known(&other), other, accounts))
-        .filter(|(known, _, accounts)| {
-            accounts.iter().any(|account| concerns_us(account))
-                || known.iter().flat_map(Published::parts).any(|part| concerns_us(&part.account))
-        })
-        .map(|(known, other, accounts)| peer(cx, &other, accounts, known))
-        .collect();
-    let granted = shares::grant(source, destination, known(key).as_ref(), &peers);
-    published.insert(key.clone(), granted.published.clone());
-    granted
-}
-
-fn published_before(cx: &Context, key: &Key) -> Option<Published> {
-    let meta = cx.cache.meta(ObjectKind::ConfigMap, &key.sibling(&names::shares(&key.name)))?;
-    Published::parse(meta.annotations.as_ref()?.get(ANNOTATION_SHARES)?)
-}
-
-/// Accounts an Integration uses: none while it is suspended or on its way out.
-fn accounts(cx: &Context, user: &Integration) -> Vec<String> {
-    if user.spec.suspend || user.metadata.deletion_timestamp.is_some() {
-        return Vec::new();
-    }
-    let key = Key::of(&user.metadata);
-    let connectors = ends(user).into_iter().filter_map(|name| Cache::get(&cx.cache.connectors, &key.sibling(name)));
-    connectors.map(|connector| compile::rate_group(&connector)).collect()
-}
-
-fn peer(cx: &Context, key: &Key, accounts: Vec<String>, published: Option<Published>) -> Peer {
-    let pods = cx.cache.pods_of(key);
-    let report = Cache::get(&cx.cache.reports, key);
-    let running: Vec<_> = pods.iter().filter(|pod| diagnosis::is_running(pod)).collect();
-    let confirmed = running.iter().all(|pod| {
-        entries(report.as_deref()).any(|entry| {
-            Some(&entry.pod) == pod.metadata.name.as_ref()
-                && entry.shares_hash.as_ref() == published.as_ref().map(|published| &published.hash)
-        })
-    });
-    Peer { accounts, published, confirmed, running: !running.is_empty() }
 }

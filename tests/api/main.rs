@@ -173,6 +173,12 @@ async fn a_bad_integration_is_refused_with_what_to_do() -> Result<()> {
         ("/spec/flows/0/onWhenFalse", json!("Delete"), "set write.deleteOperation"),
         ("/spec/flows/0/onWhenFalse", json!("Forget"), "supported values: \"Ignore\", \"Delete\", \"Update\""),
         ("/spec/flows/0/dependsOn", json!({"flow": "orders", "key": "record.id"}), "a flow cannot wait for itself"),
+        ("/spec/flows/0/ownership", json!({}), "name fields in destinationOwned or in createOnly"),
+        (
+            "/spec/flows/0/ownership",
+            json!({"destinationOwned": ["memo"], "createOnly": ["entity", "memo"]}),
+            "name each field in one of destinationOwned and createOnly, not in both",
+        ),
         ("/spec/flows/0/write/batchSize", json!(0), "should be greater than or equal to 1"),
         (
             "/spec/errorPolicy/backoff",

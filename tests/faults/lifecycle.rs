@@ -103,3 +103,53 @@ async fn a_suspended_integration_says_so_and_misses_nothing_when_it_is_resumed()
     shop.exactly_once().await?;
     shop.close().await
 }
+
+/// Applies a ConfigMap with one fixture, and gives the Integration that names it.
+async fn tried(shop: &Shop) -> Result<Value> {
+    let cases = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "cases", "namespace": shop.namespace, "labels": {"crosstie.dev/fixtures": "true"}},
+        "data": {"cases.yaml": "fixture: cancelled\nrecord: {cancelled_at: now}\nexpect: leftOut\n"},
+    });
+    shop.apply(&[&cases]).await?;
+    let mut orders = shop.orders()?;
+    orders["spec"]["flows"][0]["fixtures"] = json!([{"configMapRef": {"name": "cases"}}]);
+    Ok(orders)
+}
+
+#[tokio::test]
+async fn what_is_deleted_by_hand_while_a_plan_is_held_back_is_made_again_from_the_last_good_one() -> Result<()> {
+    let shop = Shop::open("deleted-while-held").await?;
+    shop.add_orders(1, 3).await?;
+    let good = tried(&shop).await?;
+    shop.apply(&[&shop.source(), &shop.destination(), &good]).await?;
+    shop.ready("integration", "orders", "True", "Flowing").await?;
+    shop.delivered(3).await?;
+    let before = owned(&shop).await?;
+    let mut wrong = good.clone();
+    wrong["spec"]["flows"][0]["when"] = json!("true");
+    shop.apply(&[&wrong]).await?;
+    shop.condition("integration", "orders", "Verified", "False", "FixtureFailed").await?;
+
+    let kinds = "deployments,configmaps,serviceaccounts,roles,rolebindings,networkpolicies,syncreports";
+    let all = ["-n", &shop.namespace, "delete", kinds, "-l", "crosstie.dev/integration=orders"];
+    shop.world.kubectl.run(&all).await?;
+    // Those of ReplicaSets and pods are others; all else has the same name.
+    let named = |all: &[String]| -> Vec<String> {
+        let made = |name: &&String| !name.starts_with("ReplicaSet/") && !name.starts_with("Pod/");
+        all.iter().filter(made).cloned().collect()
+    };
+    until("everything is there again", async || {
+        let now = owned(&shop).await?;
+        Ok(if named(&now) == named(&before) { Seen::Yes(()) } else { Seen::NotYet(now.join(" ")) })
+    })
+    .await?;
+    shop.add_orders(11, 4).await?;
+    shop.delivered(7).await?;
+    let message = shop.ready("integration", "orders", "True", "Flowing").await?;
+    ensure!(message.contains("is held back: fixture `cancelled`"), "{message}");
+    shop.exactly_once().await?;
+    shop.apply(&[&good]).await?;
+    shop.condition("integration", "orders", "Verified", "True", "FixturesPassed").await?;
+    shop.close().await
+}

@@ -1,7 +1,12 @@
 //! The crew: the loops of all flows of one plan, and what they share. It is hired for a plan and dismissed with it; shares and credentials
 //! change while it works.
 
-use std::{collections::BTreeMap, iter, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    iter,
+    sync::Arc,
+    time::Duration,
+};
 
 use crosstie_connect::{BuildError, Clock, CredentialStore, LONGEST_REQUEST, Surroundings, VendorClient, longest_call};
 use crosstie_engine::{
@@ -143,10 +148,11 @@ impl Crew {
             papers,
         };
         let wakes: Wakes = plan.flows.iter().map(|flow| (flow.name.as_str(), Arc::default())).collect();
+        let referring: Vec<BTreeSet<String>> = expressions.iter().map(|own| own.mapping.xrefs()).collect();
         for ((flow, expressions), opened) in plan.flows.iter().zip(expressions).zip(&opened) {
             let mut lane = crew.lane(flow, expressions, opened.id, &scopes, outfit);
             lane.wake = wakes.get(flow.name.as_str()).cloned().unwrap_or_default();
-            lane.dependents = dependents(&plan, &flow.name, &wakes);
+            lane.dependents = dependents(&plan, &referring, &flow.name, &wakes);
             crew.lanes.push(Arc::new(lane));
         }
         for (lane, opened) in crew.lanes.iter().zip(opened) {
@@ -333,9 +339,12 @@ fn compile(flow: &Flow) -> Result<Expressions, HireError> {
 }
 
 /// What wakes the flows whose records may wait for a flow's.
-fn dependents(plan: &Plan, name: &str, wakes: &Wakes) -> Vec<Arc<Notify>> {
-    let waits = |flow: &&Flow| flow.depends_on.as_ref().is_some_and(|depends_on| depends_on.flow == name);
-    plan.flows.iter().filter(waits).filter_map(|flow| wakes.get(flow.name.as_str()).cloned()).collect()
+fn dependents(plan: &Plan, referring: &[BTreeSet<String>], name: &str, wakes: &Wakes) -> Vec<Arc<Notify>> {
+    let waits = |(flow, xrefs): &(&Flow, &BTreeSet<String>)| {
+        flow.depends_on.as_ref().is_some_and(|depends_on| depends_on.flow == name) || xrefs.contains(name)
+    };
+    let flows = plan.flows.iter().zip(referring).filter(waits);
+    flows.filter_map(|(flow, _)| wakes.get(flow.name.as_str()).cloned()).collect()
 }
 
 /// The client of a system: the one before, if the system is the same; with the same credentials, if the Connector is.

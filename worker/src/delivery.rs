@@ -1,6 +1,6 @@
 //! Delivery: takes records from the queue and writes them to the destination. What is to be done is decided in the engine. `run` hands records
 //! out; `carry` carries one record through, and `batch` several in one call, past the gates as in `passage`; `decide` finds out what is to be
-//! done, with what `want` finds out is wanted and `evaluate` maps, for which `look_ups` reads other records; `conclude` stores what became of
+//! done, with what `want` finds out is wanted and `evaluate` maps, for which `look_ups` reads other records, and `look` what the destination has; `conclude` stores what became of
 //! them, and `answers` says in the protocol's terms what the vendor's client answered.
 
 mod answers;
@@ -9,6 +9,7 @@ mod carry;
 mod conclude;
 mod decide;
 mod evaluate;
+mod look;
 mod look_ups;
 mod passage;
 mod run;

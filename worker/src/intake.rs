@@ -163,8 +163,8 @@ impl Reader<'_> {
         self.well();
         lane.metrics.read(&lane.flow.name, records.len() as u64);
         let values: Vec<CursorValue> = records.iter().filter_map(|record| record.value).collect();
-        let (hashes, incoming): (Vec<String>, Vec<Incoming>) =
-            records.into_iter().map(|record| (record.hash, record.incoming)).unzip();
+        let records = records.into_iter().map(|record| (record.hash, record.incoming));
+        let (hashes, incoming) = brought(records, request_id.as_deref());
         let turn = poll.turned(stream, &PageSeen { hashes: &hashes, next, values: &values, delta });
         match self.taken(turn, stream, request_id, run).await? {
             Some(poll) => Ok(self.take(incoming, poll, run).await?),
@@ -250,6 +250,14 @@ impl Reader<'_> {
         (self.poll, self.family) = (self.poll.restarted(), None);
         sleep(wait.min(LONGEST_RESTART)).await;
     }
+}
+
+/// The hashes of a page's records, and what the store takes of them.
+fn brought(
+    records: impl Iterator<Item = (String, Incoming)>,
+    request_id: Option<&str>,
+) -> (Vec<String>, Vec<Incoming>) {
+    records.map(|(hash, incoming)| (hash, incoming.brought_by(request_id))).unzip()
 }
 
 /// Pages that came as they should, and that nothing can be done with.

@@ -11,10 +11,13 @@ use crate::store::{Answer, StoreError};
 
 /// How long is waited before a store that failed is asked again.
 pub const PAUSE: Duration = Duration::from_secs(1);
+/// How long after its last failure a store is still said to fail, though it did other things meanwhile: what fails is asked again each
+/// [`PAUSE`], and a flow whose records cannot be claimed must not look well because its figures can be read.
+const QUIET: Duration = Duration::from_secs(5);
 /// How often it is looked whether it still fails.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// The last failures of the store, each until the same kind of use succeeds again: a full disk can still be read.
+/// The last failures of the store, each until the same kind of use succeeded again and none failed for [`QUIET`]: a full disk can still be read.
 #[derive(Debug, Default)]
 pub struct StoreTrouble(Mutex<Failed>);
 
@@ -27,21 +30,32 @@ struct Failed {
 #[derive(Debug)]
 struct Failure {
     message: String,
+    /// Since when nothing of its kind succeeded.
     since: Instant,
+    last: Instant,
+    /// Whether something of its kind succeeded after the last failure.
+    healed: bool,
+}
+
+impl Failure {
+    fn is_over(&self) -> bool {
+        self.healed && self.last.elapsed() >= QUIET
+    }
 }
 
 impl StoreTrouble {
     /// What is wrong, in words.
     pub fn message(&self) -> Option<String> {
         let failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        failed.change.as_ref().or(failed.look.as_ref()).map(|failure| failure.message.clone())
+        let present = [&failed.change, &failed.look].into_iter().flatten().find(|failure| !failure.is_over());
+        present.map(|failure| failure.message.clone())
     }
 
     /// Completes once changes have failed for so long, beginning now at the earliest.
     pub async fn lasts(&self, long: Duration) {
         let failing_for = || {
             let failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            failed.change.as_ref().map(|failure| failure.since.elapsed())
+            failed.change.as_ref().filter(|failure| !failure.healed).map(|failure| failure.since.elapsed())
         };
         sleep(long).await;
         while failing_for().is_none_or(|since| since < long) {
@@ -74,8 +88,12 @@ impl StoreTrouble {
 fn note<T>(failure: &mut Option<Failure>, answer: Result<T, StoreError>) -> Result<T, StoreError> {
     match &answer {
         Ok(_) => {
-            if failure.take().is_some() {
-                tracing::info!("the store works again");
+            if let Some(before) = failure {
+                before.healed = true;
+                if before.is_over() {
+                    *failure = None;
+                    tracing::info!("the store works again");
+                }
             }
         }
         // Closing is part of a stop, and an undone change was not the one that failed.
@@ -83,8 +101,9 @@ fn note<T>(failure: &mut Option<Failure>, answer: Result<T, StoreError>) -> Resu
         Err(error) => {
             let source = std::error::Error::source(error).map(tracing::field::display);
             tracing::error!(%error, source, "the store failed");
-            let since = failure.as_ref().map_or_else(Instant::now, |before| before.since);
-            *failure = Some(Failure { message: error.to_string(), since });
+            let now = Instant::now();
+            let since = failure.as_ref().filter(|before| !before.healed).map_or(now, |before| before.since);
+            *failure = Some(Failure { message: error.to_string(), since, last: now, healed: false });
         }
     }
     answer
@@ -107,7 +126,23 @@ mod tests {
             Box::pin(async move { answer })
         });
         assert!(matches!(done.await, Ok(3)));
+        sleep(QUIET).await;
         assert_eq!(trouble.message(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_succeeds_between_does_not_hide_that_something_of_its_kind_fails_each_time() {
+        let trouble = StoreTrouble::default();
+        for _ in 0..20 {
+            assert!(trouble.looked(Err::<(), _>(StoreError::Unreadable { what: "record" })).is_err());
+            assert!(trouble.looked(Ok(())).is_ok());
+            assert!(trouble.message().is_some());
+            sleep(PAUSE).await;
+            assert!(trouble.looked(Ok(())).is_ok());
+            assert!(trouble.message().is_some());
+        }
+        sleep(QUIET).await;
+        assert_eq!(trouble.message(), None, "it is over although nothing was asked since");
     }
 
     #[tokio::test(start_paused = true)]
@@ -131,11 +166,12 @@ mod tests {
         assert_eq!(trouble.message(), None);
     }
 
-    #[test]
-    fn a_look_that_succeeds_does_not_hide_that_changes_fail() {
+    #[tokio::test(start_paused = true)]
+    async fn a_look_that_succeeds_does_not_hide_that_changes_fail() {
         let trouble = StoreTrouble::default();
         let failed = || Err::<(), _>(StoreError::Unreadable { what: "scope" });
         assert!(trouble.changed(failed()).is_err());
+        sleep(QUIET).await;
         assert!(trouble.looked(Ok(())).is_ok());
         assert!(trouble.message().is_some());
         assert!(trouble.changed(Ok(())).is_ok());

@@ -62,6 +62,7 @@ fn operation() -> Operation {
         query: BTreeMap::new(),
         headers: BTreeMap::new(),
         omit: vec!["External_Id__c".into()],
+        ownership: crosstie_engine::plan::Ownership::default(),
         shape: crosstie_engine::plan::Shape::default(),
         find: None,
         if_match: None,

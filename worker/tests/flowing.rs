@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Bench, PLENTY, flow, names, until, until_report};
-use crosstie_crds::condition::Reason;
+use crosstie_crds::{condition::Reason, sync_report::WorkerReport};
 use crosstie_engine::plan::{Allowance, StartFrom, Trigger};
 use crosstie_vendors::wire::{Fault, FaultRule};
 use crosstie_worker::Worker;
@@ -146,6 +146,36 @@ async fn two_flows_run_beside_each_other_and_refer_to_what_the_other_wrote() {
     bench.shop.patch_record("orders", "1", &json!({"tags": "again"})).await.unwrap();
     let copied = || async { bench.books.record("salesOrder", "eid:copy-1").await.unwrap().unwrap() };
     until("the copy refers to the original", || async { copied().await["memo"] == original }).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_waits_for_what_it_refers_to_and_that_is_no_attempt() {
+    let mut bench = Bench::new().await;
+    let mut second = flow("copies");
+    second.map.insert("externalId".into(), "'copy-' + string(record.id)".into());
+    second.map.insert("memo".into(), "xref('orders', string(record.id))".into());
+    second.start_from = StartFrom::Beginning;
+    bench.plan.flows.push(second);
+    bench.plan.retry.retries = 0;
+    bench.write_plan();
+    // The books do not take the originals for a while; without a retry the first failed attempt would set a copy aside.
+    let down = Fault::Status { code: 503, headers: [].into(), body: json!({}) };
+    let down = bench.books.add_fault(&FaultRule::new(down).path_contains("eid:1")).await.unwrap();
+    bench.order(1, "x").await;
+    let worker = bench.start().await;
+    let waits =
+        |report: &WorkerReport| report.flows.iter().any(|flow| flow.flow == "copies" && flow.awaiting_parent == 1);
+    let report = until_report(&worker, "the copy says that it waits", waits).await;
+    let copies = report.flows.iter().find(|flow| flow.flow == "copies").unwrap();
+    assert_eq!((copies.queue_depth, copies.dead_letters), (1, 0), "{copies:?}");
+    let copied = || async { bench.books.record("salesOrder", "eid:copy-1").await.unwrap() };
+    assert!(copied().await.is_none(), "nothing is written without it");
+    bench.books.remove_fault(down).await.unwrap();
+    bench.until_booked(2).await;
+    let original = bench.booked(1).await.unwrap()["id"].clone();
+    assert_eq!(copied().await.unwrap()["memo"], original);
+    until_report(&worker, "nothing waits", |report| report.flows.iter().all(|flow| flow.queue_depth == 0)).await;
     worker.stop().await;
 }
 

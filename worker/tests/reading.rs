@@ -10,13 +10,13 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use common::{Bench, names, until, until_report};
+use common::{Bench, names, process::Process, until, until_report};
 use crosstie_crds::condition::Reason;
 use crosstie_engine::plan::{Cursor, CursorFormat, CursorPages, Pagination, Parent, ReadMethod, Stream};
 use serde_json::{Value, json};
 use wiremock::{
     Mock, MockServer, Request, ResponseTemplate,
-    matchers::{method, path, path_regex},
+    matchers::{method, path, path_regex, query_param, query_param_is_missing},
 };
 
 /// A bench that reads a stream from another source than the shop.
@@ -42,6 +42,15 @@ fn stream(path: &str) -> Stream {
 
 fn orders(numbers: impl Iterator<Item = u64>) -> Vec<Value> {
     numbers.map(|n| json!({"id": n, "n": n, "name": format!("#{n}")})).collect()
+}
+
+fn answered(id: &str, body: &Value) -> ResponseTemplate {
+    ResponseTemplate::new(200).insert_header("X-Request-Id", id).set_body_json(body)
+}
+
+/// Starts a worker's process whose log tells what went wrong.
+fn telling(bench: &Bench) -> Process {
+    Process::start_with(bench, &[("CROSSTIE_LOG_FILTER", "warn".into())])
 }
 
 fn body(request: &Request) -> Value {
@@ -142,8 +151,7 @@ async fn the_children_of_each_parent_are_read_and_a_restart_goes_on_among_them()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_that_come_for_ever_are_said_and_what_was_on_them_is_delivered_once() {
     let source = MockServer::start().await;
-    let answer =
-        ResponseTemplate::new(200).insert_header("X-Request-Id", "r-17").set_body_json(json!({"orders": orders(1..6)}));
+    let answer = answered("r-17", &json!({"orders": orders(1..6)}));
     Mock::given(path("/orders")).respond_with(answer).mount(&source).await;
     let pagination = Pagination::Offset { param: "offset".into(), limit_param: "limit".into(), limit: 5 };
     let bench = bench(&source, Stream { pagination, ..stream("/orders") }).await;
@@ -160,12 +168,92 @@ async fn pages_that_come_for_ever_are_said_and_what_was_on_them_is_delivered_onc
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cursor_that_goes_back_is_said_and_what_was_on_its_pages_is_delivered_once() {
+    let source = MockServer::start().await;
+    // Three pages of two, the last of which leads back to the second.
+    let answer = |request: &Request| {
+        let after = request.url.query_pairs().find(|(name, _)| name == "after").map(|(_, value)| value.into_owned());
+        let page: u64 = after.as_deref().unwrap_or("1").parse().unwrap();
+        let next = if page == 3 { 2 } else { page + 1 };
+        answered(&format!("r-{page}"), &json!({"orders": orders(page * 2..page * 2 + 2), "next": next.to_string()}))
+    };
+    Mock::given(path("/orders")).respond_with(answer).mount(&source).await;
+    let pages = CursorPages { pointer: Some("/next".into()), param: Some("after".into()), ..CursorPages::default() };
+    let bench = bench(&source, Stream { pagination: Pagination::Cursor(pages), ..stream("/orders") }).await;
+    let worker = telling(&bench);
+    bench.until_booked(6).await;
+    bench.until_logged("come again and again").await;
+    bench.until_logged("\"r-").await;
+    let asked = source.received_requests().await.unwrap().len();
+    assert!(asked < 40, "{asked} requests before it was noticed");
+    worker.stop().await;
+    assert_eq!(bench.books.stats().await.unwrap().writes.applied, 6);
+}
+
+/// What a source may say in place of a page, with the id of its answer.
+fn nonsense() -> Vec<(&'static str, ResponseTemplate)> {
+    let answer = |id: &str, kind: &str, body: Vec<u8>| {
+        ResponseTemplate::new(200).insert_header("X-Request-Id", id).set_body_raw(body, kind)
+    };
+    let json = "application/json";
+    // 256 MiB of blanks, in blocks of zstd that say "this byte, so many times" (RFC 8878).
+    let mut packed = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38];
+    for block in 1..=2048_u32 {
+        let header = (131_072 << 3) | (1 << 1) | u32::from(block == 2048);
+        packed.extend([&header.to_le_bytes()[..3], b" "].concat());
+    }
+    vec![
+        ("r-truncated", answer("r-truncated", json, b"{\"orders\": [{\"id\": 1, \"n\"".to_vec())),
+        ("r-login", answer("r-login", "text/html", b"<html>please log in</html>".to_vec())),
+        ("r-utf8", answer("r-utf8", json, b"{\"orders\": [{\"id\": 1, \"n\": 1, \"name\": \"\xff\"}]}".to_vec())),
+        ("r-large", answer("r-large", json, vec![b' '; (32 << 20) + 1])),
+        ("r-packed", answer("r-packed", json, packed).insert_header("Content-Encoding", "zstd")),
+        (
+            "r-year",
+            ResponseTemplate::new(429).insert_header("X-Request-Id", "r-year").insert_header("Retry-After", "31536000"),
+        ),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_page_is_said_with_the_requests_id_and_nothing_is_lost_when_the_source_is_itself_again() {
+    for (id, answer) in nonsense() {
+        let source = MockServer::start().await;
+        let page = |after: Option<&str>, body: &Value| {
+            let answer = ResponseTemplate::new(200).set_body_json(body);
+            match after {
+                Some(after) => Mock::given(query_param("after", after)).respond_with(answer),
+                None => Mock::given(query_param_is_missing("after")).respond_with(answer),
+            }
+        };
+        page(None, &json!({"orders": orders(1..3), "next": "2"})).mount(&source).await;
+        let hitch = Mock::given(query_param("after", "2")).respond_with(answer).mount_as_scoped(&source).await;
+        let pages =
+            CursorPages { pointer: Some("/next".into()), param: Some("after".into()), ..CursorPages::default() };
+        let bench = bench(&source, Stream { pagination: Pagination::Cursor(pages), ..stream("/orders") }).await;
+        let worker = telling(&bench);
+        bench.until_booked(2).await;
+        bench.until_logged(&format!("\"{id}\"")).await;
+        let peak = worker.peak_memory().unwrap();
+        assert!(peak < 256, "{id}: {peak} MiB");
+        // Who was told to wait for a year waits for a day: a new worker need not.
+        worker.stop().await;
+        drop(hitch);
+        page(Some("2"), &json!({"orders": orders(3..6), "next": null})).mount(&source).await;
+        let worker = telling(&bench);
+        bench.until_booked(5).await;
+        worker.stop().await;
+        assert_eq!(bench.books.stats().await.unwrap().writes.applied, 5, "{id}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_without_its_key_is_set_aside_and_the_others_are_delivered() {
     let source = MockServer::start().await;
     let mut records = orders(1..4);
     records.insert(1, json!({"n": 7, "name": "nameless"}));
     records.push(json!(null));
-    let answer = ResponseTemplate::new(200).set_body_json(json!({ "orders": records }));
+    let answer = answered("r-23", &json!({ "orders": records }));
     Mock::given(path("/orders")).respond_with(answer).mount(&source).await;
     let bench = bench(&source, stream("/orders")).await;
     let worker = bench.start().await;
@@ -175,5 +263,9 @@ async fn a_record_without_its_key_is_set_aside_and_the_others_are_delivered() {
     })
     .await;
     assert!(!names(&report, Reason::SourceUnavailable));
+    for letter in worker.letters().list(0, 10).await.unwrap() {
+        assert!(letter.cause.contains("no text or number at `/id`"), "{}", letter.cause);
+        assert_eq!(letter.request_ids, ["r-23"]);
+    }
     worker.stop().await;
 }

@@ -12,7 +12,7 @@ use crosstie_engine::{
     template::Template,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use jiff::Timestamp;
+use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -133,6 +133,10 @@ impl Scheme {
             TimestampFormat::EpochSeconds => now.as_second().to_string(),
             TimestampFormat::EpochMillis => now.as_millisecond().to_string(),
             TimestampFormat::Rfc3339 => clock::whole_seconds(now).to_string(),
+            TimestampFormat::HttpDate => {
+                let written = DateTimePrinter::new().timestamp_to_rfc9110_string(&now);
+                written.map_err(|error| error.to_string())?
+            }
         };
         let body = call.body.as_deref().unwrap_or_default();
         let message = fill_with(&hash.message, version, |name| match name {

@@ -286,13 +286,12 @@ fn a_keyed_hash_signs_what_the_connector_says() {
         message: template("{body}"),
         encoding: SignatureEncoding::Base64,
         value: template("{signature}"),
+        timestamp_format: TimestampFormat::HttpDate,
         ..hash
     };
-    let sent = signed(
-        Authentication::Hmac(whole),
-        &keys,
-        post("https://api.example.com/", "text/plain", "what do ya want for nothing?"),
-    );
+    let call = post("https://api.example.com/", "text/plain", "what do ya want for nothing?");
+    let sent = signed(Authentication::Hmac(whole), &keys, call);
+    assert_eq!(sent.headers["x-timestamp"], "Wed, 01 Jul 2026 09:00:00 GMT");
     assert_eq!(sent.headers["authorization"], "W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEM=", "RFC 4231, test case 2");
 }
 

@@ -22,6 +22,7 @@ fn operation(shape: &Value, omit: &[&str]) -> Operation {
         if_match: None,
         job: None,
         omit: omit.iter().map(ToString::to_string).collect(),
+        ownership: crosstie_engine::plan::Ownership::default(),
         identifier: None,
         outcome: Outcome::default(),
         batch: None,

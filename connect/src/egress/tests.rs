@@ -90,6 +90,9 @@ const HOSTS: [(&str, &str); 62] = [
     ("255.255.255.255", "broadcast"),
 ];
 
+/// So many are asked for at least.
+const _: () = assert!(HOSTS.len() >= 40);
+
 /// What is no host at all, by any reading: it must never become a request.
 const NO_HOSTS: [(&str, &str); 6] = [
     ("[fe80::1%25eth0]", "a zone id"),

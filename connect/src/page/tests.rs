@@ -147,6 +147,24 @@ fn the_last_page_may_lead_to_what_changes_from_then_on_and_only_to_where_pages_m
 }
 
 #[test]
+fn pages_and_changes_of_odata_2_are_led_to_by_its_own_names() {
+    let links = Pagination::DeltaLink { next: "/d/__next".into(), delta: "/d/__delta".into() };
+    let stream = Stream { records: "/d/results".into(), pagination: links, ..Stream::default() };
+    let url = Url::parse("https://api.example.com/sap/opu/odata/sap/API/Set?$skiptoken=9").unwrap();
+    let open = |body: Value| {
+        let (body, headers) = (Bytes::from(body.to_string()), HeaderMap::new());
+        let position = &Position::Url(url.as_str().to_owned());
+        Arrived { stream: &stream, position, url: &url, headers: &headers, body: &body }.open(&rules()).unwrap()
+    };
+    let next = "https://api.example.com/sap/opu/odata/sap/API/Set?$skiptoken=18";
+    let page = open(json!({"d": {"results": [{"ID": 1}], "__next": next}}));
+    assert_eq!((page.records.len(), page.next, page.delta), (1, Some(Position::Url(next.into())), None));
+    let last = open(json!({"d": {"results": [], "__delta": "Set?!deltatoken='7'"}}));
+    let delta = "https://api.example.com/sap/opu/odata/sap/API/Set?!deltatoken=%277%27";
+    assert_eq!((last.next, last.delta.as_deref()), (None, Some(delta)));
+}
+
+#[test]
 fn an_html_page_with_status_200_is_told_as_one() {
     let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, "text/html; charset=utf-8".parse().unwrap())]);
     let (stream, body) =

@@ -7,9 +7,10 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
-use crosstie_connect::{CallFailure, FailureKind, VendorClient};
+use crosstie_connect::{CallFailure, FailureKind, VendorClient, Written};
 use crosstie_engine::{
     plan::{Format, Pagination, Stream},
     window::Position,
@@ -17,7 +18,7 @@ use crosstie_engine::{
 use flate2::{Compression, write::GzEncoder};
 use tokio::io::AsyncWriteExt;
 
-use crate::fixtures::{PLENTY, RawVendor, patient, read_request, store, stream, system};
+use crate::fixtures::{PLENTY, RawVendor, patient, read_request, store, stream, system, write};
 
 /// As much as any answer may have, in mebibytes.
 const LARGEST: usize = 32;
@@ -57,9 +58,17 @@ async fn sending(head: &'static str, chunk: &'static [u8]) -> (RawVendor, Arc<At
 
 #[tokio::test]
 async fn a_body_of_three_gigabytes_is_given_up_before_it_is_read() {
-    let (vendor, sent) = sending("HTTP/1.1 200 OK\r\ncontent-length: 3221225472\r\n\r\n", &[b' '; 8_192]).await;
-    assert_eq!(failure(&vendor, &stream(Pagination::None)).await.kind, FailureKind::BodyTooLarge);
-    assert!(sent.load(Ordering::SeqCst) < (LARGEST / 2) << 20, "it said how long it is: {sent:?}");
+    for (length, most) in [
+        ("content-length: 3221225472", (LARGEST / 2) << 20),
+        // Who does not say how long it is, is listened to a little longer; what sockets hold comes on top.
+        ("connection: close", (LARGEST + 16) << 20),
+    ] {
+        let head = format!("HTTP/1.1 200 OK\r\nx-request-id: r-9\r\n{length}\r\n\r\n").leak();
+        let (vendor, sent) = sending(head, &[b' '; 8_192]).await;
+        let failure = failure(&vendor, &stream(Pagination::None)).await;
+        assert_eq!((failure.kind, failure.request_id.as_deref()), (FailureKind::BodyTooLarge, Some("r-9")), "{length}");
+        assert!(sent.load(Ordering::SeqCst) < most, "{length}: {sent:?}");
+    }
 }
 
 #[tokio::test]
@@ -70,16 +79,21 @@ async fn headers_without_end_are_given_up() {
 }
 
 #[tokio::test]
+async fn a_wait_of_a_year_is_a_day_and_told_with_the_requests_id() {
+    let answer = "HTTP/1.1 429 Later\r\nx-request-id: r-9\r\nretry-after: 31536000\r\ncontent-length: 0\r\n\r\n";
+    let vendor = RawVendor::answering(answer).await;
+    let client = client(&vendor);
+    let told = client.read_page(&stream(Pagination::None), None, &Position::First).await.unwrap_err();
+    assert_eq!((told.kind, told.request_id.as_deref()), (FailureKind::RateLimited, Some("r-9")));
+    assert_eq!(told.retry_after, Some(Duration::from_hours(24)));
+    assert!(told.detail.contains("365 days"), "{told}");
+    let again = client.read_page(&stream(Pagination::None), None, &Position::First).await.unwrap_err();
+    assert_eq!((again.kind, vendor.connections()), (FailureKind::RateLimited, 1), "nothing is sent until then");
+}
+
+#[tokio::test]
 async fn a_body_that_unpacks_to_too_much_is_given_up_whatever_it_is_packed_with() {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(&vec![b' '; (LARGEST + 8) << 20]).unwrap();
-    let gzip = encoder.finish().unwrap();
-    // Blocks that say "this byte, so many times" (RFC 8878): 131072 blanks in four bytes.
-    let mut zstd = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38];
-    for block in 1..=512_u32 {
-        let header = (131_072 << 3) | (1 << 1) | u32::from(block == 512);
-        zstd.extend([&header.to_le_bytes()[..3], b" "].concat());
-    }
+    let (gzip, zstd) = (gzip(LARGEST + 8), zstd(LARGEST + 32));
     for (headers, body) in [
         ("content-encoding: gzip\r\n", &gzip),
         ("content-type: application/gzip\r\n", &gzip),
@@ -92,6 +106,36 @@ async fn a_body_that_unpacks_to_too_much_is_given_up_whatever_it_is_packed_with(
             (FailureKind::BodyTooLarge, Some("r-9")),
             "{headers}"
         );
+    }
+}
+
+/// So many mebibytes of blanks.
+fn gzip(mebibytes: usize) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(&vec![b' '; mebibytes << 20]).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// The same in blocks that say "this byte, so many times" (RFC 8878): 131072 blanks in four bytes.
+fn zstd(mebibytes: usize) -> Vec<u8> {
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38];
+    for block in 1..=mebibytes * 8 {
+        let header = (131_072 << 3) | (1 << 1) | u32::from(block == mebibytes * 8);
+        frame.extend([&header.to_le_bytes()[..3], b" "].concat());
+    }
+    frame
+}
+
+#[tokio::test]
+async fn a_refusal_that_unpacks_to_too_much_is_a_refusal_all_the_same() {
+    for (encoding, body) in [("gzip", gzip(64)), ("zstd", zstd(4096))] {
+        let head = format!(
+            "HTTP/1.1 422 No\r\nx-request-id: r-9\r\ncontent-encoding: {encoding}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        let vendor = RawVendor::answering([head.as_bytes(), &body].concat()).await;
+        let Written::Refused { fault } = write(&client(&vendor)).await else { panic!("{encoding}: not refused") };
+        assert_eq!((fault.status, fault.request_id.as_deref()), (Some(422), Some("r-9")), "{encoding}");
     }
 }
 

@@ -38,52 +38,90 @@ async fn listener() -> RawVendor {
     RawVendor::answering("HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\n{\"orders\":[]}").await
 }
 
+/// Spellings that lead to the listener, were they followed: addresses of this machine, and names, which a test resolves to it.
+const HOSTS: [(&str, &str); 57] = [
+    ("127.0.0.1", "loopback"),
+    ("127.0.0.1.", "a trailing dot"),
+    ("127.1", "a short form"),
+    ("127.1.", "a short form with a trailing dot"),
+    ("127.0.1", "a short form"),
+    ("2130706433", "decimal"),
+    ("2130706433.", "decimal with a trailing dot"),
+    ("0x7f000001", "hexadecimal"),
+    ("0X7F000001", "hexadecimal, upper case"),
+    ("0x7f000001.", "hexadecimal with a trailing dot"),
+    ("0x7f.1", "hexadecimal, short"),
+    ("0x7f.0.1", "hexadecimal, short"),
+    ("0x7F.0x0.0x0.0x1", "hexadecimal by bytes"),
+    ("0177.0.0.1", "octal"),
+    ("0177.1", "octal, short"),
+    ("017700000001", "octal"),
+    ("00000177.0.0.1", "octal with zeros"),
+    ("0x7f.0.0.01", "mixed"),
+    ("127.0x0.0.01", "mixed"),
+    ("127.255.255.254", "the end of loopback"),
+    ("%31%32%37.0.0.1", "percent-encoded digits"),
+    ("127%2e0%2e0%2e1", "percent-encoded dots"),
+    ("１２７.0.0.1", "full-width digits"),
+    ("127。0。0。1", "ideographic dots"),
+    ("127｡0｡0｡1", "half-width dots"),
+    ("127．0．0．1", "full-width dots"),
+    ("①②⑦.0.0.1", "circled digits"),
+    ("𝟏𝟐𝟕.0.0.1", "mathematical digits"),
+    ("127.0.\u{ad}0.1", "an invisible character"),
+    ("0.0.0.0", "unspecified"),
+    ("0", "unspecified, short"),
+    ("0x0", "unspecified, hexadecimal"),
+    ("localhost", "a name"),
+    ("LOCALHOST", "a name, upper case"),
+    ("localhost.", "a name with a trailing dot"),
+    ("ⓛⓞⓒⓐⓛⓗⓞⓢⓣ", "circled letters"),
+    ("ｌｏｃａｌｈｏｓｔ", "full-width letters"),
+    ("%6cocalhost", "a percent-encoded letter"),
+    ("localhost.localdomain", "a name"),
+    ("ip6-localhost", "a name"),
+    ("127.0.0.1.nip.io", "a name that says its address"),
+    ("7f000001.nip.io", "a name that says its address in hexadecimal"),
+    ("metadata.google.internal", "a metadata service"),
+    ("metadata.google.internal.", "a metadata service with a trailing dot"),
+    ("instance-data.ec2.internal", "a metadata service"),
+    ("metadata.azure.internal", "a metadata service"),
+    ("kubernetes.default.svc", "the cluster's API"),
+    ("kubernetes.default.svc.cluster.local", "the cluster's API"),
+    ("host.docker.internal", "the node"),
+    ("[::1]", "loopback"),
+    ("[0:0:0:0:0:0:0:1]", "loopback in full"),
+    ("[0000:0000:0000:0000:0000:0000:0000:0001]", "loopback with zeros"),
+    ("[::]", "unspecified"),
+    ("[::127.0.0.1]", "IPv4-compatible"),
+    ("[::ffff:127.0.0.1]", "IPv4-mapped"),
+    ("[::FFFF:7F00:1]", "IPv4-mapped, upper case"),
+    ("[0:0:0:0:0:ffff:127.0.0.1]", "IPv4-mapped in full"),
+];
+/// So many are asked for at least.
+const _: () = assert!(HOSTS.len() >= 40);
+
 #[tokio::test]
 async fn no_spelling_of_an_internal_address_is_connected_to() {
     let vendor = listener().await;
     let port = vendor.address.port();
-    let hosts = [
-        "127.0.0.1",
-        "127.0.0.1.",
-        "127.1",
-        "127.0.1",
-        "2130706433",
-        "0x7f000001",
-        "0x7f.1",
-        "0x7F.0x0.0x0.0x1",
-        "0177.0.0.1",
-        "017700000001",
-        "0x7f.0.0.01",
-        "127.255.255.254",
-        "%31%32%37.0.0.1",
-        "１２７.0.0.1",
-        "127。0。0。1",
-        "①②⑦.0.0.1",
-        "0.0.0.0",
-        "0",
-        "localhost",
-        "LOCALHOST",
-        "localhost.",
-        "ⓛⓞⓒⓐⓛⓗⓞⓢⓣ",
-        "[::1]",
-        "[0:0:0:0:0:0:0:1]",
-        "[::]",
-        "[::127.0.0.1]",
-        "[::ffff:127.0.0.1]",
-        "[::ffff:7f00:1]",
-    ];
-    assert!(hosts.len() >= 25);
-    for host in hosts {
+    let spelled: std::collections::BTreeSet<&str> = HOSTS.iter().map(|(host, _)| *host).collect();
+    assert_eq!(spelled.len(), HOSTS.len(), "a spelling stands there twice");
+    for (host, what) in HOSTS {
         for scheme in ["http", "https"] {
-            let client = build(&public_only(&format!("{scheme}://{host}:{port}")), None).unwrap();
+            let client = build(&public_only(&format!("{scheme}://{host}:{port}")), Some(&["127.0.0.1"])).unwrap();
             let failure = first_page(&client, Pagination::None).await.unwrap_err();
-            assert_eq!(failure.kind, FailureKind::EgressRefused, "{scheme}://{host}: {failure}");
+            assert_eq!(failure.kind, FailureKind::EgressRefused, "{scheme}://{host} ({what}): {failure}");
             let written = write(&client).await;
-            let Written::NotSent { failure } = written else { panic!("{scheme}://{host}: {written:?}") };
-            assert_eq!(failure.kind, FailureKind::EgressRefused);
+            let Written::NotSent { failure } = written else { panic!("{scheme}://{host} ({what}): {written:?}") };
+            assert_eq!(failure.kind, FailureKind::EgressRefused, "{scheme}://{host} ({what})");
         }
     }
     assert_eq!(vendor.connections(), 0);
+    // The listener is there: whoever may connect to it does.
+    let client = build(&system(&vendor.base_url()), None).unwrap();
+    assert!(first_page(&client, Pagination::None).await.is_ok());
+    assert_eq!(vendor.connections(), 1);
 }
 
 #[tokio::test]
@@ -179,20 +217,68 @@ async fn a_metadata_service_needs_to_be_allowed_by_its_own_address() {
     }
 }
 
+/// URLs that lead from a vendor's answer to another one on this machine, however they are spelled.
+fn elsewhere_from(vendor: &RawVendor, elsewhere: &RawVendor) -> Vec<String> {
+    let (here, there, port) = (vendor.address, elsewhere.address, elsewhere.address.port());
+    vec![
+        format!("http://{there}"),
+        format!("https://{there}"),
+        format!("//{there}/x"),
+        format!("\\\\{there}/x"),
+        format!("http:\\\\{there}/x"),
+        format!("http:/\\{there}/x"),
+        format!("HTTP://{there}/x"),
+        format!("http://{here}@{there}/x"),
+        format!("http://user:hush@{there}/x"),
+        format!("http://{here}%2f@{there}/x"),
+        format!("http://{there}#@{here}/x"),
+        format!("http://{there}?@{here}/x"),
+        format!("http://{there}\\@{here}/x"),
+        format!("http://user@{here}/x"),
+        format!("http://2130706433:{port}/x"),
+        format!("http://0x7f.1:{port}/x"),
+        format!("http://①②⑦.0.0.1:{port}/x"),
+        format!("http://localhost:{port}/x"),
+        format!("http://[::ffff:127.0.0.1]:{port}/x"),
+        format!("ftp://{there}/x"),
+        "file:///etc/passwd".into(),
+        "data:text/plain,x".into(),
+        "https://evil.example/".into(),
+    ]
+}
+
 #[tokio::test]
 async fn a_next_page_elsewhere_is_neither_stored_nor_followed() {
-    let elsewhere = listener().await;
-    for target in [elsewhere.base_url(), format!("//{}/x", elsewhere.address), "https://evil.example/".into()] {
-        let answer =
-            format!("HTTP/1.1 200 OK\r\nlink: <{target}>; rel=next\r\ncontent-length: 13\r\n\r\n{{\"orders\":[]}}");
+    let (nobody, elsewhere) = (listener().await, listener().await);
+    for target in elsewhere_from(&nobody, &elsewhere) {
+        let answer = serde_json::json!({"orders": [], "next": target}).to_string();
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{answer}", answer.len());
         let vendor = RawVendor::answering(answer).await;
-        let client = build(&system(&vendor.base_url()), None).unwrap();
-        let failure = first_page(&client, Pagination::LinkHeader).await.unwrap_err();
-        assert_eq!(failure.kind, FailureKind::EgressRefused, "{target}");
-        let position = Position::Url(target);
-        assert!(client.read_page(&stream(Pagination::LinkHeader), None, &position).await.is_err());
+        // Where it names the vendor that answered, it names this one.
+        let client = build(&system(&vendor.base_url()), Some(&["127.0.0.1"])).unwrap();
+        let pagination = || Pagination::NextUrl { pointer: "/next".into() };
+        let outcome = first_page(&client, pagination()).await;
+        assert!(outcome.is_err(), "{target}: {:?}", outcome.map(|page| page.next));
+        let position = Position::Url(target.clone());
+        assert!(client.read_page(&stream(pagination()), None, &position).await.is_err(), "{target}");
     }
-    assert_eq!(elsewhere.connections(), 0);
+    assert_eq!((nobody.connections(), elsewhere.connections()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_read_follows_no_redirect_elsewhere() {
+    let (nobody, elsewhere) = (listener().await, listener().await);
+    for target in elsewhere_from(&nobody, &elsewhere) {
+        for status in [301, 302, 303, 307, 308] {
+            let head = format!("HTTP/1.1 {status} Elsewhere\r\nx-request-id: r-9\r\n").into_bytes();
+            let location = [b"location: ", target.as_bytes(), b"\r\ncontent-length: 0\r\n\r\n"].concat();
+            let vendor = RawVendor::answering([head, location].concat()).await;
+            let client = build(&system(&vendor.base_url()), Some(&["127.0.0.1"])).unwrap();
+            let failure = first_page(&client, Pagination::None).await.unwrap_err();
+            assert_eq!(failure.request_id.as_deref(), Some("r-9"), "{status} {target}: {failure}");
+        }
+    }
+    assert_eq!((nobody.connections(), elsewhere.connections()), (0, 0));
 }
 
 #[tokio::test]

@@ -66,6 +66,28 @@ async fn what_is_not_there_is_created_and_what_is_there_is_updated() {
 }
 
 #[tokio::test]
+async fn what_only_a_create_carries_goes_over_no_record_that_is_there() {
+    let owned = json!({"ownership": {"destinationOwned": ["memo"]}});
+    let rest = json!({"fields": {"externalId": "5001"}});
+    for (found, known, expected) in [
+        (vec![], None, json!({"fields": body()})),
+        (vec![issue("77", "5001")], None, rest.clone()),
+        (vec![], Some("77"), rest),
+    ] {
+        let vendor = Scripted::start(
+            move |request, _| {
+                if request.is("GET") { issues(&found) } else { json(200, &json!({"id": "77"})) }
+            },
+        )
+        .await;
+        let written = put(&client(&system(&vendor.base_url)), &operation(&owned), known).await;
+        assert_eq!(identifier(written).as_deref(), Some("77"));
+        let sent: Value = serde_json::from_str(&vendor.requests().last().unwrap().body).unwrap();
+        assert_eq!(sent, expected, "{known:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_record_that_was_written_before_is_updated_without_looking() {
     let vendor = Scripted::start(|_, _| bare(204, "")).await;
     let written = put(&client(&system(&vendor.base_url)), &operation(&json!({})), Some("9")).await;

@@ -125,6 +125,7 @@ pub fn operation() -> Operation {
             lookup: Some(lookup()),
         },
         omit: Vec::new(),
+        ownership: crosstie_engine::plan::Ownership::default(),
         shape: crosstie_engine::plan::Shape::default(),
         find: None,
         if_match: None,

@@ -1,10 +1,13 @@
 //! Pages, the vendor's time, and look-ups.
 
+use std::io::Write;
+
 use crosstie_connect::{FailureKind, LookedUp, VendorClient};
 use crosstie_engine::{
     plan::{CursorPages, Evidence, LookUp, Pagination},
     window::{Bounds, CursorValue, Position},
 };
+use flate2::{Compression, write::GzEncoder};
 use serde_json::json;
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
@@ -51,6 +54,35 @@ async fn pages_are_read_along_the_link_header_and_window_filters_go_with_the_fir
     let next = page.next.unwrap();
     let page = client.read_page(&stream, Some(&bounds), &next).await.unwrap();
     assert_eq!((page.records.len(), page.next), (1, None));
+}
+
+/// A frame of zstd: a block as it is, a byte so many times, and a last block as it is (RFC 8878).
+fn zstd(before: &str, byte: u8, times: u32, after: &str) -> Vec<u8> {
+    let header = |size: u32, kind: u32, last: u32| [size << 3 | kind << 1 | last].map(u32::to_le_bytes).concat();
+    let raw = |text: &str, last| [&header(u32::try_from(text.len()).unwrap(), 0, last)[..3], text.as_bytes()].concat();
+    [&[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38][..], &raw(before, 0), &header(times, 1, 0)[..3], &[byte], &raw(after, 1)]
+        .concat()
+}
+
+#[tokio::test]
+async fn pages_packed_by_gzip_or_zstd_are_asked_for_and_read() {
+    let (before, after) = (r#"{"orders": [{"id": 1, "name": ""#, r#"ü"}]}"#);
+    let name = "x".repeat(50_000);
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    gzip.write_all(format!("{before}{name}{after}").as_bytes()).unwrap();
+    for (encoding, packed) in [("gzip", gzip.finish().unwrap()), ("zstd", zstd(before, b'x', 50_000, after))] {
+        assert!(packed.len() < 1_000, "{encoding}");
+        let server = MockServer::start().await;
+        let answer = ResponseTemplate::new(200)
+            .insert_header("Content-Encoding", encoding)
+            .set_body_raw(packed, "application/json");
+        Mock::given(path("/orders")).respond_with(answer).mount(&server).await;
+        let page = first_page(&client(&system(&server.uri())), Pagination::None).await.unwrap();
+        assert_eq!(page.records, [json!({"id": 1, "name": format!("{name}ü")})], "{encoding}");
+        let asked = server.received_requests().await.unwrap().remove(0);
+        let offered = asked.headers["accept-encoding"].to_str().unwrap();
+        assert!(offered.split(',').any(|offered| offered.trim() == encoding), "{offered}");
+    }
 }
 
 #[tokio::test]

@@ -53,6 +53,11 @@ pub struct Operation {
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub omit: Vec<String>,
 
+    /// Whether a write replaces the record as a whole: a field that is left out of the request is then removed, and flows cannot leave fields
+    /// out of updates (`ownership`). What is not sent stays as it is when this is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<bool>,
+
     /// Format of the request's body. Json when it is left out. Batches are JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_format: Option<BodyFormat>,

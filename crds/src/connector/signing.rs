@@ -112,6 +112,8 @@ pub enum TimestampFormat {
     EpochMillis,
     /// A time in UTC such as `2026-07-01T09:00:00Z`.
     Rfc3339,
+    /// A date of HTTP such as `Wed, 01 Jul 2026 09:00:00 GMT` (RFC 9110, section 5.6.7).
+    HttpDate,
 }
 
 /// A session: a call to log in gives a token, which every request then carries. It is made once for all requests that wait for it, and again

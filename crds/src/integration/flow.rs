@@ -54,6 +54,12 @@ pub struct Flow {
     #[x_kube(validation = Rule::new("self.all(field, field.size() <= 256)").message("keep field names in map to 256 characters"))]
     pub map: BTreeMap<String, Expression>,
 
+    /// Mapped fields that only the write which makes a record carries: later writes leave them out, and what people enter at the destination
+    /// stays. A path is one of map, or leads into one or around several, written as there (`shipAddress.city`); not into lists. Every mapped
+    /// field is written each time when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ownership: Option<Ownership>,
+
     /// What has to be at the destination before a record: its parent, brought there by another flow of this Integration. A record whose parent
     /// is missing waits, which counts as no attempt and holds up no other record. Records wait for nothing when it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,6 +79,29 @@ pub struct Flow {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub fixtures: Vec<FixtureSource>,
+}
+
+/// Mapped fields that only the write which makes a record carries. Each stands in one of the two lists.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.destinationOwned) || has(self.createOnly)").message("name fields in destinationOwned or in createOnly, or leave ownership out"),
+    validation = Rule::new("!has(self.destinationOwned) || !has(self.createOnly) || self.destinationOwned.all(path, !(path in self.createOnly))").message("name each field in one of destinationOwned and createOnly, not in both")
+)]
+pub struct Ownership {
+    /// Fields that belong to the destination: a record gets them when this flow makes it, and never if the destination had it already. Unless
+    /// it is known what is there, it is looked up first, by the operation's `find` or its outcome's `lookup`, one of which it needs. At most 32
+    /// paths of up to 256 characters; none when left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 256)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub destination_owned: Vec<String>,
+    /// Fields that are given once: the first write of a record carries them, also where the destination had the record before, unless the
+    /// operation looks before it writes (`find`). At most 32 paths of up to 256 characters; none when left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 256)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub create_only: Vec<String>,
 }
 
 /// A CEL expression, at most 4096 characters.

@@ -152,6 +152,7 @@ impl Site<'_> {
                 TimestampFormat::EpochSeconds => plan::TimestampFormat::EpochSeconds,
                 TimestampFormat::EpochMillis => plan::TimestampFormat::EpochMillis,
                 TimestampFormat::Rfc3339 => plan::TimestampFormat::Rfc3339,
+                TimestampFormat::HttpDate => plan::TimestampFormat::HttpDate,
             },
         })
     }

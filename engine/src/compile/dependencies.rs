@@ -1,8 +1,20 @@
-//! How the flows of an Integration depend on each other: every flow that is named is there, and none waits for itself, not even over others.
+//! How the flows of an Integration depend on each other: every flow that is named is there, and by `dependsOn` none waits for itself, not even
+//! over others.
+
+use std::collections::BTreeSet;
 
 use crosstie_crds::integration::Flow;
 
-use super::Findings;
+use super::{Findings, flow::listed};
+
+/// Notes which flows that a mapping asks for cross-references of are not there: it would wait for them for ever.
+pub(crate) fn references(at: &str, wanted: &BTreeSet<String>, flows: &[Flow], findings: &mut Findings) {
+    for flow in wanted.iter().filter(|wanted| !flows.iter().any(|flow| flow.name == **wanted)) {
+        let known = listed(flows.iter().map(|flow| flow.name.as_str()));
+        let message = format!("`xref` names the flow `{flow}`, which this Integration does not have; it has {known}");
+        findings.invalid(at, message);
+    }
+}
 
 /// Notes what is wrong with the flows' dependencies.
 pub(crate) fn check(flows: &[Flow], findings: &mut Findings) {

@@ -8,7 +8,7 @@ use crosstie_crds::integration::{
 use super::{
     Findings,
     connector::Resolved,
-    receiver,
+    dependencies, receiver,
     write::{Writes, writes},
 };
 use crate::{
@@ -23,6 +23,7 @@ const SWEEP_SECONDS: u32 = 3600;
 /// Resolves a flow. `None` only together with findings.
 pub(crate) fn resolve(
     flow: &SpecFlow,
+    among: &[SpecFlow],
     source: &Resolved,
     destination: &Resolved,
     findings: &mut Findings,
@@ -47,7 +48,10 @@ pub(crate) fn resolve(
     let map = flow.map.iter().map(|(field, expression)| (field.clone(), expression.0.clone())).collect();
     let when = flow.when.as_ref().map(|expression| expression.0.clone());
     let lookups = match Mapping::compile(&MappingSource { when: when.as_deref(), map: &map }) {
-        Ok(mapping) => lookups(&at("map"), &mapping, source, findings),
+        Ok(mapping) => {
+            dependencies::references(&at("map"), &mapping.xrefs(), among, findings);
+            lookups(&at("map"), &mapping, source, findings)
+        }
         Err(problems) => {
             note(&problems, &at, findings);
             Vec::new()

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::plan::{
     Batch, BatchResults, Evidence, FailedRows, Idempotency, Identifier, IfMatch, LookUp, Method, Operation, Outcome,
-    Proof, ResultKey,
+    Ownership, Proof, ResultKey,
 };
 
 /// How long look-ups wait when nothing is said, in seconds.
@@ -55,6 +55,8 @@ impl Resolved {
             query,
             headers: headers?,
             omit: operation.omit.clone(),
+            // A flow says which.
+            ownership: Ownership::default(),
             shape,
             find,
             if_match: operation.if_match.as_ref().map(|spec| IfMatch { pointer: spec.pointer.clone() }),

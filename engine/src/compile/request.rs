@@ -159,7 +159,8 @@ impl Resolved {
         })
     }
 
-    /// Checks that an operation which does more than one request for a record does not write batches as well.
+    /// Checks that an operation which does more than one request for a record does not write batches as well. Looking for it first is another
+    /// matter: a batch that creates or updates by a key of the record's needs no look, and what came of it can be looked up.
     pub(super) fn check_alone(operation: &SpecOperation, findings: &mut Findings) {
         let at = |field: &str| format!("spec.operations[{}].{field}", operation.name);
         let reads = operation.outcome.as_ref().and_then(|outcome| outcome.lookup.as_ref());
@@ -180,7 +181,6 @@ impl Resolved {
             return;
         }
         for (field, set) in [
-            ("find", operation.find.is_some()),
             ("ifMatch", operation.if_match.is_some()),
             ("async", operation.asynchronous.is_some()),
             ("bodyFormat", !matches!(operation.body_format, None | Some(SpecFormat::Json))),

@@ -7,8 +7,10 @@ mod alerts;
 mod authentication;
 mod errors;
 mod language;
+mod ownership;
 mod presets;
 mod reading;
+mod schema;
 mod webhooks;
 mod writing;
 
@@ -116,8 +118,8 @@ fn a_plan_survives_its_own_format() {
     let plan = compile(shopify(), netsuite(), orders()).value.unwrap();
     let again = Plan::parse(plan.to_json().as_bytes()).unwrap();
     assert_eq!((again.hash(), &again), (plan.hash(), &plan));
-    let newer = plan.to_json().replace(&format!("\"formatVersion\":{}", plan.format_version), "\"formatVersion\":5");
-    assert!(Plan::parse(newer.as_bytes()).unwrap_err().to_string().contains("format 5"));
+    let newer = plan.to_json().replace(&format!("\"formatVersion\":{}", plan.format_version), "\"formatVersion\":6");
+    assert!(Plan::parse(newer.as_bytes()).unwrap_err().to_string().contains("format 6"));
 }
 
 #[test]

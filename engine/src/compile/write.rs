@@ -4,7 +4,13 @@ use std::collections::BTreeMap;
 
 use crosstie_crds::integration::{Flow as SpecFlow, WriteMode};
 
-use super::{Findings, connector::Resolved, flow::listed, request::wanted};
+use super::{
+    Findings,
+    connector::Resolved,
+    flow::listed,
+    ownership::{self, Owner},
+    request::wanted,
+};
 use crate::{
     plan::{IDENTIFIER, Operation},
     template::Template,
@@ -50,7 +56,14 @@ pub(super) fn writes(
         WriteMode::Create => true,
         WriteMode::Upsert => false,
     };
-    Some(Writes { operation: operation?, once, delete_operation, batch_size })
+    let mut operation = operation?;
+    if let Some(spec) = &flow.ownership {
+        let replaces =
+            destination.operations.iter().any(|spec| spec.name == operation.name && spec.replaces == Some(true));
+        operation.ownership =
+            ownership::check(at, spec, &Owner { operation: &operation, once, replaces, map }, findings);
+    }
+    Some(Writes { operation, once, delete_operation, batch_size })
 }
 
 /// The destination's operation of a name. Problems of operations as such were found with their Connector.
@@ -64,6 +77,22 @@ fn operation(path: &str, destination: &Resolved, name: &str, findings: &mut Find
 
 /// Every `{body.FIELD}` of the operation must be something the map writes, or no record could ever be sent.
 fn check_fields(path: &str, operation: &Operation, map: &BTreeMap<String, String>, findings: &mut Findings) {
+    for field in needed(operation) {
+        let written = map.keys().any(|name| {
+            *name == field || field.starts_with(&format!("{name}.")) || name.starts_with(&format!("{field}."))
+        });
+        if !written {
+            let message = format!(
+                "operation {} needs the field `{field}`: map it, for example from the record's id",
+                operation.name
+            );
+            findings.invalid(path, message);
+        }
+    }
+}
+
+/// The fields of the mapped body that an operation cannot do without: what it writes is named or found by them.
+pub(super) fn needed(operation: &Operation) -> Vec<String> {
     let lookup = operation.outcome.lookup.as_ref();
     let find = operation.find.as_ref();
     let update = operation.update();
@@ -86,18 +115,7 @@ fn check_fields(path: &str, operation: &Operation, map: &BTreeMap<String, String
     fields.extend(batch.map(|key| key.field.as_str()));
     fields.sort_unstable();
     fields.dedup();
-    for field in fields {
-        let written = map.keys().any(|name| {
-            name == field || field.starts_with(&format!("{name}.")) || name.starts_with(&format!("{field}."))
-        });
-        if !written {
-            let message = format!(
-                "operation {} needs the field `{field}`: map it, for example from the record's id",
-                operation.name
-            );
-            findings.invalid(path, message);
-        }
-    }
+    fields.into_iter().map(str::to_owned).collect()
 }
 
 /// A record has an identifier only after it was written, and only if the operation that wrote it says where the response has it.

@@ -70,7 +70,9 @@ impl OpenIntent {
         let evidence = self.evidence();
         let record = evidence.and_then(|evidence| evidence.record.as_deref()).unwrap_or_default();
         let proof = evidence.and_then(|evidence| evidence.proof);
-        shows_applied(self.operation.method, proof, &self.body, found.pointer(record).unwrap_or(&Value::Null))
+        // What only a create carries proves nothing: an update leaves it out, and people may have changed it since.
+        let body = self.operation.ownership.rest(&self.body);
+        shows_applied(self.operation.method, proof, &body, found.pointer(record).unwrap_or(&Value::Null))
     }
 
     fn evidence(&self) -> Option<&Evidence> {

@@ -22,6 +22,13 @@ const MOST_BEHIND: u32 = 10_000;
 /// How long a held record is left alone before it is asked again whether something can tell by now.
 const HELD_FOR: Duration = Duration::from_mins(1);
 
+/// What is wrong where a look-up finds another record.
+pub(super) const STRANGER: &str = "another record stands at the destination where this one was looked up, so nothing is written over it: \
+                                   check the look-up of the operation and the field that identifies the record";
+/// What is wrong where it finds more than one.
+pub(super) const SEVERAL: &str = "several records at the destination answer to this one's key, so it cannot be told which one it is: merge \
+                                  them there, or identify records by a field that is unique";
+
 /// What a flow's plan says about failures.
 #[derive(Clone, Debug)]
 pub struct Terms {
@@ -275,16 +282,8 @@ impl Judge<'_> {
             }
             Found::Present(_) | Found::Absent => Resolved::NotApplied,
             Found::Stranger | Found::Several if !Rule::StrangersAreFaults.holds() => Resolved::NotApplied,
-            Found::Stranger => {
-                let cause = "another record stands at the destination where this one was looked up, so nothing is written over it: check \
-                             the look-up of the operation and the field that identifies the record";
-                Resolved::Done(self.unresolved(facts, cause))
-            }
-            Found::Several => {
-                let cause = "several records at the destination answer to this one's key, so it cannot be told which one it is: merge them \
-                             there, or identify records by a field that is unique";
-                Resolved::Done(self.unresolved(facts, cause))
-            }
+            Found::Stranger => Resolved::Done(self.unresolved(facts, STRANGER)),
+            Found::Several => Resolved::Done(self.unresolved(facts, SEVERAL)),
         }
     }
 

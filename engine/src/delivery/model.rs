@@ -11,7 +11,8 @@ mod worker;
 use std::{collections::BTreeMap, env, sync::Mutex, thread};
 
 use crosstie_histories::{
-    Bounds, History, Means, Property, Shared, Shows, Violation, check, fewest_steps, first_failure, known, play,
+    Bounds, History, Means, Property, Shared, Shows, Violation, an_hours_outage, check, fewest_steps, first_failure,
+    known, play,
 };
 
 use self::worker::Worker;
@@ -27,6 +28,11 @@ const LATE: u32 = 150;
 fn run(history: &History) -> Result<(), Violation> {
     let world = Shared::new(history.means);
     play(history, &world, &mut Worker::new(world.clone()))
+}
+
+#[test]
+fn an_hours_outage_is_waited_out() {
+    an_hours_outage(|history, world| play(history, world, &mut Worker::new(world.clone())));
 }
 
 #[test]

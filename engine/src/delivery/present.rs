@@ -107,8 +107,12 @@ impl Judge<'_> {
         if !Rule::AwaitingIsNoAttempt.holds() {
             return Some(self.failed(facts, Fault::of("its parent is not there")));
         }
-        let again = self.now.checked_add(PARENT_AGAIN).unwrap_or(Timestamp::MAX);
-        Some(Change::AwaitParent(again))
+        Some(self.awaits())
+    }
+
+    /// The record waits for another flow's, as it is.
+    pub fn awaits(&self) -> Change {
+        Change::AwaitParent(self.now.checked_add(PARENT_AGAIN).unwrap_or(Timestamp::MAX))
     }
 }
 

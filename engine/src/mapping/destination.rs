@@ -4,16 +4,29 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::error::Problem;
+use super::error::{MappingProblem, Problem};
 use super::limits::{MAX_PATH_BYTES, MAX_PATH_SEGMENTS};
 
 /// A path into the destination's body, as the names of nested objects.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Destination {
+pub struct Destination {
     segments: Vec<String>,
 }
 
 impl Destination {
+    /// The path that a text says; none where it says none.
+    pub fn of(path: &str) -> Option<Self> {
+        Self::parse(path).ok()
+    }
+
+    /// The path that the text of a field of a spec says.
+    ///
+    /// # Errors
+    /// With what is wrong.
+    pub fn named(field: &str, path: &str) -> Result<Self, MappingProblem> {
+        Self::parse(path).map_err(|problem| problem.within(field))
+    }
+
     /// Parses `entity.email`. `\.` is a dot inside a name and `\\` a backslash.
     pub(super) fn parse(path: &str) -> Result<Self, Problem> {
         if path.len() > MAX_PATH_BYTES {
@@ -51,8 +64,18 @@ impl Destination {
     }
 
     /// Whether both cannot be set in one body: they are equal, or one is inside the other.
-    pub(super) fn conflicts_with(&self, other: &Destination) -> bool {
+    pub fn conflicts_with(&self, other: &Destination) -> bool {
         self.segments.iter().zip(&other.segments).all(|(a, b)| a == b)
+    }
+
+    /// Whether it is the other one, or around it.
+    pub fn covers(&self, other: &Destination) -> bool {
+        other.segments.starts_with(&self.segments)
+    }
+
+    /// Takes what is at this path out of `body`, with the objects around it that nothing is left of.
+    pub fn take_out(&self, body: &mut Map<String, Value>) {
+        take_out(body, &self.segments);
     }
 
     /// The name of the field itself, without the objects around it.
@@ -87,6 +110,21 @@ impl fmt::Display for Destination {
             formatter.write_str(&segment.replace('\\', "\\\\").replace('.', "\\."))?;
         }
         Ok(())
+    }
+}
+
+fn take_out(object: &mut Map<String, Value>, segments: &[String]) {
+    match segments {
+        [] => {}
+        [name] => drop(object.remove(name)),
+        [name, within @ ..] => {
+            let Some(Value::Object(inner)) = object.get_mut(name) else { return };
+            let was_empty = inner.is_empty();
+            take_out(inner, within);
+            if inner.is_empty() && !was_empty {
+                object.remove(name);
+            }
+        }
     }
 }
 

@@ -83,6 +83,22 @@ impl fmt::Debug for Lookup {
     }
 }
 
+/// One record of another flow whose cross-reference an evaluation cannot do without.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Reference {
+    /// The flow.
+    pub flow: String,
+    /// The key of the record in that flow. It comes from the mapped record.
+    pub key: String,
+}
+
+impl fmt::Debug for Reference {
+    /// Leaves the key out: it is a record's value.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Reference").field("flow", &self.flow).finish_non_exhaustive()
+    }
+}
+
 /// Why a record could not be evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EvaluationError {
@@ -93,6 +109,13 @@ pub enum EvaluationError {
         /// What to read, each once, in the order it was asked for; at most
         /// [`MAX_WANTED`](super::limits::MAX_WANTED).
         wanted: Vec<Lookup>,
+    },
+    /// Nothing is wrong: these records of other flows are not at the destination yet, and something comes to nothing without what it calls them.
+    /// Evaluate again once they are.
+    #[error("waits until flow `{}` has brought the record to the destination that `xref` asks for", flow_of(.wanted))]
+    AwaitsReferences {
+        /// What is waited for, in the order it was asked for; at least one.
+        wanted: Vec<Reference>,
     },
     /// The record does not fit the mapping, or the evaluation went over a limit. The same record fails again until it
     /// or the mapping changes.
@@ -105,4 +128,8 @@ pub enum EvaluationError {
         /// What to do.
         remedy: String,
     },
+}
+
+fn flow_of(wanted: &[Reference]) -> &str {
+    wanted.first().map_or("", |reference| &reference.flow)
 }

@@ -15,7 +15,7 @@ use super::guard::{Measure, measure};
 use super::input::Record;
 use super::output::Output;
 use super::scope::{Resolve, Scope, Wanted};
-use super::{check, instrument, meter, reads, syntax};
+use super::{check, instrument, meter, nulls, reads, syntax};
 use crate::json::Json;
 
 /// Stack that the parser can take, in bytes: for each bracket, for each operator, and at all. Measured in a debug build,
@@ -40,6 +40,7 @@ pub struct Expression {
     iterates: BTreeSet<String>,
     xrefs: BTreeSet<String>,
     lookups: BTreeSet<String>,
+    lets_null_pass: bool,
     stack: usize,
 }
 
@@ -129,6 +130,11 @@ impl Expression {
         &self.lookups
     }
 
+    /// Whether an `orValue` in it stands in for a field that is absent and takes one that is null as it is, which is seldom what was meant.
+    pub fn lets_null_pass(&self) -> bool {
+        self.lets_null_pass
+    }
+
     /// Runs the expression on the meter that is running.
     pub(super) fn run(
         &self,
@@ -161,9 +167,13 @@ impl Expression {
         wanted: Wanted,
     ) -> Result<Option<Value>, EvaluationError> {
         if !wanted.is_empty() {
-            return Err(EvaluationError::NeedsLookups { wanted: wanted.into_inner() });
+            return Err(EvaluationError::NeedsLookups { wanted: wanted.into_lookups() });
         }
-        result.map_err(|problem| self.failed(problem))
+        let missed = wanted.take_references();
+        match result {
+            Ok(None) | Err(_) if !missed.is_empty() => Err(EvaluationError::AwaitsReferences { wanted: missed }),
+            result => result.map_err(|problem| self.failed(problem)),
+        }
     }
 
     pub(super) fn failed(&self, problem: Problem) -> EvaluationError {
@@ -208,6 +218,7 @@ fn parse(field: &str, source: &str, environment: &Arc<Env>) -> Result<Expression
     let uses = check::check(&program, source, &info)?;
     let selections = selections(&program);
     let (reads, iterates) = reads::reads(&program);
+    let lets_null_pass = nulls::pass(&program);
     instrument::instrument(&mut program, &uses);
     let [level, base] = INTERPRETER_STACK;
     let stack = base + syntax::levels(&program) * level;
@@ -221,6 +232,7 @@ fn parse(field: &str, source: &str, environment: &Arc<Env>) -> Result<Expression
         iterates,
         xrefs: uses.xrefs,
         lookups: uses.lookups,
+        lets_null_pass,
         stack,
     })
 }

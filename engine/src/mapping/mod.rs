@@ -20,6 +20,7 @@ mod input;
 mod instrument;
 pub mod limits;
 mod meter;
+mod nulls;
 mod operators;
 mod output;
 mod part;
@@ -32,7 +33,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-pub use error::{EvaluationError, Lookup, MappingProblem, Position};
+pub use destination::Destination as FieldPath;
+pub use error::{EvaluationError, Lookup, MappingProblem, Position, Reference};
 pub use expression::Expression;
 pub use functions::{FUNCTIONS, FunctionDoc};
 pub use input::Record;
@@ -111,12 +113,23 @@ impl Mapping {
         let mut output = Output::default();
         let mut body = Map::new();
         let mut failed = None;
+        let mut awaited = Vec::new();
         for (destination, expression) in &self.fields {
             let result = output.name(destination.last_name());
             match result.and_then(|()| expression.run(record.json(), resolve, &wanted, &mut output)) {
-                Ok(Some(value)) => destination.place(&mut body, value),
-                Ok(None) => {}
-                Err(problem) => failed = failed.or_else(|| Some(expression.failed(problem))),
+                Ok(Some(value)) => {
+                    // It does without what it asked for.
+                    wanted.take_references();
+                    destination.place(&mut body, value);
+                }
+                Ok(None) => awaited.append(&mut wanted.take_references()),
+                Err(problem) => {
+                    let mut missed = wanted.take_references();
+                    if missed.is_empty() {
+                        failed = failed.or_else(|| Some(expression.failed(problem)));
+                    }
+                    awaited.append(&mut missed);
+                }
             }
             // Once look-ups are missing, the other fields are evaluated too, to learn what they need.
             if failed.is_some() && wanted.is_empty() {
@@ -124,11 +137,13 @@ impl Mapping {
             }
         }
         if !wanted.is_empty() {
-            return Err(EvaluationError::NeedsLookups { wanted: wanted.into_inner() });
+            return Err(EvaluationError::NeedsLookups { wanted: wanted.into_lookups() });
         }
         match failed {
+            // What is wrong with the record is no better once the others are there.
             Some(error) => Err(error),
-            None => Ok(Value::Object(body)),
+            None if awaited.is_empty() => Ok(Value::Object(body)),
+            None => Err(EvaluationError::AwaitsReferences { wanted: awaited }),
         }
     }
 

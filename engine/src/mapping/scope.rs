@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::compare;
 use super::environment::{LOOKUP, RECORD, XREF};
-use super::error::Lookup;
+use super::error::{Lookup, Reference};
 use super::functions::Pattern;
 use super::limits::MAX_WANTED;
 use super::record::{owned, view};
@@ -38,6 +38,12 @@ pub trait Resolve: Sync {
     /// The id that the other system gave the record with `key` in `flow`, if it is known.
     fn xref(&self, flow: &str, key: &str) -> Option<Value>;
 
+    /// Whether a cross-reference that is not known is waited for: what comes to nothing without it then ends the evaluation with
+    /// [`EvaluationError::AwaitsReferences`](super::EvaluationError::AwaitsReferences).
+    fn awaits(&self, _flow: &str, _key: &str) -> bool {
+        false
+    }
+
     /// The record with `key` in `stream`.
     fn lookup(&self, stream: &str, key: &str) -> Looked;
 }
@@ -56,24 +62,34 @@ impl Resolve for NoResolve {
     }
 }
 
-/// Look-ups that one evaluation asks for.
+/// What one evaluation asks for and is not known.
 #[derive(Debug, Default)]
-pub(super) struct Wanted(Mutex<Vec<Lookup>>);
+pub(super) struct Wanted {
+    lookups: Mutex<Vec<Lookup>>,
+    references: Mutex<Vec<Reference>>,
+}
 
 impl Wanted {
-    fn add(&self, lookup: Lookup) {
-        let mut wanted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if wanted.len() < MAX_WANTED && !wanted.contains(&lookup) {
-            wanted.push(lookup);
-        }
-    }
-
+    /// Whether no look-up is missing.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.lookups.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    pub(super) fn into_inner(self) -> Vec<Lookup> {
-        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn into_lookups(self) -> Vec<Lookup> {
+        self.lookups.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The cross-references that were missed since this was last asked.
+    pub(super) fn take_references(&self) -> Vec<Reference> {
+        std::mem::take(&mut *self.references.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Notes something once, and not more than an evaluation may ask for.
+fn note<T: PartialEq>(list: &Mutex<Vec<T>>, missing: T) {
+    let mut list = list.lock().unwrap_or_else(PoisonError::into_inner);
+    if list.len() < MAX_WANTED && !list.contains(&missing) {
+        list.push(missing);
     }
 }
 
@@ -209,13 +225,19 @@ impl Door<'_> {
     /// the look-ups it needs as it can; what it yields is thrown away.
     fn answer(&self, place: &str, key: String) -> Option<Value> {
         match self.question {
-            Question::Xref => self.resolve.xref(place, &key),
+            Question::Xref => {
+                let known = self.resolve.xref(place, &key);
+                if known.is_none() && self.resolve.awaits(place, &key) {
+                    note(&self.wanted.references, Reference { flow: place.to_owned(), key });
+                }
+                known
+            }
             Question::Lookup => match self.resolve.lookup(place, &key) {
                 Looked::Found(value) => Some(value),
                 Looked::Absent => None,
                 Looked::Unknown => {
                     let stream = place.to_owned();
-                    self.wanted.add(Lookup { stream, key });
+                    note(&self.wanted.lookups, Lookup { stream, key });
                     None
                 }
             },

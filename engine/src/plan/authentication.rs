@@ -165,6 +165,8 @@ pub enum TimestampFormat {
     EpochMillis,
     /// Whole seconds in UTC (RFC 3339).
     Rfc3339,
+    /// A date of HTTP (RFC 9110, section 5.6.7).
+    HttpDate,
 }
 
 /// A session that a call to log in, a POST, begins.

@@ -104,6 +104,10 @@ pub enum OnUnknownOutcome {
 }
 
 impl Flow {
+    pub(super) fn needs_fifth_format(&self) -> bool {
+        !self.operation.ownership.is_empty()
+    }
+
     pub(super) fn needs_third_format(&self) -> bool {
         self.writes_once
             || self.operation.needs_third_format()

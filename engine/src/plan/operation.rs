@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Find, IfMatch, Job, Shape, is_default};
+use super::{Find, IfMatch, Job, Ownership, Shape, is_default};
 use crate::{inlay, template::Template};
 
 /// Name, in an operation's templates, of what the vendor called the record.
@@ -30,6 +30,9 @@ pub struct Operation {
     /// carries them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub omit: Vec<String>,
+    /// Fields of the mapped body that only the write which makes a record carries.
+    #[serde(default, skip_serializing_if = "Ownership::is_empty")]
+    pub ownership: Ownership,
     /// How a single write's body is made.
     #[serde(default, skip_serializing_if = "is_default")]
     pub shape: Shape,
@@ -237,6 +240,11 @@ impl Operation {
     /// The names that its path and query want filled.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.path.names().chain(self.query.values().flat_map(Template::names))
+    }
+
+    /// Whether it looks for a record before it writes it.
+    pub fn looks(&self) -> bool {
+        self.find.is_some() || self.if_match.is_some()
     }
 
     /// The names that its constant members want filled.

@@ -112,6 +112,15 @@ fn a_plan_whose_records_are_written_once_needs_the_third_format() {
 }
 
 #[test]
+fn a_plan_that_leaves_fields_to_the_destination_needs_the_fifth_format() {
+    let mut plan = plan();
+    plan.flows[0].operation.ownership = Ownership { create_only: vec!["memo".into()], ..Ownership::default() };
+    assert_eq!(plan.format(), 5, "an older worker would write over what people entered");
+    let again = Plan::parse(plan.to_json().as_bytes()).unwrap();
+    assert_eq!(again, plan);
+}
+
+#[test]
 fn a_plan_of_another_format_is_refused_by_its_number() {
     for found in [0, FORMAT_VERSION + 1] {
         let mut document = first_format();

@@ -6,7 +6,7 @@ use base64::{
     prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD},
 };
 use hmac::{Hmac, KeyInit, Mac};
-use jiff::Timestamp;
+use jiff::{Timestamp, fmt::rfc2822};
 use sha1::Sha1;
 use sha2::{Sha256, Sha512};
 use zeroize::Zeroizing;
@@ -211,6 +211,7 @@ fn in_time(sent: &SentAt, text: &str, now: Timestamp) -> Result<(), NotVerified>
         TimestampFormat::EpochSeconds => text.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok()),
         TimestampFormat::EpochMillis => text.parse().ok().and_then(|millis| Timestamp::from_millisecond(millis).ok()),
         TimestampFormat::Rfc3339 => text.parse().ok(),
+        TimestampFormat::HttpDate => rfc2822::parse(text).ok().map(|time| time.timestamp()),
     };
     let at: Timestamp = at.ok_or(NotVerified::Unsigned)?;
     let apart = now.as_second().saturating_sub(at.as_second()).unsigned_abs();

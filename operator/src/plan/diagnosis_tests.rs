@@ -1,5 +1,6 @@
 //! Pods as the API server shows them, and what is said about them.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
 use super::*;
@@ -37,7 +38,7 @@ fn reason(status: &Value, now: i64) -> Option<Reason> {
 #[test]
 fn a_pod_that_just_started_is_no_trouble() {
     let worker = seen(&container(&json!({"waiting": {"reason": "ContainerCreating"}}), &json!({}), 0), 5);
-    assert_eq!((worker.trouble, worker.patience_ends), (None, Some(at(120))));
+    assert_eq!((worker.trouble, worker.overdue, worker.patience_ends), (None, None, Some(at(45))));
 }
 
 #[test]
@@ -88,31 +89,84 @@ fn a_pod_that_fits_nowhere_says_why() {
     assert!(trouble.message.contains("0/3 nodes"), "{}", trouble.message);
 }
 
+/// What is told once patience has ended.
+fn overdue(worker: Worker) -> String {
+    assert_eq!((worker.trouble, worker.patience_ends), (None, None));
+    let overdue = worker.overdue.unwrap();
+    assert_eq!(overdue.reason, Reason::WorkerUnavailable);
+    overdue.message
+}
+
 #[test]
 fn patience_ends_with_what_the_pod_waits_for() {
+    let scheduled = |mut status: Value, condition: &Value| {
+        status["conditions"] = json!([condition]);
+        status
+    };
     let creating = container(&json!({"waiting": {"reason": "ContainerCreating"}}), &json!({}), 0);
-    assert!(seen(&creating, 121).trouble.unwrap().message.contains("volumes"));
+    let yes = json!({"type": "PodScheduled", "status": "True"});
+    assert!(overdue(seen(&scheduled(creating, &yes), 45)).contains("image, volumes or files"));
     let up = container(&json!({"running": {}}), &json!({}), 0);
-    assert!(seen(&up, 121).trouble.unwrap().message.contains("does not become ready"));
+    assert!(overdue(seen(&scheduled(up, &yes), 45)).contains("does not become ready"));
+    let gated =
+        json!({"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": "gated by x"});
+    assert!(overdue(seen(&scheduled(json!({"phase": "Pending"}), &gated), 45)).contains("no node: gated by x"));
+    assert!(overdue(seen(&json!({"phase": "Pending"}), 45)).contains("the provisioner of its volume"));
+}
+
+#[test]
+fn a_container_that_others_put_before_the_worker_is_looked_at_too() {
+    let mut status = container(&json!({"waiting": {"reason": "PodInitializing"}}), &json!({}), 0);
+    let mesh = container(&json!({"waiting": {"reason": "ImagePullBackOff"}}), &json!({}), 0);
+    status["initContainerStatuses"] = mesh["containerStatuses"].clone();
+    assert_eq!(reason(&status, 5), Some(Reason::ImageUnavailable));
+}
+
+/// The worker's Deployment, made in second 0, with these conditions.
+fn deployment(replicas: i32, conditions: &Value) -> Deployment {
+    serde_json::from_value(json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "orders-sync", "creationTimestamp": "1970-01-01T00:00:00Z"},
+        "spec": {"replicas": replicas, "selector": {}, "template": {}},
+        "status": {"conditions": conditions},
+    }))
+    .unwrap()
+}
+
+#[test]
+fn a_deployment_without_a_pod_is_told_once_patience_has_ended() {
+    let seen = |replicas, conditions: &Value, now| worker(Some(&deployment(replicas, conditions)), [], at(now));
+    let unavailable = json!([{"type": "Available", "status": "False", "lastTransitionTime": "1970-01-01T00:01:00Z"}]);
+    assert_eq!(seen(1, &unavailable, 104).patience_ends, Some(at(105)));
+    assert!(overdue(seen(1, &unavailable, 105)).contains("no pod for Deployment orders-sync"));
+    assert!(overdue(seen(1, &json!([]), 45)).contains("no pod"), "nobody looks after Deployments");
+    assert_eq!(seen(0, &unavailable, 105), Worker::default(), "it is to have none");
+    let scaled_up = json!([{"type": "Available", "status": "True", "lastTransitionTime": "1970-01-01T00:00:00Z"}]);
+    assert_eq!(seen(1, &scaled_up, 1000), Worker::default(), "since when is not known");
+}
+
+#[test]
+fn a_pod_that_does_not_end_is_told_when_it_should_have() {
+    let mut leaving = pod(&json!({"phase": "Running"}));
+    leaving.metadata.deletion_timestamp = Some(Time(at(45)));
+    let seen = |now| worker(Some(&deployment(1, &json!([]))), [&leaving], at(now));
+    assert_eq!(seen(44).patience_ends, Some(at(45)));
+    assert!(overdue(seen(45)).contains("kubectl delete pod orders-sync-1 --force"));
 }
 
 #[test]
 fn pods_that_ended_or_are_on_their_way_out_are_not_the_worker() {
     let mut leaving = pod(&json!({"phase": "Running"}));
-    leaving.metadata.deletion_timestamp = leaving.metadata.creation_timestamp.clone();
+    leaving.metadata.deletion_timestamp = Some(Time(at(45)));
     let evicted = pod(&json!({"phase": "Failed", "reason": "Evicted"}));
-    assert_eq!(worker(None, [&leaving, &evicted], at(5)), Worker::default());
+    assert_eq!(worker(None, [&leaving, &evicted], at(5)).pod, None);
     assert!(is_running(&leaving) && !is_live(&leaving) && !is_running(&evicted));
 }
 
 #[test]
 fn a_quota_that_forbids_pods_is_told() {
-    let deployment: Deployment = serde_json::from_value(json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "orders-sync"},
-        "spec": {"selector": {}, "template": {}},
-        "status": {"conditions": [{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: small"}]},
-    }))
-    .unwrap();
+    let failure = json!([{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: small"}]);
+    let deployment = deployment(1, &failure);
     let trouble = worker(Some(&deployment), [], at(5)).trouble.unwrap();
     assert!(trouble.message.contains("exceeded quota"), "{}", trouble.message);
 }

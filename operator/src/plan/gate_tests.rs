@@ -3,13 +3,13 @@
 use super::{super::super::verification::Verification, *};
 use crate::plan::diagnosis::Trouble;
 
-fn failing(seen: Seen) -> Seen {
+pub(super) fn failing(seen: Seen) -> Seen {
     let trouble = Trouble { reason: Reason::FixtureFailed, message: "fixture `a` differs".into() };
     Seen { verification: Verification::Failed(trouble), ..seen }
 }
 
 /// Of a spec that compiles to the plan p2.
-fn changed(seen: Seen) -> Seen {
+pub(super) fn changed(seen: Seen) -> Seen {
     let compiled = Compilation { plan: Some((plan(), "p2".into())), findings: Vec::new() };
     Seen { compiled: Some(Arc::new(compiled)), ..seen }
 }

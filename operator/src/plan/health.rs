@@ -13,8 +13,9 @@ use super::{
     verification::{Held, Verification},
 };
 
-/// How long a ready worker may be silent before its first report, and between two: workers report at least once a minute.
-const SILENCE: SignedDuration = SignedDuration::from_secs(90);
+/// How long a ready worker may be silent before its first report, and between two: workers report at least every 25 s, and one attempt that fails
+/// late is made up for by then. Below the minute within which every fault is to be said.
+const SILENCE: SignedDuration = SignedDuration::from_secs(45);
 
 /// Everything that health is derived from.
 #[derive(Clone, Debug, Default)]
@@ -120,11 +121,13 @@ fn worker(facts: &Facts, now: Timestamp) -> Verdict {
     if let Some(trouble) = &facts.worker.trouble {
         return Verdict::from(trouble).until(facts.worker.patience_ends);
     }
+    let overdue = facts.worker.overdue.as_ref().map(Verdict::from);
     let Some(pod) = &facts.worker.pod else {
-        return Verdict::bad(Reason::Starting, "waiting for Kubernetes to start the worker");
+        let starting = || Verdict::bad(Reason::Starting, "waiting for Kubernetes to start the worker");
+        return overdue.unwrap_or_else(starting).until(facts.worker.patience_ends);
     };
     let Some(ready_since) = pod.ready_since else {
-        let verdict = problems().find(|problem| stops(problem.reason)).map(said);
+        let verdict = problems().find(|problem| stops(problem.reason)).map(said).or(overdue);
         return verdict
             .unwrap_or_else(|| Verdict::bad(Reason::Starting, format!("worker pod {} is starting", pod.name)))
             .until(facts.worker.patience_ends);
@@ -284,7 +287,7 @@ fn worker_available(facts: &Facts) -> Draft {
     if facts.suspended {
         return Draft::no(kind, Reason::Suspended, "spec.suspend is true");
     }
-    let trouble = facts.worker.trouble.as_ref();
+    let trouble = facts.worker.trouble.as_ref().or(facts.worker.overdue.as_ref());
     let without_pod = || facts.refused.as_ref().or(facts.blocked.as_ref()).filter(|_| facts.worker.pod.is_none());
     match trouble.or_else(without_pod) {
         Some(trouble) => Draft::no(kind, trouble.reason, trouble.message.clone()),

@@ -96,7 +96,7 @@ fn facts_for(reason: Reason) -> Option<Facts> {
         Reason::WorkerCrashLooping | Reason::ImageUnavailable | Reason::WorkerUnavailable => with_trouble(reason),
         Reason::ReportStale => {
             let mut facts = flowing();
-            facts.report.as_mut().unwrap().reported_at = Time(at(NOW - 91));
+            facts.report.as_mut().unwrap().reported_at = Time(at(NOW - 46));
             facts
         }
         Reason::SecretMissing
@@ -269,7 +269,7 @@ fn only_what_a_person_must_cure_is_stalled() {
 #[test]
 fn a_worker_is_given_time_for_its_first_report() {
     let mut facts = Facts { report: None, last_report: None, ..flowing() };
-    facts.worker.pod.as_mut().unwrap().ready_since = Some(at(NOW - 89));
+    facts.worker.pod.as_mut().unwrap().ready_since = Some(at(NOW - 44));
     let early = verdict(&facts, now());
     assert_eq!((early.reason, early.until), (Reason::Starting, Some(at(NOW + 1))));
     assert_eq!(verdict(&facts, at(NOW + 1)).reason, Reason::ReportStale);
@@ -278,8 +278,8 @@ fn a_worker_is_given_time_for_its_first_report() {
 #[test]
 fn a_worker_that_stops_reporting_is_noticed() {
     let quiet = verdict(&flowing(), now());
-    assert_eq!((quiet.reason, quiet.until), (Reason::Flowing, Some(at(NOW - 10 + 90))));
-    assert_eq!(verdict(&flowing(), at(NOW + 80)).reason, Reason::ReportStale);
+    assert_eq!((quiet.reason, quiet.until), (Reason::Flowing, Some(at(NOW - 10 + 45))));
+    assert_eq!(verdict(&flowing(), at(NOW + 35)).reason, Reason::ReportStale);
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn a_worker_with_a_wrong_clock_is_not_called_silent() {
     facts.report.as_mut().unwrap().reported_at = Time(at(NOW - 4000));
     assert_eq!(verdict(&facts, now()).reason, Reason::Flowing);
     facts.report.as_mut().unwrap().reported_at = Time(at(NOW + 4000));
-    assert_eq!(verdict(&facts, at(NOW + 85)).reason, Reason::ReportStale);
+    assert_eq!(verdict(&facts, at(NOW + 40)).reason, Reason::ReportStale);
 }
 
 #[test]
@@ -305,6 +305,26 @@ fn a_store_that_failed_is_told_before_the_crashes_it_causes() {
     let mut facts = with_trouble(Reason::WorkerCrashLooping);
     facts.report.as_mut().unwrap().problems = vec![problem(Reason::StateLost)];
     assert_eq!(verdict(&facts, now()).reason, Reason::StateLost);
+}
+
+#[test]
+fn what_a_worker_says_of_itself_is_told_before_that_it_does_not_become_ready() {
+    let mut facts = with_trouble(Reason::WorkerUnavailable);
+    facts.worker.overdue = facts.worker.trouble.take();
+    assert_eq!(verdict(&facts, now()).reason, Reason::WorkerUnavailable);
+    facts.report.as_mut().unwrap().problems = vec![problem(Reason::SecretMalformed)];
+    assert_eq!(verdict(&facts, now()).reason, Reason::SecretMalformed);
+    let drafts = conditions(&facts, None, now());
+    assert_eq!(find(&drafts, ConditionType::WorkerAvailable).unwrap().reason, Reason::WorkerUnavailable);
+}
+
+#[test]
+fn a_worker_of_which_nothing_is_seen_is_told_when_patience_has_ended() {
+    let worker = Worker { patience_ends: Some(at(NOW + 1)), ..Worker::default() };
+    let waiting = verdict(&Facts { worker, ..without_pod() }, now());
+    assert_eq!((waiting.reason, waiting.until), (Reason::Starting, Some(at(NOW + 1))));
+    let worker = Worker { overdue: Some(trouble(Reason::WorkerUnavailable)), ..Worker::default() };
+    assert_eq!(verdict(&Facts { worker, ..without_pod() }, now()).reason, Reason::WorkerUnavailable);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! is gone; that is the moment data stops, and it is announced before. Stopping at once would turn a slip into an outage,
 //! and keeping a copy of the values would keep them after a person took them away.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crosstie_crds::{
     Integration, IntegrationStatus,
@@ -25,11 +25,11 @@ use super::{
     conditions::{self, Draft},
     diagnosis, figures,
     health::{self, Facts},
-    lifecycle, nudge,
-    objects::{self, ANNOTATION_ACCEPT_STATE_LOSS, ANNOTATION_PLAN_HASH, Mounted, ObjectKind, Owner, WorkerTemplate},
+    in_force, lifecycle, nudge,
+    objects::{self, ANNOTATION_ACCEPT_STATE_LOSS, Mounted, Object, ObjectKind, Owner, WorkerTemplate},
     state::{self, State, StateSeen},
     trouble,
-    verification::{Held, holds},
+    verification::Held,
 };
 
 /// How soon an Integration is looked at again when nothing calls for it.
@@ -86,8 +86,7 @@ impl Want {
         drafts.insert(drafts.len().min(LASTING_CONDITIONS), current);
         let report = self.facts.report.as_ref().or(self.facts.last_report.as_ref());
         let (sync, flows) = report.map(|report| figures::figures(report, &self.facts.flows)).unzip();
-        let plan = self.seen.compiled.as_ref().and_then(|compiled| compiled.plan.as_ref());
-        let receiver = plan.and_then(|(plan, _)| plan.receiver.as_ref());
+        let receiver = in_force::plan(&self.seen).and_then(|plan| plan.receiver.as_ref());
         let name = meta.name.as_deref().unwrap_or_default();
         IntegrationStatus {
             observed_generation: meta.generation,
@@ -170,60 +169,46 @@ impl<'a> Planner<'a> {
         self.seen.report.iter().filter_map(|report| report.status.as_ref()).flat_map(|status| &status.workers)
     }
 
-    fn plan(&self) -> Option<(&'a Plan, &'a str)> {
-        let (plan, hash) = self.seen.compiled.as_ref()?.plan.as_ref()?;
-        Some((plan, hash))
-    }
-
-    /// The plan, unless its fixtures hold it back, or credentials were handed out that lack what it needs: then the last good one goes on.
     fn publishable(&self) -> Option<(&'a Plan, &'a str)> {
-        self.plan().filter(|(plan, _)| {
-            if self.held() != Held::No {
-                return false;
-            }
-            let systems = [&plan.source, &plan.destination];
-            let mut ends = systems.iter().zip(&self.seen.credentials);
-            ends.all(|(system, held)| held.as_ref().is_none_or(|held| held.hold(&system.credential_keys())))
-        })
-    }
-
-    /// Whether fixtures keep the plan from the worker. One that workers have already is never taken from them.
-    fn held(&self) -> Held {
-        let last_good = self.last_good();
-        match self.plan() {
-            Some((_, hash)) if last_good != Some(hash) && holds(self.seen) => {
-                if last_good.is_some() && self.seen.deployment.is_some() {
-                    Held::LastGoodRuns
-                } else {
-                    Held::NothingRuns
-                }
-            }
-            Some(_) | None => Held::No,
-        }
-    }
-
-    /// Hash of the plan that was published last.
-    fn last_good(&self) -> Option<&'a str> {
-        let meta = self.owned(ObjectKind::ConfigMap, &names::plan(&self.owner.name))?;
-        annotation(meta, ANNOTATION_PLAN_HASH)
+        in_force::publishable(self.seen)
     }
 
     /// Hash of the plan that workers are to run: the new one, or the last good one.
     fn published(&self) -> Option<String> {
-        self.publishable().map(|(_, hash)| hash).or_else(|| self.last_good()).map(str::to_owned)
+        self.publishable().map(|(_, hash)| hash).or_else(|| in_force::last_good(self.seen)).map(str::to_owned)
     }
 
     /// What is owned, in an order in which each finds what it needs.
     fn objects(&self) -> Vec<Step> {
+        let Some((plan, hash)) = self.publishable() else { return self.kept() };
+        if self.seen.granted.is_none() {
+            return vec![Step::Apply(objects::plan(&self.owner, plan, hash))];
+        }
+        let mut steps: Vec<Step> = self.surroundings(plan, hash).into_iter().map(Step::Apply).collect();
+        steps.extend(self.worker_step(plan, self.seen.integration.spec.alert_connectors()));
+        steps
+    }
+
+    /// While the plan may not go out: what is gone is made again as the last good one wants it, and nothing else is touched.
+    fn kept(&self) -> Vec<Step> {
+        // Shares have nothing to do with what a plan maps: others count on them, whichever plan runs.
+        let shares = self.shares().filter(|_| in_force::ran(self.seen));
+        let good = self.seen.last_good.as_deref().filter(|_| in_force::ran(self.seen));
+        let gone = |object: &Object| self.owned(object.kind, &object.name).is_none();
+        let shared = |object: &Object| shares.as_ref().is_some_and(|shares| shares.name == object.name);
+        let missing = good.map(|good| self.surroundings(&good.plan, &good.hash)).unwrap_or_default();
+        let missing: Vec<Object> = missing.into_iter().filter(|object| gone(object) && !shared(object)).collect();
+        let worker = good.filter(|_| self.seen.deployment.is_none()).and_then(|good| {
+            let alerts: BTreeSet<&str> = good.plan.alerts.iter().map(|alert| alert.system.connector.as_str()).collect();
+            self.worker_step(&good.plan, alerts.into_iter().collect())
+        });
+        let steps = shares.iter().cloned().chain(missing).map(Step::Apply);
+        steps.chain(worker.or_else(|| self.scale())).collect()
+    }
+
+    /// Everything but the Deployment.
+    fn surroundings(&self, plan: &Plan, hash: &str) -> Vec<Object> {
         let owner = &self.owner;
-        let Some((plan, hash)) = self.publishable() else {
-            // Shares have nothing to do with what a plan maps: others count on them, whichever plan runs.
-            let granted = self.seen.granted.as_ref().filter(|_| self.held() == Held::LastGoodRuns);
-            let shares =
-                granted.map(|granted| objects::shares(owner, &granted.shares, &granted.published, self.store_id()));
-            return shares.map(Step::Apply).into_iter().chain(self.scale()).collect();
-        };
-        let Some(granted) = &self.seen.granted else { return vec![Step::Apply(objects::plan(owner, plan, hash))] };
         let mut list = vec![
             objects::service_account(owner),
             objects::role(owner),
@@ -242,10 +227,13 @@ impl<'a> Planner<'a> {
             list.push(objects::volume_claim(owner, &state, store_id.as_deref()));
         }
         list.push(objects::plan(owner, plan, hash));
-        list.push(objects::shares(owner, &granted.shares, &granted.published, self.store_id()));
-        let mut steps: Vec<Step> = list.into_iter().map(Step::Apply).collect();
-        steps.extend(self.worker_step(receiver.is_some()));
-        steps
+        list.extend(self.shares());
+        list
+    }
+
+    fn shares(&self) -> Option<Object> {
+        let granted = self.seen.granted.as_ref()?;
+        Some(objects::shares(&self.owner, &granted.shares, &granted.published, self.store_id()))
     }
 
     fn store_id(&self) -> Option<&str> {
@@ -260,7 +248,7 @@ impl<'a> Planner<'a> {
 
     /// The Deployment, unless it could not start: without credentials there is nothing to mount, and without its store nothing may
     /// run.
-    fn worker_step(&self, receives: bool) -> Option<Step> {
+    fn worker_step(&self, plan: &Plan, alerts: Vec<&str>) -> Option<Step> {
         let can_start = matches!(self.state, State::Held { .. } | State::Going { .. })
             && self.seen.credentials.iter().all(Option::is_some);
         if !can_start {
@@ -269,7 +257,9 @@ impl<'a> Planner<'a> {
         let spec = &self.seen.integration.spec;
         let resources = spec.workers.as_ref().and_then(|workers| workers.resources.as_ref());
         let replicas = i32::from(!spec.suspend);
-        let mounted = Mounted { ends: ends(&self.seen.integration), alerts: spec.alert_connectors() };
+        let ends = [&plan.source, &plan.destination].map(|system| system.connector.as_str());
+        let mounted = Mounted { ends, alerts };
+        let receives = plan.receiver.is_some();
         let object = objects::deployment(&self.owner, self.template, &mounted, resources, replicas, receives);
         // Scaled by somebody while nobody looked: the hash cannot tell, the Deployment itself does.
         let scaled = self.seen.deployment.as_ref().is_some_and(|deployment| {
@@ -353,7 +343,7 @@ impl<'a> Planner<'a> {
 
     /// Names of the flows that are to be read: those of the spec, or, while its plan is kept from the worker, those that this one reports.
     fn flows(&self) -> Vec<String> {
-        match (self.held(), self.report()) {
+        match (in_force::held(self.seen), self.report()) {
             (Held::LastGoodRuns, Some(report)) => report.flows.iter().map(|flow| flow.flow.clone()).collect(),
             (Held::No | Held::NothingRuns | Held::LastGoodRuns, _) => {
                 self.seen.integration.spec.flows.iter().map(|flow| flow.name.clone()).collect()
@@ -364,12 +354,12 @@ impl<'a> Planner<'a> {
     fn facts(&self) -> Facts {
         Facts {
             suspended: self.seen.integration.spec.suspend,
-            compiled: self.plan().map(|(_, hash)| hash.to_owned()),
+            compiled: in_force::compiled(self.seen).map(|(_, hash)| hash.to_owned()),
             refused: trouble::refused(self.seen),
             blocked: trouble::state(&self.state, &self.owner.name).or_else(|| trouble::connectors(self.seen)),
             published: self.published(),
             verification: self.seen.verification.clone(),
-            held: self.held(),
+            held: in_force::held(self.seen),
             flows: self.flows(),
             alerts: !self.seen.integration.spec.alerts.is_empty(),
             worker: self.worker.clone(),

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::super::*;
 use crate::plan::{
-    objects::CredentialVersions,
+    objects::{ANNOTATION_PLAN_HASH, CredentialVersions},
     shares::{self, Granted},
     verification::Verification,
 };
@@ -112,6 +112,7 @@ pub(super) fn fresh() -> Seen {
         destination: Some(connector("netsuite")),
         compiled: Some(Arc::new(Compilation { plan: Some((plan(), "p1".into())), findings: Vec::new() })),
         verification: Verification::Unasked,
+        last_good: None,
         owned: BTreeMap::new(),
         credentials: [Some(versions("s1")), Some(versions("d1"))],
         deployment: None,

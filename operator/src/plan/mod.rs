@@ -7,6 +7,7 @@ pub mod credentials;
 pub mod diagnosis;
 pub mod figures;
 pub mod health;
+pub mod in_force;
 pub mod integration;
 pub mod lifecycle;
 pub mod nudge;

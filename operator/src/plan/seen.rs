@@ -11,6 +11,7 @@ use k8s_openapi::{
 };
 
 use super::{
+    in_force,
     objects::{CredentialVersions, ObjectKind},
     shares::Granted,
     verification::Verification,
@@ -38,6 +39,8 @@ pub struct Seen {
     pub compiled: Option<Arc<Compilation>>,
     /// What the flows' fixtures say of the plan.
     pub verification: Verification,
+    /// The plan that was published last, while the one that the spec compiles to may not go out.
+    pub last_good: Option<Arc<in_force::Published>>,
     /// Metadata of objects that carry this Integration's label, by kind and name.
     pub owned: BTreeMap<(ObjectKind, String), ObjectMeta>,
     /// What the Secrets of source and destination hold.
@@ -50,6 +53,6 @@ pub struct Seen {
     pub report: Option<Arc<SyncReport>>,
     /// When the newest report of each pod came in, by the operator's clock; pods whose report was there before the operator are absent.
     pub heard: BTreeMap<String, Timestamp>,
-    /// Shares of the rate allowances; `None` when the spec does not compile, and for one that [rests](super::integration::rests).
+    /// Shares of the rate allowances; `None` when no plan is known, and for one that [rests](super::integration::rests).
     pub granted: Option<Granted>,
 }

@@ -7,6 +7,7 @@
 mod call;
 mod check;
 mod history;
+mod outage;
 mod parents;
 mod play;
 mod property;
@@ -18,6 +19,7 @@ mod world;
 pub use call::{BatchAnswer, LookUpAnswer, Message, WriteAnswer};
 pub use check::{Bounds, check, fewest_steps, first_failure, known};
 pub use history::{End, Fetch, Flight, History, Look, Means, OnWhenFalse, Outage, Poison, Shows, Step, Write};
+pub use outage::an_hours_outage;
 pub use play::{Begun, Standing, Subject, play};
 pub use property::{Property, Violation};
 pub use source::{FetchAnswer, Source, State};

@@ -70,6 +70,8 @@ pub struct Vendor {
     unknowable: BTreeSet<String>,
     outage: Outage,
     calls: u64,
+    /// Calls that failed because of how it is.
+    turned_away: u64,
     /// No write, and no delete, before this time.
     busy_until: [i64; 2],
     /// What records depend on.
@@ -99,6 +101,7 @@ impl Vendor {
             unknowable: BTreeSet::new(),
             outage: Outage::Over,
             calls: 0,
+            turned_away: 0,
             busy_until: [0; 2],
             parents: Parents::default(),
             violation: None,

@@ -3,19 +3,19 @@
 
 use crosstie_connect::{Outgoing, Written};
 use crosstie_engine::{
-    circuit::Admission,
     delivery::{Change, Next, OpenIntent, Resolved, spares_system},
     plan::LookUp,
 };
 
 use super::{
-    answers::{found, overloaded, sent, setback},
+    answers::{overloaded, sent},
     conclude::{await_parent, conclude},
     decide::{Decided, Sending, decided},
+    look::Look,
     passage::Passage,
 };
 use crate::{
-    gates::{Probe, again},
+    gates::Probe,
     lane::Lane,
     slots::Slot,
     store::{Claimed, ParentKey, StoreError},
@@ -130,30 +130,19 @@ impl<'a> Carrier<'a> {
     async fn look_up(&mut self) -> Result<Option<Change>, StoreError> {
         let lane = self.lane;
         let Some((open, lookup)) = self.wanted() else { return Ok(Some(self.lane.judge().held(&self.claimed.facts))) };
-        let gate = &lane.gates.of(open.deletes).look_up;
+        let look = Look {
+            operation: &open.operation,
+            lookup: &lookup,
+            body: &open.body,
+            decided: open.intent.stored_at,
+            deletes: open.deletes,
+        };
         let send = self.passage.take_leave();
-        if let Some(until) = self.passage.held_back(gate) {
-            self.passage.keep_leave(send);
-            return Ok(Some(lane.judge().waits_for_circuit(&self.claimed.facts, until)));
-        }
-        let stored_at = open.intent.stored_at;
-        let looked_up = match lane.destination.look_up(&open.operation, &lookup, &open.body, stored_at).await {
-            Ok(looked_up) => {
-                self.passage.well(gate).await;
-                self.passage.keep_leave(send);
-                found(looked_up)
-            }
-            Err(failure) => {
-                lane.metrics.call_failed(&lane.flow.name, failure.kind);
-                self.passage.unwell(gate, &open.operation.name, &failure).await;
-                self.passage.keep_leave(send);
-                let until = match gate.outlook(lane.now()) {
-                    Admission::Wait(until) => until,
-                    Admission::Pass | Admission::Probe => None,
-                };
-                let due = again(until, lane.now());
-                return Ok(Some(self.lane.judge().not_looked_up(&self.claimed.facts, setback(failure), due)));
-            }
+        let looked_up = look.take(lane, &self.claimed.facts, &mut self.passage).await;
+        self.passage.keep_leave(send);
+        let looked_up = match looked_up {
+            Ok(looked_up) => looked_up,
+            Err(change) => return Ok(Some(*change)),
         };
         lane.metrics.resolved(&lane.flow.name);
         match self.lane.judge().looked_up(&self.claimed.facts, &open, &looked_up) {

@@ -8,7 +8,10 @@ use crosstie_engine::{
 };
 use serde_json::Value;
 
-use super::want::{Stop, wanted};
+use super::{
+    look::carried,
+    want::{Stop, wanted},
+};
 use crate::{
     lane::Lane,
     store::{Claimed, NewIntent, ParentKey, StoreError},
@@ -46,9 +49,12 @@ pub async fn decided(lane: &Lane, claimed: &mut Claimed, probes: bool) -> Result
     lane.facts.mapped(wanted.as_ref().err().map(ToString::to_string));
     Ok(match lane.judge().mapped(&claimed.facts, wanted) {
         Mapped::Done(change) => Decided::Done(change),
-        Mapped::Write(body, body_hash) => {
-            Decided::Write(Sending { operation: Arc::clone(&lane.operation), body, body_hash, deletes: false })
-        }
+        Mapped::Write(body, body_hash) => match carried(lane, claimed, body).await {
+            Ok(body) => {
+                Decided::Write(Sending { operation: Arc::clone(&lane.operation), body, body_hash, deletes: false })
+            }
+            Err(change) => Decided::Done(*change),
+        },
         Mapped::Delete(body, body_hash) => match &lane.delete_operation {
             Some(operation) => {
                 Decided::Delete(Sending { operation: Arc::clone(operation), body, body_hash, deletes: true })

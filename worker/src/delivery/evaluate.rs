@@ -10,7 +10,7 @@ use std::{
 
 use crosstie_engine::{
     json::Json,
-    mapping::{EvaluationError, Looked, Lookup, Mapping, Resolve},
+    mapping::{EvaluationError, Looked, Lookup, Mapping, Reference, Resolve},
 };
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -25,7 +25,8 @@ use crate::{
 /// Rounds of asking before a mapping is given up: each round brings at least one more cross-reference or record.
 const MOST_ROUNDS: usize = 64;
 
-type Reference = (String, String);
+/// A flow or stream, and a key in it.
+type Place = (String, String);
 
 /// How long an evaluation may take on the threads that serve sockets, which are too few to wait for more: after one that took longer, the next
 /// ones get threads of their own, until one is short again. Most mappings take a hundredth of it, and less than the way to another thread.
@@ -35,6 +36,8 @@ const SHORT: Duration = Duration::from_millis(2);
 pub enum Evaluated<T> {
     /// This.
     Done(Result<T, EvaluationError>),
+    /// Another flow's record is not at the destination, and something comes to nothing without what it is called there.
+    Await(ParentKey),
     /// The source does not answer look-ups now: the record waits, and is evaluated anew from this time on.
     Wait(Timestamp),
 }
@@ -106,22 +109,49 @@ async fn rounds_of<T: Send + 'static>(
         lane.facts.set_mapping_is_long(round.took > SHORT);
         known = round.known;
         if round.missing.is_empty() {
-            let Err(EvaluationError::NeedsLookups { wanted }) = round.result else {
-                return Ok(Evaluated::Done(round.result));
+            let wanted = match round.result {
+                Err(EvaluationError::NeedsLookups { wanted }) => wanted,
+                Err(EvaluationError::AwaitsReferences { wanted }) => return Ok(awaited(lane, wanted)),
+                result => return Ok(Evaluated::Done(result)),
             };
             if let Some(unanswered) = look_up(lane, wanted, &mut known).await {
                 return Ok(unanswered);
             }
         }
         for (flow, key) in round.missing {
-            let identifier = match lane.scopes.get(&flow) {
-                Some(scope) => lane.store.identifier(*scope, key.clone()).await?,
-                None => None,
+            let referred = match lane.scopes.get(&flow) {
+                Some(scope) => referred(lane, ParentKey { scope: *scope, key: key.clone() }).await?,
+                None => Referred::Nameless,
             };
-            known.references.insert((flow, key), identifier.map(Value::String));
+            known.references.insert((flow, key), referred);
         }
     }
     Ok(Evaluated::Done(Err(stopped("it asks for more and more other records", "refer to fewer of them"))))
+}
+
+/// What is known of another flow's record at the destination.
+async fn referred(lane: &Lane, parent: ParentKey) -> Result<Referred, StoreError> {
+    let identifier = || lane.store.identifier(parent.scope, parent.key.clone());
+    let named = |identifier: Option<String>| identifier.map(|identifier| Referred::Known(Value::String(identifier)));
+    if let Some(known) = named(identifier().await?) {
+        return Ok(known);
+    }
+    if !lane.store.is_present(parent.clone()).await? {
+        return Ok(Referred::Missing);
+    }
+    // It may have come between the two questions.
+    Ok(named(identifier().await?).unwrap_or(Referred::Nameless))
+}
+
+/// What is waited for first of what is missed.
+fn awaited<T>(lane: &Lane, wanted: Vec<Reference>) -> Evaluated<T> {
+    let first = wanted.into_iter().next();
+    let parent = first.and_then(|Reference { flow, key }| Some(ParentKey { scope: *lane.scopes.get(&flow)?, key }));
+    match parent {
+        Some(parent) => Evaluated::Await(parent),
+        // A flow that is not there is never waited for.
+        None => Evaluated::Done(Err(stopped("it asks for records of a flow that is not there", "correct the flow"))),
+    }
 }
 
 /// Looks records up, all at the same time; the client keeps to the share. Gives what evaluating comes to if one has no answer.
@@ -145,7 +175,7 @@ async fn look_up<T>(lane: &Lane, wanted: Vec<Lookup>, known: &mut Known) -> Opti
 struct Round<T> {
     result: Result<T, EvaluationError>,
     known: Known,
-    missing: BTreeSet<Reference>,
+    missing: BTreeSet<Place>,
     took: Duration,
 }
 
@@ -181,27 +211,44 @@ fn stopped(problem: &str, remedy: &str) -> EvaluationError {
 /// What is known of other records.
 #[derive(Default)]
 struct Known {
-    references: BTreeMap<Reference, Option<Value>>,
-    records: BTreeMap<Reference, Looked>,
+    references: BTreeMap<Place, Referred>,
+    records: BTreeMap<Place, Looked>,
+}
+
+/// What is known of another flow's record.
+enum Referred {
+    /// The destination has it and calls it this.
+    Known(Value),
+    /// The destination has it and never said what it calls it.
+    Nameless,
+    /// The destination does not have it.
+    Missing,
 }
 
 /// What is known of other records; takes note of cross-references that are not. Of records the mapping does so itself.
 struct References<'a> {
     scopes: &'a BTreeMap<String, ScopeId>,
     known: Known,
-    missing: Mutex<BTreeSet<Reference>>,
+    missing: Mutex<BTreeSet<Place>>,
 }
 
 impl Resolve for References<'_> {
     fn xref(&self, flow: &str, key: &str) -> Option<Value> {
         let reference = (flow.to_owned(), key.to_owned());
-        if let Some(known) = self.known.references.get(&reference) {
-            return known.clone();
+        match self.known.references.get(&reference) {
+            Some(Referred::Known(identifier)) => return Some(identifier.clone()),
+            Some(Referred::Nameless | Referred::Missing) => return None,
+            None => {}
         }
         if self.scopes.contains_key(flow) {
             self.missing.lock().unwrap_or_else(PoisonError::into_inner).insert(reference);
         }
         None
+    }
+
+    fn awaits(&self, flow: &str, key: &str) -> bool {
+        // What is not known yet is asked for first.
+        matches!(self.known.references.get(&(flow.to_owned(), key.to_owned())), Some(Referred::Missing))
     }
 
     fn lookup(&self, stream: &str, key: &str) -> Looked {

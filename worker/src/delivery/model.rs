@@ -5,9 +5,14 @@ mod books;
 mod ground;
 mod process;
 
-use crosstie_histories::{Bounds, Shared, check, play};
+use crosstie_histories::{Bounds, Shared, an_hours_outage, check, play};
 
 use self::process::Process;
+
+#[test]
+fn an_hours_outage_is_waited_out_by_the_real_store_and_delivery() {
+    an_hours_outage(|history, world| play(history, world, &mut Process::new(world.clone())));
+}
 
 #[test]
 fn whatever_happens_every_property_is_true_of_the_real_store_and_delivery() {

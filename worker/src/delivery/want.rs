@@ -120,9 +120,21 @@ impl Seeker<'_> {
         self.known(body(lane, record).await)
     }
 
+    fn awaits(&self, parent: ParentKey) -> Stop {
+        if parent.scope == self.claimed.scope && parent.key == self.claimed.key {
+            return Stop::Failed(EvaluationError::Failed {
+                field: "map".into(),
+                problem: "`xref` asks for the record itself, which would wait for itself for ever".into(),
+                remedy: "leave it out for a record that refers to itself, or write `.orValue(…)` behind it".into(),
+            });
+        }
+        Stop::Await(parent, Box::new(self.lane.judge().awaits()))
+    }
+
     fn known<T>(&self, evaluated: Result<Evaluated<T>, StoreError>) -> Result<T, Stop> {
         match self.lane.store_trouble.looked(evaluated)? {
             Evaluated::Done(result) => result.map_err(Stop::Failed),
+            Evaluated::Await(parent) => Err(self.awaits(parent)),
             Evaluated::Wait(until) => Err(done(self.lane.judge().waits(&self.claimed.facts, until))),
         }
     }

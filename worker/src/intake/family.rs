@@ -59,11 +59,13 @@ impl Reader<'_> {
         let (hashes, records): (Vec<String>, Vec<_>) = records.into_iter().unzip();
         let (values, records): (Vec<_>, Vec<Value>) = records.into_iter().unzip();
         let values: Vec<CursorValue> = values.into_iter().flatten().collect();
+        let asked = request_id.clone();
         let turn = poll.turned(stream, &PageSeen { hashes: &hashes, next, values: &values, delta });
         let Some(mut after) = self.taken(turn, stream, request_id, run).await? else { return Ok(false) };
         after.child = None;
         let (parents, strangers) = with_keys(records, parent);
         if !strangers.is_empty() {
+            let strangers = strangers.into_iter().map(|stranger| stranger.brought_by(asked.as_deref())).collect();
             // Set aside before anything of the page is passed over.
             self.take(strangers, poll.clone(), run).await?;
         }
@@ -94,8 +96,8 @@ impl Reader<'_> {
         let Page { records, next, request_id, .. } = page?;
         self.well();
         lane.metrics.read(&lane.flow.name, records.len() as u64);
-        let (hashes, incoming): (Vec<String>, Vec<Incoming>) =
-            records.iter().map(|record| records::incoming(&Json::from(record), stream)).unzip();
+        let records = records.iter().map(|record| records::incoming(&Json::from(record), stream));
+        let (hashes, incoming) = super::brought(records, request_id.as_deref());
         let seen = PageSeen { hashes: &hashes, next, values: &[], delta: None };
         let (turn, last) = self.poll.turned_child(stream, key, following, &seen);
         let Some(poll) = self.taken(turn, stream, request_id, run).await? else { return Ok(false) };
@@ -145,7 +147,7 @@ fn with_keys(records: Vec<Value>, parent: &Parent) -> (Vec<(String, Value)>, Vec
             Ok(key) => parents.push((key, record)),
             Err(cause) => {
                 let (hash, payload) = (canonical::hash(&record), record.to_string());
-                strangers.push(Incoming::Faulty { key: String::new(), hash, payload, cause });
+                strangers.push(Incoming::Faulty { key: String::new(), hash, payload, cause, request_id: None });
             }
         }
     }

@@ -42,8 +42,8 @@ pub fn known(record: &Json, stream: &Stream, hash: String) -> Incoming {
     let part = record.part(pointers.into_iter().flatten().map(String::as_str));
     match (key(&part, &stream.key), version(&part, stream)) {
         (Ok(key), Ok(version)) => Incoming::Record { key, seen: Seen { version, hash }, payload },
-        (Ok(key), Err(cause)) => Incoming::Faulty { key, hash, payload, cause },
-        (Err(cause), _) => Incoming::Faulty { key: String::new(), hash, payload, cause },
+        (Ok(key), Err(cause)) => Incoming::Faulty { key, hash, payload, cause, request_id: None },
+        (Err(cause), _) => Incoming::Faulty { key: String::new(), hash, payload, cause, request_id: None },
     }
 }
 

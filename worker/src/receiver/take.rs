@@ -129,5 +129,11 @@ fn what_comes_in(brought: Brought, event: &Event, stream: &Stream) -> Incoming {
 }
 
 fn faulty(record: &Json, cause: String) -> Incoming {
-    Incoming::Faulty { key: String::new(), hash: canonical::hash_of(record), payload: record.text(), cause }
+    Incoming::Faulty {
+        key: String::new(),
+        hash: canonical::hash_of(record),
+        payload: record.text(),
+        cause,
+        request_id: None,
+    }
 }

@@ -37,8 +37,8 @@ pub struct FlowState {
     pub figures: Figures,
     /// When it is read next.
     pub next_run: Option<Timestamp>,
-    /// The flow whose records its own wait for.
-    pub parent: Option<String>,
+    /// The flows whose records its own may wait for.
+    pub parents: Vec<String>,
 }
 
 /// What is reported of the worker.
@@ -108,7 +108,7 @@ pub fn compose(identity: &Identity, state: State, problems: Vec<Problem>, now: T
 fn flow(state: FlowState) -> FlowReport {
     let amount = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let problem = waits(&state);
-    let FlowState { flow, figures, next_run, parent: _ } = state;
+    let FlowState { flow, figures, next_run, parents: _ } = state;
     FlowReport {
         flow,
         delivered: amount(figures.delivered),
@@ -144,11 +144,11 @@ fn waits(state: &FlowState) -> Option<String> {
         format!("{} failed and will be tried again{most}: {cause}", records(figures.retrying))
     });
     let awaiting = (figures.awaiting_parent > 0).then(|| {
-        let flow = state.parent.as_deref().unwrap_or("they depend on");
+        let flows = state.parents.iter().map(|flow| format!("`{flow}`")).collect::<Vec<_>>().join(" or ");
         let since = figures.awaiting_since.map(|since| format!(", since {since:.0}")).unwrap_or_default();
         format!(
-            "{} of this flow came before the record of flow `{flow}` that `dependsOn` names, and will be written once that one is at the \
-             destination{since}",
+            "{} of this flow came before the record of flow {flows} that `dependsOn` or `xref` names, and will be written once that one is at \
+             the destination{since}",
             records(figures.awaiting_parent)
         )
     });

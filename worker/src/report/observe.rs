@@ -164,7 +164,7 @@ fn state(posted: &Posted, facts: Facts, figures: Vec<Figures>) -> State {
         flow: lane.flow.name.clone(),
         figures,
         next_run: lane.facts.next_run(),
-        parent: lane.flow.depends_on.as_ref().map(|depends_on| depends_on.flow.clone()),
+        parents: parents(lane),
     };
     State {
         plan_hash,
@@ -174,4 +174,11 @@ fn state(posted: &Posted, facts: Facts, figures: Vec<Figures>) -> State {
         apis: posted.crew.iter().flat_map(|crew| &crew.ears).filter_map(heard).collect(),
         flows: lanes(posted).iter().zip(figures).map(flow).collect(),
     }
+}
+
+/// The flows that a lane's records may wait for.
+fn parents(lane: &Lane) -> Vec<String> {
+    let mut flows = lane.mapping.xrefs();
+    flows.extend(lane.flow.depends_on.iter().map(|depends_on| depends_on.flow.clone()));
+    flows.into_iter().collect()
 }

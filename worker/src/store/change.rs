@@ -80,7 +80,20 @@ pub enum Incoming {
         payload: String,
         /// What is wrong with it.
         cause: String,
+        /// Id of the request that brought it, where there was one and its answer says.
+        request_id: Option<String>,
     },
+}
+
+impl Incoming {
+    /// The same, brought by this request. Only of a record that is set aside anybody asks by which.
+    #[must_use]
+    pub fn brought_by(mut self, request: Option<&str>) -> Self {
+        if let Self::Faulty { request_id, .. } = &mut self {
+            *request_id = request.map(str::to_owned);
+        }
+        self
+    }
 }
 
 /// What became of a page.

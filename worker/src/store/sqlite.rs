@@ -57,6 +57,7 @@ impl SqliteStore {
             commits: 0,
             counts: Vec::new(),
             remembered: Remembered::default(),
+            damage: None,
         };
         let failed = |source| StoreError::Folder { path: folder.to_owned(), source: Arc::new(source) };
         let writer = Writer::start(session, lock).map_err(failed)?;

@@ -317,6 +317,7 @@ pub fn operation() -> Operation {
         identifier: Some(Identifier::Header("Location".into())),
         outcome: Outcome { idempotency: None, lookup: Some(lookup) },
         omit: Vec::new(),
+        ownership: crosstie_engine::plan::Ownership::default(),
         shape: crosstie_engine::plan::Shape::default(),
         find: None,
         if_match: None,

@@ -124,6 +124,8 @@ impl Live {
         }
         let mut desk = self.script.desk();
         (desk.life, desk.requests, desk.ticket, desk.on_the_way) = (desk.life + 1, 0, None, 0);
+        // The next life decides anew.
+        desk.stale = Default::default();
         desk.under_way.clear();
         drop(desk);
         self.script.world().worker_died();
@@ -143,7 +145,10 @@ impl Live {
         // Whoever took it in has come as far as the desk once something else had its turn.
         self.runtime.block_on(self.runtime.spawn(tokio::task::yield_now())).unwrap();
         self.clock.leap(seconds);
-        self.script.desk().arrived(life);
+        let mut desk = self.script.desk();
+        desk.leaps();
+        desk.arrived(life);
+        drop(desk);
         self.signal(Signal::CONT);
         live_through(seconds);
     }

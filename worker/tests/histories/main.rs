@@ -15,9 +15,14 @@ mod script;
 mod server;
 mod wire;
 
-use crosstie_histories::{Bounds, Shared, check, play};
+use crosstie_histories::{Bounds, Shared, an_hours_outage, check, play};
 
 use self::live::Live;
+
+#[test]
+fn an_hours_outage_is_waited_out_by_the_real_process() {
+    an_hours_outage(|history, world| play(history, world, &mut Live::new(world.clone())));
+}
 
 #[test]
 fn whatever_happens_every_property_is_true_of_the_real_process() {

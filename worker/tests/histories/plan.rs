@@ -141,6 +141,7 @@ fn plain_operation(name: &str) -> Operation {
         identifier: None,
         outcome: Outcome::default(),
         omit: Vec::new(),
+        ownership: crosstie_engine::plan::Ownership::default(),
         shape: Shape::default(),
         find: None,
         if_match: None,

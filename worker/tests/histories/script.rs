@@ -2,7 +2,7 @@
 //! of it.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, OnceLock},
     time::{Duration, Instant},
 };
@@ -59,6 +59,10 @@ pub struct Desk {
     pub lost_before: Instant,
     /// How many things are on their way that the process has to know before its writes count. Meanwhile they never arrive.
     pub on_the_way: u32,
+    /// Idempotency keys that came so far.
+    pub keys: BTreeSet<String>,
+    /// Those of them that came before time was last leapt over, and how many pages had been asked for then.
+    pub stale: (BTreeSet<String>, u64),
     /// What orders depend on: whether each is there, and its version.
     pub customers: BTreeMap<u8, (bool, u64)>,
 }
@@ -77,6 +81,8 @@ impl Script {
             pages: 0,
             lost_before: Instant::now(),
             on_the_way: 0,
+            keys: BTreeSet::new(),
+            stale: (BTreeSet::new(), 0),
             customers: BTreeMap::new(),
         };
         Self { world, clock, means, port: OnceLock::new(), desk: Mutex::new(desk) }
@@ -197,6 +203,9 @@ impl Script {
 
     async fn write(self: &Arc<Self>, body: Value, deletes: bool, request: &Request, life: u64) -> Option<Answer> {
         let (message, key) = (Message { body, deletes }, request.headers.get("idempotency-key"));
+        if key.is_some_and(|key| self.desk().is_stale(key)) {
+            return None;
+        }
         let flight = self.ticket(life).await?;
         let answer = (flight.end != End::KilledBefore).then(|| {
             let mut world = self.world();
@@ -277,7 +286,24 @@ impl Script {
     }
 }
 
+/// Pages that the process asks for, after it stood still, before what it sends is known to be decided by the new time.
+const AWAKE: u64 = 2;
+
 impl Desk {
+    /// Time is about to be leapt over.
+    pub fn leaps(&mut self) {
+        self.stale = (self.keys.clone(), self.pages);
+    }
+
+    /// Takes note of a key. Says whether its write never arrives: it was sent before, and the process may have looked at the key's window, then stood
+    /// still for longer than that, and then sent it. A process that is held between a look at the clock and a send is beyond what a
+    /// key can protect from (`docs/delivery.md`).
+    fn is_stale(&mut self, key: &str) -> bool {
+        self.keys.insert(key.to_owned());
+        let (stale, pages) = &self.stale;
+        stale.contains(key) && self.pages < pages + AWAKE
+    }
+
     /// Something arrived that was on its way in this life of the process. Says whether that one still lives.
     pub fn arrived(&mut self, life: u64) -> bool {
         let lives = self.life == life;

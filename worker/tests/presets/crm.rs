@@ -201,6 +201,44 @@ async fn contacts_of_hubspot_are_written_again_when_they_change_and_the_newest_s
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn contacts_of_hubspot_go_many_a_call_and_one_that_it_refuses_is_set_aside_alone() {
+    let map = json!({"external_id": "'user-' + string(record.id)", "lastname": "record.name"});
+    let flow = flow("users", &map, &json!({"operation": "upsertContact", "batchSize": 50}));
+    let bench = bench(&end("zendesk", "Zendesk"), &end("hubspot", "HubSpot"), &flow).await;
+    seed(&bench.shop, "users", 130).await;
+    let refused = r#""properties":{"external_id":"user-7","#;
+    let row = Fault::RefuseRows { percent: 100, containing: Some(refused.into()), seed: 0 };
+    let alone = Fault::Status { code: 400, headers: [].into(), body: json!({"category": "VALIDATION_ERROR"}) };
+    bench.books.add_fault(&FaultRule::new(row)).await.unwrap();
+    bench.books.add_fault(&FaultRule::new(alone).method("POST").body_contains(&format!("{{{refused}"))).await.unwrap();
+    // One call takes effect and is never answered: each of its records is looked for before anything is written again.
+    let lost = FaultRule::new(Fault::TimeoutAfterCommit {}).path_contains("/contacts/batch/upsert").times(1);
+    bench.books.add_fault(&lost).await.unwrap();
+    let worker = bench.start().await;
+    until_report(&worker, "all are settled", |report| {
+        let flow = report.flows.first();
+        flow.is_some_and(|flow| (flow.delivered, flow.dead_letters, flow.queue_depth) == (129, 1, 0))
+    })
+    .await;
+    let letter = worker.letters().list(0, 10).await.unwrap().remove(0);
+    assert_eq!((letter.key.as_str(), letter.status), ("7", Some(400)));
+    worker.stop().await;
+    let (writes, log) = (bench.books.stats().await.unwrap().writes, bench.books.log(0).await.unwrap().entries);
+    assert_eq!((writes.creates, writes.updates), (129, 0));
+    let batches = log.iter().filter(|entry| entry.path.ends_with("/contacts/batch/upsert")).count();
+    assert!((3..=6).contains(&batches), "{batches} calls of many");
+    // What a row called its record is known: a change of one needs no look.
+    bench.shop.patch_record("users", "8", &json!({"name": "Changed"})).await.unwrap();
+    let contacts = delivered(&bench, 130, "contacts").await;
+    let changed: Vec<&Value> = contacts.iter().filter(|one| one["properties"]["lastname"] == "Changed").collect();
+    assert_eq!((contacts.len(), changed.len()), (129, 1));
+    let path = format!("/crm/objects/2026-09/contacts/{}", changed[0]["id"].as_str().unwrap());
+    let since = bench.books.log(log.last().unwrap().sequence).await.unwrap().entries;
+    let calls: Vec<(&str, &str)> = since.iter().map(|entry| (entry.method.as_str(), entry.path.as_str())).collect();
+    assert_eq!(calls, [("PATCH", path.as_str())]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deals_of_hubspot_become_orders_of_salesforce_across_restarts_and_follow_their_changes() {
     let map = json!({"External_Id__c": "record.id", "Name": "record.properties.dealname"});
     let flow = flow("deals", &map, &json!({"operation": "upsertCustomOrder"}));

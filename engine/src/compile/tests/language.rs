@@ -237,3 +237,17 @@ fn flows_do_not_wait_for_each_other_in_a_circle() {
     assert!(messages[0].contains("flows[a].dependsOn.flow: the flow waits for itself (a → b → c → a)"), "{messages:?}");
     assert!(messages[3].contains("(e → e)"), "{messages:?}");
 }
+
+#[test]
+fn a_cross_reference_names_a_flow_that_is_there() {
+    let map = |expression: &str| json!({"map": {"number": "string(record.id)", "parent": expression}});
+    let message = found(&map("xref('customers', record.customer.id)"));
+    assert!(message.contains("spec.flows[orders].map: `xref` names the flow `customers`"), "{message}");
+    assert!(message.contains("it has orders"), "{message}");
+    let own = flow("orders", &map("xref('orders', record.?parent)"));
+    assert_eq!(
+        compile(source(), destination(), flows(&[own])).findings,
+        [],
+        "records of a flow may refer to others of it"
+    );
+}

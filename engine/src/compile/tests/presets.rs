@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     compile::{Findings, Settings, connector},
     delivery::carries,
-    plan::{Method, Operation, Stream},
+    plan::{Batch, Method, Operation, Stream},
     preset,
 };
 
@@ -137,15 +137,9 @@ fn requests_of_stream(stream: &Stream) -> Vec<Request> {
 }
 
 fn written(operation: &Operation) -> Request {
-    let method = match operation.method {
-        Method::Post => "POST",
-        Method::Put => "PUT",
-        Method::Patch => "PATCH",
-        Method::Delete => "DELETE",
-    };
     let value = serde_json::to_value(operation).unwrap();
     Request {
-        operation: format!("{method} {}", operation.path),
+        operation: format!("{} {}", named(operation.method), operation.path),
         query: operation.query.keys().cloned().collect(),
         body: operation.shape.wrap.split('/').nth(1).map(str::to_owned).into_iter().collect(),
         answer: texts(&value, "/identifier/pointer"),
@@ -165,7 +159,32 @@ fn requests_of_operation(operation: &Operation) -> Vec<Request> {
     });
     // What an update answers is not read: the record's identifier is known by then.
     let update = operation.update().map(|update| Request { answer: Vec::new(), ..written(&update) });
-    [written(operation)].into_iter().chain(update).chain(lookup).collect()
+    let batch = operation.batch.as_ref().map(request_of_batch);
+    [written(operation)].into_iter().chain(update).chain(lookup).chain(batch).collect()
+}
+
+fn request_of_batch(batch: &Batch) -> Request {
+    let list = batch.records.split('/').nth(1).map(str::to_owned);
+    let results = batch.results.iter();
+    let answer = results.flat_map(|results| {
+        let failed = results.failed.as_ref().map(|failed| failed.records.clone());
+        [Some(results.records.clone()), failed].into_iter().flatten()
+    });
+    Request {
+        operation: format!("{} {}", named(batch.method), batch.path),
+        query: batch.query.keys().cloned().collect(),
+        body: list.into_iter().chain(batch.fields.keys().cloned()).collect(),
+        answer: answer.collect(),
+    }
+}
+
+fn named(method: Method) -> &'static str {
+    match method {
+        Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Patch => "PATCH",
+        Method::Delete => "DELETE",
+    }
 }
 
 /// Whether a path with values for its parameters, or templates, is one of a description's.

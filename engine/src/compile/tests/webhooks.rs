@@ -174,7 +174,8 @@ fn every_preset_that_describes_webhooks_says_how_they_are_verified() {
             verified.push(name);
         }
     }
-    let expected = ["HubSpot", "Intercom", "Jira", "Mailchimp", "REST", "SAP", "Shopify", "Slack", "Stripe", "Zendesk"];
+    let expected =
+        ["HubSpot", "Intercom", "Jira", "Klaviyo", "Mailchimp", "REST", "SAP", "Shopify", "Slack", "Stripe", "Zendesk"];
     assert_eq!(verified, expected);
     let plan = planned(shopify(), taking(&["orders/*"]));
     assert!(matches!(plan.receiver.unwrap().verification, Verification::Hash(hash) if hash.timestamp.is_none()));

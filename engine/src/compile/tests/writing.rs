@@ -78,13 +78,37 @@ fn what_looking_needs_is_found() {
         (json!({"fields": {"a": "{body.other}"}}), "needs the field `other`"),
         (json!({"create": {"method": "POST", "path": "/x/{identifier}"}}), "no record has before it is first written"),
         (json!({"ifMatch": {}}), "ifMatch: set find, or a look-up under outcome, whose path reads"),
-        (json!({"batch": {"maxRecords": 2, "path": "/b"}}), "find: a batch has no such thing"),
     ] {
         let message = found(&changed(&finding(), &changes));
         assert!(message.contains(said), "{changes}: {message}");
     }
     let broken = changed(&finding(), &json!({"find": changed(&finding()["find"], &json!({"body": {"a": 1}}))}));
     assert!(found(&broken).contains("find.method: set POST: GET has no body"));
+}
+
+#[test]
+fn what_is_looked_for_alone_may_go_in_a_batch_that_creates_and_updates_by_itself() {
+    let batch = json!({
+        "maxRecords": 100, "path": "/batch/upsert", "records": "/inputs", "recordFields": {"id": "{body.externalId}"},
+        "results": {"records": "/results", "key": "/id", "keyField": "externalId"},
+    });
+    let operation = planned(&changed(&finding(), &json!({"batch": batch})));
+    let (batch, find) = (operation.batch.unwrap(), operation.find.unwrap());
+    assert_eq!((batch.method, batch.path.as_str()), (Method::Post, "/batch/upsert"));
+    assert_eq!(operation.outcome.lookup.as_ref(), Some(&find.lookup), "so is told what came of a batch in doubt");
+    for (member, value) in [
+        ("ifMatch", json!({})),
+        ("bodyFormat", json!("Form")),
+        (
+            "async",
+            json!({"location": {"header": "Location"}, "done": "/s", "doneValues": ["y"], "failedValues": ["n"]}),
+        ),
+    ] {
+        let find = changed(&finding()["find"], &json!({"path": "/x/{body.externalId}", "query": null}));
+        let changes = json!({"find": find, "batch": {"maxRecords": 2, "path": "/b"}, member: value});
+        let message = found(&changed(&finding(), &changes));
+        assert!(message.contains(&format!("{member}: a batch has no such thing")), "{message}");
+    }
 }
 
 #[test]

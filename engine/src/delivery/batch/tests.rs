@@ -49,6 +49,7 @@ fn batch(size: u32, outcome: &Outcome, in_doubt_since: Option<Timestamp>) -> Vec
         if_match: None,
         job: None,
         omit: Vec::new(),
+        ownership: crate::plan::Ownership::default(),
         batch: None,
     });
     let intent = Intent { sequence: 1, idempotency_key: "k".into(), stored_at: at(0), in_doubt_since };

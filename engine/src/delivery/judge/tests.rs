@@ -53,6 +53,7 @@ fn open(outcome: Outcome, in_doubt_since: Option<Timestamp>) -> OpenIntent {
         identifier: Some(Identifier::Pointer("/number".into())),
         outcome,
         omit: Vec::new(),
+        ownership: crate::plan::Ownership::default(),
         shape: crate::plan::Shape::default(),
         find: None,
         if_match: None,

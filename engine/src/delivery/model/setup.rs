@@ -88,6 +88,7 @@ pub fn operation(means: Means) -> Operation {
         identifier: None,
         outcome: Outcome { idempotency, lookup },
         omit: Vec::new(),
+        ownership: crate::plan::Ownership::default(),
         shape: crate::plan::Shape::default(),
         find: None,
         if_match: None,

@@ -156,8 +156,10 @@ pub const FUNCTIONS: &[FunctionDoc] = &[
     doc(
         "xref",
         "xref(flow string, key string | int) optional",
-        "The id that the other system gave the record with that key, if the flow has delivered it. The flow is written \
-         as a literal. An absent or null key has none.",
+        "The id that the other system gave the record with that key, if the flow has delivered it. While it has not, a \
+         record whose field or condition comes to nothing without the id waits, which counts as no attempt; `.orValue(…)` \
+         says what to do instead. The flow is written as a literal. An absent or null key has no id, and nothing waits \
+         for it.",
         r#"xref("customers", 1001)"#,
         r#""C-17""#,
     ),

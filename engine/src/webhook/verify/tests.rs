@@ -114,6 +114,31 @@ fn slacks_published_example_is_verified_within_its_time_and_not_after() {
     assert_eq!(verified(&moved, 1_531_420_700), Err(NotVerified::Forged), "the time is signed too");
 }
 
+/// By "Working with system webhooks" of Klaviyo, whose example shows the time and no body.
+#[test]
+fn a_time_that_is_a_date_of_http_is_signed_as_it_stands_and_kept_to() {
+    let sent = "Thu, 04 Jan 2024 18:05:25 GMT";
+    let hash = |format| WebhookHash {
+        message: template("{body}{timestamp}"),
+        timestamp: Some(SentAt { format, ..seconds(part("Klaviyo-Timestamp", "", None)) }),
+        ..plain(part("Klaviyo-Signature", "", None), SignatureEncoding::Hex)
+    };
+    let mut mac = Hmac::<Sha256>::new_from_slice(b"hush").unwrap();
+    mac.update(b"{\"data\":[]}");
+    mac.update(sent.as_bytes());
+    let signature = in_hex(&mac.finalize().into_bytes());
+    let headers = [("klaviyo-signature", signature.as_str()), ("klaviyo-timestamp", sent)];
+    let verified = |format, headers: &[(&'static str, &str)], now| {
+        Request::of("{\"data\":[]}", headers).verified(&Verification::Hash(hash(format)), &["hush"], now)
+    };
+    let now = 1_704_391_525;
+    assert_eq!(verified(TimestampFormat::HttpDate, &headers, now + 300), Ok(()));
+    assert_eq!(verified(TimestampFormat::HttpDate, &headers, now + 301), Err(NotVerified::Stale));
+    assert_eq!(verified(TimestampFormat::Rfc3339, &headers, now), Err(NotVerified::Unsigned));
+    let later = [headers[0], ("klaviyo-timestamp", "Thu, 04 Jan 2024 18:05:26 GMT")];
+    assert_eq!(verified(TimestampFormat::HttpDate, &later, now), Err(NotVerified::Forged));
+}
+
 /// From the specification of Standard Webhooks.
 #[test]
 fn the_published_example_of_standard_webhooks_is_verified() {

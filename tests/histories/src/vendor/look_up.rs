@@ -14,6 +14,7 @@ impl Vendor {
         let record = id(body);
         self.strangers.remove(&record);
         if matches!(self.outage, Outage::Whole | Outage::Busy) {
+            self.turned_away += 1;
             return LookUpAnswer::Failed;
         }
         match look {

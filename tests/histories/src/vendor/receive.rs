@@ -119,12 +119,19 @@ impl Vendor {
     /// What it answers because of how it is.
     fn in_trouble(&mut self, deletes: bool) -> Option<WriteAnswer> {
         self.calls += 1;
-        match self.outage {
+        let answer = match self.outage {
             Outage::Over => None,
             Outage::Half => self.calls.is_multiple_of(2).then_some(WriteAnswer::Failed),
             Outage::Whole => Some(WriteAnswer::Failed),
             Outage::Busy => Some(WriteAnswer::Limited(0)),
             Outage::DeletesBusy => deletes.then_some(WriteAnswer::Limited(LONG_SECONDS)),
-        }
+        };
+        self.turned_away += u64::from(answer.is_some());
+        answer
+    }
+
+    /// Calls that failed so far because of how it was.
+    pub(crate) fn turned_away(&self) -> u64 {
+        self.turned_away
     }
 }

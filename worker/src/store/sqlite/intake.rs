@@ -79,8 +79,8 @@ pub fn take_one(session: &mut Session, scope: ScopeId, incoming: &Incoming, now:
             let kept = take_record(session, scope, key, seen, payload, now)?;
             Ok(if kept { TakenOne::Kept } else { TakenOne::Known })
         }
-        Incoming::Faulty { key, hash, payload, cause } => {
-            let buried = bury_faulty(session, scope, (key, hash, payload, cause), now)?;
+        Incoming::Faulty { key, hash, payload, cause, request_id } => {
+            let buried = bury_faulty(session, scope, (key, hash, payload, cause), request_id.as_slice(), now)?;
             if buried {
                 add(session, scope.0, "buried", 1, now);
             }
@@ -135,6 +135,7 @@ fn bury_faulty(
     session: &Session,
     scope: ScopeId,
     (key, hash, payload, cause): (&str, &str, &str, &str),
+    request_ids: &[String],
     now: i64,
 ) -> Result<bool, StoreError> {
     let same = "SELECT 1 FROM dead_letter WHERE scope = ?1 AND key = ?2 AND version IS NULL AND source_hash = ?3";
@@ -142,8 +143,10 @@ fn bury_faulty(
         return Ok(false);
     }
     let insert = "INSERT INTO dead_letter (scope, key, source_hash, payload, cause, request_ids, attempts, first_failed_at, \
-                  last_failed_at, plan_hash) VALUES (?1, ?2, ?3, ?4, ?5, '[]', 0, ?6, ?6, '')";
-    execute(session, insert, (scope.0, key, hash, payload, cause, now))?;
+                  last_failed_at, plan_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?7, '')";
+    let request_ids =
+        serde_json::to_string(request_ids).map_err(|_| StoreError::Unreadable { what: "list of request ids" })?;
+    execute(session, insert, (scope.0, key, hash, payload, cause, request_ids, now))?;
     session.remembered.set_aside();
     Ok(true)
 }

@@ -147,6 +147,7 @@ pub fn operation() -> Operation {
         identifier: None,
         outcome: Outcome::default(),
         omit: Vec::new(),
+        ownership: crosstie_engine::plan::Ownership::default(),
         shape: crosstie_engine::plan::Shape::default(),
         find: None,
         if_match: None,

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, thread};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, config::DbConfig};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
@@ -32,6 +32,23 @@ pub struct Session {
     pub counts: Vec<Added>,
     /// What need not be asked of the database again.
     pub remembered: Remembered,
+    /// The damage that was met. What is damaged is not trusted with anything any more and not written to: it is evidence, and what it
+    /// still answers may be wrong.
+    pub damage: Option<StoreError>,
+}
+
+impl Session {
+    /// Does something with the database, unless damage was met before.
+    fn work<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Some(damage) = &self.damage {
+            return Err(damage.clone());
+        }
+        let done = work(self);
+        if let Err(damage @ StoreError::Corrupt(_)) = &done {
+            self.damage = Some(damage.clone());
+        }
+        done
+    }
 }
 
 /// A change that waits, and whoever waits for it. It is made a second time when another one in its transaction failed.
@@ -54,7 +71,7 @@ where
     F: FnMut(&mut Session) -> Result<T, StoreError> + Send,
 {
     fn make(&mut self, session: &mut Session) -> bool {
-        self.made.insert((self.make)(session)).is_ok()
+        self.made.insert(session.work(&mut self.make)).is_ok()
     }
 
     fn answer(self: Box<Self>, ended: Result<(), StoreError>) {
@@ -111,7 +128,7 @@ impl Writer {
     {
         let (sender, answer) = oneshot::channel();
         let job = Job::Look(Box::new(move |session| {
-            let _gone = sender.send(look(session));
+            let _gone = sender.send(session.work(look));
         }));
         self.jobs.send(job).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
@@ -149,8 +166,8 @@ fn run(mut session: Session, mut jobs: mpsc::Receiver<Job>, lock: FolderLock) {
         }
     }
     drop(jobs);
-    let Session { connection, .. } = session;
-    if let Err(error) = connection.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(())) {
+    let Session { connection, damage, .. } = session;
+    if let Err(error) = fold_or_leave(&connection, damage.is_some()) {
         tracing::warn!(%error, "the store's log was not folded into the database; the next start does it");
     }
     drop(connection);
@@ -158,6 +175,14 @@ fn run(mut session: Session, mut jobs: mpsc::Receiver<Job>, lock: FolderLock) {
     if let Some(done) = closing {
         let _gone = done.send(());
     }
+}
+
+/// Folds the log into the database at the end; beside damage both stay as they are.
+fn fold_or_leave(connection: &Connection, damaged: bool) -> rusqlite::Result<()> {
+    if damaged {
+        return connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(|_| ());
+    }
+    connection.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()))
 }
 
 /// Makes changes durable together. One that fails must not undo the others: then each gets a transaction of its own. Failures are rare, and
@@ -198,7 +223,7 @@ fn transaction(session: &mut Session, changes: &mut [Box<dyn Change>]) -> Ended 
     if changes.is_empty() {
         return Ended::Committed;
     }
-    if let Err(error) = execute(session, "BEGIN IMMEDIATE", ()) {
+    if let Err(error) = session.work(|session| execute(session, "BEGIN IMMEDIATE", ())) {
         return Ended::Undone(error);
     }
     let ended = if !changes.iter_mut().all(|change| change.make(session)) {
@@ -207,7 +232,10 @@ fn transaction(session: &mut Session, changes: &mut [Box<dyn Change>]) -> Ended 
         // Some failures, such as a full disk, undo the whole transaction.
         Ended::Undone(StoreError::Undone)
     } else {
-        let committed = rows::write_counts(session).and_then(|()| execute(session, "COMMIT", ()));
+        let committed = session.work(|session| {
+            rows::write_counts(session)?;
+            execute(session, "COMMIT", ())
+        });
         committed.map_or_else(Ended::Undone, |_| Ended::Committed)
     };
     session.counts.clear();

@@ -78,6 +78,7 @@ async fn dead_letters_are_summed_up_with_what_most_of_the_newest_died_of() {
         hash: format!("h{number}"),
         payload: "{}".into(),
         cause: cause.into(),
+        request_id: None,
     };
     let records = vec![faulty(1, "no key"), faulty(2, "no version"), faulty(3, "no key")];
     let (poll, run, now) = (PollState::default(), at(4), at(4));

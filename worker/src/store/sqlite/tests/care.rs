@@ -158,8 +158,13 @@ async fn a_write_that_was_given_up_in_doubt_leaves_nothing_believed_to_be_there(
 #[tokio::test]
 async fn a_record_without_key_or_version_is_set_aside_once_and_cannot_be_replayed() {
     let bench = Bench::new().await;
-    let faulty =
-        || Incoming::Faulty { key: String::new(), hash: "h".into(), payload: "{}".into(), cause: "no key".into() };
+    let faulty = || Incoming::Faulty {
+        key: String::new(),
+        hash: "h".into(),
+        payload: "{}".into(),
+        cause: "no key".into(),
+        request_id: Some("r-5".into()),
+    };
     let page = |now| TakenPage {
         scope: bench.scope,
         records: vec![faulty()],
@@ -172,6 +177,7 @@ async fn a_record_without_key_or_version_is_set_aside_once_and_cannot_be_replaye
     assert_eq!(bench.store.take_page(page(at(2))).await.unwrap(), Taken { known: 1, ..Taken::default() });
     let letter = bench.store.dead_letters(0, 10).await.unwrap().remove(0);
     assert_eq!((letter.version, letter.cause.as_str()), (None, "no key"));
+    assert_eq!(letter.request_ids, ["r-5"]);
     assert_eq!(replay(&bench, &[letter.id], at(3)).await, [Replayed::Unreadable]);
     assert_eq!(bench.store.discard(vec![letter.id]).await.unwrap(), [letter.id]);
 }
@@ -208,6 +214,7 @@ async fn of_too_many_dead_letters_the_oldest_go() {
         hash: format!("h{number}"),
         payload: "{}".into(),
         cause: "no version".into(),
+        request_id: None,
     };
     for (second, numbers) in [(1, 0..3), (2, 3..MOST + 3)] {
         let now = at(second);

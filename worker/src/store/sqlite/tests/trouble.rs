@@ -58,23 +58,44 @@ async fn a_second_store_in_the_same_folder_is_refused() {
     assert!(matches!(bench.store.queue_depth(bench.scope).await, Err(StoreError::Closed)));
 }
 
-#[tokio::test]
-async fn damage_that_is_met_while_running_is_said_as_damage() {
+/// A store that holds so many records, more than SQLite keeps in memory, open, and damaged from this page on after it was opened.
+async fn damaged_while_open(first_page: usize) -> (Bench, SqliteStore) {
     let bench = Bench::new().await;
-    let many: Vec<(String, i64)> = (0..2000).map(|key| (format!("k{key}"), 1)).collect();
-    let many: Vec<(&str, i64, &str)> = many.iter().map(|(key, version)| (key.as_str(), *version, "content")).collect();
+    let many: Vec<(String, i64)> = (0..6000).map(|key| (format!("k{key}"), 1)).collect();
+    let content = "x".repeat(1000);
+    let many: Vec<_> = many.iter().map(|(key, version)| (key.as_str(), *version, content.as_str())).collect();
     bench.take(&many, at(1)).await;
     bench.store.close().await.unwrap();
+    let store = SqliteStore::open(bench.folder.path(), Uuid::new_v4(), at(2)).unwrap();
     let path = bench.folder.path().join(DATABASE_FILE);
     let mut bytes = std::fs::read(&path).unwrap();
-    let end = bytes.len();
-    bytes[5 * 4096..end].fill(0xAA);
+    bytes[first_page * 4096..].fill(0xAA);
     std::fs::write(&path, bytes).unwrap();
-    let error = match SqliteStore::open(bench.folder.path(), Uuid::new_v4(), at(2)) {
-        Err(error) => error,
-        Ok(store) => store.claim(bench.scope, 5, at(2)).await.map(|_| ()).unwrap_err(),
+    (bench, store)
+}
+
+#[tokio::test]
+async fn damage_that_is_met_while_running_is_said_as_damage_and_nothing_is_asked_of_the_store_or_written_to_it_any_more()
+ {
+    let (bench, store) = damaged_while_open(20).await;
+    let mut met = Ok(());
+    for _ in 0..100 {
+        met = met.and(store.claim(bench.scope, 64, at(2)).await.map(|_| ()));
+    }
+    let met = met.unwrap_err();
+    assert!(matches!(met, StoreError::Corrupt(_)), "{met:?}");
+    let files = || {
+        let read = |name: &str| std::fs::read(bench.folder.path().join(name)).ok();
+        (read(DATABASE_FILE), read(&format!("{DATABASE_FILE}-wal")))
     };
-    assert!(matches!(error, StoreError::Corrupt(_)), "{error:?}");
+    let left = files();
+    let alive = store.writer.look(|_| Ok(())).await.unwrap_err();
+    assert!(matches!(alive, StoreError::Corrupt(_)), "{alive:?}");
+    let scope = Scope { flow: "another".into(), ..names() };
+    let changed = store.open_scope(scope, at(3)).await.map(|_| ()).unwrap_err();
+    assert!(matches!(changed, StoreError::Corrupt(_)), "{changed:?}");
+    store.close().await.unwrap();
+    assert!(files() == left, "what is damaged is evidence");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
