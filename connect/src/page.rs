@@ -78,7 +78,7 @@ impl Arrived<'_> {
         };
         let pages = self.stream.pagination.cursor_pages();
         let more = match pages.and_then(|pages| pages.has_more.as_ref()) {
-            Some(pointer) => Some(self.has_more(pointer, document.map(|_| at(pointer)))?),
+            Some(pointer) => Some(self.has_more(pointer, document)?),
             None => None,
         };
         let records = document.map_or(Ok(Vec::new()), |document| self.records(document))?;
@@ -160,13 +160,12 @@ impl Arrived<'_> {
         Ok(next)
     }
 
-    /// Whether the vendor says that there are more pages, by what it says at the pointer of a page that holds anything. If it says nothing where it
-    /// should, nobody knows.
-    fn has_more(&self, pointer: &str, said: Option<Option<Value>>) -> Result<bool, CallFailure> {
-        match said {
-            None | Some(Some(Value::Null)) => Ok(false),
-            Some(Some(Value::Bool(more))) => Ok(more),
-            Some(Some(Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_)) | None) => {
+    /// Whether the vendor says that there are more pages. If it says nothing where it should, nobody knows.
+    fn has_more(&self, pointer: &str, document: Option<&Json>) -> Result<bool, CallFailure> {
+        match document.map(|document| document.pointer(pointer)) {
+            None | Some(Some(Json::Null)) => Ok(false),
+            Some(Some(Json::Bool(more))) => Ok(*more),
+            Some(Some(Json::Number(_) | Json::Text(_) | Json::List(_) | Json::Object(_)) | None) => {
                 Err(self.malformed(&format!("there is neither true nor false at `{pointer}`")))
             }
         }

@@ -36,16 +36,11 @@ pub fn elements<'d, 'a>(document: &'d Json<'a>, pointer: &str) -> Option<Vec<&'d
     (!found.missed || found.met).then_some(found.records)
 }
 
+#[derive(Default)]
 struct Found<'d, 'a> {
     records: Vec<&'d Json<'a>>,
     met: bool,
     missed: bool,
-}
-
-impl Default for Found<'_, '_> {
-    fn default() -> Self {
-        Self { records: Vec::new(), met: false, missed: false }
-    }
 }
 
 impl<'d, 'a> Found<'d, 'a> {

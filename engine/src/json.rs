@@ -131,10 +131,13 @@ impl<'a> Json<'a> {
             return None;
         }
         pointer.split('/').skip(1).try_fold(self, |value, token| match value {
-            Self::Object(members) => match token.contains('~') {
-                true => members.get(&token.replace("~1", "/").replace("~0", "~")),
-                false => members.get(token),
-            },
+            Self::Object(members) => {
+                if token.contains('~') {
+                    members.get(&token.replace("~1", "/").replace("~0", "~"))
+                } else {
+                    members.get(token)
+                }
+            }
             Self::List(items) => items.get(index(token)?),
             Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) => None,
         })

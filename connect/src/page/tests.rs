@@ -154,7 +154,9 @@ fn pages_and_changes_of_odata_2_are_led_to_by_its_own_names() {
     let open = |body: Value| {
         let (body, headers) = (Bytes::from(body.to_string()), HeaderMap::new());
         let position = &Position::Url(url.as_str().to_owned());
-        Arrived { stream: &stream, position, url: &url, headers: &headers, body: &body }.open(&rules()).unwrap()
+        Arrived { stream: &stream, position, url: &url, headers: &headers, body: &body }
+            .open(&rules(), |record: &Json| record.to_value())
+            .unwrap()
     };
     let next = "https://api.example.com/sap/opu/odata/sap/API/Set?$skiptoken=18";
     let page = open(json!({"d": {"results": [{"ID": 1}], "__next": next}}));

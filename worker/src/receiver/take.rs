@@ -111,7 +111,7 @@ fn mark(event: &Event, brings: &[(Arc<Lane>, Incoming)]) -> Option<String> {
 fn what_comes_in(brought: Brought, event: &Event, stream: &Stream) -> Incoming {
     match brought {
         // Usually it is all of the event, whose hash is known.
-        Brought::Record(record) if std::ptr::eq(record, &event.value) => {
+        Brought::Record(record) if std::ptr::eq(record, &raw const event.value) => {
             records::known(record, stream, event.hash.clone())
         }
         Brought::Record(record) => incoming(record, stream).1,
