@@ -6,9 +6,8 @@ use std::sync::Arc;
 use crosstie_engine::{
     lifecycle::Observed,
     plan::{Allowance, Authentication, Operation, Stream, System},
-    window::{Bounds, Position},
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, header};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tower::ServiceExt;
@@ -28,9 +27,8 @@ use crate::{
     lifecycle::Heard,
     observe::Purpose,
     one,
-    outcome::{Outgoing, Page, Written, WrittenBatch},
+    outcome::{Outgoing, Written, WrittenBatch},
     pace::Paces,
-    page::{Arrived, Opened},
     response,
     stack::{self, Shared, Stack},
     surroundings::Surroundings,
@@ -106,77 +104,6 @@ impl VendorClient {
     /// while too little was heard to say anything.
     pub fn heard(&self, streams: &[String], others: &[String]) -> Option<Observed> {
         self.0.shared.heard.of(streams, others)
-    }
-
-    /// Reads a page of a stream.
-    ///
-    /// # Errors
-    /// [`CallFailure`]; of kind [`FailureKind::PageExpired`] when the window is to start again from its first page.
-    pub async fn read_page(
-        &self,
-        stream: &Stream,
-        bounds: Option<&Bounds>,
-        position: &Position,
-    ) -> Result<Page, CallFailure> {
-        let ask = ask::page(&self.0.system.base_url, stream, bounds, position)?;
-        self.page(stream, position, ask).await
-    }
-
-    /// Reads a page of a stream that has a parent, for one record of the parent's stream and its key.
-    ///
-    /// # Errors
-    /// [`CallFailure`]; as with [`Self::read_page`], and of kind [`FailureKind::Refused`] when the parent lacks what the request needs of it.
-    pub async fn read_page_of(
-        &self,
-        stream: &Stream,
-        parent: &Value,
-        key: &str,
-        position: &Position,
-    ) -> Result<Page, CallFailure> {
-        let ask = ask::page_of(&self.0.system.base_url, stream, parent, key, position)?;
-        self.page(stream, position, ask).await
-    }
-
-    async fn page(&self, stream: &Stream, position: &Position, ask: Ask) -> Result<Page, CallFailure> {
-        if matches!(position, Position::Url(_)) && self.0.shared.rules.admit(&ask.url).is_err() {
-            // It was admitted when it was stored, so the Connector was changed since: a new first page leads to pages that are admitted.
-            let detail =
-                format!("the page of `{}` to read next lies outside of what the Connector allows now", stream.name);
-            return Err(CallFailure::new(FailureKind::PageExpired, detail));
-        }
-        let (url, reply) = self.read(page_call(Purpose::ReadPage, stream, ask)).await?;
-        match reply {
-            Reply::Success(answer) => {
-                let body = answer.body.as_ref().map_err(|failure| self.without_body(&stream.name, &answer, failure))?;
-                let arrived = Arrived { stream, position, url: &url, headers: &answer.headers, body };
-                let opened = arrived.open(&self.0.shared.rules);
-                let Opened { records, mut next, mut delta } =
-                    opened.map_err(|failure| failure.answered(answer.status.as_u16(), self.request_id(&answer)))?;
-                if let Some(Position::Url(url)) = &mut next {
-                    self.without_key(url);
-                }
-                if let Some(url) = &mut delta {
-                    self.without_key(url);
-                }
-                let served_version = response::header(&answer.headers, self.0.system.served_version_header.as_deref());
-                Ok(Page { records, next, delta, request_id: self.request_id(&answer), served_version })
-            }
-            Reply::Ignored(answer) => {
-                let request_id = self.request_id(&answer);
-                Ok(Page { records: Vec::new(), next: None, delta: None, request_id, served_version: None })
-            }
-            Reply::Refusal(answer) if has_expired(position, answer.status) => {
-                let detail = format!("a page of `{}` is no longer known: its window starts again", stream.name);
-                Err(CallFailure::new(FailureKind::PageExpired, detail)
-                    .answered(answer.status.as_u16(), self.request_id(&answer)))
-            }
-            Reply::Refusal(answer) | Reply::Redirect(answer) => {
-                if answer.status == StatusCode::GONE {
-                    self.0.shared.heard.gone(&stream.name);
-                }
-                Err(self.refused(&stream.name, &answer))
-            }
-        }
     }
 
     /// The vendor's present in whole seconds, from the `Date` of its answers; never ahead of it. Only before the first answer in this process
@@ -305,7 +232,7 @@ impl VendorClient {
     }
 
     /// Takes an API key out of the next page's URL, in which vendors repeat what they were asked with: where reading stands is stored.
-    fn without_key(&self, text: &mut String) {
+    pub(crate) fn without_key(&self, text: &mut String) {
         let Authentication::Query { name, .. } = &self.0.system.authentication else { return };
         if let Ok(mut url) = Url::parse(text) {
             auth::strip(&mut url, name);
@@ -358,7 +285,7 @@ pub fn read_call(purpose: Purpose, name: &str, url: Url) -> Call {
     }
 }
 
-fn page_call(purpose: Purpose, stream: &Stream, ask: Ask) -> Call {
+pub fn page_call(purpose: Purpose, stream: &Stream, ask: Ask) -> Call {
     let Ask { method, url, headers, body } = ask;
     Call { method, headers, body, ..read_call(purpose, &stream.name, url) }
 }
@@ -373,13 +300,4 @@ fn redirected(call: &Call, answer: &Answer) -> Option<Url> {
     };
     let location = answer.headers.get(header::LOCATION).filter(|_| followed)?.to_str().ok()?;
     call.url.join(location).ok()
-}
-
-/// Whether a refusal says that the vendor no longer knows a page: only of pages that the vendor itself named.
-fn has_expired(position: &Position, status: StatusCode) -> bool {
-    let named_by_vendor = match position {
-        Position::Url(_) | Position::Cursor(_) => true,
-        Position::First | Position::Offset(_) => false,
-    };
-    named_by_vendor && matches!(status.as_u16(), 400 | 404 | 410)
 }

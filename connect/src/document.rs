@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, error::Error, io::Read};
 
-use crosstie_engine::plan::Format;
+use crosstie_engine::{json::Json, plan::Format};
 use flate2::bufread::MultiGzDecoder;
 use serde_json::{Map, Value};
 
@@ -40,21 +40,27 @@ impl Unreadable {
 
 /// Reads a response.
 pub fn read(format: &Format, body: &[u8]) -> Result<Value, Unreadable> {
-    let body = unpacked(body)?;
-    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&body);
-    match format {
-        Format::Json => json(body, "it is no JSON"),
-        Format::JsonLines => lines(body),
-        Format::Csv { delimiter, columns } => rows(body, *delimiter, columns),
-        Format::Xml => xml::read(body),
-    }
+    look(format, body, |document: &Json| document.to_value())
 }
 
-fn json(text: &[u8], problem: &str) -> Result<Value, Unreadable> {
+/// Looks at what a response holds, which is not copied for it where it is JSON.
+pub fn look<T>(format: &Format, body: &[u8], look: impl FnOnce(&Json) -> T) -> Result<T, Unreadable> {
+    let body = unpacked(body)?;
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&body);
+    Ok(match format {
+        Format::Json => look(&json(body, "it is no JSON")?),
+        Format::JsonLines => look(&lines(body)?),
+        Format::Csv { delimiter, columns } => look(&Json::from(&rows(body, *delimiter, columns)?)),
+        Format::Xml => look(&Json::from(&xml::read(body)?)),
+    })
+}
+
+fn json<'a>(text: &'a [u8], problem: &str) -> Result<Json<'a>, Unreadable> {
     if values_of_json(text) > MOST_VALUES {
         return Err(Unreadable::TooMany);
     }
-    serde_json::from_slice(text).map_err(|error| Unreadable::malformed(problem, response::without_content(&error)))
+    let text = std::str::from_utf8(text).map_err(|error| Unreadable::malformed(problem, error))?;
+    Json::read(text).map_err(|error| Unreadable::malformed(problem, response::without_content(&error)))
 }
 
 /// How many values a text has, at most: one more than there are bytes outside of quotes that separate or open.
@@ -96,7 +102,7 @@ fn unpacked(body: &[u8]) -> Result<Cow<'_, [u8]>, Unreadable> {
     if whole.len() > LARGEST { Err(Unreadable::TooLarge) } else { Ok(Cow::Owned(whole)) }
 }
 
-fn lines(body: &[u8]) -> Result<Value, Unreadable> {
+fn lines(body: &[u8]) -> Result<Json<'_>, Unreadable> {
     if values_of_json(body) > MOST_VALUES {
         return Err(Unreadable::TooMany);
     }
@@ -106,7 +112,7 @@ fn lines(body: &[u8]) -> Result<Value, Unreadable> {
             values.push(json(line, &format!("line {} is no JSON", number + 1))?);
         }
     }
-    Ok(Value::Array(values))
+    Ok(Json::List(values))
 }
 
 fn rows(body: &[u8], delimiter: char, columns: &[String]) -> Result<Value, Unreadable> {

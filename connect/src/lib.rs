@@ -41,6 +41,7 @@ mod outcome;
 mod pace;
 mod page;
 mod quota;
+mod reading;
 mod resolve;
 mod response;
 mod select;

@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use crate::failure::CallFailure;
 
-/// A page of a stream.
+/// A page of a stream: its records, or what was taken of each.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Page {
+pub struct Page<R = Value> {
     /// Its records, in the vendor's order.
-    pub records: Vec<Value>,
+    pub records: Vec<R>,
     /// What the vendor says comes next. With pages by position this is the position right behind this page; the window steps back by one.
     pub next: Option<Position>,
     /// The vendor's URL that leads to what changes from now on, on a last page that has one.

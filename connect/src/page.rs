@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use crosstie_engine::{
+    json::Json,
     plan::{CursorPages, Format, Pagination, Stream},
     window::{Position, numbered_page},
 };
@@ -28,23 +29,34 @@ pub struct Arrived<'a> {
     pub body: &'a Bytes,
 }
 
-/// What a page holds.
+/// What a page holds: its records as they are taken.
 #[derive(Debug, PartialEq)]
-pub struct Opened {
-    pub records: Vec<Value>,
+pub struct Opened<R> {
+    pub records: Vec<R>,
     pub next: Option<Position>,
     /// The vendor's URL that leads to what changes from now on.
     pub delta: Option<String>,
 }
 
 impl Arrived<'_> {
-    /// Its records and what comes next.
-    pub fn open(&self, rules: &Rules) -> Result<Opened, CallFailure> {
+    /// Its records, of each what `take` makes of it, and what comes next.
+    pub fn open<R>(&self, rules: &Rules, take: impl FnMut(&Json) -> R) -> Result<Opened<R>, CallFailure> {
         // 204, and servers that answer so without saying it.
-        let mut document = if self.body.is_empty() { None } else { Some(self.document()?) };
-        let pointed = |pointer: &str| {
-            document.as_ref().and_then(|document| document.pointer(pointer)).unwrap_or(&Value::Null).clone()
-        };
+        if self.body.is_empty() {
+            return self.opened(rules, None, take);
+        }
+        document::look(&self.stream.format, self.body, |document| self.opened(rules, Some(document), take))
+            .unwrap_or_else(|unreadable| Err(self.unreadable(unreadable)))
+    }
+
+    fn opened<R>(
+        &self,
+        rules: &Rules,
+        document: Option<&Json>,
+        take: impl FnMut(&Json) -> R,
+    ) -> Result<Opened<R>, CallFailure> {
+        let at = |pointer: &str| document.and_then(|document| document.pointer(pointer)).map(Json::to_value);
+        let pointed = |pointer: &str| at(pointer).unwrap_or_default();
         let mut delta = None;
         let next = match &self.stream.pagination {
             Pagination::None | Pagination::Offset { .. } | Pagination::Page { .. } => None,
@@ -66,48 +78,48 @@ impl Arrived<'_> {
         };
         let pages = self.stream.pagination.cursor_pages();
         let more = match pages.and_then(|pages| pages.has_more.as_ref()) {
-            Some(pointer) => Some(self.has_more(pointer, document.as_ref())?),
+            Some(pointer) => Some(self.has_more(pointer, document)?),
             None => None,
         };
-        let records = document.as_mut().map_or(Ok(Vec::new()), |document| self.records(document))?;
+        let records = document.map_or(Ok(Vec::new()), |document| self.records(document))?;
         let next = match &self.stream.pagination {
-            Pagination::Offset { .. } => next_offset(ask::offset(self.position), ask::offset(self.position), &records),
-            Pagination::Page { size, .. } => self.next_numbered(*size, &records)?,
-            Pagination::Cursor(pages) => self.behind(pages, more, next, &records)?,
+            Pagination::Offset { .. } => {
+                next_offset(ask::offset(self.position), ask::offset(self.position), records.len())
+            }
+            Pagination::Page { size, .. } => self.next_numbered(*size, records.len())?,
+            Pagination::Cursor(pages) => self.behind(pages, more, next, records.last().copied())?,
             Pagination::None | Pagination::LinkHeader | Pagination::NextUrl { .. } | Pagination::DeltaLink { .. } => {
                 next
             }
         };
-        let next = self.without_circles(&records, next)?;
+        let next = self.without_circles(records.is_empty(), next)?;
         let delta = delta.and_then(|position| match position {
             Position::Url(url) => Some(url),
             Position::First | Position::Cursor(_) | Position::Offset(_) => None,
         });
-        Ok(Opened { records, next, delta })
+        Ok(Opened { records: records.into_iter().map(take).collect(), next, delta })
     }
 
-    fn document(&self) -> Result<Value, CallFailure> {
-        document::read(&self.stream.format, self.body).map_err(|unreadable| {
-            let too_large = |problem: &str| {
-                CallFailure::new(FailureKind::BodyTooLarge, format!("a page of `{}` {problem}", self.stream.name))
-            };
-            match unreadable {
-                Unreadable::TooLarge => {
-                    too_large("is larger than 32 MiB when it is unpacked: ask for fewer records a page")
-                }
-                Unreadable::TooMany => too_large("has more values than are read: ask for fewer records a page"),
-                Unreadable::Malformed { problem, source } => {
-                    let kind = self.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-                    let html = kind.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/html"));
-                    let hint = ", but an HTML page, perhaps one to log in: check baseURL, path and credentials";
-                    self.malformed(&format!("{problem}{}", if html { hint } else { "" })).because(source)
-                }
+    fn unreadable(&self, unreadable: Unreadable) -> CallFailure {
+        let too_large = |problem: &str| {
+            CallFailure::new(FailureKind::BodyTooLarge, format!("a page of `{}` {problem}", self.stream.name))
+        };
+        match unreadable {
+            Unreadable::TooLarge => {
+                too_large("is larger than 32 MiB when it is unpacked: ask for fewer records a page")
             }
-        })
+            Unreadable::TooMany => too_large("has more values than are read: ask for fewer records a page"),
+            Unreadable::Malformed { problem, source } => {
+                let kind = self.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+                let html = kind.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/html"));
+                let hint = ", but an HTML page, perhaps one to log in: check baseURL, path and credentials";
+                self.malformed(&format!("{problem}{}", if html { hint } else { "" })).because(source)
+            }
+        }
     }
 
-    fn records(&self, document: &mut Value) -> Result<Vec<Value>, CallFailure> {
-        let (document, pointer) = (document.take(), &self.stream.records);
+    fn records<'d, 'a>(&self, document: &'d Json<'a>) -> Result<Vec<&'d Json<'a>>, CallFailure> {
+        let pointer = &self.stream.records;
         let records = match &self.stream.format {
             Format::Xml => select::elements(document, pointer),
             Format::Json | Format::JsonLines | Format::Csv { .. } => select::list(document, pointer),
@@ -138,22 +150,22 @@ impl Arrived<'_> {
     }
 
     /// The position behind a numbered page.
-    fn next_numbered(&self, size: u32, records: &[Value]) -> Result<Option<Position>, CallFailure> {
+    fn next_numbered(&self, size: u32, records: usize) -> Result<Option<Position>, CallFailure> {
         let position = ask::offset(self.position);
         let (number, size) = numbered_page(position, size);
         let next = next_offset(position, number.saturating_mul(u64::from(size)), records);
-        if next.is_none() && records.len() as u64 == u64::from(size) {
+        if next.is_none() && records as u64 == u64::from(size) {
             return Err(self.malformed("no size makes a page that leads on from there: ask for fewer records a window"));
         }
         Ok(next)
     }
 
     /// Whether the vendor says that there are more pages. If it says nothing where it should, nobody knows.
-    fn has_more(&self, pointer: &str, document: Option<&Value>) -> Result<bool, CallFailure> {
+    fn has_more(&self, pointer: &str, document: Option<&Json>) -> Result<bool, CallFailure> {
         match document.map(|document| document.pointer(pointer)) {
-            None | Some(Some(Value::Null)) => Ok(false),
-            Some(Some(Value::Bool(more))) => Ok(*more),
-            Some(Some(Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_)) | None) => {
+            None | Some(Some(Json::Null)) => Ok(false),
+            Some(Some(Json::Bool(more))) => Ok(*more),
+            Some(Some(Json::Number(_) | Json::Text(_) | Json::List(_) | Json::Object(_)) | None) => {
                 Err(self.malformed(&format!("there is neither true nor false at `{pointer}`")))
             }
         }
@@ -165,16 +177,16 @@ impl Arrived<'_> {
         pages: &CursorPages,
         more: Option<bool>,
         next: Option<Position>,
-        records: &[Value],
+        last: Option<&Json>,
     ) -> Result<Option<Position>, CallFailure> {
         if more == Some(false) {
             return Ok(None);
         }
-        let next = match (&pages.last_record, records.last()) {
+        let next = match (&pages.last_record, last) {
             (None, _) => next,
             (Some(_), None) => None,
             (Some(pointer), Some(last)) => {
-                let cursor = last.pointer(pointer).and_then(response::key_text);
+                let cursor = last.pointer(pointer).map(Json::to_value).as_ref().and_then(response::key_text);
                 let problem = || self.malformed(&format!("its last record has no text or number at `{pointer}`"));
                 Some(Position::Cursor(cursor.ok_or_else(problem)?))
             }
@@ -192,13 +204,13 @@ impl Arrived<'_> {
     }
 
     /// A page that is its own next page would be read for ever. Without records it is the end, as some vendors mark it.
-    fn without_circles(&self, records: &[Value], next: Option<Position>) -> Result<Option<Position>, CallFailure> {
+    fn without_circles(&self, is_empty: bool, next: Option<Position>) -> Result<Option<Position>, CallFailure> {
         let circle = match &next {
             Some(Position::Url(url)) => *url == self.url.as_str(),
             Some(cursor @ Position::Cursor(_)) => cursor == self.position,
             Some(Position::First | Position::Offset(_)) | None => false,
         };
-        match (circle, records.is_empty()) {
+        match (circle, is_empty) {
             (true, true) => Ok(None),
             (true, false) => Err(self.malformed("it names itself as the next page")),
             (false, _) => Ok(next),
@@ -213,8 +225,8 @@ impl Arrived<'_> {
 
 /// Where a page by position was asked for the record at `position` and began at `start`: the position behind it. A page may hold fewer records
 /// than were asked for, because vendors cap that, so a short page is not the end. The end is a page with nothing behind that record.
-fn next_offset(position: u64, start: u64, records: &[Value]) -> Option<Position> {
-    let end = start.saturating_add(u64::try_from(records.len()).unwrap_or(u64::MAX));
+fn next_offset(position: u64, start: u64, records: usize) -> Option<Position> {
+    let end = start.saturating_add(u64::try_from(records).unwrap_or(u64::MAX));
     (end > position.saturating_add(1)).then_some(Position::Offset(end))
 }
 

@@ -1,17 +1,17 @@
 //! The list of records in a response. Pure.
 
-use serde_json::Value;
+use crosstie_engine::json::Json;
 
 /// The records at a JSON pointer in which a segment `*` goes through all items of a list; none when there is no list. Behind a `*`, lists
 /// become one and single values are records. Items that lack what the pointer goes on with are passed over, unless all of them do: then the
 /// pointer is wrong.
-pub fn list(document: Value, pointer: &str) -> Option<Vec<Value>> {
+pub fn list<'d, 'a>(document: &'d Json<'a>, pointer: &str) -> Option<Vec<&'d Json<'a>>> {
     let segments: Vec<String> =
         pointer.split('/').skip(1).map(|segment| segment.replace("~1", "/").replace("~0", "~")).collect();
     let Some(star) = segments.iter().position(|segment| segment == "*") else {
         return match descend(document, &segments)? {
-            Value::Array(records) => Some(records),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => None,
+            Json::List(records) => Some(records.iter().collect()),
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) | Json::Object(_) => None,
         };
     };
     let mut found = Found::default();
@@ -20,35 +20,33 @@ pub fn list(document: Value, pointer: &str) -> Option<Vec<Value>> {
 }
 
 /// The same in what was XML, where a list of one is the one, and an empty list is nothing at all. What the list stands in has to be there.
-pub fn elements(document: Value, pointer: &str) -> Option<Vec<Value>> {
+pub fn elements<'d, 'a>(document: &'d Json<'a>, pointer: &str) -> Option<Vec<&'d Json<'a>>> {
     let segments: Vec<String> = pointer.split('/').skip(1).map(str::to_owned).collect();
     let star = segments.iter().position(|segment| segment == "*").unwrap_or(segments.len());
     let (list, place) = segments[..star].split_last()?;
     let items = match descend(descend(document, place)?, std::slice::from_ref(list)) {
         // An element without children is read as an empty text.
         None => return Some(Vec::new()),
-        Some(Value::Array(items)) => items,
-        Some(one) => vec![one],
+        Some(Json::List(items)) => items.as_slice(),
+        Some(one) => std::slice::from_ref(one),
     };
     let mut found = Found::default();
-    found.collect(
-        Value::Array(items),
-        segments.get(star..).filter(|rest| !rest.is_empty()).unwrap_or(&["*".to_owned()]),
-    );
+    let behind = segments.get(star + 1..).unwrap_or_default();
+    found.collect_items(items, behind);
     (!found.missed || found.met).then_some(found.records)
 }
 
 #[derive(Default)]
-struct Found {
-    records: Vec<Value>,
+struct Found<'d, 'a> {
+    records: Vec<&'d Json<'a>>,
     met: bool,
     missed: bool,
 }
 
-impl Found {
-    fn collect(&mut self, value: Value, segments: &[String]) {
+impl<'d, 'a> Found<'d, 'a> {
+    fn collect(&mut self, value: &'d Json<'a>, segments: &[String]) {
         match (segments.split_first(), value) {
-            (None, Value::Array(items)) => {
+            (None, Json::List(items)) => {
                 self.met = true;
                 self.records.extend(items);
             }
@@ -56,12 +54,7 @@ impl Found {
                 self.met = true;
                 self.records.push(record);
             }
-            (Some((star, rest)), Value::Array(items)) if star == "*" => {
-                self.met |= items.is_empty();
-                for item in items {
-                    self.collect(item, rest);
-                }
-            }
+            (Some((star, rest)), Json::List(items)) if star == "*" => self.collect_items(items, rest),
             (Some((star, _)), _) if star == "*" => self.missed = true,
             (Some((segment, rest)), value) => match descend(value, std::slice::from_ref(segment)) {
                 Some(value) => self.collect(value, rest),
@@ -69,24 +62,38 @@ impl Found {
             },
         }
     }
+
+    fn collect_items(&mut self, items: &'d [Json<'a>], segments: &[String]) {
+        self.met |= items.is_empty();
+        for item in items {
+            self.collect(item, segments);
+        }
+    }
 }
 
-fn descend(value: Value, segments: &[String]) -> Option<Value> {
+fn descend<'d, 'a>(value: &'d Json<'a>, segments: &[String]) -> Option<&'d Json<'a>> {
     segments.iter().try_fold(value, |value, segment| match value {
-        Value::Object(mut members) => members.swap_remove(segment),
-        Value::Array(mut items) => {
-            let index: usize = segment.parse().ok()?;
-            (index < items.len()).then(|| items.swap_remove(index))
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+        Json::Object(members) => members.get(segment),
+        Json::List(items) => items.get(segment.parse::<usize>().ok()?),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) => None,
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+
+    fn list(document: Value, pointer: &str) -> Option<Vec<Value>> {
+        let found = super::list(&Json::from(&document), pointer)?.into_iter().map(Json::to_value).collect();
+        Some(found)
+    }
+
+    fn elements(document: Value, pointer: &str) -> Option<Vec<Value>> {
+        let found = super::elements(&Json::from(&document), pointer)?.into_iter().map(Json::to_value).collect();
+        Some(found)
+    }
 
     #[test]
     fn without_a_star_there_is_one_list() {

@@ -5,15 +5,22 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::json::Json;
+
 /// The value as JSON with sorted members. A value that cannot be JSON (a map with keys that are not strings) becomes `null`; the
 /// types of this project never are.
 pub fn json<T: Serialize>(value: &T) -> String {
-    let bytes = bytes(&serde_json::to_value(value).unwrap_or(Value::Null));
+    let bytes = bytes(&Json::from(&serde_json::to_value(value).unwrap_or(Value::Null)));
     String::from_utf8(bytes).unwrap_or_default()
 }
 
 /// SHA-256 of [`json`], as 64 hexadecimal digits.
 pub fn hash(value: &Value) -> String {
+    hash_of(&Json::from(value))
+}
+
+/// The same of JSON that was read and not copied.
+pub fn hash_of(value: &Json) -> String {
     hex(&Sha256::digest(bytes(value)))
 }
 
@@ -35,27 +42,27 @@ pub fn hash_parts(parts: &[&[u8]]) -> String {
 /// Bytes that most records fit in.
 const USUAL_BYTES: usize = 2048;
 
-fn bytes(value: &Value) -> Vec<u8> {
+fn bytes(value: &Json) -> Vec<u8> {
     let mut out = Vec::with_capacity(USUAL_BYTES);
     write(value, &mut out);
     out
 }
 
-fn write(value: &Value, out: &mut Vec<u8>) {
+fn write(value: &Json, out: &mut Vec<u8>) {
     match value {
-        Value::Object(members) => {
+        Json::Object(members) => {
             out.push(b'{');
-            // Bodies are sorted already, and so are many records.
-            if members.keys().is_sorted() {
-                write_members(members.iter(), out);
-            } else {
-                let mut sorted: Vec<(&String, &Value)> = members.iter().collect();
-                sorted.sort_unstable_by_key(|(name, _)| *name);
-                write_members(sorted.into_iter(), out);
+            for (index, (name, value)) in members.sorted().into_iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                write_plain(name, out);
+                out.push(b':');
+                write(value, out);
             }
             out.push(b'}');
         }
-        Value::Array(items) => {
+        Json::List(items) => {
             out.push(b'[');
             for (index, item) in items.iter().enumerate() {
                 if index > 0 {
@@ -65,19 +72,8 @@ fn write(value: &Value, out: &mut Vec<u8>) {
             }
             out.push(b']');
         }
-        Value::String(text) => write_plain(text, out),
-        Value::Null | Value::Bool(_) | Value::Number(_) => write_plain(value, out),
-    }
-}
-
-fn write_members<'a>(members: impl Iterator<Item = (&'a String, &'a Value)>, out: &mut Vec<u8>) {
-    for (index, (name, value)) in members.enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        write_plain(name, out);
-        out.push(b':');
-        write(value, out);
+        Json::Text(text) => write_plain(text.as_ref(), out),
+        Json::Null | Json::Bool(_) | Json::Number(_) => write_plain(value, out),
     }
 }
 
@@ -110,6 +106,8 @@ mod tests {
             hash(&json!({"b": [1, {"d": 2, "c": 3}], "a": "ü"})),
             hash(&json!({"a": "ü", "b": [1, {"c": 3, "d": 2}]}))
         );
+        let read = Json::read(r#"{"b": [0], "a": "\u00fc", "b": [1, {"d": 2, "c": 3}]}"#).unwrap();
+        assert_eq!(hash_of(&read), hash(&read.to_value()), "of two members of a name the last one");
         assert_eq!(json(&json!({"b": 1, "a": null})), r#"{"a":null,"b":1}"#);
     }
 

@@ -13,6 +13,7 @@ pub mod fixture;
 pub mod glob;
 pub mod grant;
 pub mod inlay;
+pub mod json;
 pub mod lifecycle;
 pub mod mapping;
 pub mod plan;

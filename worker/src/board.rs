@@ -27,12 +27,12 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(90);
 pub struct Board {
     started_at: Timestamp,
     store_trouble: Arc<StoreTrouble>,
-    posted: Mutex<Posted>,
+    posted: Mutex<Arc<Posted>>,
     alerts: Mutex<(Option<Arc<Orders>>, AlertView)>,
 }
 
 /// What the supervisor posted last.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Posted {
     /// The store, once it is open.
     pub store: Option<SharedStore>,
@@ -45,7 +45,6 @@ pub struct Posted {
 }
 
 /// What is to be seen of a crew.
-#[derive(Clone)]
 pub struct CrewView {
     /// Its lanes, in the plan's order.
     pub lanes: Vec<Arc<Lane>>,
@@ -114,12 +113,12 @@ impl Board {
 
     /// Posts what is the case now.
     pub fn post(&self, store: Option<SharedStore>, crew: Option<CrewView>, hindrances: Vec<Hindrance>) {
-        *self.lock() = Posted { store, crew, hindrances, beat: Some(Instant::now()) };
+        *self.lock() = Arc::new(Posted { store, crew, hindrances, beat: Some(Instant::now()) });
     }
 
-    /// What was posted last.
-    pub fn posted(&self) -> Posted {
-        self.lock().clone()
+    /// What was posted last. Shared, because whoever receives webhooks asks for each.
+    pub fn posted(&self) -> Arc<Posted> {
+        Arc::clone(&self.lock())
     }
 
     /// Posts whom to tell.
@@ -167,7 +166,7 @@ impl Board {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Posted> {
+    fn lock(&self) -> MutexGuard<'_, Arc<Posted>> {
         self.posted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,12 +9,12 @@ use std::{sync::Arc, time::Duration};
 use crosstie_connect::{CallFailure, FailureKind, Page};
 use crosstie_engine::{
     circuit::Admission,
+    json::Json,
     plan::{Cursor, Stream},
     schedule,
     window::{CursorValue, PageSeen, PollState},
 };
 use jiff::Timestamp;
-use serde_json::Value;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -157,11 +157,14 @@ impl Reader<'_> {
             return Ok(self.take(Vec::new(), poll, run).await?);
         };
         let bounds = stream.cursor.as_ref().map(|_| &window.bounds);
-        let Page { records, next, delta, request_id, .. } = lane.source.read_page(stream, bounds, &window.next).await?;
+        let take = |record: &Json| records::taken(record, stream);
+        let page = lane.source.take_page(stream, bounds, &window.next, take).await?;
+        let Page { records, next, delta, request_id, .. } = page;
         self.well();
         lane.metrics.read(&lane.flow.name, records.len() as u64);
-        let values = values(stream, &records);
-        let (hashes, incoming) = brought(records, stream, request_id.as_deref());
+        let values: Vec<CursorValue> = records.iter().filter_map(|record| record.value).collect();
+        let records = records.into_iter().map(|record| (record.hash, record.incoming));
+        let (hashes, incoming) = brought(records, request_id.as_deref());
         let turn = poll.turned(stream, &PageSeen { hashes: &hashes, next, values: &values, delta });
         match self.taken(turn, stream, request_id, run).await? {
             Some(poll) => Ok(self.take(incoming, poll, run).await?),
@@ -249,16 +252,12 @@ impl Reader<'_> {
     }
 }
 
-/// What the store takes of a page's records, and their hashes.
-fn brought(records: Vec<Value>, stream: &Stream, request_id: Option<&str>) -> (Vec<String>, Vec<Incoming>) {
-    let taken = records.into_iter().map(|record| incoming(&record, stream));
-    taken.map(|(hash, incoming)| (hash, incoming.brought_by(request_id))).unzip()
-}
-
-/// Values of the cursor on a page, where reading depends on them.
-fn values(stream: &Stream, records: &[Value]) -> Vec<CursorValue> {
-    let valued = stream.cursor.as_ref().filter(|cursor| cursor.counts() || stream.depth_cap.is_some());
-    valued.map(|cursor| records.iter().filter_map(|record| cursor.of(record)).collect()).unwrap_or_default()
+/// The hashes of a page's records, and what the store takes of them.
+fn brought(
+    records: impl Iterator<Item = (String, Incoming)>,
+    request_id: Option<&str>,
+) -> (Vec<String>, Vec<Incoming>) {
+    records.map(|(hash, incoming)| (hash, incoming.brought_by(request_id))).unzip()
 }
 
 /// Pages that came as they should, and that nothing can be done with.

@@ -68,10 +68,11 @@ impl Letters {
     /// [`NotReplayed`]. Then none of them was touched.
     pub async fn replay(&self, ids: &[i64]) -> Result<Vec<Fate>, NotReplayed> {
         let store = self.store()?;
-        let Some(crew) = self.board.posted().crew else {
+        let posted = self.board.posted();
+        let Some(crew) = &posted.crew else {
             return Err(NotReplayed::Idle(self.board.unready().unwrap_or_default()));
         };
-        let lanes = crew.lanes;
+        let lanes = &crew.lanes;
         let (mut replays, mut left) = (Vec::new(), HashSet::new());
         for id in ids.iter().copied().collect::<BTreeSet<i64>>() {
             let Some(letter) = self.one(id).await? else { continue };
@@ -82,7 +83,7 @@ impl Letters {
         }
         let numbers: Vec<i64> = replays.iter().map(|replay| replay.id).collect();
         let replayed = store.replay(replays, self.clock.now()).await?;
-        for lane in &lanes {
+        for lane in lanes {
             lane.wake.notify_one();
         }
         let became: HashMap<i64, Replayed> = numbers.into_iter().zip(replayed).collect();
@@ -111,7 +112,7 @@ impl Letters {
     }
 
     fn store(&self) -> Result<SharedStore, StoreError> {
-        self.board.posted().store.ok_or(StoreError::Closed)
+        self.board.posted().store.clone().ok_or(StoreError::Closed)
     }
 }
 

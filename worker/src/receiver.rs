@@ -20,6 +20,7 @@ use std::{
 use bytes::Bytes;
 use crosstie_connect::{Clock, CredentialStore};
 use crosstie_engine::{
+    json::Json,
     plan::{Challenge, Receiver as Rules},
     webhook::{NotVerified, Received, Secret, verify},
 };
@@ -151,13 +152,13 @@ impl Receiver {
             Err(malformed) => return self.malformed(&malformed),
         };
         if let Some(Challenge::Pointer(pointer)) = &reception.rules.challenge
-            && let Some(text) = value.pointer(pointer).and_then(|text| text.as_str())
+            && let Some(Json::Text(text)) = value.pointer(pointer)
         {
             return Answer::challenge(text, LONGEST_CHALLENGE);
         }
         let posted = self.board.posted();
-        let (Some(store), Some(CrewView { lanes, .. })) = (posted.store, posted.crew) else { return not_at_work() };
-        let events = match taken(&reception, &lanes, head.headers, value, now) {
+        let (Some(store), Some(CrewView { lanes, .. })) = (&posted.store, &posted.crew) else { return not_at_work() };
+        let events = match taken(&reception, lanes, head.headers, value, now) {
             Ok(events) => events,
             Err(malformed) => return self.malformed(&malformed),
         };
@@ -187,8 +188,9 @@ impl Receiver {
     }
 
     fn reception(&self) -> Result<Arc<Reception>, Answer> {
-        let Some(crew) = self.board.posted().crew else { return Err(not_at_work()) };
-        crew.reception.ok_or_else(|| {
+        let posted = self.board.posted();
+        let Some(crew) = &posted.crew else { return Err(not_at_work()) };
+        crew.reception.clone().ok_or_else(|| {
             self.metrics.webhook_refused(Refused::Elsewhere);
             Answer::text(StatusCode::NOT_FOUND, "no flow of this Integration takes webhooks\n")
         })

@@ -18,7 +18,7 @@ fn opened(pagination: &Pagination, position: &Position, link: &str, body: &str) 
     let headers = HeaderMap::from_iter([(header::LINK, link.parse().unwrap())]);
     let body = Bytes::from(body.to_owned());
     let arrived = Arrived { stream: &stream, position, url: &url, headers: &headers, body: &body };
-    let opened = arrived.open(&rules()).map(|opened| (opened.records, opened.next));
+    let opened = arrived.open(&rules(), |record: &Json| record.to_value()).map(|opened| (opened.records, opened.next));
     opened.map_err(|failure| (failure.kind, failure.detail))
 }
 
@@ -134,7 +134,7 @@ fn the_last_page_may_lead_to_what_changes_from_then_on_and_only_to_where_pages_m
         let (body, headers) = (Bytes::from(body.to_string()), HeaderMap::new());
         let position = &Position::First;
         let arrived = Arrived { stream: &stream, position, url: &url, headers: &headers, body: &body };
-        arrived.open(&rules()).map_err(|failure| failure.kind)
+        arrived.open(&rules(), |record: &Json| record.to_value()).map_err(|failure| failure.kind)
     };
     let (next, delta) = ("https://api.example.com/orders?$skip=2", "orders?$deltatoken=7");
     let page = open(json!({"value": [], "@odata.nextLink": next, "@odata.deltaLink": delta})).unwrap();
@@ -154,7 +154,9 @@ fn pages_and_changes_of_odata_2_are_led_to_by_its_own_names() {
     let open = |body: Value| {
         let (body, headers) = (Bytes::from(body.to_string()), HeaderMap::new());
         let position = &Position::Url(url.as_str().to_owned());
-        Arrived { stream: &stream, position, url: &url, headers: &headers, body: &body }.open(&rules()).unwrap()
+        Arrived { stream: &stream, position, url: &url, headers: &headers, body: &body }
+            .open(&rules(), |record: &Json| record.to_value())
+            .unwrap()
     };
     let next = "https://api.example.com/sap/opu/odata/sap/API/Set?$skiptoken=18";
     let page = open(json!({"d": {"results": [{"ID": 1}], "__next": next}}));
@@ -171,7 +173,7 @@ fn an_html_page_with_status_200_is_told_as_one() {
         (Stream { name: "orders".into(), ..Stream::default() }, Bytes::from_static(b"<html>jane</html>"));
     let url = Url::parse("https://api.example.com/orders").unwrap();
     let arrived = Arrived { stream: &stream, position: &Position::First, url: &url, headers: &headers, body: &body };
-    let failure = arrived.open(&rules()).unwrap_err();
+    let failure = arrived.open(&rules(), |record: &Json| record.to_value()).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Malformed);
     assert!(failure.detail.contains("log in") && !failure.detail.contains("jane"), "{failure}");
 }

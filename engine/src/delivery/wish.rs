@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::Rule;
 use crate::{
     inlay,
+    json::Json,
     plan::{Flow, Method, OnWhenFalse, Operation, names_a_record},
     template::Template,
 };
@@ -45,9 +46,9 @@ impl Wish {
 }
 
 /// Whether the source says that it deleted a record.
-pub fn is_deleted(flow: &Flow, record: &Value) -> bool {
+pub fn is_deleted(flow: &Flow, record: &Json) -> bool {
     let mark = flow.stream.deleted.as_ref().and_then(|pointer| record.pointer(pointer));
-    !matches!(mark, None | Some(Value::Null | Value::Bool(false)))
+    !matches!(mark, None | Some(Json::Null | Json::Bool(false)))
 }
 
 /// The fields of the mapped body that an operation needs, by their paths; none where it needs the whole. DELETE sends no body, and may find the

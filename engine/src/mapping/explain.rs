@@ -3,7 +3,6 @@
 
 use cel::common::ast::Expr;
 use cel::{ExecutionError, IdedExpr};
-use serde_json::Value;
 
 use super::environment::RECORD;
 use super::error::Problem;
@@ -12,6 +11,7 @@ use super::limits::{MAX_CELLS, MAX_STEPS};
 use super::meter::Exhausted;
 use super::operators::{ITERATE, written};
 use super::syntax::children;
+use crate::json::Json;
 
 /// A chain of selections in an expression, as `record.customer.email`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,13 +65,14 @@ impl Selection {
     }
 
     /// The name at which the chain leaves the record, and what is there instead of an object that has it.
-    fn broken_at<'r>(&self, record: &'r Value) -> Option<(usize, &'r Value)> {
+    fn broken_at<'r, 'a>(&self, record: &'r Json<'a>) -> Option<(usize, &'r Json<'a>)> {
         if self.root.as_deref() != Some(RECORD) {
             return None;
         }
         let mut value = record;
         for (index, name) in self.names.iter().enumerate() {
-            match value.get(name) {
+            let inner = if let Json::Object(members) = value { members.get(name) } else { None };
+            match inner {
                 Some(inner) => value = inner,
                 None => return Some((index, value)),
             }
@@ -95,7 +96,7 @@ pub(super) fn exhausted(what: Exhausted) -> Problem {
 }
 
 /// Why the evaluation of an expression with these selections failed on this record.
-pub(super) fn explain(error: &ExecutionError, selections: &[Selection], record: &Value) -> Problem {
+pub(super) fn explain(error: &ExecutionError, selections: &[Selection], record: &Json) -> Problem {
     match error {
         ExecutionError::NoSuchKey(name) => missing(name, selections, record),
         ExecutionError::NoSuchOverload(overload) => {
@@ -143,7 +144,7 @@ fn readable(name: &str) -> String {
 }
 
 /// No field or key of that name. The name is only said if the expression spells it: others come from the record.
-fn missing(name: &str, selections: &[Selection], record: &Value) -> Problem {
+fn missing(name: &str, selections: &[Selection], record: &Json) -> Problem {
     let broken = selections.iter().find_map(|selection| {
         let (index, _) = selection.broken_at(record)?;
         (selection.names[index] == name).then_some((selection, index))
@@ -173,7 +174,7 @@ fn subject(selection: &Selection, index: usize) -> String {
     if before == RECORD { before } else { format!("`{before}`") }
 }
 
-fn no_overload(function: &str, types: &[String], selections: &[Selection], record: &Value) -> Problem {
+fn no_overload(function: &str, types: &[String], selections: &[Selection], record: &Json) -> Problem {
     let listed = types.join(", ");
     let field = matches!(function, "_[_]") && types.last().is_some_and(|name| name == "string");
     if field || matches!(function, "_._" | "_?._") {
@@ -195,10 +196,10 @@ fn no_overload(function: &str, types: &[String], selections: &[Selection], recor
     Problem::new(format!("`{}` does not take ({listed})", written(function)), remedy)
 }
 
-fn not_an_object(types: &[String], selections: &[Selection], record: &Value) -> Problem {
+fn not_an_object(types: &[String], selections: &[Selection], record: &Json) -> Problem {
     let broken = selections.iter().find_map(|selection| {
         let (index, value) = selection.broken_at(record)?;
-        (!value.is_object()).then_some((selection, index))
+        (!matches!(value, Json::Object(_))).then_some((selection, index))
     });
     let kind = types.first().map_or("no object", String::as_str);
     match broken {

@@ -12,9 +12,11 @@ use super::error::{EvaluationError, MappingProblem, Position, Problem};
 use super::explain::{Selection, exhausted, explain, selections};
 use super::functions::Pattern;
 use super::guard::{Measure, measure};
+use super::input::Record;
 use super::output::Output;
 use super::scope::{Resolve, Scope, Wanted};
 use super::{check, instrument, meter, nulls, reads, syntax};
+use crate::json::Json;
 
 /// Stack that the parser can take, in bytes: for each bracket, for each operator, and at all. Measured in a debug build,
 /// whose frames are many times those of a release build, and rounded up. Pages that are not touched cost nothing.
@@ -55,16 +57,24 @@ impl Expression {
     }
 
     /// The value on `record`, or `None` if it is an absent optional.
-    pub fn evaluate(&self, record: &Value, resolve: &dyn Resolve) -> Result<Option<Value>, EvaluationError> {
+    pub fn evaluate<'r>(
+        &self,
+        record: impl Into<Record<'r>>,
+        resolve: &dyn Resolve,
+    ) -> Result<Option<Value>, EvaluationError> {
         let _running = meter::start();
         let wanted = Wanted::default();
-        let result = self.run(record, resolve, &wanted, &mut Output::default());
+        let result = self.run(record.into().json(), resolve, &wanted, &mut Output::default());
         self.conclude(result, wanted)
     }
 
     /// The value on `record` as text, or `None` if it is an absent optional or null. Integers and booleans are written
     /// out; other values are an error.
-    pub fn evaluate_text(&self, record: &Value, resolve: &dyn Resolve) -> Result<Option<String>, EvaluationError> {
+    pub fn evaluate_text<'r>(
+        &self,
+        record: impl Into<Record<'r>>,
+        resolve: &dyn Resolve,
+    ) -> Result<Option<String>, EvaluationError> {
         match self.evaluate(record, resolve)? {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -76,7 +86,11 @@ impl Expression {
     }
 
     /// Whether the condition holds on `record`. Anything but true and false is an error.
-    pub fn evaluate_condition(&self, record: &Value, resolve: &dyn Resolve) -> Result<bool, EvaluationError> {
+    pub fn evaluate_condition<'r>(
+        &self,
+        record: impl Into<Record<'r>>,
+        resolve: &dyn Resolve,
+    ) -> Result<bool, EvaluationError> {
         match self.evaluate(record, resolve)? {
             Some(Value::Bool(boolean)) => Ok(boolean),
             other => {
@@ -124,7 +138,7 @@ impl Expression {
     /// Runs the expression on the meter that is running.
     pub(super) fn run(
         &self,
-        record: &Value,
+        record: &Json,
         resolve: &dyn Resolve,
         wanted: &Wanted,
         output: &mut Output,

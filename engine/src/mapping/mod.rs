@@ -16,6 +16,7 @@ mod explain;
 mod expression;
 mod functions;
 mod guard;
+mod input;
 mod instrument;
 pub mod limits;
 mod meter;
@@ -36,6 +37,7 @@ pub use destination::Destination as FieldPath;
 pub use error::{EvaluationError, Lookup, MappingProblem, Position, Reference};
 pub use expression::Expression;
 pub use functions::{FUNCTIONS, FunctionDoc};
+pub use input::Record;
 pub use part::Part;
 pub use scope::{Looked, NoResolve, Resolve};
 
@@ -96,7 +98,7 @@ impl Mapping {
     }
 
     /// Whether the record meets the condition. Without one, every record does.
-    pub fn selects(&self, record: &Value, resolve: &dyn Resolve) -> Result<bool, EvaluationError> {
+    pub fn selects<'r>(&self, record: impl Into<Record<'r>>, resolve: &dyn Resolve) -> Result<bool, EvaluationError> {
         match &self.when {
             Some(when) => when.evaluate_condition(record, resolve),
             None => Ok(true),
@@ -104,7 +106,8 @@ impl Mapping {
     }
 
     /// The destination's body for a record: an object, sorted by name at every level. The condition is not asked.
-    pub fn apply(&self, record: &Value, resolve: &dyn Resolve) -> Result<Value, EvaluationError> {
+    pub fn apply<'r>(&self, record: impl Into<Record<'r>>, resolve: &dyn Resolve) -> Result<Value, EvaluationError> {
+        let record = record.into();
         let _running = meter::start();
         let wanted = Wanted::default();
         let mut output = Output::default();
@@ -113,7 +116,7 @@ impl Mapping {
         let mut awaited = Vec::new();
         for (destination, expression) in &self.fields {
             let result = output.name(destination.last_name());
-            match result.and_then(|()| expression.run(record, resolve, &wanted, &mut output)) {
+            match result.and_then(|()| expression.run(record.json(), resolve, &wanted, &mut output)) {
                 Ok(Some(value)) => {
                     // It does without what it asked for.
                     wanted.take_references();

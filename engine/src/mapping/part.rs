@@ -1,13 +1,14 @@
 //! The part of a record that expressions read, and parsing a record's text no further than that. On that part every expression says what it says
 //! of the whole record: what it holds of an object or a list is all of it, or what is read of it by name.
 
-use std::{collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
-use serde_json::{Map, Number, Value};
+use serde_json::Number;
 
 use super::Expression;
+use crate::json::Json;
 
 /// What is read of a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl Part {
     ///
     /// # Errors
     /// When it is no JSON.
-    pub fn parse(&self, text: &str) -> serde_json::Result<Value> {
+    pub fn parse<'a>(&self, text: &'a str) -> serde_json::Result<Json<'a>> {
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let value = self.deserialize(&mut deserializer)?;
         deserializer.end()?;
@@ -61,45 +62,49 @@ impl Part {
 }
 
 impl<'de> DeserializeSeed<'de> for &Part {
-    type Value = Value;
+    type Value = Json<'de>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        if self.whole { Value::deserialize(deserializer) } else { deserializer.deserialize_any(self) }
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
+        if self.whole { Json::deserialize(deserializer) } else { deserializer.deserialize_any(self) }
     }
 }
 
 impl<'de> Visitor<'de> for &Part {
-    type Value = Value;
+    type Value = Json<'de>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         formatter.write_str("JSON")
     }
 
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Json<'de>, E> {
+        Ok(Json::Bool(value))
     }
 
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::from(value))
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Json<'de>, E> {
+        Ok(Json::Number(value.into()))
     }
 
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::from(value))
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Json<'de>, E> {
+        Ok(Json::Number(value.into()))
     }
 
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Json<'de>, E> {
+        Ok(Number::from_f64(value).map_or(Json::Null, Json::Number))
     }
 
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::from(value))
+    fn visit_borrowed_str<E: de::Error>(self, value: &'de str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Borrowed(value)))
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Owned(value.to_owned())))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+    fn visit_unit<E: de::Error>(self) -> Result<Json<'de>, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json<'de>, A::Error> {
         let everything = Part { whole: true, ..Part::default() };
         // A list of which something is read by name fails the expression that does so, and its message may speak of all of it.
         let element = self.element.as_deref().filter(|_| self.members.is_empty()).unwrap_or(&everything);
@@ -107,57 +112,67 @@ impl<'de> Visitor<'de> for &Part {
         while let Some(item) = items.next_element_seed(element)? {
             kept.push(item);
         }
-        Ok(Value::Array(kept))
+        Ok(Json::List(kept))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut kept = Map::new();
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json<'de>, A::Error> {
+        let mut kept = Vec::with_capacity(if self.any { 0 } else { self.members.len() });
         while let Some(member) = members.next_key_seed(Name(self))? {
             match member {
                 Member::Left => drop(members.next_value::<IgnoredAny>()?),
-                Member::Whole(name) => drop(kept.insert(name, members.next_value()?)),
-                Member::Part(name, part) => drop(kept.insert(name, members.next_value_seed(part)?)),
+                Member::Whole(name) => kept.push((name, members.next_value()?)),
+                Member::Part(name, part) => kept.push((name, members.next_value_seed(part)?)),
             }
         }
-        Ok(Value::Object(kept))
+        Ok(Json::Object(kept.into_iter().collect()))
     }
 }
 
 /// A member's name, told from the others before it is copied.
 struct Name<'p>(&'p Part);
 
-enum Member<'p> {
+enum Member<'p, 'de> {
     Left,
-    Whole(String),
-    Part(String, &'p Part),
+    Whole(Cow<'de, str>),
+    Part(Cow<'de, str>, &'p Part),
+}
+
+impl<'p> Name<'p> {
+    fn told<'de>(&self, name: &str, kept: impl FnOnce() -> Cow<'de, str>) -> Member<'p, 'de> {
+        if self.0.any {
+            return Member::Whole(kept());
+        }
+        self.0.members.get(name).map_or(Member::Left, |part| Member::Part(kept(), part))
+    }
 }
 
 impl<'de, 'p> DeserializeSeed<'de> for Name<'p> {
-    type Value = Member<'p>;
+    type Value = Member<'p, 'de>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Member<'p>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl<'p> Visitor<'_> for Name<'p> {
-    type Value = Member<'p>;
+impl<'de, 'p> Visitor<'de> for Name<'p> {
+    type Value = Member<'p, 'de>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         formatter.write_str("a name")
     }
 
-    fn visit_str<E: de::Error>(self, name: &str) -> Result<Member<'p>, E> {
-        if self.0.any {
-            return Ok(Member::Whole(name.to_owned()));
-        }
-        Ok(self.0.members.get(name).map_or(Member::Left, |part| Member::Part(name.to_owned(), part)))
+    fn visit_borrowed_str<E: de::Error>(self, name: &'de str) -> Result<Self::Value, E> {
+        Ok(self.told(name, || Cow::Borrowed(name)))
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.told(name, || Cow::Owned(name.to_owned())))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::mapping::NoResolve;
@@ -173,7 +188,7 @@ mod tests {
 
     fn part_of(expression: &str) -> (Expression, Value) {
         let expression = Expression::compile("field", expression).unwrap();
-        let part = Part::of([&expression]).parse(&record().to_string()).unwrap();
+        let part = Part::of([&expression]).parse(&record().to_string()).unwrap().to_value();
         (expression, part)
     }
 
@@ -227,6 +242,11 @@ mod tests {
         for text in ["", "{\"id\": 1", "{\"other\": [1,}", "{\"id\": 1} 2"] {
             assert!(part.parse(text).is_err(), "{text}");
         }
-        assert_eq!(part.parse("[1]").unwrap(), json!([1]));
+        assert_eq!(part.parse("[1]").unwrap().to_value(), json!([1]));
+        assert_eq!(
+            part.parse(r#"{"id": 1, "i\u0064": 2}"#).unwrap().to_value(),
+            json!({"id": 2}),
+            "the last of a name"
+        );
     }
 }

@@ -12,23 +12,24 @@ use cel::common::types::{
     CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, CelUInt, LIST_TYPE, MAP_TYPE, Type,
 };
 use cel::common::value::{CowVal, StaticVal, Val};
-use serde_json::{Map, Number, Value};
+use serde_json::{Number, Value};
 
 use super::compare;
 use super::meter;
+use crate::json::{Json, Members};
 
 /// Bytes of a record's text that are read in one step.
 const TEXT_BYTES_PER_STEP: usize = 64;
 
 /// A value of the record, borrowed from it.
-pub(super) fn view<'a>(value: &'a Value) -> Box<dyn Val + 'a> {
+pub(super) fn view<'a>(value: &'a Json<'a>) -> Box<dyn Val + 'a> {
     match value {
-        Value::Null => Box::new(CelNull),
-        Value::Bool(boolean) => Box::new(CelBool::from(*boolean)),
-        Value::Number(number) => view_number(number),
-        Value::String(text) => Box::new(CelString::from(text.as_str())),
-        Value::Array(items) => Box::new(ArrayView::new(items)),
-        Value::Object(fields) => Box::new(ObjectView { fields }),
+        Json::Null => Box::new(CelNull),
+        Json::Bool(boolean) => Box::new(CelBool::from(*boolean)),
+        Json::Number(number) => view_number(number),
+        Json::Text(text) => Box::new(CelString::from(text.as_ref())),
+        Json::List(items) => Box::new(ArrayView::new(items)),
+        Json::Object(fields) => Box::new(ObjectView { fields }),
     }
 }
 
@@ -68,8 +69,8 @@ fn view_number<'a>(number: &Number) -> Box<dyn Val + 'a> {
     }
 }
 
-fn read<'b, 'v, 'a: 'v>(value: &'a Value) -> Result<CowVal<'b, 'v>, ExecutionError> {
-    let text = value.as_str().map_or(0, |text| text.len() / TEXT_BYTES_PER_STEP);
+fn read<'b, 'v, 'a: 'v>(value: &'a Json<'a>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let text = if let Json::Text(text) = value { text.len() / TEXT_BYTES_PER_STEP } else { 0 };
     meter::step(1 + text as u64)?;
     Ok(CowVal::Owned(view(value)))
 }
@@ -140,28 +141,27 @@ pub(super) fn json_of(value: &dyn Val) -> Option<Value> {
 }
 
 /// A copy with the fields of every object sorted by name.
-fn sorted(value: &Value) -> Value {
+fn sorted(value: &Json) -> Value {
     match value {
-        Value::Array(items) => sorted_array(items),
-        Value::Object(fields) => sorted_object(fields),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+        Json::List(items) => sorted_array(items),
+        Json::Object(fields) => sorted_object(fields),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) => value.to_value(),
     }
 }
 
-fn sorted_array(items: &[Value]) -> Value {
+fn sorted_array(items: &[Json]) -> Value {
     Value::Array(items.iter().map(sorted).collect())
 }
 
-fn sorted_object(fields: &Map<String, Value>) -> Value {
-    let mut entries: Vec<_> = fields.iter().collect();
-    entries.sort_unstable_by_key(|(name, _)| *name);
-    Value::Object(entries.into_iter().map(|(name, value)| (name.clone(), sorted(value))).collect())
+fn sorted_object(fields: &Members) -> Value {
+    let entries = fields.sorted().into_iter();
+    Value::Object(entries.map(|(name, value)| (name.to_owned(), sorted(value))).collect())
 }
 
 /// A JSON object.
 #[derive(Clone)]
 struct ObjectView<'a> {
-    fields: &'a Map<String, Value>,
+    fields: &'a Members<'a>,
 }
 
 impl fmt::Debug for ObjectView<'_> {
@@ -220,9 +220,9 @@ impl Indexer for ObjectView<'_> {
         match key.downcast_ref::<Ask>() {
             Some(Ask::Json) => Ok(CowVal::owned(Copied(Mutex::new(Some(sorted_object(self.fields)))))),
             Some(Ask::Names) => {
-                let names = self.fields.keys();
+                let fields = self.fields.sorted().into_iter();
                 let names: Vec<Box<dyn Val + 'v>> =
-                    names.map(|name| Box::new(CelString::from(name.as_str())) as _).collect();
+                    fields.map(|(name, _)| Box::new(CelString::from(name)) as _).collect();
                 Ok(CowVal::owned(CelList::from(names)))
             }
             None => {
@@ -253,13 +253,13 @@ impl Zeroer for ObjectView<'_> {
 
 /// A JSON list.
 struct ArrayView<'a> {
-    items: &'a [Value],
+    items: &'a [Json<'a>],
     /// The items as values, made when the list is first iterated: iteration lends them out.
     values: OnceLock<Vec<Box<dyn Val + 'a>>>,
 }
 
 impl<'a> ArrayView<'a> {
-    fn new(items: &'a [Value]) -> Self {
+    fn new(items: &'a [Json<'a>]) -> Self {
         ArrayView { items, values: OnceLock::new() }
     }
 }

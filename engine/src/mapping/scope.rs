@@ -17,6 +17,7 @@ use super::error::{Lookup, Reference};
 use super::functions::Pattern;
 use super::limits::MAX_WANTED;
 use super::record::{owned, view};
+use crate::json::Json;
 
 /// What a look-up is known to answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,7 +103,7 @@ pub(super) struct Scope<'r> {
 
 impl<'r> Scope<'r> {
     pub(super) fn new(
-        record: &'r Value,
+        record: &'r Json<'r>,
         resolve: &'r dyn Resolve,
         wanted: &'r Wanted,
         patterns: &'r [Pattern],

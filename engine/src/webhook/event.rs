@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::{
     canonical, glob,
+    json::{Json, put},
     plan::{Brings, EventRoute, Place, Receiver, Rest, Stream},
     version::Version,
 };
@@ -18,7 +19,7 @@ const LONGEST_NAME: usize = 256;
 
 /// One event of a webhook.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Event {
+pub struct Event<'a> {
     /// The vendor's id.
     pub id: Option<String>,
     /// What kind of thing happened.
@@ -26,7 +27,7 @@ pub struct Event {
     /// Hash of its content.
     pub hash: String,
     /// Its content.
-    pub value: Value,
+    pub value: Json<'a>,
 }
 
 /// Why no event can be made out in a verified body.
@@ -44,15 +45,15 @@ pub enum Malformed {
 ///
 /// # Errors
 /// [`Malformed`].
-pub fn events<'a>(
+pub fn events<'a, 'b>(
     receiver: &Receiver,
     header: &dyn Fn(&str) -> Option<&'a str>,
-    body: Value,
-) -> Result<Vec<Event>, Malformed> {
+    body: Json<'b>,
+) -> Result<Vec<Event<'b>>, Malformed> {
     let values = match &receiver.events {
         None => vec![body],
         Some(pointer) => match body.pointer(pointer) {
-            Some(Value::Array(items)) => items.clone(),
+            Some(Json::List(items)) => items.clone(),
             Some(_) | None => return Err(Malformed::NoList),
         },
     };
@@ -61,28 +62,28 @@ pub fn events<'a>(
     }
     // A header cannot tell several events apart.
     let single = values.len() == 1;
-    let id = |value: &Value| match &receiver.event_id {
+    let id = |value: &Json| match &receiver.event_id {
         Some(Place::Header(_)) if !single => None,
         Some(place) => text_at(place, header, value),
         None => None,
     };
-    let event = |value: Value| Event {
+    let event = |value: Json<'b>| Event {
         id: id(&value),
         topic: receiver.topic.as_ref().and_then(|place| text_at(place, header, &value)).unwrap_or_else(|| "*".into()),
-        hash: canonical::hash(&value),
+        hash: canonical::hash_of(&value),
         value,
     };
     Ok(values.into_iter().map(event).collect())
 }
 
 /// The text or number at a place. One that is too long is as good as none.
-pub fn text_at<'a>(place: &Place, header: &dyn Fn(&str) -> Option<&'a str>, value: &Value) -> Option<String> {
+pub fn text_at<'a>(place: &Place, header: &dyn Fn(&str) -> Option<&'a str>, value: &Json) -> Option<String> {
     let text = match place {
         Place::Header(name) => header(&name.to_ascii_lowercase()).map(str::to_owned),
         Place::Pointer(pointer) => match value.pointer(pointer) {
-            Some(Value::String(text)) => Some(text.clone()),
-            Some(Value::Number(number)) => Some(number.to_string()),
-            Some(Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) | None => None,
+            Some(Json::Text(text)) => Some(text.to_string()),
+            Some(Json::Number(number)) => Some(number.to_string()),
+            Some(Json::Null | Json::Bool(_) | Json::List(_) | Json::Object(_)) | None => None,
         },
     };
     text.filter(|text| !text.is_empty() && text.len() <= LONGEST_NAME)
@@ -96,9 +97,9 @@ pub fn route<'a>(routes: &'a [EventRoute], topic: &str) -> Option<&'a EventRoute
 
 /// What an event brings to a flow.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Brought {
-    /// A record in the shape of the stream.
-    Record(Value),
+pub enum Brought<'e, 'a> {
+    /// A record in the shape of the stream: the event's content, or a part of it.
+    Record(&'e Json<'a>),
     /// A record that was deleted, with the version of its end where the stream says, if streams have versions.
     Deleted(Value, Version),
     /// Word of a record of this key.
@@ -108,15 +109,15 @@ pub enum Brought {
 }
 
 /// What an event brings to a flow by a route of it. `now` stands in for the time of a deletion that nothing tells.
-pub fn brought<'a>(
+pub fn brought<'a, 'e, 'b>(
     route: &EventRoute,
     stream: &Stream,
-    event: &Event,
+    event: &'e Event<'b>,
     header: &dyn Fn(&str) -> Option<&'a str>,
     now: Timestamp,
-) -> Brought {
+) -> Brought<'e, 'b> {
     let record = |pointer: &str| match event.value.pointer(pointer) {
-        Some(record @ Value::Object(_)) => Ok(record.clone()),
+        Some(record @ Json::Object(_)) => Ok(record),
         Some(_) | None => Err(Brought::Unreadable(format!(
             "the event has no record at `{pointer}`: point the route's `record` at what has the stream's shape"
         ))),
@@ -135,7 +136,7 @@ pub fn brought<'a>(
             let told = version.as_ref().and_then(|place| text_at(place, header, &event.value));
             let told = told.and_then(|text| Version::parse(&text));
             let rest = match rest {
-                Rest::Record(pointer) => record(pointer),
+                Rest::Record(pointer) => record(pointer).map(Json::to_value),
                 Rest::Key(pointer) => key(pointer).map(|key| {
                     let mut record = Value::Null;
                     put(&mut record, &stream.key, Value::String(key));
@@ -174,20 +175,6 @@ fn is_set(record: &Value, pointer: &str) -> bool {
     !matches!(record.pointer(pointer), None | Some(Value::Null | Value::Bool(false)))
 }
 
-/// Puts a value at a pointer, and objects on the way to it.
-fn put(record: &mut Value, pointer: &str, value: Value) {
-    let mut place = record;
-    for segment in pointer.split('/').skip(1) {
-        let name = segment.replace("~1", "/").replace("~0", "~");
-        if !place.is_object() {
-            *place = Value::Object(serde_json::Map::new());
-        }
-        let Some(members) = place.as_object_mut() else { return };
-        place = members.entry(name).or_insert(Value::Null);
-    }
-    *place = value;
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -221,29 +208,38 @@ mod tests {
         }
     }
 
+    fn read(text: &str) -> Json<'_> {
+        Json::read(text).unwrap()
+    }
+
     fn topic(name: &str) -> Option<&'static str> {
         (name == "x-topic").then_some("orders/delete")
     }
 
     #[test]
     fn a_body_is_one_event_or_the_list_that_it_carries() {
-        let one = events(&receiver(), &topic, json!({"id": 7})).unwrap();
+        let one = events(&receiver(), &topic, read(r#"{"id": 7}"#)).unwrap();
         assert_eq!((one[0].id.as_deref(), one[0].topic.as_str()), (Some("7"), "orders/delete"));
         let listing = Receiver { events: Some(String::new()), ..receiver() };
-        let several = events(&listing, &topic, json!([{"id": "a"}, {"id": null}])).unwrap();
+        let several = events(&listing, &topic, read(r#"[{"id": "a"}, {"id": null}]"#)).unwrap();
         assert_eq!(several.iter().map(|event| event.id.as_deref()).collect::<Vec<_>>(), [Some("a"), None]);
-        assert_eq!(events(&listing, &topic, json!({})), Err(Malformed::NoList));
-        let many = Value::Array(vec![json!({}); MOST_EVENTS + 1]);
+        assert_eq!(events(&listing, &topic, read("{}")), Err(Malformed::NoList));
+        let many = Json::List(vec![read("{}"); MOST_EVENTS + 1]);
         assert_eq!(events(&listing, &topic, many), Err(Malformed::TooMany));
         let by_header = Receiver { event_id: Some(Place::Header("X-Topic".into())), ..listing };
-        let several = events(&by_header, &topic, json!([{}, {}])).unwrap();
+        let several = events(&by_header, &topic, read("[{}, {}]")).unwrap();
         assert!(several.iter().all(|event| event.id.is_none()), "one id cannot stand for two events");
     }
 
-    fn deleted(stream: &Stream, rest: Rest, version: Option<Place>, value: Value) -> Brought {
+    /// The record of a deletion with its version; none where nothing can be made out.
+    fn deleted(stream: &Stream, rest: Rest, version: Option<Place>, value: &Value) -> Option<(Value, Version)> {
         let route = EventRoute { wanted: vec!["*".into()], topics: vec![], brings: Brings::Deleted { rest, version } };
-        let event = Event { id: None, topic: "t".into(), hash: String::new(), value };
-        brought(&route, stream, &event, &topic, Timestamp::from_second(1_000_000).unwrap())
+        let event = Event { id: None, topic: "t".into(), hash: String::new(), value: value.into() };
+        match brought(&route, stream, &event, &topic, Timestamp::from_second(1_000_000).unwrap()) {
+            Brought::Deleted(record, version) => Some((record, version)),
+            Brought::Unreadable(_) => None,
+            other @ (Brought::Record(_) | Brought::Key(_)) => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -256,13 +252,9 @@ mod tests {
         };
         let version = |told: Option<&str>, value: Value| {
             let told = told.map(|pointer| Place::Pointer(pointer.into()));
-            match deleted(&stream, Rest::Record(String::new()), told, value) {
-                Brought::Deleted(record, version) => {
-                    assert_eq!(record["state"], json!({"gone": true}));
-                    version.to_string()
-                }
-                other => panic!("{other:?}"),
-            }
+            let (record, version) = deleted(&stream, Rest::Record(String::new()), told, &value).unwrap();
+            assert_eq!(record["state"], json!({"gone": true}));
+            version.to_string()
         };
         let now = "1970-01-12T13:46:40Z";
         assert_eq!(version(None, json!({"id": 1})), now, "the time of receipt stands in");
@@ -272,11 +264,10 @@ mod tests {
         let both = json!({"at": "2026-07-01T00:00:00Z", "w": "2026-07-01T00:00:00Z"});
         assert_eq!(version(Some("/w"), both), "2026-07-01T00:00:00.000001Z");
         assert_eq!(version(None, json!({"at": 7})), "8", "counters go on counting");
-        let by_key = deleted(&stream, Rest::Key("/objectId".into()), None, json!({"objectId": 5}));
-        let Brought::Deleted(record, _) = by_key else { panic!("{by_key:?}") };
+        let (record, _) = deleted(&stream, Rest::Key("/objectId".into()), None, &json!({"objectId": 5})).unwrap();
         assert_eq!(record, json!({"id": "5", "state": {"gone": true}}));
         for (rest, value) in [(Rest::Record(String::new()), json!("text")), (Rest::Key("/k".into()), json!({}))] {
-            assert!(matches!(deleted(&stream, rest, None, value), Brought::Unreadable(_)));
+            assert_eq!(deleted(&stream, rest, None, &value), None);
         }
     }
 

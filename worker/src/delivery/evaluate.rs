@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crosstie_engine::mapping::{EvaluationError, Looked, Lookup, Mapping, Reference, Resolve};
+use crosstie_engine::{
+    json::Json,
+    mapping::{EvaluationError, Looked, Lookup, Mapping, Reference, Resolve},
+};
 use futures::future::join_all;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -40,7 +43,7 @@ pub enum Evaluated<T> {
 }
 
 /// Whether a record meets the flow's condition.
-pub async fn selects(lane: &Lane, record: &Value) -> Result<Evaluated<bool>, StoreError> {
+pub async fn selects(lane: &Lane, record: &Json<'_>) -> Result<Evaluated<bool>, StoreError> {
     if lane.flow.when.is_none() {
         return Ok(Evaluated::Done(Ok(true)));
     }
@@ -48,18 +51,18 @@ pub async fn selects(lane: &Lane, record: &Value) -> Result<Evaluated<bool>, Sto
 }
 
 /// The body that a record is mapped to.
-pub async fn body(lane: &Lane, record: &Value) -> Result<Evaluated<Value>, StoreError> {
+pub async fn body(lane: &Lane, record: &Json<'_>) -> Result<Evaluated<Value>, StoreError> {
     rounds(lane, record, |mapping, _, record, references| mapping.apply(record, references)).await
 }
 
 /// As much of the body that a record is mapped to as deleting it needs.
-pub async fn remains(lane: &Lane, record: &Value) -> Result<Evaluated<Value>, StoreError> {
+pub async fn remains(lane: &Lane, record: &Json<'_>) -> Result<Evaluated<Value>, StoreError> {
     let mapping = lane.remains.as_ref().unwrap_or(&lane.mapping);
     rounds_of(lane, mapping, record, |mapping, _, record, references| mapping.apply(record, references)).await
 }
 
 /// The key of what a record depends on; none when it depends on nothing.
-pub async fn parent(lane: &Lane, record: &Value) -> Result<Evaluated<Option<ParentKey>>, StoreError> {
+pub async fn parent(lane: &Lane, record: &Json<'_>) -> Result<Evaluated<Option<ParentKey>>, StoreError> {
     if lane.parent.is_none() {
         return Ok(Evaluated::Done(Ok(None)));
     }
@@ -72,10 +75,10 @@ pub async fn parent(lane: &Lane, record: &Value) -> Result<Evaluated<Option<Pare
 }
 
 /// What is evaluated of a lane's expressions.
-type Once<T> = fn(&Mapping, Option<&Parent>, &Value, &References) -> Result<T, EvaluationError>;
+type Once<T> = fn(&Mapping, Option<&Parent>, &Json, &References) -> Result<T, EvaluationError>;
 
 /// Evaluates something of the mapping, again and again, until everything it refers to is known.
-async fn rounds<T: Send + 'static>(lane: &Lane, record: &Value, once: Once<T>) -> Result<Evaluated<T>, StoreError> {
+async fn rounds<T: Send + 'static>(lane: &Lane, record: &Json<'_>, once: Once<T>) -> Result<Evaluated<T>, StoreError> {
     rounds_of(lane, &lane.mapping, record, once).await
 }
 
@@ -83,16 +86,20 @@ async fn rounds<T: Send + 'static>(lane: &Lane, record: &Value, once: Once<T>) -
 async fn rounds_of<T: Send + 'static>(
     lane: &Lane,
     mapping: &Arc<Mapping>,
-    record: &Value,
+    record: &Json<'_>,
     once: Once<T>,
 ) -> Result<Evaluated<T>, StoreError> {
     let mut known = Known::default();
     for _ in 0..MOST_ROUNDS {
         let round = if lane.facts.mapping_is_long() {
             let (mapping, parent, scopes) = (Arc::clone(mapping), lane.parent.clone(), Arc::clone(&lane.scopes));
-            let record = record.clone();
+            let record = record.to_value();
             let evaluated = tokio::task::spawn_blocking(move || {
-                Round::of(&|references| once(&mapping, parent.as_ref(), &record, references), &scopes, known)
+                Round::of(
+                    &|references| once(&mapping, parent.as_ref(), &Json::from(&record), references),
+                    &scopes,
+                    known,
+                )
             });
             evaluated.await.unwrap_or_else(|_| Round::broken_off())
         } else {

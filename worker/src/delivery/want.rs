@@ -1,9 +1,12 @@
 //! Finding out what is wanted of a claimed record at the destination: its present state, whether it takes part, what it depends on, its body.
 //! What follows from each answer is decided in the engine.
 
+use std::sync::Arc;
+
 use crosstie_engine::{
     circuit::Admission,
     delivery::{Change, Compared, Fetched, Fetching, Wanted, Wish, is_deleted},
+    json::Json,
     mapping::EvaluationError,
 };
 use serde_json::Value;
@@ -41,8 +44,12 @@ impl From<StoreError> for Stop {
 /// `probes` says that it is carried to find out whether the destination is well again.
 pub async fn wanted(lane: &Lane, claimed: &mut Claimed, probes: bool) -> Result<Wanted, Stop> {
     // No more of it than is read here is parsed: `part` has to name whatever is asked of the record below.
-    let record = lane.part.parse(&claimed.payload).map_err(|_| StoreError::Unreadable { what: "record" })?;
-    let record = present(lane, claimed, probes).await?.unwrap_or(record);
+    let payload = Arc::clone(&claimed.payload);
+    let shown = present(lane, claimed, probes).await?;
+    let record = match &shown {
+        Some(shown) => Json::from(shown),
+        None => lane.part.parse(&payload).map_err(|_| StoreError::Unreadable { what: "record" })?,
+    };
     let seeker = Seeker { lane, claimed };
     let wish = if is_deleted(&lane.flow, &record) {
         Wish::of_deleted(&lane.flow)
@@ -102,7 +109,7 @@ struct Seeker<'a> {
 
 impl Seeker<'_> {
     /// The body, once what the record depends on is at the destination.
-    async fn body(&self, record: &Value) -> Result<Value, Stop> {
+    async fn body(&self, record: &Json<'_>) -> Result<Value, Stop> {
         let lane = self.lane;
         if let Some(parent) = self.known(parent(lane, record).await)? {
             let there = lane.store_trouble.looked(lane.store.is_present(parent.clone()).await)?;

@@ -7,8 +7,9 @@ use std::collections::VecDeque;
 use crosstie_connect::{FailureKind, Page};
 use crosstie_engine::{
     canonical,
+    json::Json,
     plan::{Parent, Stream},
-    window::{PageSeen, PollState, Turn},
+    window::{CursorValue, PageSeen, PollState, Turn},
 };
 use serde_json::Value;
 
@@ -51,10 +52,13 @@ impl Reader<'_> {
             return Ok(self.take(Vec::new(), poll, run).await?);
         };
         let bounds = stream.cursor.as_ref().map(|_| &window.bounds);
-        let Page { records, next, delta, request_id, .. } = lane.source.read_page(stream, bounds, &window.next).await?;
+        let take = |record: &Json| (canonical::hash_of(record), (records::value(record, stream), record.to_value()));
+        let page = lane.source.take_page(stream, bounds, &window.next, take).await?;
+        let Page { records, next, delta, request_id, .. } = page;
         self.well();
-        let hashes: Vec<String> = records.iter().map(canonical::hash).collect();
-        let values = super::values(stream, &records);
+        let (hashes, records): (Vec<String>, Vec<_>) = records.into_iter().unzip();
+        let (values, records): (Vec<_>, Vec<Value>) = records.into_iter().unzip();
+        let values: Vec<CursorValue> = values.into_iter().flatten().collect();
         let asked = request_id.clone();
         let turn = poll.turned(stream, &PageSeen { hashes: &hashes, next, values: &values, delta });
         let Some(mut after) = self.taken(turn, stream, request_id, run).await? else { return Ok(false) };
@@ -92,7 +96,8 @@ impl Reader<'_> {
         let Page { records, next, request_id, .. } = page?;
         self.well();
         lane.metrics.read(&lane.flow.name, records.len() as u64);
-        let (hashes, incoming) = super::brought(records, stream, request_id.as_deref());
+        let records = records.iter().map(|record| records::incoming(&Json::from(record), stream));
+        let (hashes, incoming) = super::brought(records, request_id.as_deref());
         let seen = PageSeen { hashes: &hashes, next, values: &[], delta: None };
         let (turn, last) = self.poll.turned_child(stream, key, following, &seen);
         let Some(poll) = self.taken(turn, stream, request_id, run).await? else { return Ok(false) };

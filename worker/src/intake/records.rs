@@ -1,26 +1,49 @@
 //! From a page's records to what the store takes: key, version, hash, payload. Pure. A record without key or version is set aside with its
 //! cause; it never blocks the others.
 
-use crosstie_engine::{canonical, delivery::Seen, plan::Stream, version::Version};
+use crosstie_engine::{canonical, delivery::Seen, json::Json, plan::Stream, version::Version, window::CursorValue};
 use serde_json::Value;
 
 use crate::store::Incoming;
 
+/// What is taken of a record while the page it stands on is at hand.
+pub struct Taken {
+    /// Its hash, by which it is found again where pages overlap.
+    pub hash: String,
+    /// Its value of the stream's cursor; see [`value`].
+    pub value: Option<CursorValue>,
+    /// What the store takes.
+    pub incoming: Incoming,
+}
+
+/// Takes a record of a page.
+pub fn taken(record: &Json, stream: &Stream) -> Taken {
+    let (hash, incoming) = incoming(record, stream);
+    Taken { hash, value: value(record, stream), incoming }
+}
+
+/// A record's value of the stream's cursor, where windows are moved by it.
+pub fn value(record: &Json, stream: &Stream) -> Option<CursorValue> {
+    let cursor = stream.cursor.as_ref().filter(|cursor| cursor.counts() || stream.depth_cap.is_some())?;
+    cursor.of(&record.part([cursor.field.as_str()]))
+}
+
 /// A record's hash, by which it is found again where pages overlap, and what the store takes of it.
-pub fn incoming(record: &Value, stream: &Stream) -> (String, Incoming) {
-    // `Display` writes the same at twice the cost, and cannot fail.
-    let payload = serde_json::to_string(record).unwrap_or_else(|_| record.to_string());
-    let key = key(record, &stream.key);
-    match (key, seen(record, stream)) {
-        (Ok(key), Ok(seen)) => (seen.hash.clone(), Incoming::Record { key, seen, payload }),
-        (Ok(key), Err(error)) => {
-            let hash = canonical::hash(record);
-            (hash.clone(), Incoming::Faulty { key, hash, payload, cause: error, request_id: None })
-        }
-        (Err(cause), _) => {
-            let hash = canonical::hash(record);
-            (hash.clone(), Incoming::Faulty { key: String::new(), hash, payload, cause, request_id: None })
-        }
+pub fn incoming(record: &Json, stream: &Stream) -> (String, Incoming) {
+    let hash = canonical::hash_of(record);
+    (hash.clone(), known(record, stream, hash))
+}
+
+/// What the store takes of a record whose hash is known.
+pub fn known(record: &Json, stream: &Stream, hash: String) -> Incoming {
+    let payload = record.text();
+    // What these read of the record, and nothing more.
+    let pointers = [Some(&stream.key), stream.version.as_ref()];
+    let part = record.part(pointers.into_iter().flatten().map(String::as_str));
+    match (key(&part, &stream.key), version(&part, stream)) {
+        (Ok(key), Ok(version)) => Incoming::Record { key, seen: Seen { version, hash }, payload },
+        (Ok(key), Err(cause)) => Incoming::Faulty { key, hash, payload, cause, request_id: None },
+        (Err(cause), _) => Incoming::Faulty { key: String::new(), hash, payload, cause, request_id: None },
     }
 }
 
@@ -29,8 +52,11 @@ pub fn incoming(record: &Value, stream: &Stream) -> (String, Incoming) {
 /// # Errors
 /// In words, when the record has no version where the stream says.
 pub fn seen(record: &Value, stream: &Stream) -> Result<Seen, String> {
-    let version = Version::in_stream(record, stream).map_err(|error| error.to_string())?;
-    Ok(Seen::of(version, record))
+    Ok(Seen::of(version(record, stream)?, record))
+}
+
+fn version(record: &Value, stream: &Stream) -> Result<Version, String> {
+    Version::in_stream(record, stream).map_err(|error| error.to_string())
 }
 
 /// A record's key, at a pointer.
@@ -57,7 +83,7 @@ mod tests {
 
     fn take(record: &Value) -> (String, Incoming) {
         let stream = Stream { key: "/id".into(), version: Some("/version".into()), ..Stream::default() };
-        incoming(record, &stream)
+        incoming(&Json::from(record), &stream)
     }
 
     #[test]

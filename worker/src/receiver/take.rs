@@ -5,13 +5,13 @@ use std::sync::Arc;
 use crosstie_engine::{
     canonical,
     delivery::Seen,
+    json::Json,
     plan::{Place, Stream},
     version::Version,
     webhook::{self, Brought, Event, brought, route},
 };
 use http::{HeaderMap, Uri, header};
 use jiff::Timestamp;
-use serde_json::{Map, Value};
 
 use super::{Reception, days_from};
 use crate::{
@@ -29,13 +29,11 @@ pub struct Taken {
 }
 
 /// A body as JSON: itself, or the fields of a form, by their names as they are written.
-pub fn body(headers: &HeaderMap, raw: &[u8]) -> Result<Value, String> {
+pub fn body<'r>(headers: &HeaderMap, raw: &'r [u8]) -> Result<Json<'r>, String> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if kind.starts_with("application/x-www-form-urlencoded") {
         let fields = url::form_urlencoded::parse(raw);
-        let fields: Map<String, Value> =
-            fields.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect();
-        return Ok(Value::Object(fields));
+        return Ok(Json::Object(fields.map(|(name, value)| (name, Json::Text(value))).collect()));
     }
     serde_json::from_slice(raw).map_err(|_| "the body is no JSON".to_owned())
 }
@@ -59,7 +57,7 @@ pub fn taken(
     reception: &Reception,
     lanes: &[Arc<Lane>],
     headers: &HeaderMap,
-    value: Value,
+    value: Json,
     now: Timestamp,
 ) -> Result<Taken, String> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -112,25 +110,29 @@ fn mark(event: &Event, brings: &[(Arc<Lane>, Incoming)]) -> Option<String> {
 /// What the store takes of what an event brought.
 fn what_comes_in(brought: Brought, event: &Event, stream: &Stream) -> Incoming {
     match brought {
-        Brought::Record(record) => incoming(&record, stream).1,
+        // Usually it is all of the event, whose hash is known.
+        Brought::Record(record) if std::ptr::eq(record, &raw const event.value) => {
+            records::known(record, stream, event.hash.clone())
+        }
+        Brought::Record(record) => incoming(record, stream).1,
         Brought::Deleted(record, version) => match records::key(&record, &stream.key) {
             Ok(key) => Incoming::Record { key, seen: Seen::of(version, &record), payload: record.to_string() },
-            Err(cause) => faulty(&record, cause),
+            Err(cause) => faulty(&Json::from(&record), cause),
         },
         // A hint: it has no version, so it is fetched before it is delivered.
         Brought::Key(key) => {
             let seen = Seen { version: Version::Unordered, hash: event.hash.clone() };
-            Incoming::Record { key, seen, payload: event.value.to_string() }
+            Incoming::Record { key, seen, payload: event.value.text() }
         }
         Brought::Unreadable(cause) => faulty(&event.value, cause),
     }
 }
 
-fn faulty(record: &Value, cause: String) -> Incoming {
+fn faulty(record: &Json, cause: String) -> Incoming {
     Incoming::Faulty {
         key: String::new(),
-        hash: canonical::hash(record),
-        payload: record.to_string(),
+        hash: canonical::hash_of(record),
+        payload: record.text(),
         cause,
         request_id: None,
     }

@@ -28,8 +28,9 @@ pub struct Claimed {
     pub scope: ScopeId,
     /// Its key.
     pub key: String,
-    /// The whole record as JSON. It is parsed by whoever maps it, because the store's one thread has other things to do.
-    pub payload: String,
+    /// The whole record as JSON. It is parsed by whoever maps it, because the store's one thread has other things to do. Shared, because
+    /// what is read of it borrows from it.
+    pub payload: Arc<str>,
     /// What the protocol decides by.
     pub facts: Facts,
     /// Keeps the key.

@@ -133,7 +133,7 @@ impl Worker {
     /// What is wanted of a record. A change is what becomes of it instead.
     fn wanted(&mut self, id: i64, facts: &mut Facts, fetch: Fetch) -> Result<Wanted, Box<Change>> {
         let record = self.present(id, facts, fetch)?;
-        let wish = if is_deleted(&self.flow, &record) {
+        let wish = if is_deleted(&self.flow, &(&record).into()) {
             Wish::of_deleted(&self.flow)
         } else {
             let there = facts.ledger.as_ref().is_some_and(|ledger| ledger.present);

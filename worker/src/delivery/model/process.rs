@@ -184,7 +184,7 @@ impl Process {
         let lane = self.lane();
         let now = lane.now();
         let stream = &lane.flow.stream;
-        let records = states.iter().map(|state| incoming(&state.record(self.means), stream).1);
+        let records = states.iter().map(|state| incoming(&(&state.record(self.means)).into(), stream).1);
         let page = TakenPage {
             scope: lane.scope,
             records: records.collect(),

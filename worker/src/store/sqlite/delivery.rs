@@ -1,5 +1,7 @@
 //! What delivery asks of the database: claims, intents, and what becomes of a claimed record. What becomes of it is decided in the loop.
 
+use std::sync::Arc;
+
 use crosstie_engine::delivery::{Facts, Failures, Postponement, Settled, outdates};
 use jiff::Timestamp;
 use rusqlite::Row;
@@ -15,7 +17,7 @@ struct Due {
     id: i64,
     key: String,
     state: (String, String),
-    payload: String,
+    payload: Arc<str>,
     failures: Option<String>,
 }
 

@@ -1,0 +1,393 @@
+//! JSON that borrows from the text it was read from: texts are copied only where they have escapes, and the members of an object are a list. What is
+//! read once and seldom asked is read so in a fraction of the time and memory that a [`Value`] takes, which hashes and copies every name.
+
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize,
+    de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Number, Value};
+
+/// Members that an object usually has; room for them is made at once.
+const USUAL_MEMBERS: usize = 8;
+
+/// Members beyond which they are sorted when they are read: fewer are found as fast one after the other.
+const FEW: usize = 16;
+
+/// Bytes that most texts fit in.
+const USUAL_BYTES: usize = 2048;
+
+/// A JSON value.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Json<'a> {
+    /// Nothing.
+    #[default]
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A number.
+    Number(Number),
+    /// A text.
+    Text(Cow<'a, str>),
+    /// A list.
+    List(Vec<Json<'a>>),
+    /// An object.
+    Object(Members<'a>),
+}
+
+/// The members of an object in the order in which they were read. Where several have one name, the last one counts, as everywhere in this project.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Members<'a> {
+    list: Vec<(Cow<'a, str>, Json<'a>)>,
+    /// Of more than a few, so that none is looked for long, whatever a mapping does with an object of thousands.
+    order: Option<Box<Order>>,
+}
+
+/// Places of members sorted by their names, each name once.
+#[derive(Clone, Debug, PartialEq)]
+struct Order(Vec<usize>);
+
+impl<'a> Members<'a> {
+    fn of(list: Vec<(Cow<'a, str>, Json<'a>)>) -> Self {
+        let order = (list.len() > FEW).then(|| {
+            let name = |place: usize| list.get(place).map(|(name, _)| name.as_ref());
+            let mut order: Vec<usize> = (0..list.len()).collect();
+            // Of equal names the last one is kept.
+            order.sort_unstable_by(|a, b| name(*a).cmp(&name(*b)).then(b.cmp(a)));
+            order.dedup_by(|a, b| name(*a) == name(*b));
+            Box::new(Order(order))
+        });
+        Self { list, order }
+    }
+
+    /// A member by its name.
+    pub fn get(&self, name: &str) -> Option<&Json<'a>> {
+        let Some(order) = &self.order else {
+            return self.list.iter().rev().find(|(own, _)| own == name).map(|(_, value)| value);
+        };
+        let found = order.0.binary_search_by(|place| self.list[*place].0.as_ref().cmp(name)).ok()?;
+        Some(&self.list[order.0[found]].1)
+    }
+
+    /// Names and values as they were read.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &Json<'a>)> + ExactSizeIterator {
+        self.list.iter().map(|(name, value)| (name.as_ref(), value))
+    }
+
+    /// How many names there are.
+    pub fn len(&self) -> usize {
+        self.order.as_ref().map_or_else(|| self.sorted().len(), |order| order.0.len())
+    }
+
+    /// Whether there is no member.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Names and values sorted by name, each name once.
+    pub fn sorted(&self) -> Vec<(&str, &Json<'a>)> {
+        if let Some(order) = &self.order {
+            let places = order.0.iter().map(|place| &self.list[*place]);
+            return places.map(|(name, value)| (name.as_ref(), value)).collect();
+        }
+        let mut members: Vec<_> = self.iter().rev().collect();
+        if !members.is_sorted_by(|(a, _), (b, _)| a > b) {
+            // The last of a name comes first, and stable sorting leaves it there.
+            members.sort_by(|(a, _), (b, _)| b.cmp(a));
+            members.dedup_by(|(a, _), (b, _)| a == b);
+        }
+        members.reverse();
+        members
+    }
+}
+
+impl<'a> FromIterator<(Cow<'a, str>, Json<'a>)> for Members<'a> {
+    fn from_iter<I: IntoIterator<Item = (Cow<'a, str>, Json<'a>)>>(members: I) -> Self {
+        Self::of(members.into_iter().collect())
+    }
+}
+
+impl<'a> Json<'a> {
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// When it is no JSON.
+    pub fn read(text: &'a str) -> serde_json::Result<Self> {
+        serde_json::from_str(text)
+    }
+
+    /// Its text, without spaces.
+    pub fn text(&self) -> String {
+        let mut text = Vec::with_capacity(USUAL_BYTES);
+        // Writing into memory cannot fail, and what it writes is text.
+        let _never = serde_json::to_writer(&mut text, self);
+        String::from_utf8(text).unwrap_or_default()
+    }
+
+    /// What is at a JSON pointer (RFC 6901).
+    pub fn pointer(&self, pointer: &str) -> Option<&Self> {
+        if !pointer.is_empty() && !pointer.starts_with('/') {
+            return None;
+        }
+        pointer.split('/').skip(1).try_fold(self, |value, token| match value {
+            Self::Object(members) => {
+                if token.contains('~') {
+                    members.get(&token.replace("~1", "/").replace("~0", "~"))
+                } else {
+                    members.get(token)
+                }
+            }
+            Self::List(items) => items.get(index(token)?),
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) => None,
+        })
+    }
+
+    /// A copy that borrows nothing.
+    pub fn to_value(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(boolean) => Value::Bool(*boolean),
+            Self::Number(number) => Value::Number(number.clone()),
+            Self::Text(text) => Value::from(text.as_ref()),
+            Self::List(items) => Value::Array(items.iter().map(Self::to_value).collect()),
+            Self::Object(members) => {
+                let mut copied = Map::with_capacity(members.list.len());
+                for (name, value) in members.iter() {
+                    copied.insert(name.to_owned(), value.to_value());
+                }
+                Value::Object(copied)
+            }
+        }
+    }
+
+    /// An object of what is at some pointers alone, each at its pointer; what is not there is left out.
+    pub fn part<'p>(&self, pointers: impl IntoIterator<Item = &'p str>) -> Value {
+        let mut part = Value::Null;
+        for pointer in pointers {
+            if let Some(found) = self.pointer(pointer) {
+                put(&mut part, pointer, found.to_value());
+            }
+        }
+        part
+    }
+}
+
+impl<'a> From<&'a Value> for Json<'a> {
+    fn from(value: &'a Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(boolean) => Self::Bool(*boolean),
+            Value::Number(number) => Self::Number(number.clone()),
+            Value::String(text) => Self::Text(Cow::Borrowed(text)),
+            Value::Array(items) => Self::List(items.iter().map(Self::from).collect()),
+            Value::Object(members) => {
+                let members = members.iter().map(|(name, value)| (Cow::Borrowed(name.as_str()), Self::from(value)));
+                Self::Object(members.collect())
+            }
+        }
+    }
+}
+
+/// A place in a list, as RFC 6901 writes it.
+fn index(token: &str) -> Option<usize> {
+    if token.starts_with('+') || (token.starts_with('0') && token.len() > 1) {
+        return None;
+    }
+    token.parse().ok()
+}
+
+/// Puts a value at a pointer, and objects on the way to it, whatever was there.
+pub(crate) fn put(place: &mut Value, pointer: &str, value: Value) {
+    let mut place = place;
+    for segment in pointer.split('/').skip(1) {
+        let name = segment.replace("~1", "/").replace("~0", "~");
+        if !place.is_object() {
+            *place = Value::Object(Map::new());
+        }
+        let Some(members) = place.as_object_mut() else { return };
+        place = members.entry(name).or_insert(Value::Null);
+    }
+    *place = value;
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Json<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Whole)
+    }
+}
+
+struct Whole;
+
+impl<'de> Visitor<'de> for Whole {
+    type Value = Json<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Json<'de>, E> {
+        Ok(Json::Bool(value))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Json<'de>, E> {
+        Ok(Json::Number(value.into()))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Json<'de>, E> {
+        Ok(Json::Number(value.into()))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Json<'de>, E> {
+        Ok(Number::from_f64(value).map_or(Json::Null, Json::Number))
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, value: &'de str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Borrowed(value)))
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Owned(value.to_owned())))
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Json<'de>, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json<'de>, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Json::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json<'de>, A::Error> {
+        let Some(first) = members.next_key_seed(Name)? else { return Ok(Json::Object(Members::default())) };
+        let mut object = Vec::with_capacity(USUAL_MEMBERS);
+        object.push((first, members.next_value()?));
+        while let Some(name) = members.next_key_seed(Name)? {
+            object.push((name, members.next_value()?));
+        }
+        Ok(Json::Object(Members::of(object)))
+    }
+}
+
+/// A member's name, borrowed where it has no escapes.
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("a name")
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, name: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(name))
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(name.to_owned()))
+    }
+}
+
+/// The text of it, without spaces.
+impl fmt::Display for Json<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text())
+    }
+}
+
+impl serde::Serialize for Json<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(boolean) => serializer.serialize_bool(*boolean),
+            Self::Number(number) => number.serialize(serializer),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::List(items) => serializer.collect_seq(items),
+            Self::Object(members) => serializer.collect_map(members.iter()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const TEXT: &str = r#" {"b": [1, -2.5, 18446744073709551615, {"x": "a\"ü"}], "a/b": {"~": true}, "n\u0061me": null, "b2": "", "c": {}, "d": []} "#;
+
+    #[test]
+    fn it_says_what_a_value_of_the_same_text_says() {
+        let (json, value) = (Json::read(TEXT).unwrap(), serde_json::from_str::<Value>(TEXT).unwrap());
+        assert_eq!(json.to_value(), value);
+        assert_eq!(Json::from(&value), json);
+        assert_eq!(serde_json::to_string(&json).unwrap(), value.to_string());
+        let pointers =
+            ["", "/b/0", "/b/3/x", "/b/4", "/b/00", "/b/+1", "/a~1b/~0", "/name", "/b2/x", "/c", "/d/0", "b", "/"];
+        for pointer in pointers {
+            assert_eq!(json.pointer(pointer).map(Json::to_value).as_ref(), value.pointer(pointer), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn only_what_has_escapes_is_copied() {
+        let Json::Object(members) = Json::read(r#"{"a": "b", "\u0061": "\n"}"#).unwrap() else { panic!() };
+        let borrowed = members
+            .list
+            .iter()
+            .map(|(name, value)| (matches!(name, Cow::Borrowed(_)), matches!(value, Json::Text(Cow::Borrowed(_)))));
+        assert_eq!(borrowed.collect::<Vec<_>>(), [(true, true), (false, false)]);
+    }
+
+    #[test]
+    fn the_last_member_of_a_name_counts() {
+        let json = Json::read(r#"{"b": 1, "a": 2, "b": 3}"#).unwrap();
+        assert_eq!(json.pointer("/b"), Some(&Json::Number(3.into())));
+        assert_eq!(json.to_value(), json!({"b": 3, "a": 2}));
+        let Json::Object(members) = &json else { panic!() };
+        let sorted: Vec<_> = members.sorted().into_iter().map(|(name, value)| (name, value.to_value())).collect();
+        assert_eq!(sorted, [("a", json!(2)), ("b", json!(3))]);
+    }
+
+    #[test]
+    fn of_many_members_each_is_found_and_the_last_of_a_name_counts() {
+        let member = |number: usize| format!("\"m{}\": {number}", number % 50);
+        let text = format!("{{{}}}", (0..120).map(member).collect::<Vec<_>>().join(","));
+        let (json, value) = (Json::read(&text).unwrap(), serde_json::from_str::<Value>(&text).unwrap());
+        assert_eq!(json.to_value(), value);
+        let Json::Object(members) = &json else { panic!() };
+        for number in 0..51 {
+            let name = format!("m{number}");
+            assert_eq!(members.get(&name).map(Json::to_value).as_ref(), value.get(&name), "{name}");
+        }
+        let names: Vec<&str> = members.sorted().into_iter().map(|(name, _)| name).collect();
+        assert!(names.is_sorted() && names.len() == 50 && members.len() == 50);
+    }
+
+    #[test]
+    fn a_part_has_what_is_at_its_pointers_and_nothing_else() {
+        let part = Json::read(TEXT).unwrap().part(["/b/3/x", "/none", "/a~1b/~0"]);
+        assert_eq!(part, json!({"b": {"3": {"x": "a\"ü"}}, "a/b": {"~": true}}));
+        assert_eq!(part.pointer("/b/3/x"), Some(&json!("a\"ü")));
+    }
+
+    #[test]
+    fn what_is_no_json_is_not_read() {
+        let deep = "[".repeat(200);
+        for text in ["", "{", "[1,]", "{\"a\":}", "\"a", "01", "nul", "1 2", "{1: 2}", "\"\u{1}\"", deep.as_str()] {
+            assert!(Json::read(text).is_err(), "{text}");
+        }
+    }
+}
