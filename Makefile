@@ -123,7 +123,7 @@ story: programs ## One story: make story NAME=orders_to_the_ledger
 	@tests/on-cluster full story $(NAME)
 
 .PHONY: bench
-bench: setup ## Measures what worker, receiver, operator and client cost, one JSON line a figure; BENCH=worker, webhook, operator or connect chooses
+bench: setup ## Measures what worker, receiver, operator, client and rotations cost, one JSON line a figure; BENCH=worker, webhook, operator, connect or rotation chooses
 	@tests/bench/run $(BENCH)
 
 .PHONY: soak

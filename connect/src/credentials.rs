@@ -156,7 +156,7 @@ impl CredentialStore {
         let state = self.state();
         let mut texts: Vec<Zeroizing<String>> = Vec::new();
         for held in std::iter::once(&state.current).chain(&state.previous) {
-            let filled = template.fill(|name| held.version.value(name).map(str::to_owned)).map(Zeroizing::new);
+            let filled = template.fill(|name| held.version.value(name)).map(Zeroizing::new);
             if let Ok(text) = filled
                 && !texts.contains(&text)
             {

@@ -75,16 +75,20 @@ impl Template {
     ///
     /// # Errors
     /// [`TemplateError::Missing`] when `value` gives nothing.
-    pub fn fill(&self, value: impl Fn(&str) -> Option<String>) -> Result<String, TemplateError> {
-        let mut out = String::new();
-        for part in &self.parts {
-            match part {
-                Part::Text(text) => out.push_str(text),
-                Part::Name(name) => {
-                    out.push_str(&value(name).ok_or_else(|| TemplateError::Missing { name: name.clone() })?);
-                }
-            }
-        }
+    pub fn fill<V: AsRef<str>>(&self, value: impl Fn(&str) -> Option<V>) -> Result<String, TemplateError> {
+        let missing = |name: &String| TemplateError::Missing { name: name.clone() };
+        let values = self.parts.iter().map(|part| match part {
+            Part::Text(_) => Ok(None),
+            Part::Name(name) => value(name).map(Some).ok_or_else(|| missing(name)),
+        });
+        let values = values.collect::<Result<Vec<Option<V>>, _>>()?;
+        let parts = self.parts.iter().zip(&values).map(|(part, value)| match (part, value) {
+            (Part::Text(text), _) => text.as_str(),
+            (Part::Name(_), value) => value.as_ref().map_or("", AsRef::as_ref),
+        });
+        // What is filled in may be secret: a text that grew would leave parts of it where it was before.
+        let mut out = String::with_capacity(parts.clone().map(str::len).sum());
+        out.extend(parts);
         Ok(out)
     }
 

@@ -1,5 +1,8 @@
 //! What disturbs a whole cluster, and so runs one test after the other: the operator and workers killed, the API server stopped.
 
+mod pushed;
+mod rollouts;
+
 use anyhow::Result;
 use crosstie_tests::{
     install,

@@ -1,5 +1,5 @@
 //! Ready says what is wrong, each time with a reason of its own, within a minute of the fault, and is well again within a minute of the repair.
-//! What disturbs the whole cluster, such as an image that is missing, is in the disruptions; a full disk in the worker's tests.
+//! What disturbs the whole cluster is in the disruptions.
 
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,8 @@ use crosstie_tests::{
 use crosstie_vendors::wire::{Fault, FaultRule};
 use futures::future::join_all;
 use serde_json::{Value, json};
+
+use crate::tampering;
 
 /// Within which time a fault is said, and its end.
 const SOON: Duration = Duration::from_mins(1);
@@ -32,9 +34,15 @@ enum Case {
     Suspended,
     FitsOnNoNode,
     KeyMissing,
+    ReportsRefused,
+    VolumeFull,
+    ImageMissing,
+    MemoryTooSmall,
+    PodsForbidden,
+    WorkerHangs,
 }
 
-const CASES: [Case; 12] = [
+const CASES: [Case; 18] = [
     Case::SourceDown,
     Case::DestinationDown,
     Case::SlowedDown,
@@ -47,6 +55,12 @@ const CASES: [Case; 12] = [
     Case::Suspended,
     Case::FitsOnNoNode,
     Case::KeyMissing,
+    Case::ReportsRefused,
+    Case::VolumeFull,
+    Case::ImageMissing,
+    Case::MemoryTooSmall,
+    Case::PodsForbidden,
+    Case::WorkerHangs,
 ];
 
 #[tokio::test]
@@ -76,6 +90,12 @@ impl Case {
             Self::Suspended => ("True", "Suspended", "suspend"),
             Self::FitsOnNoNode => ("False", "WorkerUnavailable", "fits on no node"),
             Self::KeyMissing => ("False", "KeyMissing", "webhookSecret"),
+            Self::ReportsRefused => ("False", "ReportStale", "stopped reporting"),
+            Self::VolumeFull => ("False", "StoreFailed", "volume is full"),
+            Self::ImageMissing => ("False", "ImageUnavailable", "crosstie/worker:none"),
+            Self::MemoryTooSmall => ("False", "WorkerCrashLooping", "orders-sync"),
+            Self::PodsForbidden => ("False", "WorkerUnavailable", "exceeded quota"),
+            Self::WorkerHangs => ("False", "WorkerUnavailable", "does not become ready"),
         }
     }
 
@@ -84,6 +104,9 @@ impl Case {
         let shop = Shop::open(&name).await?;
         let subject = Subject { case: self, shop: &shop };
         let played = subject.play().await.with_context(|| format!("{self:?}"));
+        if self == Self::VolumeFull {
+            tampering::drop_volume(&shop).await?;
+        }
         shop.close().await?;
         played
     }
@@ -99,6 +122,9 @@ impl Subject<'_> {
     async fn play(&self) -> Result<()> {
         let (shop, (status, reason, word)) = (self.shop, self.case.expected());
         shop.add_orders(1, 5).await?;
+        if self.case == Case::VolumeFull {
+            tampering::small_volume(shop).await?;
+        }
         shop.start().await?;
         shop.delivered(5).await?;
         let begun = Instant::now();
@@ -175,6 +201,15 @@ impl Subject<'_> {
                 let triggers = json!([{"webhook": {"topics": ["orders/create"]}}, {"everySeconds": 1}]);
                 self.change(|spec| spec["flows"][0]["triggers"] = triggers).await?;
             }
+            Case::ReportsRefused => tampering::refuse_reports(shop).await?,
+            Case::VolumeFull => tampering::fill_volume(shop).await?,
+            Case::ImageMissing => tampering::take_image(shop).await?,
+            Case::MemoryTooSmall => {
+                let too_little = json!({"resources": {"limits": {"memory": "8Mi"}}});
+                self.change(|spec| spec["workers"] = too_little).await?;
+            }
+            Case::PodsForbidden => tampering::forbid_pods(shop).await?,
+            Case::WorkerHangs => tampering::signal(shop, "STOP").await?,
         }
         Ok(())
     }
@@ -191,7 +226,11 @@ impl Subject<'_> {
             }
             Case::AddressRefused => shop.apply(&[&shop.source()]).await.map(drop)?,
             Case::ConnectorGone | Case::ConnectorInvalid => shop.apply(&[&shop.destination()]).await.map(drop)?,
-            Case::MappingBroken | Case::MappingMisspelt | Case::Suspended | Case::FitsOnNoNode => {
+            Case::MappingBroken
+            | Case::MappingMisspelt
+            | Case::Suspended
+            | Case::FitsOnNoNode
+            | Case::MemoryTooSmall => {
                 self.change(|_| ()).await?;
             }
             Case::KeyMissing => {
@@ -199,6 +238,11 @@ impl Subject<'_> {
                 let whole = json!({"token": "shopify-1", "webhookSecret": "hush"});
                 shop.world.secrets.put_json(&secret, &whole).await.map(drop)?;
             }
+            Case::ReportsRefused => tampering::take_reports(shop).await?,
+            Case::VolumeFull => tampering::empty_volume(shop).await?,
+            Case::ImageMissing => tampering::give_image(shop).await?,
+            Case::PodsForbidden => tampering::allow_pods(shop).await?,
+            Case::WorkerHangs => tampering::signal(shop, "CONT").await?,
         }
         Ok(())
     }

@@ -8,3 +8,4 @@ mod letters;
 mod lifecycle;
 mod secrets;
 mod systems;
+mod tampering;

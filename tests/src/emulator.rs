@@ -1,4 +1,4 @@
-//! The AWS emulator alone, without a cluster: one MiniStack of a test's own on the loopback, which ends with the test.
+//! The AWS emulator: one MiniStack of a test's own on the loopback, which ends with the test, or the one of a cluster; and queues in it.
 
 use std::{process::Stdio, time::Duration};
 
@@ -15,10 +15,15 @@ use crate::{
 /// A running emulator.
 pub struct Emulator {
     url: String,
-    _process: Child,
+    _process: Option<Child>,
 }
 
 impl Emulator {
+    /// The one at a URL, which somebody else started.
+    pub fn at(url: &str) -> Self {
+        Self { url: url.to_owned(), _process: None }
+    }
+
     /// Starts one with these services, and waits until it answers.
     ///
     /// # Errors
@@ -36,7 +41,7 @@ impl Emulator {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
-        let emulator = Self { url: format!("http://127.0.0.1:{port}"), _process: process };
+        let emulator = Self { url: format!("http://127.0.0.1:{port}"), _process: Some(process) };
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
         let health = format!("{}/_ministack/health", emulator.url);
         until("the AWS emulator answers", async || {

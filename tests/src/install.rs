@@ -21,11 +21,11 @@ pub async fn load_images(cluster: &Cluster, images: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Installs or upgrades the chart, pointed at what is AWS here, and waits until the operator is available.
+/// Installs or upgrades the chart, pointed at what is AWS here and with more values, and waits until the operator is available.
 ///
 /// # Errors
 /// With what Helm said.
-pub async fn operator(cluster: &Cluster, aws: &str) -> Result<()> {
+pub async fn operator(cluster: &Cluster, aws: &str, more: &[String]) -> Result<()> {
     let address = &cluster.address;
     let values = [
         "image.tag=dev".to_owned(),
@@ -42,7 +42,7 @@ pub async fn operator(cluster: &Cluster, aws: &str) -> Result<()> {
     command.args(["upgrade", "--install", "crosstie"]).arg(repository().join("charts/crosstie"));
     command.args(["--namespace", NAMESPACE, "--wait", "--timeout", "120s"]);
     command.arg("--kubeconfig").arg(&cluster.kubeconfig);
-    for value in &values {
+    for value in values.iter().chain(more) {
         command.args(["--set", value]);
     }
     run(&mut command).await.map(drop)

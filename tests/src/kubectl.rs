@@ -53,7 +53,15 @@ impl Kubectl {
     /// # Errors
     /// With what the API server said, when it refuses one.
     pub async fn apply(&self, documents: &str) -> Result<String> {
-        let mut command = self.command(&["apply", "-f", "-"]);
+        self.feed(&["apply", "-f", "-"], documents).await
+    }
+
+    /// Runs it with documents as its input and gives what it printed.
+    ///
+    /// # Errors
+    /// With everything it said, when it fails.
+    pub async fn feed(&self, arguments: &[&str], documents: &str) -> Result<String> {
+        let mut command = self.command(arguments);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let mut input = child.stdin.take().context("kubectl has no input")?;
         input.write_all(documents.as_bytes()).await?;
@@ -61,7 +69,7 @@ impl Kubectl {
         let output = child.wait_with_output().await?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         if !output.status.success() {
-            bail!("kubectl apply failed: {said}");
+            bail!("kubectl {} failed: {said}", arguments.join(" "));
         }
         Ok(said)
     }

@@ -112,7 +112,7 @@ impl World {
              stringData: {{AWS_ACCESS_KEY_ID: test, AWS_SECRET_ACCESS_KEY: test}}\n"
         );
         self.kubectl.apply(&keys).await?;
-        install::operator(&self.cluster, aws).await?;
+        install::operator(&self.cluster, aws, &[]).await?;
         std::fs::write(stamp, wanted)?;
         Ok(())
     }
@@ -140,7 +140,7 @@ pub fn vendors_url(cluster: &Cluster) -> String {
 pub async fn start_emulator(cluster: &Cluster) -> Result<()> {
     let program = cache()?.join("python/bin/ministack");
     let port = format!("GATEWAY_PORT={EMULATOR_PORT}");
-    let command = ["env", "SERVICES=secretsmanager,sts", &port, &program.to_string_lossy()];
+    let command = ["env", "SERVICES=secretsmanager,sts,sqs,events", &port, &program.to_string_lossy()];
     start(cluster, "ministack", &command, &format!("{}/_ministack/health", emulator_url(cluster))).await
 }
 

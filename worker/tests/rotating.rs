@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
+#[path = "rotating/memory.rs"]
+mod memory;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -240,5 +242,5 @@ async fn a_key_that_is_revoked_before_the_worker_hears_of_the_new_one_makes_reco
         load.some_pass("with the new key").await;
         load.vendor.signs_with(&[number]);
     }
-    load.settled().await;
+    assert!(load.settled().await <= 2, "some request was repeated more than once");
 }

@@ -229,7 +229,7 @@ impl Mailer {
     fn login(&self, version: &Version) -> Result<Option<Credentials>, CallFailure> {
         let Authentication::Basic { username, password } = &self.authentication else { return Ok(None) };
         let fill = |template: &Template| {
-            template.fill(|name| version.value(name).map(str::to_owned)).map_err(|error| {
+            template.fill(|name| version.value(name)).map_err(|error| {
                 let detail = format!("version {} of its credentials cannot be used: {error}", version.id);
                 self.failure(FailureKind::CredentialsRejected, &detail)
             })

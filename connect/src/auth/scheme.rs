@@ -4,6 +4,7 @@
 use std::time::SystemTime;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
 use crosstie_engine::{
     plan::{
         Authentication, AwsSignatureV4, ClientCertificate, KeyedHash, OAuth1, SESSION_TOKEN, System, TimestampFormat,
@@ -119,7 +120,10 @@ impl Scheme {
     }
 
     fn carry(&self, call: &mut Call, text: &str) -> Result<(), String> {
-        let mut value = HeaderValue::from_str(text).map_err(|_| {
+        // Zeroed with the last request that it goes out with.
+        let zeroed = Bytes::from_owner(Zeroizing::new(text.as_bytes().to_vec()));
+        let value = HeaderValue::from_maybe_shared(zeroed).ok().filter(|_| text.is_ascii());
+        let mut value = value.ok_or_else(|| {
             let keys = self.authentication.keys().join("`, `");
             format!("`{keys}` holds a character that no header can carry, such as a line break at its end")
         })?;
@@ -233,8 +237,8 @@ fn fill_with(
     version: &Version,
     other: impl Fn(&str) -> Option<String>,
 ) -> Result<Zeroizing<String>, String> {
-    let key = |name: &str| version.value(name).filter(|value| !value.is_empty()).map(str::to_owned);
-    let value = |name: &str| other(name).or_else(|| key(name));
+    let key = |name: &str| version.secret(name).filter(|value| !value.is_empty());
+    let value = |name: &str| other(name).map(Zeroizing::new).or_else(|| key(name));
     template.fill(value).map(Zeroizing::new).map_err(|_| {
         let missing: Vec<&str> = template.names().filter(|name| value(name).is_none()).collect();
         format!("they have no value for the key `{}`", missing.join("`, `"))

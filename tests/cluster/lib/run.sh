@@ -21,10 +21,13 @@ place_of_programs() {
     fi
 }
 
-# run_in_foreground COMMAND…: replaces this script.
+# run_in_foreground PLACE COMMAND…: replaces this script. The place is `programs` or `node`.
 run_in_foreground() {
-    local prefix
-    namespace_of "$(place_of_programs)"
+    local place=$1 prefix
+    shift
+    [[ $place != node ]] || require_root "entering the node"
+    [[ $place == node ]] || place=$(place_of_programs)
+    namespace_of "$place"
     prepare_environment
     exec "${prefix[@]}" "$@"
 }
