@@ -215,7 +215,7 @@ impl Grantor for Held {
 fn granted(nonce: &str, refresh_token: Option<String>) -> Granted {
     Granted {
         access_token: format!("at-{nonce}").into(),
-        lifetime: Some(Duration::from_secs(600)),
+        lifetime: Some(Duration::from_mins(10)),
         refresh_token: refresh_token.map(Into::into),
     }
 }
