@@ -85,11 +85,13 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "values as tests write them")]
     fn list(document: Value, pointer: &str) -> Option<Vec<Value>> {
         let found = super::list(&Json::from(&document), pointer)?.into_iter().map(Json::to_value).collect();
         Some(found)
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "values as tests write them")]
     fn elements(document: Value, pointer: &str) -> Option<Vec<Value>> {
         let found = super::elements(&Json::from(&document), pointer)?.into_iter().map(Json::to_value).collect();
         Some(found)
