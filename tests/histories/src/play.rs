@@ -217,7 +217,8 @@ fn heal(world: &Shared, subject: &mut dyn Subject) -> Result<(), Violation> {
         carry_all(world, subject)?;
         let standing = subject.standing();
         if standing.waiting.iter().all(|record| world.get().lacks_its_parent(record)) {
-            if standing.dead.is_subset(&poisoned) {
+            // A letter of a key that is held stays one: nothing of its key may pass what is held.
+            if standing.dead.iter().all(|record| poisoned.contains(record) || standing.held.contains(record)) {
                 break;
             }
             replay(world, subject);
