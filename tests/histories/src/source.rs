@@ -39,7 +39,7 @@ pub struct Source {
     /// Every state there ever was, by record, in order.
     states: BTreeMap<u8, Vec<State>>,
     marks: u32,
-    /// States that were on a page, by mark.
+    /// States that were read and taken, by mark.
     listed: BTreeSet<u32>,
     /// States that no reader of pages could notice, by mark.
     unnoticeable: BTreeSet<u32>,
@@ -67,8 +67,12 @@ impl Source {
         if page.iter().any(|state| self.looks_listed(state, means)) {
             self.unnoticeable.extend(before.into_iter().filter(|mark| !self.listed.contains(mark)));
         }
-        self.listed.extend(page.iter().map(|state| state.mark));
         page
+    }
+
+    /// States were read and taken. A page that came to somebody who died before it was stored, or went back, was not read.
+    pub(crate) fn taken(&mut self, states: &[State]) {
+        self.listed.extend(states.iter().map(|state| state.mark));
     }
 
     /// Whether a state that was not listed looks like one of its record that was.

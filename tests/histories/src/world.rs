@@ -110,6 +110,7 @@ impl World {
     /// States were read, and are safe in the store.
     pub fn taken(&mut self, states: &[State]) {
         self.taken.extend(states.iter().map(|state| state.mark));
+        self.source.taken(states);
         self.vendor.read_again(states);
     }
 
