@@ -39,10 +39,9 @@ enum Case {
     ImageMissing,
     MemoryTooSmall,
     PodsForbidden,
-    WorkerHangs,
 }
 
-const CASES: [Case; 18] = [
+const CASES: [Case; 17] = [
     Case::SourceDown,
     Case::DestinationDown,
     Case::SlowedDown,
@@ -60,7 +59,6 @@ const CASES: [Case; 18] = [
     Case::ImageMissing,
     Case::MemoryTooSmall,
     Case::PodsForbidden,
-    Case::WorkerHangs,
 ];
 
 #[tokio::test]
@@ -95,7 +93,6 @@ impl Case {
             Self::ImageMissing => ("False", "ImageUnavailable", "crosstie/worker:none"),
             Self::MemoryTooSmall => ("False", "WorkerCrashLooping", "orders-sync"),
             Self::PodsForbidden => ("False", "WorkerUnavailable", "exceeded quota"),
-            Self::WorkerHangs => ("False", "WorkerUnavailable", "does not become ready"),
         }
     }
 
@@ -209,7 +206,6 @@ impl Subject<'_> {
                 self.change(|spec| spec["workers"] = too_little).await?;
             }
             Case::PodsForbidden => tampering::forbid_pods(shop).await?,
-            Case::WorkerHangs => tampering::signal(shop, "STOP").await?,
         }
         Ok(())
     }
@@ -242,7 +238,6 @@ impl Subject<'_> {
             Case::VolumeFull => tampering::empty_volume(shop).await?,
             Case::ImageMissing => tampering::give_image(shop).await?,
             Case::PodsForbidden => tampering::allow_pods(shop).await?,
-            Case::WorkerHangs => tampering::signal(shop, "CONT").await?,
         }
         Ok(())
     }

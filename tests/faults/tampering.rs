@@ -153,13 +153,6 @@ pub async fn allow_pods(shop: &Shop) -> Result<()> {
     shop.world.kubectl.run(&["-n", &shop.namespace, "delete", "resourcequota", "none"]).await.map(drop)
 }
 
-/// Sends a signal to the worker's process.
-pub async fn signal(shop: &Shop, signal: &str) -> Result<()> {
-    let pods = shop.world.kubectl.list(&shop.namespace, "pods").await?;
-    let name = pods.first().and_then(|pod| pod["metadata"]["name"].as_str()).context("no pod")?;
-    shop.world.cluster.run("signal", &[&shop.namespace, name, "worker", signal]).await.map(drop)
-}
-
 /// Where the small volume of a shop is, on the node.
 fn place(shop: &Shop) -> String {
     shop.world.cluster.data.join("small").join(&shop.namespace).to_string_lossy().into_owned()
