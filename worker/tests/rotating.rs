@@ -5,8 +5,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
-#[path = "rotating/memory.rs"]
-mod memory;
 
 use std::{
     collections::{HashMap, HashSet},

@@ -51,11 +51,6 @@ impl Process {
         line.split_whitespace().next()?.parse::<u64>().ok().map(|kibibytes| kibibytes / 1024)
     }
 
-    /// Its id.
-    pub fn id(&self) -> u32 {
-        self.0.id()
-    }
-
     /// Whether it still runs.
     pub fn runs(&mut self) -> bool {
         self.0.try_wait().unwrap().is_none()
