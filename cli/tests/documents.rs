@@ -71,9 +71,15 @@ fn lint_has_nothing_to_say_of_the_ways_to_name_a_secret() {
     for way in ways {
         assert!(way.starts_with("credentials:\n"), "{way}");
         let spec = way.replace('\n', "\n  ");
+        // Where tokens are got with a client's secret, it goes to that vendor's host only.
+        let (preset, base_url) = if way.contains("oauth2:") {
+            ("HubSpot", "https://api.hubapi.com")
+        } else {
+            ("Shopify", "https://acme.myshopify.com")
+        };
         let connector = format!(
-            "apiVersion: crosstie.dev/v1alpha1\nkind: Connector\nmetadata: {{name: shop}}\nspec:\n  preset: Shopify\n  \
-             baseURL: https://acme.myshopify.com\n  apiVersion: \"2026-07\"\n  {spec}"
+            "apiVersion: crosstie.dev/v1alpha1\nkind: Connector\nmetadata: {{name: shop}}\nspec:\n  preset: {preset}\n  \
+             baseURL: {base_url}\n  {spec}"
         );
         assert_eq!(linted(&[connector]), "connector/shop: ok\n");
     }
