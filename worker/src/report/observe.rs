@@ -58,7 +58,7 @@ impl Reporter {
     /// What is wrong now, for alerts.
     pub async fn troubles(&self) -> Troubles {
         let posted = self.board.posted();
-        let scopes: Vec<ScopeId> = lanes(&posted).iter().map(|lane| lane.scope).collect();
+        let scopes = scopes(&posted);
         let now = self.clock.now();
         let answers = match &posted.store {
             Some(store) if !scopes.is_empty() => {
@@ -77,7 +77,7 @@ impl Reporter {
     /// Figures of the crew's lanes; empty ones when the store does not answer.
     async fn figures(&self, posted: &Posted) -> Vec<Figures> {
         let lanes = lanes(posted);
-        let scopes: Vec<ScopeId> = lanes.iter().map(|lane| lane.scope).collect();
+        let scopes = scopes(posted);
         let answer = match &posted.store {
             Some(store) if !scopes.is_empty() => {
                 self.board.store_trouble().looked(store.figures(scopes, self.clock.now()).await).ok()
@@ -93,10 +93,13 @@ impl Reporter {
 
     /// Records that wait where no lane takes them; none are known while no plan is at work.
     async fn left_behind(&self, posted: &Posted) -> Vec<(Scope, u64)> {
-        let scopes: Vec<ScopeId> = lanes(posted).iter().map(|lane| lane.scope).collect();
+        let at_work = scopes(posted);
         match &posted.store {
-            Some(store) if !scopes.is_empty() => {
-                self.board.store_trouble().looked(store.left_behind(scopes).await).unwrap_or_default()
+            Some(store) if !at_work.is_empty() => {
+                let left = self.board.store_trouble().looked(store.left_behind(at_work.clone()).await);
+                // Another plan may have come to work while the store was asked: what waits for its lanes is not left behind.
+                let changed = scopes(&self.board.posted()) != at_work;
+                left.ok().filter(|_| !changed).unwrap_or_default()
             }
             Some(_) | None => Vec::new(),
         }
@@ -119,6 +122,11 @@ impl Reporter {
             unalerted: alerts.failing,
         }
     }
+}
+
+/// What the crew's lanes have in the store.
+fn scopes(posted: &Posted) -> Vec<ScopeId> {
+    lanes(posted).iter().map(|lane| lane.scope).collect()
 }
 
 fn lanes(posted: &Posted) -> &[Arc<Lane>] {
