@@ -37,11 +37,10 @@ enum Case {
     ReportsRefused,
     VolumeFull,
     ImageMissing,
-    MemoryTooSmall,
     PodsForbidden,
 }
 
-const CASES: [Case; 17] = [
+const CASES: [Case; 16] = [
     Case::SourceDown,
     Case::DestinationDown,
     Case::SlowedDown,
@@ -57,7 +56,6 @@ const CASES: [Case; 17] = [
     Case::ReportsRefused,
     Case::VolumeFull,
     Case::ImageMissing,
-    Case::MemoryTooSmall,
     Case::PodsForbidden,
 ];
 
@@ -91,7 +89,6 @@ impl Case {
             Self::ReportsRefused => ("False", "ReportStale", "stopped reporting"),
             Self::VolumeFull => ("False", "StoreFailed", "volume is full"),
             Self::ImageMissing => ("False", "ImageUnavailable", "crosstie/worker:none"),
-            Self::MemoryTooSmall => ("False", "WorkerCrashLooping", "orders-sync"),
             Self::PodsForbidden => ("False", "WorkerUnavailable", "exceeded quota"),
         }
     }
@@ -201,10 +198,6 @@ impl Subject<'_> {
             Case::ReportsRefused => tampering::refuse_reports(shop).await?,
             Case::VolumeFull => tampering::fill_volume(shop).await?,
             Case::ImageMissing => tampering::take_image(shop).await?,
-            Case::MemoryTooSmall => {
-                let too_little = json!({"resources": {"limits": {"memory": "8Mi"}}});
-                self.change(|spec| spec["workers"] = too_little).await?;
-            }
             Case::PodsForbidden => tampering::forbid_pods(shop).await?,
         }
         Ok(())
@@ -222,11 +215,7 @@ impl Subject<'_> {
             }
             Case::AddressRefused => shop.apply(&[&shop.source()]).await.map(drop)?,
             Case::ConnectorGone | Case::ConnectorInvalid => shop.apply(&[&shop.destination()]).await.map(drop)?,
-            Case::MappingBroken
-            | Case::MappingMisspelt
-            | Case::Suspended
-            | Case::FitsOnNoNode
-            | Case::MemoryTooSmall => {
+            Case::MappingBroken | Case::MappingMisspelt | Case::Suspended | Case::FitsOnNoNode => {
                 self.change(|_| ()).await?;
             }
             Case::KeyMissing => {
