@@ -211,6 +211,40 @@ pub(crate) fn put(place: &mut Value, pointer: &str, value: Value) {
     *place = value;
 }
 
+/// What a visitor makes of everything but lists and objects.
+macro_rules! scalars {
+    () => {
+        fn visit_bool<E: de::Error>(self, value: bool) -> Result<Json<'de>, E> {
+            Ok(Json::Bool(value))
+        }
+
+        fn visit_i64<E: de::Error>(self, value: i64) -> Result<Json<'de>, E> {
+            Ok(Json::Number(value.into()))
+        }
+
+        fn visit_u64<E: de::Error>(self, value: u64) -> Result<Json<'de>, E> {
+            Ok(Json::Number(value.into()))
+        }
+
+        fn visit_f64<E: de::Error>(self, value: f64) -> Result<Json<'de>, E> {
+            Ok(Number::from_f64(value).map_or(Json::Null, Json::Number))
+        }
+
+        fn visit_borrowed_str<E: de::Error>(self, value: &'de str) -> Result<Json<'de>, E> {
+            Ok(Json::Text(Cow::Borrowed(value)))
+        }
+
+        fn visit_str<E: de::Error>(self, value: &str) -> Result<Json<'de>, E> {
+            Ok(Json::Text(Cow::Owned(value.to_owned())))
+        }
+
+        fn visit_unit<E: de::Error>(self) -> Result<Json<'de>, E> {
+            Ok(Json::Null)
+        }
+    };
+}
+pub(crate) use scalars;
+
 impl<'de: 'a, 'a> Deserialize<'de> for Json<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Whole)
@@ -226,33 +260,7 @@ impl<'de> Visitor<'de> for Whole {
         formatter.write_str("JSON")
     }
 
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Json<'de>, E> {
-        Ok(Json::Bool(value))
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Json<'de>, E> {
-        Ok(Json::Number(value.into()))
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Json<'de>, E> {
-        Ok(Json::Number(value.into()))
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Json<'de>, E> {
-        Ok(Number::from_f64(value).map_or(Json::Null, Json::Number))
-    }
-
-    fn visit_borrowed_str<E: de::Error>(self, value: &'de str) -> Result<Json<'de>, E> {
-        Ok(Json::Text(Cow::Borrowed(value)))
-    }
-
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<Json<'de>, E> {
-        Ok(Json::Text(Cow::Owned(value.to_owned())))
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Json<'de>, E> {
-        Ok(Json::Null)
-    }
+    scalars!();
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json<'de>, A::Error> {
         let mut list = Vec::new();
@@ -274,7 +282,7 @@ impl<'de> Visitor<'de> for Whole {
 }
 
 /// A member's name, borrowed where it has no escapes.
-struct Name;
+pub(crate) struct Name;
 
 impl<'de> DeserializeSeed<'de> for Name {
     type Value = Cow<'de, str>;

@@ -8,7 +8,7 @@ use serde::{Deserialize, de};
 use serde_json::Number;
 
 use super::Expression;
-use crate::json::Json;
+use crate::json::{Json, Name, scalars};
 
 /// What is read of a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,33 +76,7 @@ impl<'de> Visitor<'de> for &Part {
         formatter.write_str("JSON")
     }
 
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Json<'de>, E> {
-        Ok(Json::Bool(value))
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Json<'de>, E> {
-        Ok(Json::Number(value.into()))
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Json<'de>, E> {
-        Ok(Json::Number(value.into()))
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Json<'de>, E> {
-        Ok(Number::from_f64(value).map_or(Json::Null, Json::Number))
-    }
-
-    fn visit_borrowed_str<E: de::Error>(self, value: &'de str) -> Result<Json<'de>, E> {
-        Ok(Json::Text(Cow::Borrowed(value)))
-    }
-
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<Json<'de>, E> {
-        Ok(Json::Text(Cow::Owned(value.to_owned())))
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Json<'de>, E> {
-        Ok(Json::Null)
-    }
+    scalars!();
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json<'de>, A::Error> {
         let everything = Part { whole: true, ..Part::default() };
@@ -117,56 +91,14 @@ impl<'de> Visitor<'de> for &Part {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json<'de>, A::Error> {
         let mut kept = Vec::with_capacity(if self.any { 0 } else { self.members.len() });
-        while let Some(member) = members.next_key_seed(Name(self))? {
-            match member {
-                Member::Left => drop(members.next_value::<IgnoredAny>()?),
-                Member::Whole(name) => kept.push((name, members.next_value()?)),
-                Member::Part(name, part) => kept.push((name, members.next_value_seed(part)?)),
+        while let Some(name) = members.next_key_seed(Name)? {
+            match self.members.get(name.as_ref()) {
+                _ if self.any => kept.push((name, members.next_value()?)),
+                Some(part) => kept.push((name, members.next_value_seed(part)?)),
+                None => drop(members.next_value::<IgnoredAny>()?),
             }
         }
         Ok(Json::Object(kept.into_iter().collect()))
-    }
-}
-
-/// A member's name, told from the others before it is copied.
-struct Name<'p>(&'p Part);
-
-enum Member<'p, 'de> {
-    Left,
-    Whole(Cow<'de, str>),
-    Part(Cow<'de, str>, &'p Part),
-}
-
-impl<'p> Name<'p> {
-    fn told<'de>(&self, name: &str, kept: impl FnOnce() -> Cow<'de, str>) -> Member<'p, 'de> {
-        if self.0.any {
-            return Member::Whole(kept());
-        }
-        self.0.members.get(name).map_or(Member::Left, |part| Member::Part(kept(), part))
-    }
-}
-
-impl<'de, 'p> DeserializeSeed<'de> for Name<'p> {
-    type Value = Member<'p, 'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de, 'p> Visitor<'de> for Name<'p> {
-    type Value = Member<'p, 'de>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        formatter.write_str("a name")
-    }
-
-    fn visit_borrowed_str<E: de::Error>(self, name: &'de str) -> Result<Self::Value, E> {
-        Ok(self.told(name, || Cow::Borrowed(name)))
-    }
-
-    fn visit_str<E: de::Error>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.told(name, || Cow::Owned(name.to_owned())))
     }
 }
 
