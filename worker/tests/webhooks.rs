@@ -220,6 +220,28 @@ async fn an_event_that_only_names_a_record_makes_it_be_read() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn word_of_a_record_that_was_set_aside_makes_it_be_read_again() {
+    let mut bench = Bench::with_webhooks(SELDOM).await;
+    let flow = &mut bench.plan.flows[0];
+    flow.events = vec![route("*", Brings::Key("/objectId".into()))];
+    flow.stream.one = Some(common::one());
+    bench.write_plan();
+    let refused = Fault::Status { code: 422, headers: std::collections::BTreeMap::new(), body: json!({}) };
+    bench.books.add_fault(&FaultRule::new(refused).body_contains("broken")).await.unwrap();
+    let (worker, hooks) = started(&bench).await;
+    bench.order(1, "broken").await;
+    assert_eq!(hooks.send("deal.change", "1", &json!({"objectId": 1})).await, 200);
+    until_report(&worker, "it is set aside", |report| {
+        report.flows.first().is_some_and(|flow| flow.dead_letters == 1 && flow.queue_depth == 0)
+    })
+    .await;
+    bench.order(1, "repaired").await;
+    assert_eq!(hooks.send("deal.change", "2", &json!({"objectId": 1})).await, 200);
+    booked(&bench, 1, "repaired").await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_user_has_a_limit_of_verified_events_and_what_is_beyond_it_is_sent_again() {
     let mut bench = Bench::with_webhooks(SELDOM).await;
     let receiver = bench.plan.receiver.as_mut().unwrap();

@@ -56,6 +56,7 @@ fn keeps_true(rule: Rule) -> Property {
         Rule::LedgerIsAskedWhenNothingWaits | Rule::GivenUpInDoubtIsForgotten | Rule::ReplayIsNoNews => {
             Property::AToBToAEndsAtA
         }
+        Rule::WordIsNews => Property::ANewerStateHasItsOwnChance,
         Rule::DeadLettersRest => Property::ADeadLetterDoesNotComeBackByItself,
         Rule::KeysAreLocked
         | Rule::OlderIsSuperseded

@@ -18,6 +18,8 @@ pub enum Rule {
     LedgerIsAskedWhenNothingWaits,
     /// A state that lies in the dead letters is not taken again.
     DeadLettersRest,
+    /// Word of a record that does not say what became of it is news, whatever lies in the dead letters.
+    WordIsNews,
     /// A dead letter that is read again after another state of its version is news.
     BackToADeadLetterIsNews,
     /// One record of a key is handed out at a time, the one that came first.
@@ -144,7 +146,7 @@ mod switch {
 
     impl Rule {
         /// All of them.
-        pub(crate) const ALL: [Self; 58] = [
+        pub(crate) const ALL: [Self; 59] = [
             Self::BoundsAreFixedFirst,
             Self::WindowsReachBack,
             Self::PagesOverlap,
@@ -152,6 +154,7 @@ mod switch {
             Self::ContentIsCompared,
             Self::LedgerIsAskedWhenNothingWaits,
             Self::DeadLettersRest,
+            Self::WordIsNews,
             Self::BackToADeadLetterIsNews,
             Self::KeysAreLocked,
             Self::WaitingBlocksItsKeyOnly,

@@ -39,6 +39,9 @@ pub struct Means {
     /// Whether such a call is answered record by record. Else it is applied whole or not at all.
     #[serde(default)]
     pub rows: bool,
+    /// The source shows no lists: it sends word of each change, which only names the record. Only where single records have no version.
+    #[serde(default)]
+    pub words: bool,
 }
 
 fn one() -> u8 {

@@ -31,6 +31,8 @@ pub enum Property {
     ARefusedRecordIsNotSentForEver,
     /// `a_dead_letter_does_not_come_back_by_itself`
     ADeadLetterDoesNotComeBackByItself,
+    /// `a_newer_state_has_its_own_chance`
+    ANewerStateHasItsOwnChance,
     /// `nothing_is_sent_before_the_vendor_allows_it`
     NothingIsSentBeforeTheVendorAllowsIt,
     /// `a_record_never_comes_before_its_parent`
@@ -74,6 +76,7 @@ impl Property {
             Self::APoisonedRecordIsSetAside => "a_poisoned_record_is_set_aside",
             Self::ARefusedRecordIsNotSentForEver => "a_refused_record_is_sent_no_more_often_than_the_policy_says",
             Self::ADeadLetterDoesNotComeBackByItself => "a_dead_letter_does_not_come_back_by_itself",
+            Self::ANewerStateHasItsOwnChance => "a_newer_state_has_its_own_chance",
             Self::NothingIsSentBeforeTheVendorAllowsIt => "nothing_is_sent_before_the_vendor_allows_it",
             Self::ARecordNeverComesBeforeItsParent => "a_record_never_comes_before_its_parent",
             Self::WaitingForAParentIsNoAttempt => "waiting_for_a_parent_is_no_attempt",

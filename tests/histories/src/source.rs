@@ -118,6 +118,12 @@ impl Source {
         }
     }
 
+    /// Whether a state looks like one that its record had up to a mark.
+    pub(crate) fn looks_as_before(&self, state: &State, mark: u32, means: Means) -> bool {
+        let mut before = self.states.get(&state.key).into_iter().flatten().filter(|before| before.mark <= mark);
+        before.any(|before| before.record(means) == state.record(means))
+    }
+
     /// Whether a record was ever such that it is not to be at the destination.
     pub(crate) fn was_ever(&self, key: u8, such: impl Fn(&State) -> bool) -> bool {
         self.states.get(&key).is_some_and(|states| states.iter().any(such))
@@ -172,6 +178,11 @@ impl State {
             record["parent"] = parent.to_string().into();
         }
         record
+    }
+
+    /// What comes in of it: the record, or no more than which one it is.
+    pub fn told(&self, means: Means) -> Value {
+        if means.words { json!({"id": self.key.to_string()}) } else { self.record(means) }
     }
 
     /// The body that the record is mapped to. Without a trace it has the content alone, so that two states can have the same one.

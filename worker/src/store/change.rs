@@ -70,6 +70,15 @@ pub enum Incoming {
         /// The whole record as JSON.
         payload: String,
     },
+    /// Word of one that does not say what became of it: it is fetched before it is delivered.
+    Word {
+        /// Its key.
+        key: String,
+        /// Hash of the word.
+        hash: String,
+        /// The word as JSON.
+        payload: String,
+    },
     /// One that has no key or no version; it goes straight to the dead letters.
     Faulty {
         /// Its key, or nothing when that is what it lacks.

@@ -239,7 +239,7 @@ impl Subject for Live {
         let record = {
             let mut world = self.script.world();
             world.taken(std::slice::from_ref(&state));
-            state.record(world.means)
+            state.told(world.means)
         };
         self.events.send(&record, &self.runtime);
     }

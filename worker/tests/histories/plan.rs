@@ -71,7 +71,7 @@ fn orders(means: Means) -> Flow {
     let one =
         || ReadOne { path: template("/orders/{key}"), query: [].into(), record: String::new(), into: String::new() };
     Flow {
-        events: vec![events::route()],
+        events: vec![events::route(means.words)],
         stream: Stream {
             version: means.shows.versions().then(|| "/time".into()),
             deleted: Some("/deleted".into()),

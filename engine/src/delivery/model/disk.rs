@@ -79,12 +79,11 @@ pub struct Dead {
 }
 
 impl Disk {
-    /// Takes a state, unless it is known. Says whether it was taken, and whether it was the last to be set aside and nothing else was under way.
+    /// Takes a state, or mere word of the record, unless it is known. Says whether it was taken, and whether it was the last to be set aside and nothing else was under way.
     pub fn take(
         &mut self,
         key: &str,
-        seen: Seen,
-        record: Value,
+        (seen, record, is_word): (Seen, Value, bool),
         claimed: &BTreeSet<i64>,
         now: Timestamp,
     ) -> (bool, bool) {
@@ -97,8 +96,8 @@ impl Disk {
             dead: of_key.map(|dead| dead.seen.clone()).collect(),
             ledger: self.ledger.get(key).cloned(),
         };
-        let kept = keeps(&seen, &known);
         let rested = known.dead.last() == Some(&seen) && known.waiting.is_none();
+        let kept = keeps(&seen, &if is_word { known.for_word() } else { known });
         if kept {
             self.enqueue(key, seen, record, now);
         }

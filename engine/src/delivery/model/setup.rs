@@ -27,6 +27,12 @@ pub fn seen(state: &State, means: Means) -> Seen {
     Seen::of(version, &state.record(means))
 }
 
+/// What comes in of a state, as the worker sees it.
+pub fn told(state: &State, means: Means) -> (Seen, serde_json::Value) {
+    let told = state.told(means);
+    (Seen { hash: crate::canonical::hash(&told), ..seen(state, means) }, told)
+}
+
 /// Where a state stands among its record's states, by its version.
 pub fn order(seen: &Seen) -> i64 {
     match seen.version {

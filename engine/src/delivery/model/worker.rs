@@ -93,10 +93,10 @@ impl Worker {
     fn take(&mut self, states: &[State]) {
         let now = self.now();
         for state in states {
-            let (record, seen) = (state.record(self.means), setup::seen(state, self.means));
+            let ((seen, record), words) = (setup::told(state, self.means), self.means.words);
             let key = state.key.to_string();
-            let (kept, dead) = self.disk.take(&key, seen, record, &self.process.claimed, now);
-            if kept && dead {
+            let (kept, dead) = self.disk.take(&key, (seen, record, words), &self.process.claimed, now);
+            if kept && dead && !words {
                 let property = Property::ADeadLetterDoesNotComeBackByItself;
                 self.world.get().violate(property, || format!("{key} was taken again, although it is set aside"));
             }

@@ -9,7 +9,7 @@ use std::{
 use crosstie_engine::{
     delivery::{Seen, Settled, call_size},
     mapping::{Expression, Mapping},
-    plan::{Cursor, Idempotency, Method, OnUnknownOutcome, OnWhenFalse, Operation, Pagination, ReadOne, StartFrom},
+    plan::{Cursor, Idempotency, Method, OnUnknownOutcome, OnWhenFalse, Operation, Pagination, ReadOne, StartFrom, Stream},
     template::Template,
     version::Version,
     window::{CursorValue, PageSeen, PollState, Position, Turn},
@@ -36,7 +36,7 @@ use crate::{
     lane::{self, Lane, Parent, testing},
     slots::Slots,
     store::{
-        ScopeId, Settlement, SharedStore, StoreError, TakenPage,
+        Incoming, ScopeId, Settlement, SharedStore, StoreError, TakenPage,
         sqlite::{DATABASE_FILE, SqliteStore},
     },
 };
@@ -184,7 +184,7 @@ impl Process {
         let lane = self.lane();
         let now = lane.now();
         let stream = &lane.flow.stream;
-        let records = states.iter().map(|state| incoming(&(&state.record(self.means)).into(), stream).1);
+        let records = states.iter().map(|state| self.incoming(state, stream));
         let page = TakenPage {
             scope: lane.scope,
             records: records.collect(),
@@ -196,6 +196,16 @@ impl Process {
         self.runtime.block_on(lane.store.take_page(page)).unwrap();
         self.poll = poll;
         self.world.get().taken(states);
+    }
+
+    /// What comes in of a state.
+    fn incoming(&self, state: &State, stream: &Stream) -> Incoming {
+        let told = state.told(self.means);
+        if self.means.words {
+            let hash = Seen::of(Version::Unordered, &told).hash;
+            return Incoming::Word { key: state.key.to_string(), hash, payload: told.to_string() };
+        }
+        incoming(&(&told).into(), stream).1
     }
 
     /// Answers a call.

@@ -2,6 +2,7 @@
 
 use crosstie_engine::{
     delivery::{self, Known, Seen},
+    version::Version,
     window::PollState,
 };
 
@@ -76,8 +77,13 @@ impl TakenOne {
 pub fn take_one(session: &mut Session, scope: ScopeId, incoming: &Incoming, now: i64) -> Result<TakenOne, StoreError> {
     match incoming {
         Incoming::Record { key, seen, payload } => {
-            let kept = take_record(session, scope, key, seen, payload, now)?;
-            Ok(if kept { TakenOne::Kept } else { TakenOne::Known })
+            let known = known(session, scope, key)?;
+            take_record(session, scope, (key, seen, payload), &known, now)
+        }
+        Incoming::Word { key, hash, payload } => {
+            let seen = Seen { version: Version::Unordered, hash: hash.clone() };
+            let known = known(session, scope, key)?.for_word();
+            take_record(session, scope, (key, &seen, payload), &known, now)
         }
         Incoming::Faulty { key, hash, payload, cause, request_id } => {
             let buried = bury_faulty(session, scope, (key, hash, payload, cause), request_id.as_slice(), now)?;
@@ -92,20 +98,18 @@ pub fn take_one(session: &mut Session, scope: ScopeId, incoming: &Incoming, now:
 fn take_record(
     session: &Session,
     scope: ScopeId,
-    key: &str,
-    state: &Seen,
-    payload: &str,
+    (key, state, payload): (&str, &Seen, &str),
+    known: &Known,
     now: i64,
-) -> Result<bool, StoreError> {
-    let known = known(session, scope, key)?;
-    if !delivery::keeps(state, &known) {
-        return Ok(false);
+) -> Result<TakenOne, StoreError> {
+    if !delivery::keeps(state, known) {
+        return Ok(TakenOne::Known);
     }
     // Behind another record of its key it is not due; whoever takes that one out of the queue makes this one due.
     let due = known.waiting.is_none().then_some(now);
     let insert = "INSERT INTO queue (scope, key, version, source_hash, payload, enqueued_at, due) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     execute(session, insert, (scope.0, key, state.version.to_string(), &state.hash, payload, now, due))?;
-    Ok(true)
+    Ok(TakenOne::Kept)
 }
 
 fn known(session: &Session, scope: ScopeId, key: &str) -> Result<Known, StoreError> {
