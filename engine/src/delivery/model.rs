@@ -52,11 +52,13 @@ fn keeps_true(rule: Rule) -> Property {
         | Rule::EqualDeadLettersStay
         | Rule::HintsAreFetched
         | Rule::OlderFetchIsRetried
+        | Rule::GivenUpIsNotWritten
         | Rule::WhatIsWrittenIsNewest => Property::NothingAcknowledgedIsLost,
         Rule::LedgerIsAskedWhenNothingWaits | Rule::GivenUpInDoubtIsForgotten | Rule::ReplayIsNoNews => {
             Property::AToBToAEndsAtA
         }
         Rule::WordIsNews => Property::ANewerStateHasItsOwnChance,
+        Rule::WrittenOnceStays => Property::WhatIsWrittenOnceStays,
         Rule::DeadLettersRest => Property::ADeadLetterDoesNotComeBackByItself,
         Rule::KeysAreLocked
         | Rule::OlderIsSuperseded
@@ -105,6 +107,8 @@ fn circumstances(rule: Rule, means: Means) -> Means {
         Means { shows: Shows::VersionsAndSingles, traced: true, ..single }
     } else if rule == Rule::GivenUpInDoubtIsForgotten {
         Means { shows: Shows::Versions, look_up: true, key: false, ..single }
+    } else if rule == Rule::GivenUpIsNotWritten {
+        Means { shows: Shows::Versions, look_up: true, key: false, once: true, ..single }
     } else {
         means
     }

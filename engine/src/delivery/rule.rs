@@ -68,6 +68,10 @@ pub enum Rule {
     StrangersAreFaults,
     /// When a record is given up while a write of it is in doubt, the ledger says that its state may be at the destination, and no more.
     GivenUpInDoubtIsForgotten,
+    /// What a flow writes once is not written again while the destination has it.
+    WrittenOnceStays,
+    /// Of what a flow writes once, that whose write was given up in doubt counts as not written.
+    GivenUpIsNotWritten,
     /// A dead letter is not replayed behind a state that is no older, nor before one that was set aside later.
     ReplayIsNoNews,
     /// A dead letter with the version of what was settled and another content stays, where its source could tell which is the newer.
@@ -146,7 +150,7 @@ mod switch {
 
     impl Rule {
         /// All of them.
-        pub(crate) const ALL: [Self; 59] = [
+        pub(crate) const ALL: [Self; 61] = [
             Self::BoundsAreFixedFirst,
             Self::WindowsReachBack,
             Self::PagesOverlap,
@@ -179,6 +183,8 @@ mod switch {
             Self::UnknownIsHeld,
             Self::StrangersAreFaults,
             Self::GivenUpInDoubtIsForgotten,
+            Self::WrittenOnceStays,
+            Self::GivenUpIsNotWritten,
             Self::ReplayIsNoNews,
             Self::EqualDeadLettersStay,
             Self::BatchSettlesTogether,

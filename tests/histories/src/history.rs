@@ -42,6 +42,9 @@ pub struct Means {
     /// The source shows no lists: it sends word of each change, which only names the record. Only where single records have no version.
     #[serde(default)]
     pub words: bool,
+    /// A record that was written is not written again, whatever its source makes of it later.
+    #[serde(default)]
+    pub once: bool,
 }
 
 fn one() -> u8 {

@@ -43,6 +43,8 @@ pub enum Property {
     AChildFollowsItsParent,
     /// `what_takes_no_part_is_not_written`
     WhatTakesNoPartIsNotWritten,
+    /// `what_is_written_once_stays_as_it_was_written`
+    WhatIsWrittenOnceStays,
     /// `what_was_never_there_is_not_deleted`
     WhatWasNeverThereIsNotDeleted,
     /// `one_operation_never_blocks_another`
@@ -82,6 +84,7 @@ impl Property {
             Self::WaitingForAParentIsNoAttempt => "waiting_for_a_parent_is_no_attempt",
             Self::AChildFollowsItsParent => "a_child_follows_its_parent_at_once",
             Self::WhatTakesNoPartIsNotWritten => "what_takes_no_part_is_not_written",
+            Self::WhatIsWrittenOnceStays => "what_is_written_once_stays_as_it_was_written",
             Self::WhatWasNeverThereIsNotDeleted => "what_was_never_there_is_not_deleted",
             Self::OneOperationNeverBlocksAnother => "one_operation_never_blocks_another",
         }

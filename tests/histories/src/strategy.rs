@@ -30,11 +30,12 @@ fn means() -> impl Strategy<Value = Means> {
     let outcome = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.2));
     let records = (any::<bool>(), 1..=KEYS, -90_i8..90, shows(), on_when_false(), prop::bool::weighted(0.3));
     let calls = (prop_oneof![Just(1), 2..=KEYS], any::<bool>());
-    (outcome, records, calls, prop::bool::weighted(0.3)).prop_map(|(outcome, records, (batch, rows), words)| {
+    let kinds = (prop::bool::weighted(0.3), prop::bool::weighted(0.15));
+    (outcome, records, calls, kinds).prop_map(|(outcome, records, (batch, rows), (words, once))| {
         let (key, look_up, resend) = outcome;
         let (traced, keys, skew, shows, on_when_false, parents) = records;
         let words = words && shows == Shows::SinglesOnly;
-        Means { key, look_up, resend, traced, keys, skew, shows, on_when_false, parents, batch, rows, words }
+        Means { key, look_up, resend, traced, keys, skew, shows, on_when_false, parents, batch, rows, words, once }
     })
 }
 

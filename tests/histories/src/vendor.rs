@@ -291,6 +291,10 @@ impl Vendor {
         if State::shows_out(body) && !deletes {
             self.books_out(&record);
         }
+        // What the worker does not know of it may write again.
+        if self.means.once && !deletes && self.can_know() && self.certain.contains(&record) && self.has_any(&record) {
+            self.violate(Property::WhatIsWrittenOnceStays, || format!("{record} was written, and written again"));
+        }
         self.booked.entry(record).or_default().push(Booked { at: now, body: (!deletes).then(|| body.clone()) });
     }
 

@@ -262,6 +262,7 @@ impl World {
         let body = State::body(&state.record(self.means));
         let (has_any, has) = (self.vendor.has_any(&record), self.vendor.has(&body));
         let stays = (self.means.on_when_false, state.is_out());
+        let has = has || (has_any && self.means.once);
         // What a worker without its store no longer knows of, it leaves alone.
         let (as_wanted, is_gone) = match (state.content, stays) {
             (None, _) | (Some(_), (OnWhenFalse::Delete, true)) => (self.forgot || !has_any, true),

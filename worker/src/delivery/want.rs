@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crosstie_engine::{
     circuit::Admission,
-    delivery::{Change, Compared, Fetched, Fetching, Wanted, Wish, is_deleted},
+    delivery::{Change, Compared, Fetched, Fetching, LedgerEntry, Wanted, Wish, is_deleted},
     json::Json,
     mapping::EvaluationError,
 };
@@ -54,8 +54,8 @@ pub async fn wanted(lane: &Lane, claimed: &mut Claimed, probes: bool) -> Result<
     let wish = if is_deleted(&lane.flow, &record) {
         Wish::of_deleted(&lane.flow)
     } else {
-        let there = seeker.claimed.facts.ledger.as_ref().is_some_and(|ledger| ledger.present);
-        Wish::of_selected(&lane.flow, seeker.known(selects(lane, &record).await)?, there)
+        let written = seeker.claimed.facts.ledger.as_ref().is_some_and(LedgerEntry::is_written);
+        Wish::of_selected(&lane.flow, seeker.known(selects(lane, &record).await)?, written)
     };
     match wish {
         Wish::Leave => Ok(Wanted::Leave),

@@ -94,6 +94,7 @@ fn orders(means: Means) -> Flow {
         depends_on: means.parents.then(|| DependsOn { flow: "customers".into(), key: "record.?parent".into() }),
         operation: operation(means, "upsertOrder", Method::Put),
         delete_operation: Some(operation(means, "deleteOrder", Method::Delete)),
+        writes_once: means.once,
         on_unknown_outcome: if means.resend { OnUnknownOutcome::Resend } else { OnUnknownOutcome::Hold },
         ..flow("orders")
     }

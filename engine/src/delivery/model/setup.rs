@@ -63,7 +63,7 @@ pub fn flow(means: Means) -> Flow {
         depends_on: None,
         delete_operation: Some(Operation { method: Method::Delete, ..operation.clone() }),
         operation,
-        writes_once: false,
+        writes_once: means.once,
         batch_size: means.batch.into(),
         on_unknown_outcome: terms(means).on_unknown,
     }

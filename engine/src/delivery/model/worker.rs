@@ -16,7 +16,7 @@ use super::{
 use crate::{
     canonical,
     delivery::{
-        Change, Compared, Facts, Fetched, Fetching, Judge, Mapped, Next, OpenIntent, Rule, Settled, Terms, Wanted,
+        Change, Compared, Facts, Fetched, Fetching, Judge, LedgerEntry, Mapped, Next, OpenIntent, Rule, Settled, Terms, Wanted,
         Wish, is_deleted,
     },
     plan::{Flow, StartFrom},
@@ -136,8 +136,8 @@ impl Worker {
         let wish = if is_deleted(&self.flow, &(&record).into()) {
             Wish::of_deleted(&self.flow)
         } else {
-            let there = facts.ledger.as_ref().is_some_and(|ledger| ledger.present);
-            Wish::of_selected(&self.flow, !State::shows_out(&record), there)
+            let written = facts.ledger.as_ref().is_some_and(LedgerEntry::is_written);
+            Wish::of_selected(&self.flow, !State::shows_out(&record), written)
         };
         let body = State::body(&record);
         if matches!(wish, Wish::Write | Wish::Update)

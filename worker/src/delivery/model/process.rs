@@ -133,6 +133,7 @@ impl Process {
         lane.delete_operation = Some(Arc::new(delete_operation.clone()));
         lane.flow.delete_operation = Some(delete_operation);
         lane.flow.when = Some(self.when.clone());
+        lane.flow.writes_once = means.once;
         lane.flow.on_when_false = match means.on_when_false {
             histories::OnWhenFalse::Ignore => OnWhenFalse::Ignore,
             histories::OnWhenFalse::Delete => OnWhenFalse::Delete,
