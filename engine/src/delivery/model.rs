@@ -78,6 +78,7 @@ fn keeps_true(rule: Rule) -> Property {
         | Rule::LookUpSettles
         | Rule::RefusalLeavesDoubt
         | Rule::UnknownIsHeld
+        | Rule::ApartKeepsItsTime
         | Rule::KeyApartTellsNothing => Property::NothingIsAppliedTwice,
         Rule::KeyNamesItsStore | Rule::BatchSettlesTogether | Rule::ApartHasItsOwnKey => {
             Property::OneKeyNeverCarriesTwoBodies

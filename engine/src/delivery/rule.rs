@@ -88,6 +88,8 @@ pub enum Rule {
     ApartHasItsOwnKey,
     /// The key of a record whose batch was taken apart says nothing of the batch.
     KeyApartTellsNothing,
+    /// A record whose batch was taken apart was decided about when the batch was.
+    ApartKeepsItsTime,
     /// A 429 or 5xx counts against a record only if other calls passed.
     OthersMustPass,
     /// A 429 or 5xx counts against a record if other calls passed.
@@ -150,7 +152,7 @@ mod switch {
 
     impl Rule {
         /// All of them.
-        pub(crate) const ALL: [Self; 61] = [
+        pub(crate) const ALL: [Self; 62] = [
             Self::BoundsAreFixedFirst,
             Self::WindowsReachBack,
             Self::PagesOverlap,
@@ -193,6 +195,7 @@ mod switch {
             Self::WornIsSplit,
             Self::ApartHasItsOwnKey,
             Self::KeyApartTellsNothing,
+            Self::ApartKeepsItsTime,
             Self::OthersMustPass,
             Self::PoisonCounts,
             Self::RetriesEnd,

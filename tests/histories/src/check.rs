@@ -9,7 +9,7 @@ use proptest::{
 
 use crate::{History, Violation, history};
 
-const KNOWN: [(&str, &str); 9] = [
+const KNOWN: [(&str, &str); 10] = [
     ("equal versions in the dead letters", include_str!("../known/equal-versions-in-the-dead-letters.json")),
     ("a late hint after a dead letter", include_str!("../known/a-late-hint-after-a-dead-letter.json")),
     ("given up in doubt and shown again", include_str!("../known/given-up-in-doubt-and-shown-again.json")),
@@ -18,6 +18,10 @@ const KNOWN: [(&str, &str); 9] = [
     ("held before a dead letter", include_str!("../known/held-before-a-dead-letter.json")),
     ("word after a dead letter", include_str!("../known/word-after-a-dead-letter.json")),
     ("written once and given up in doubt", include_str!("../known/written-once-and-given-up-in-doubt.json")),
+    (
+        "a batch apart is looked up from its beginning",
+        include_str!("../known/a-batch-apart-is-looked-up-from-its-beginning.json"),
+    ),
     ("back to a dead letter", include_str!("../known/back-to-a-dead-letter.json")),
 ];
 

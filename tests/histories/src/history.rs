@@ -42,6 +42,9 @@ pub struct Means {
     /// The source shows no lists: it sends word of each change, which only names the record. Only where single records have no version.
     #[serde(default)]
     pub words: bool,
+    /// A look-up shows what was written since the write that it is about was decided, and nothing from before.
+    #[serde(default)]
+    pub since: bool,
     /// A record that was written is not written again, whatever its source makes of it later.
     #[serde(default)]
     pub once: bool,

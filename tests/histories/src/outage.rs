@@ -41,6 +41,7 @@ const MEANS: Means = Means {
     batch: 1,
     rows: false,
     words: false,
+    since: false,
     once: false,
 };
 

@@ -29,13 +29,13 @@ fn storm() -> impl Strategy<Value = Vec<Step>> {
 fn means() -> impl Strategy<Value = Means> {
     let outcome = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.2));
     let records = (any::<bool>(), 1..=KEYS, -90_i8..90, shows(), on_when_false(), prop::bool::weighted(0.3));
-    let calls = (prop_oneof![Just(1), 2..=KEYS], any::<bool>());
+    let calls = (prop_oneof![Just(1), 2..=KEYS], any::<bool>(), prop::bool::weighted(0.3));
     let kinds = (prop::bool::weighted(0.3), prop::bool::weighted(0.15));
-    (outcome, records, calls, kinds).prop_map(|(outcome, records, (batch, rows), (words, once))| {
+    (outcome, records, calls, kinds).prop_map(|(outcome, records, (batch, rows, since), (words, once))| {
         let (key, look_up, resend) = outcome;
         let (traced, keys, skew, shows, on_when_false, parents) = records;
         let words = words && shows == Shows::SinglesOnly;
-        Means { key, look_up, resend, traced, keys, skew, shows, on_when_false, parents, batch, rows, words, once }
+        Means { key, look_up, resend, traced, keys, skew, shows, on_when_false, parents, batch, rows, since, words, once }
     })
 }
 

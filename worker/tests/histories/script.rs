@@ -178,7 +178,7 @@ impl Script {
         let answer = {
             let mut world = self.world();
             let now = world.now;
-            world.vendor.look_up(now, &body, look)
+            world.vendor.look_up(now, &body, look, None)
         };
         match answer {
             LookUpAnswer::Present(body) => self.said(200, body),

@@ -95,7 +95,8 @@ impl Worker {
             carried.probe = send;
             return held_back;
         }
-        let answer = self.world.get().vendor.look_up(now, &open.body, carried.flight.look);
+        let decided = (!open.deletes).then(|| setup::seconds(open.intent.stored_at));
+        let answer = self.world.get().vendor.look_up(now, &open.body, carried.flight.look, decided);
         let found = match answer {
             LookUpAnswer::Present(body) => Found::Present(body),
             LookUpAnswer::Absent => Found::Absent,

@@ -276,7 +276,10 @@ impl Disk {
                 let open = &mut stored.open;
                 (open.size, open.apart, stored.held) = (1, true, false);
                 open.intent.idempotency_key = key_apart(&open.intent.idempotency_key, id);
-                (open.intent.stored_at, open.intent.in_doubt_since) = (since, Some(since));
+                open.intent.in_doubt_since = Some(since);
+                if !Rule::ApartKeepsItsTime.holds() {
+                    open.intent.stored_at = since;
+                }
             }
         }
     }

@@ -9,8 +9,9 @@ use crate::{
 };
 
 impl Vendor {
-    /// Shows what is there for a body's record.
-    pub fn look_up(&mut self, now: i64, body: &Value, look: Look) -> LookUpAnswer {
+    /// Shows what is there for a body's record, by a write that was decided at a time; none of a delete, which looks for all there is.
+    pub fn look_up(&mut self, now: i64, body: &Value, look: Look, decided: Option<i64>) -> LookUpAnswer {
+        let since = decided.filter(|_| self.means.since);
         let record = id(body);
         self.strangers.remove(&record);
         if matches!(self.outage, Outage::Whole | Outage::Busy) {
@@ -18,8 +19,8 @@ impl Vendor {
             return LookUpAnswer::Failed;
         }
         match look {
-            Look::Fresh => self.shown(&record, now),
-            Look::Lagging(seconds) => self.shown(&record, now - i64::from(seconds)),
+            Look::Fresh => self.shown(&record, now, since),
+            Look::Lagging(seconds) => self.shown(&record, now - i64::from(seconds), since),
             Look::Fails => LookUpAnswer::Failed,
             Look::Stranger | Look::Several => {
                 self.faulty.insert(record.clone());
@@ -29,8 +30,9 @@ impl Vendor {
         }
     }
 
-    fn shown(&self, record: &str, at: i64) -> LookUpAnswer {
+    fn shown(&self, record: &str, at: i64, since: Option<i64>) -> LookUpAnswer {
         let booked = self.booked.get(record).and_then(|all| all.iter().rfind(|booked| booked.at <= at));
+        let booked = booked.filter(|booked| since.is_none_or(|since| booked.at >= since));
         booked.and_then(|booked| booked.body.clone()).map_or(LookUpAnswer::Absent, LookUpAnswer::Present)
     }
 }

@@ -17,9 +17,12 @@ impl Clock for Hands {
     }
 }
 
+/// The world's second 0.
+pub const EPOCH: i64 = 1_800_000_000;
+
 /// A second of the world as a time.
 pub fn at(second: i64) -> Timestamp {
-    Timestamp::from_second(1_800_000_000 + second).unwrap()
+    Timestamp::from_second(EPOCH + second).unwrap()
 }
 
 /// The names of a flow's state.

@@ -242,8 +242,8 @@ pub fn change(session: &Session, record: i64, change: IntentChange) -> Result<()
 fn take_apart(session: &Session, record: i64, since: Timestamp) -> Result<(), StoreError> {
     let shared = "SELECT idempotency_key FROM outgoing WHERE record = ?1";
     let Some(shared) = first(session, shared, [record], |row| row.get::<_, String>(0))? else { return Ok(()) };
-    let apart = "UPDATE outgoing SET size = 1, apart = 1, idempotency_key = ?2, stored_at = ?3, in_doubt_since = ?3, held = 0 \
-                 WHERE record = ?1";
+    // When it was stored stays: look-ups reach back to that.
+    let apart = "UPDATE outgoing SET size = 1, apart = 1, idempotency_key = ?2, in_doubt_since = ?3, held = 0 WHERE record = ?1";
     execute(session, apart, (record, key_apart(&shared, record), since.as_microsecond())).map(|_| ())
 }
 

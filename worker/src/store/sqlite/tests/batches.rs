@@ -128,6 +128,7 @@ async fn a_batch_that_is_taken_apart_is_intents_of_their_own_in_doubt_with_keys_
         let one = bench.claim(1, at(4)).await;
         let open = intents(&one)[0];
         assert_eq!((open.size, open.apart, open.intent.in_doubt_since), (1, true, Some(at(3))));
+        assert_eq!(open.intent.stored_at, at(2), "look-ups reach back to when it was decided");
         keys.insert(open.intent.idempotency_key.clone());
         bench.store.conclude(vec![postponed(&one[0], at(500), IntentChange::Keep)]).await.unwrap();
     }
