@@ -27,8 +27,11 @@ use crate::{
     waiting::{capped, until},
 };
 
-/// Records waiting in a flow's queue beyond which nothing more is read.
-const MOST_WAITING: u64 = 4_000;
+/// Records of a flow that are due beyond which nothing more is read.
+const MOST_DUE: u64 = 4_000;
+/// Records waiting in a flow's queue beyond which nothing more is read, due or not: what they wait for may be among what was not read yet, so
+/// they leave room for more.
+const MOST_WAITING: u64 = 50_000;
 /// How often a full queue is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Longest wait before a window is begun again whose pages keep being forgotten by the vendor.
@@ -37,7 +40,7 @@ const LONGEST_RESTART: Duration = Duration::from_mins(1);
 /// Reads a flow's stream at its times until it is told to stop. A page under way is given up; the next start reads it again.
 pub async fn run(lane: Arc<Lane>, opened: Opened, stop: CancellationToken) {
     let Opened { poll, last_run, .. } = opened;
-    let mut reader = Reader { lane: &lane, poll, last_run, depth: 0, restarts: 0, repeats: false, family: None };
+    let mut reader = Reader { lane: &lane, poll, last_run, due: 0, depth: 0, restarts: 0, repeats: false, family: None };
     tokio::select! {
         () = stop.cancelled() => {}
         () = reader.run() => {}
@@ -48,6 +51,7 @@ struct Reader<'a> {
     lane: &'a Lane,
     poll: PollState,
     last_run: Option<Timestamp>,
+    due: u64,
     depth: u64,
     /// How often the vendor forgot a page of the open window.
     restarts: u32,
@@ -138,10 +142,13 @@ impl Reader<'_> {
     }
 
     async fn wait_for_room(&mut self) {
-        while self.depth > MOST_WAITING {
+        let lane = self.lane;
+        while is_full(self.due, self.depth) {
             sleep(LOOK_AGAIN).await;
-            let depth = self.lane.store.queue_depth(self.lane.scope).await;
-            self.depth = self.lane.store_trouble.looked(depth).unwrap_or(self.depth);
+            let due = lane.store.queue_due(lane.scope, lane.now()).await;
+            self.due = lane.store_trouble.looked(due).unwrap_or(self.due);
+            let depth = lane.store.queue_depth(lane.scope).await;
+            self.depth = lane.store_trouble.looked(depth).unwrap_or(self.depth);
         }
     }
 
@@ -202,7 +209,7 @@ impl Reader<'_> {
         let page = TakenPage { scope: lane.scope, records, poll: poll.clone(), run, synced, now };
         let taken = lane.store_trouble.changed(lane.store.take_page(page).await)?;
         self.poll = poll;
-        self.depth = taken.depth;
+        (self.due, self.depth) = (taken.due, taken.depth);
         if finished {
             (self.restarts, self.repeats) = (0, false);
         }
@@ -264,4 +271,9 @@ fn brought(
 fn unreadable(stream: &str, problem: &str, request_id: Option<String>) -> CallFailure {
     let detail = format!("`{stream}` cannot be read: {problem}; check the stream's `pagination`");
     CallFailure { request_id, ..CallFailure::new(FailureKind::Malformed, detail) }
+}
+
+/// Whether so much waits that nothing more is read.
+fn is_full(due: u64, waiting: u64) -> bool {
+    due > MOST_DUE || waiting > MOST_WAITING
 }

@@ -54,6 +54,9 @@ pub trait Store: Send + Sync {
     /// Events of the log with a number below `before`, newest first, at most `limit`.
     fn events(&self, before: i64, limit: usize) -> Answer<'_, Vec<LoggedEvent>>;
 
+    /// How many records are due, or are claimed.
+    fn queue_due(&self, scope: ScopeId, now: Timestamp) -> Answer<'_, u64>;
+
     /// How many records wait or are claimed.
     fn queue_depth(&self, scope: ScopeId) -> Answer<'_, u64>;
 

@@ -180,6 +180,20 @@ async fn a_record_waits_for_what_it_refers_to_and_that_is_no_attempt() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_many_wait_for_what_they_refer_to_it_is_read_and_delivered() {
+    let mut bench = Bench::new().await;
+    let refers = "record.id == 1000000 ? 'the parent' : xref('orders', '1000000')";
+    bench.plan.flows[0].map.insert("memo".into(), refers.into());
+    bench.write_plan();
+    // More than are read ahead, and what they refer to is listed after all of them.
+    bench.seed(4_300).await;
+    bench.order(1_000_000, "parent").await;
+    let worker = bench.start().await;
+    until("what they refer to is there", || async { bench.booked(1_000_000).await.is_some() }).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_that_the_condition_leaves_out_are_not_written() {
     let bench = Bench::new().await;
     bench.order(1, "x").await;

@@ -114,6 +114,8 @@ pub struct Taken {
     pub known: u64,
     /// Records that went to the dead letters.
     pub buried: u64,
+    /// Records that are due in all.
+    pub due: u64,
     /// Records waiting in all.
     pub depth: u64,
 }

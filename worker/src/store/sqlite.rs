@@ -92,6 +92,10 @@ impl Store for SqliteStore {
         Box::pin(self.writer.look(move |session| events::events(session, before, limit)))
     }
 
+    fn queue_due(&self, scope: ScopeId, now: Timestamp) -> Answer<'_, u64> {
+        Box::pin(self.writer.look(move |session| intake::queue_due(session, scope, now)))
+    }
+
     fn queue_depth(&self, scope: ScopeId) -> Answer<'_, u64> {
         Box::pin(self.writer.look(move |session| intake::queue_depth(session, scope)))
     }

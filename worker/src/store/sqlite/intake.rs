@@ -51,7 +51,7 @@ pub fn take_page(session: &mut Session, page: &TakenPage) -> Result<Taken, Store
     let update = "UPDATE scope SET poll = ?2, last_run = ?3, last_sync = coalesce(?4, last_sync) WHERE id = ?1";
     let synced = page.synced.map(Timestamp::as_microsecond);
     execute(session, update, (page.scope.0, poll, page.run.as_microsecond(), synced))?;
-    taken.depth = queue_depth(session, page.scope)?;
+    (taken.due, taken.depth) = (queue_due(session, page.scope, page.now)?, queue_depth(session, page.scope)?);
     Ok(taken)
 }
 
@@ -153,6 +153,13 @@ fn bury_faulty(
     execute(session, insert, (scope.0, key, hash, payload, cause, request_ids, now))?;
     session.remembered.set_aside();
     Ok(true)
+}
+
+/// See [`Store::queue_due`](crate::store::Store::queue_due).
+pub fn queue_due(session: &Session, scope: ScopeId, now: Timestamp) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM queue WHERE scope = ?1 AND due <= ?2";
+    let due = first(session, sql, (scope.0, now.as_microsecond()), |row| row.get(0))?;
+    Ok(count(due.unwrap_or(0)))
 }
 
 /// See [`Store::queue_depth`](crate::store::Store::queue_depth).

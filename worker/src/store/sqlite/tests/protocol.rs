@@ -83,6 +83,20 @@ async fn a_record_that_is_retried_blocks_its_own_key_only() {
 }
 
 #[tokio::test]
+async fn what_waits_for_a_time_or_for_another_record_is_not_due_and_neither_is_what_waits_behind_it() {
+    let bench = Bench::new().await;
+    let taken = bench.take(&[("a", 1, "x"), ("a", 2, "y"), ("b", 1, "x"), ("c", 1, "x")], at(1)).await;
+    assert_eq!((taken.due, taken.depth), (3, 4));
+    let claimed = bench.claim(2, at(1)).await;
+    bench.store.postpone(claimed[0].id, postponement(at(100), IntentChange::Hold)).await.unwrap();
+    let parent = ParentKey { scope: bench.scope, key: "z".into() };
+    bench.store.await_parent(claimed[1].id, parent, at(60)).await.unwrap();
+    assert_eq!(bench.store.queue_due(bench.scope, at(2)).await.unwrap(), 1);
+    assert_eq!(bench.store.queue_due(bench.scope, at(100)).await.unwrap(), 3);
+    assert_eq!(bench.store.queue_depth(bench.scope).await.unwrap(), 4);
+}
+
+#[tokio::test]
 async fn a_claim_ends_with_its_guard_and_with_the_process() {
     let bench = Bench::new().await;
     bench.take(&[("a", 1, "x")], at(1)).await;
