@@ -31,7 +31,8 @@ pub struct Flow {
     pub stream: String,
 
     /// Where the very first read begins: `Now` (records that change from then on), `Beginning`, or a time in RFC 3339 such as
-    /// `2026-07-01T00:00:00Z`. `Now` when left out. Later changes of this field have no effect on a flow that has begun.
+    /// `2026-07-01T00:00:00Z`. `Now` when left out. A stream without a `cursor` lists every record at each read and can only begin at
+    /// `Beginning`. Later changes of this field have no effect on a flow that has begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 3, max = 40))]
     #[x_kube(validation = Rule::new("self in ['Now', 'Beginning'] || self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\\\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$')").message("set startFrom to Now, Beginning, or a time such as 2026-07-01T00:00:00Z"))]

@@ -42,7 +42,7 @@ pub(crate) fn resolve(
     let start_from = start_from(&at("startFrom"), flow.start_from.as_deref(), findings);
     let mut stream = stream(&at("stream"), source, &flow.stream, findings);
     if let (Some(stream), Some(start)) = (&stream, start_from) {
-        begins(&at("startFrom"), stream, start, findings);
+        begins(&at("startFrom"), stream, (start, flow.start_from.is_some()), findings);
     }
     let events = receiver::events(&at, flow, source, stream.as_mut(), findings);
     let map = flow.map.iter().map(|(field, expression)| (field.clone(), expression.0.clone())).collect();
@@ -187,9 +187,19 @@ fn start_from(path: &str, text: Option<&str>, findings: &mut Findings) -> Option
     }
 }
 
-/// Where a flow begins has to be something that its stream can be asked for.
-fn begins(path: &str, stream: &Stream, start: StartFrom, findings: &mut Findings) {
-    let Some(cursor) = &stream.leading().cursor else { return };
+/// Where a flow begins has to be something that its stream can be asked for, where it `says` so itself.
+fn begins(path: &str, stream: &Stream, (start, says): (StartFrom, bool), findings: &mut Findings) {
+    let Some(cursor) = &stream.leading().cursor else {
+        if says && start != StartFrom::Beginning {
+            let message = format!(
+                "set it to Beginning: the stream `{}` has no cursor, so that each read lists every record, and none can be left out for having \
+                 changed before; `when` can leave them out by a field that they have",
+                stream.name
+            );
+            findings.invalid(path, message);
+        }
+        return;
+    };
     match start {
         StartFrom::Now | StartFrom::Time(_) if cursor.counts() => {
             let message = format!(
