@@ -58,6 +58,8 @@ impl SqliteStore {
             counts: Vec::new(),
             remembered: Remembered::default(),
             damage: None,
+            #[cfg(test)]
+            strikes: std::cell::Cell::default(),
         };
         let failed = |source| StoreError::Folder { path: folder.to_owned(), source: Arc::new(source) };
         let writer = Writer::start(session, lock).map_err(failed)?;

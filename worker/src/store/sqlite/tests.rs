@@ -1,6 +1,7 @@
 //! The store's promises, tried on real database files. A crash is a store that is dropped without being closed.
 
 mod alerts;
+mod atomic;
 mod batches;
 mod care;
 mod protocol;
