@@ -213,14 +213,37 @@ async fn only_records_that_wait_for_the_system_are_hastened() {
 }
 
 #[tokio::test]
-async fn scopes_do_not_see_each_other() {
+async fn scopes_that_differ_in_any_part_have_queue_ledger_and_cursor_of_their_own() {
     let bench = Bench::new().await;
-    bench.take(&[("a", 1, "x")], at(1)).await;
-    let other = Scope { destination: "warehouse".into(), ..names() };
-    let other = bench.store.open_scope(other, at(0)).await.unwrap();
-    assert_ne!(other.id, bench.scope);
-    assert!(bench.store.claim(other.id, 5, at(2)).await.unwrap().records.is_empty());
-    assert_eq!(bench.store.open_scope(names(), at(0)).await.unwrap().id, bench.scope);
+    let poll = PollState { cursor: Some(at(50).into()), ..PollState::default() };
+    bench.take_with(&[("a", 1, "x"), ("a", 2, "y")], poll.clone(), at(1)).await.unwrap();
+    let claimed = bench.claim_one(at(1)).await;
+    bench.settle(&claimed, delivered("h"), at(2)).await;
+    drop(claimed);
+    let others = [
+        Scope { flow: "refunds".into(), ..names() },
+        Scope { source: "outlet".into(), ..names() },
+        Scope { destination: "warehouse".into(), ..names() },
+        Scope { environment: Environment::Sandbox, ..names() },
+    ];
+    for names in others {
+        let other = bench.store.open_scope(names.clone(), at(2)).await.unwrap();
+        assert_ne!(other.id, bench.scope, "{names:?}");
+        assert_eq!((other.poll, other.last_run), (PollState::default(), None), "{names:?}");
+        assert!(bench.store.claim(other.id, 5, at(2)).await.unwrap().records.is_empty(), "{names:?}");
+        let parent = ParentKey { scope: other.id, key: "a".into() };
+        assert!(!bench.store.is_present(parent).await.unwrap(), "{names:?}");
+        assert_eq!(bench.store.identifier(other.id, "a".into()).await.unwrap(), None, "{names:?}");
+        // The same state is news there, and has no ledger.
+        let records = vec![incoming("a", 1, "x")];
+        let page = TakenPage { scope: other.id, records, poll: PollState::default(), run: at(3), synced: None, now: at(3) };
+        assert_eq!(bench.store.take_page(page).await.unwrap().kept, 1, "{names:?}");
+        let there = bench.store.claim(other.id, 5, at(3)).await.unwrap().records;
+        assert_eq!(there[0].facts.ledger, None, "{names:?}");
+    }
+    let own = bench.store.open_scope(names(), at(4)).await.unwrap();
+    assert_eq!((own.id, own.poll), (bench.scope, poll));
+    assert_eq!(bench.claim_one(at(4)).await.facts.ledger.unwrap().body_hash.as_deref(), Some("h"));
 }
 
 #[tokio::test]
