@@ -235,9 +235,13 @@ async fn word_of_a_record_that_was_set_aside_makes_it_be_read_again() {
         report.flows.first().is_some_and(|flow| flow.dead_letters == 1 && flow.queue_depth == 0)
     })
     .await;
+    let letter = worker.letters().list(0, 1).await.unwrap().remove(0);
+    let payload = worker.letters().one(letter.id).await.unwrap().unwrap().payload.unwrap();
+    assert!(payload.contains("broken"), "a person sees what was refused: {payload}");
     bench.order(1, "repaired").await;
     assert_eq!(hooks.send("deal.change", "2", &json!({"objectId": 1})).await, 200);
     booked(&bench, 1, "repaired").await;
+    until_report(&worker, "the letter goes", |report| report.flows[0].dead_letters == 0).await;
     worker.stop().await;
 }
 

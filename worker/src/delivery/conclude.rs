@@ -64,7 +64,8 @@ fn verdict(lane: &Lane, claimed: &Claimed, change: Change) -> Option<Verdict> {
         }
         Change::Postpone(postponement) => Some(Verdict::Postpone(record, postponement)),
         Change::Bury(failures) => {
-            Some(Verdict::Bury(Burial { record, failures, plan_hash: lane.plan_hash.clone(), now }))
+            let (shown, plan_hash) = (claimed.shown.clone(), lane.plan_hash.clone());
+            Some(Verdict::Bury(Burial { record, shown, failures, plan_hash, now }))
         }
         Change::AwaitParent(_) => None,
     }

@@ -71,6 +71,7 @@ impl Sending {
         let Self { operation, body, body_hash, deletes } = self;
         NewIntent {
             record: claimed.id,
+            shown: claimed.shown.clone(),
             scope: claimed.scope,
             flow: lane.flow.name.clone(),
             key: claimed.key.clone(),

@@ -19,7 +19,7 @@ use crate::{
     gates::again,
     intake::records::seen,
     lane::Lane,
-    store::{Claimed, ParentKey, StoreError},
+    store::{Claimed, ParentKey, Shown, StoreError},
 };
 
 /// Why it is not found out now.
@@ -89,8 +89,9 @@ async fn present(lane: &Lane, claimed: &mut Claimed, probes: bool) -> Result<Opt
     if let Fetched::Done(change) = lane.judge().fetched(&claimed.facts, state.as_ref()) {
         return Err(done(change));
     }
-    if let Some(state) = state {
-        claimed.facts.seen = state;
+    if let (Some(state), Some(record)) = (state, &shown) {
+        claimed.facts.seen = state.clone();
+        claimed.shown = Some(Shown { seen: state, payload: record.to_string().into() });
     }
     match lane.judge().compared(&claimed.facts, Fetching::Done) {
         Compared::Done(change) => Err(done(change)),

@@ -120,11 +120,22 @@ pub struct Taken {
     pub depth: u64,
 }
 
+/// A record as its source showed it when it was asked, in place of what was read.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Its state.
+    pub seen: Seen,
+    /// The whole record as JSON.
+    pub payload: Arc<str>,
+}
+
 /// A write to be stored before its first call.
 #[derive(Clone, Debug)]
 pub struct NewIntent {
     /// The claimed record's number in the queue.
     pub record: i64,
+    /// What its source showed, if it was asked: that lies in the queue from then on, so that a person sees what was sent.
+    pub shown: Option<Shown>,
     /// Where it belongs.
     pub scope: ScopeId,
     /// Name of the flow; part of the idempotency key.
@@ -180,6 +191,8 @@ pub struct Settlement {
 pub struct Burial {
     /// Its number in the queue.
     pub record: i64,
+    /// What its source showed, if it was asked.
+    pub shown: Option<Shown>,
     /// How it failed.
     pub failures: Failures,
     /// Hash of the plan it failed under.

@@ -150,6 +150,9 @@ fn insert(session: &Session, new: &NewIntent, (sequence, key): (i64, &str), size
     let state = (new.deletes, new.seen.version.to_string(), &new.seen.hash);
     let what = (operation, body, &new.body_hash);
     let size = i64::try_from(size).unwrap_or(i64::MAX);
+    if let Some(shown) = &new.shown {
+        execute(session, "UPDATE queue SET payload = ?2 WHERE id = ?1", (new.record, &shown.payload))?;
+    }
     execute(
         session,
         insert,

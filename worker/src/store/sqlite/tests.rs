@@ -116,6 +116,7 @@ impl Bench {
     pub fn new_intent(&self, claimed: &Claimed, now: Timestamp) -> NewIntent {
         NewIntent {
             record: claimed.id,
+            shown: None,
             scope: self.scope,
             flow: "orders".into(),
             key: claimed.key.clone(),

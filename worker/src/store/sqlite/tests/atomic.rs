@@ -77,7 +77,7 @@ fn settlement(bench: &Bench, claimed: &Claimed) -> Settlement {
 
 fn burial(claimed: &Claimed) -> Burial {
     let failures = Failures { attempts: 3, cause: "refused".into(), ..Failures::default() };
-    Burial { record: claimed.id, failures, plan_hash: "plan".into(), now: at(3) }
+    Burial { record: claimed.id, shown: None, failures, plan_hash: "plan".into(), now: at(3) }
 }
 
 #[tokio::test]

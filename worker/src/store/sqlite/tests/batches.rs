@@ -92,7 +92,7 @@ async fn what_becomes_of_a_batch_is_stored_together() {
         })
     };
     let (failures, plan_hash) = (Failures::default(), String::new());
-    let bury = Verdict::Bury(Burial { record: c.id, failures, plan_hash, now: at(3) });
+    let bury = Verdict::Bury(Burial { record: c.id, shown: None, failures, plan_hash, now: at(3) });
     let impossible = Settlement {
         record: a.id,
         scope: ScopeId(99),

@@ -16,7 +16,7 @@ async fn bury(bench: &Bench, cause: &str, now: Timestamp) {
         request_ids: vec!["r-1".into()],
         ..Failures::default()
     };
-    let burial = Burial { record: claimed.id, failures, plan_hash: "plan".into(), now };
+    let burial = Burial { record: claimed.id, shown: None, failures, plan_hash: "plan".into(), now };
     bench.store.bury(burial).await.unwrap();
 }
 

@@ -260,6 +260,47 @@ async fn while_a_write_is_under_way_what_comes_in_is_compared_with_the_state_tha
 }
 
 #[tokio::test]
+async fn a_letter_holds_the_record_whose_state_it_names() {
+    let bench = Bench::new().await;
+    let shown = |version, content: &str| {
+        let Incoming::Record { seen, payload, .. } = incoming("a", version, content) else { panic!("it has no key") };
+        Shown { seen, payload: payload.into() }
+    };
+    let letter = async |seen: &Seen| {
+        let letter = bench.store.dead_letters(0, 1).await.unwrap().remove(0);
+        let payload = bench.store.dead_letter(letter.id).await.unwrap().unwrap().payload.unwrap();
+        assert_eq!(Seen { version: letter.version.unwrap(), hash: letter.source_hash }, *seen);
+        let record = serde_json::from_str(&payload).unwrap();
+        assert_eq!(Seen::of(seen.version, &record), *seen, "the record is not the state's");
+        bench.store.discard(vec![letter.id]).await.unwrap();
+    };
+    let burial = |claimed: &Claimed, shown| {
+        Burial { record: claimed.id, shown, failures: Failures::default(), plan_hash: "plan".into(), now: at(3) }
+    };
+    // Given up in doubt, by a later life: what was sent had been fetched.
+    bench.take(&[("a", 1, "x")], at(1)).await;
+    let claimed = bench.claim_one(at(1)).await;
+    let sent = shown(2, "y");
+    let intent = NewIntent { seen: sent.seen.clone(), shown: Some(sent.clone()), ..bench.new_intent(&claimed, at(1)) };
+    bench.store.open_intent(intent).await.unwrap();
+    let doubt = IntentChange::Doubt(at(2));
+    bench.store.postpone(claimed.id, postponement(at(2), doubt)).await.unwrap();
+    drop(claimed);
+    let claimed = bench.claim_one(at(2)).await;
+    bench.store.bury(burial(&claimed, None)).await.unwrap();
+    letter(&sent.seen).await;
+    // Refused, after mere word of it came.
+    let word = Incoming::Word { key: "a".into(), hash: "word".into(), payload: r#"{"id":"a"}"#.into() };
+    let (scope, poll) = (bench.scope, PollState::default());
+    let page = TakenPage { scope, records: vec![word], poll, run: at(4), synced: None, now: at(4) };
+    bench.store.take_page(page).await.unwrap();
+    let claimed = bench.claim_one(at(4)).await;
+    let refused = shown(3, "z");
+    bench.store.bury(burial(&claimed, Some(refused.clone()))).await.unwrap();
+    letter(&refused.seen).await;
+}
+
+#[tokio::test]
 async fn what_is_left_out_leaves_known_what_the_destination_has() {
     let bench = Bench::new().await;
     bench.take(&[("a", 1, "x"), ("a", 2, "y"), ("a", 3, "z")], at(1)).await;
