@@ -9,7 +9,7 @@ use std::{
 use crosstie_engine::{
     delivery::{Seen, Settled, call_size},
     mapping::{Expression, Mapping},
-    plan::{Cursor, Idempotency, Method, OnUnknownOutcome, OnWhenFalse, Operation, Pagination, ReadOne, StartFrom, Stream},
+    plan::{Cursor, Idempotency, Method, OnUnknownOutcome, OnWhenFalse, Operation, Pagination, ReadOne, StartFrom},
     template::Template,
     version::Version,
     window::{CursorValue, PageSeen, PollState, Position, Turn},
@@ -32,11 +32,10 @@ use super::{
 };
 use crate::{
     gates::{Handing, Shelf},
-    intake::records::incoming,
     lane::{self, Lane, Parent, testing},
     slots::Slots,
     store::{
-        Incoming, ScopeId, Settlement, SharedStore, StoreError, TakenPage,
+        ScopeId, Settlement, SharedStore, StoreError,
         sqlite::{DATABASE_FILE, SqliteStore},
     },
 };
@@ -51,9 +50,9 @@ struct Call {
 
 /// The process.
 pub struct Process {
-    runtime: Runtime,
-    world: Shared,
-    means: Means,
+    pub(super) runtime: Runtime,
+    pub(super) world: Shared,
+    pub(super) means: Means,
     when: String,
     mapping: Arc<Mapping>,
     /// Where what records depend on is settled.
@@ -63,7 +62,7 @@ pub struct Process {
     books: Arc<Books>,
     /// None only while the process is started.
     lane: Option<Arc<Lane>>,
-    poll: PollState,
+    pub(super) poll: PollState,
     under_way: VecDeque<Call>,
     /// Carried by nobody any more, but not over.
     lost: Vec<JoinHandle<()>>,
@@ -177,36 +176,8 @@ impl Process {
         self.lane = None;
     }
 
-    fn lane(&self) -> Arc<Lane> {
+    pub(super) fn lane(&self) -> Arc<Lane> {
         Arc::clone(self.lane.as_ref().unwrap())
-    }
-
-    fn take(&mut self, states: &[State], poll: PollState) {
-        let lane = self.lane();
-        let now = lane.now();
-        let stream = &lane.flow.stream;
-        let records = states.iter().map(|state| self.incoming(state, stream));
-        let page = TakenPage {
-            scope: lane.scope,
-            records: records.collect(),
-            poll: poll.clone(),
-            run: now,
-            synced: None,
-            now,
-        };
-        self.runtime.block_on(lane.store.take_page(page)).unwrap();
-        self.poll = poll;
-        self.world.get().taken(states);
-    }
-
-    /// What comes in of a state.
-    fn incoming(&self, state: &State, stream: &Stream) -> Incoming {
-        let told = state.told(self.means);
-        if self.means.words {
-            let hash = Seen::of(Version::Unordered, &told).hash;
-            return Incoming::Word { key: state.key.to_string(), hash, payload: told.to_string() };
-        }
-        incoming(&(&told).into(), stream).1
     }
 
     /// Answers a call.
@@ -227,7 +198,7 @@ impl Process {
         }
     }
 
-    fn keys(&self, sql: &str) -> BTreeSet<String> {
+    pub(super) fn keys(&self, sql: &str) -> BTreeSet<String> {
         let path = self.folder.path().join(DATABASE_FILE);
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
         let connection = rusqlite::Connection::open_with_flags(path, flags).unwrap();
