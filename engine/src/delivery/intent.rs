@@ -119,7 +119,8 @@ pub fn step(
     if let Some(idempotency) = &outcome.idempotency {
         let flight = if Rule::FlightIsTakenOff.holds() { longest_flight } else { Duration::ZERO };
         let window = Duration::from_secs(u64::from(idempotency.window_seconds)).saturating_sub(flight);
-        if intent.stored_at.checked_add(window).is_ok_and(|end| now < end) || !Rule::KeyHasAWindow.holds() {
+        // A clock that was set back since the doubt began does not make the window longer by as much.
+        if intent.stored_at.checked_add(window).is_ok_and(|end| now.max(doubt) < end) || !Rule::KeyHasAWindow.holds() {
             return Step::Send;
         }
     }
@@ -210,6 +211,8 @@ mod tests {
             "a call that leaves now could arrive after the window"
         );
         assert_eq!(decide(&doubt, &outcome(Some(600), None), 570), Step::Hold);
+        let late = Intent { in_doubt_since: Some(at(580)), ..fresh.clone() };
+        assert_eq!(decide(&late, &outcome(Some(600), None), 50), Step::Hold, "the clock was set back");
         assert_eq!(decide(&doubt, &outcome(None, Some(5)), 100), Step::LookUp(at(105)));
         assert_eq!(step(&doubt, &outcome(None, None), OnUnknownOutcome::Resend, at(100), flight), Step::Send);
     }
