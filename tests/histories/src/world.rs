@@ -116,12 +116,13 @@ impl World {
     /// States were read, and are safe in the store.
     pub fn taken(&mut self, states: &[State]) {
         self.taken.extend(states.iter().map(|state| state.mark));
-        self.shows(states);
+        self.show(states);
         self.source.taken(states);
         self.vendor.read_again(states);
     }
 
-    fn shows(&mut self, states: &[State]) {
+    /// The worker was shown these, whether it takes them or not.
+    pub fn show(&mut self, states: &[State]) {
         for state in states {
             let newest = self.shown.entry(state.key.to_string()).or_default();
             *newest = state.mark.max(*newest);
@@ -147,7 +148,7 @@ impl World {
         let answer = self.source.single(key, fetch, self.means.shows.versions());
         match &answer {
             FetchAnswer::Shown(state) => {
-                self.shows(std::slice::from_ref(state));
+                self.show(std::slice::from_ref(state));
                 self.vendor.read_again(std::slice::from_ref(state));
             }
             FetchAnswer::Absent => self.vendor.has_a_fault_of(key),

@@ -127,6 +127,7 @@ impl Live {
         // The next life decides anew.
         desk.stale = Default::default();
         desk.under_way.clear();
+        desk.page = None;
         drop(desk);
         self.script.world().worker_died();
     }
