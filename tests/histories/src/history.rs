@@ -81,6 +81,11 @@ impl Means {
     pub(crate) fn can_always_know(self) -> bool {
         self.look_up || !self.resend
     }
+
+    /// Whether, in the end, dead letters are replayed only once nothing else waits. Decided by something that has no part in it.
+    pub(crate) fn waits_for_what_comes(self) -> bool {
+        self.skew % 2 == 0
+    }
 }
 
 impl Shows {

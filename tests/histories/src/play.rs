@@ -205,7 +205,10 @@ fn heal(world: &Shared, subject: &mut dyn Subject) -> Result<(), Violation> {
     if deletes_are_busy {
         writes_pass(&poisoned, world, subject)?;
     }
-    own_chances(&poisoned, world, subject)?;
+    // Some people wait for what comes by itself before they replay anything, and others do not.
+    if world.get().means.waits_for_what_comes() {
+        own_chances(&poisoned, world, subject)?;
+    }
     replay(world, subject);
     let mut others = None;
     for round in 0..ROUNDS {
