@@ -40,7 +40,8 @@ const LONGEST_RESTART: Duration = Duration::from_mins(1);
 /// Reads a flow's stream at its times until it is told to stop. A page under way is given up; the next start reads it again.
 pub async fn run(lane: Arc<Lane>, opened: Opened, stop: CancellationToken) {
     let Opened { poll, last_run, .. } = opened;
-    let mut reader = Reader { lane: &lane, poll, last_run, due: 0, depth: 0, restarts: 0, repeats: false, family: None };
+    let mut reader =
+        Reader { lane: &lane, poll, last_run, due: 0, depth: 0, restarts: 0, repeats: false, family: None };
     tokio::select! {
         () = stop.cancelled() => {}
         () = reader.run() => {}

@@ -10,7 +10,9 @@ use jiff::Timestamp;
 
 use super::{
     Change, Facts, Failures, Fault, Intent, IntentChange, Judge, OpenIntent, Postponement, Rule, Setback, Settled,
-    Step, Weather, failing::{others_passed, would_blame}, spares_system,
+    Step, Weather,
+    failing::{others_passed, would_blame},
+    spares_system,
 };
 use crate::{plan::OnUnknownOutcome, retry::Tally};
 

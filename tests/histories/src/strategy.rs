@@ -35,7 +35,22 @@ fn means() -> impl Strategy<Value = Means> {
         let (key, look_up, resend) = outcome;
         let (traced, keys, skew, shows, on_when_false, parents) = records;
         let words = words && shows == Shows::SinglesOnly;
-        Means { key, look_up, resend, traced, keys, skew, shows, on_when_false, parents, batch, rows, since, words, once }
+        Means {
+            key,
+            look_up,
+            resend,
+            traced,
+            keys,
+            skew,
+            shows,
+            on_when_false,
+            parents,
+            batch,
+            rows,
+            since,
+            words,
+            once,
+        }
     })
 }
 

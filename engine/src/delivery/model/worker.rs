@@ -16,8 +16,8 @@ use super::{
 use crate::{
     canonical,
     delivery::{
-        Change, Compared, Facts, Fetched, Fetching, Judge, LedgerEntry, Mapped, Next, OpenIntent, Rule, Settled, Terms, Wanted,
-        Wish, is_deleted,
+        Change, Compared, Facts, Fetched, Fetching, Judge, LedgerEntry, Mapped, Next, OpenIntent, Rule, Settled, Terms,
+        Wanted, Wish, is_deleted,
     },
     plan::{Flow, StartFrom},
     window::{CursorValue, PageSeen, PollState, Position, Turn},

@@ -1,9 +1,10 @@
 //! A change is made whole or not at all: tried with each of its statements failing in turn, also those that begin and end its transaction.
 
+use crosstie_engine::delivery::{Failures, IntentChange};
 use rusqlite::types::Value;
 
 use super::*;
-use crosstie_engine::delivery::{Failures, IntentChange};
+use crate::store::TakenEvent;
 
 /// Everything in the database.
 async fn everything(bench: &Bench) -> Vec<String> {
@@ -15,7 +16,8 @@ async fn everything(bench: &Bench) -> Vec<String> {
         for table in tables {
             let mut statement = session.connection.prepare(&format!("SELECT * FROM {table}"))?;
             let columns = statement.column_count();
-            let rows = statement.query_map([], |row| (0..columns).map(|column| row.get::<_, Value>(column)).collect())?;
+            let rows =
+                statement.query_map([], |row| (0..columns).map(|column| row.get::<_, Value>(column)).collect())?;
             let rows = rows.collect::<Result<Vec<Vec<Value>>, _>>()?;
             found.extend(rows.into_iter().map(|row| format!("{table} {row:?}")));
         }
@@ -86,7 +88,10 @@ async fn a_page_and_the_state_of_reading_are_taken_together() {
     let statements = whole_or_not_at_all(
         async |_| (),
         async |bench, ()| {
-            bench.take_with(&[("a", 1, "x"), ("b", 1, "x")], poll.clone(), at(1)).await.map(|taken| assert_eq!(taken.kept, 2))
+            bench
+                .take_with(&[("a", 1, "x"), ("b", 1, "x")], poll.clone(), at(1))
+                .await
+                .map(|taken| assert_eq!(taken.kept, 2))
         },
     );
     assert_eq!(statements.await, 5, "begin, two records, the state of reading, commit");

@@ -1,6 +1,7 @@
 //! Intake, claims, intents and settlements, with and without crashes between them.
 
 use super::*;
+use crate::store::Shown;
 use crosstie_engine::delivery::{Failures, IntentChange};
 
 fn keys(claimed: &[Claimed]) -> Vec<&str> {
@@ -236,7 +237,8 @@ async fn scopes_that_differ_in_any_part_have_queue_ledger_and_cursor_of_their_ow
         assert_eq!(bench.store.identifier(other.id, "a".into()).await.unwrap(), None, "{names:?}");
         // The same state is news there, and has no ledger.
         let records = vec![incoming("a", 1, "x")];
-        let page = TakenPage { scope: other.id, records, poll: PollState::default(), run: at(3), synced: None, now: at(3) };
+        let page =
+            TakenPage { scope: other.id, records, poll: PollState::default(), run: at(3), synced: None, now: at(3) };
         assert_eq!(bench.store.take_page(page).await.unwrap().kept, 1, "{names:?}");
         let there = bench.store.claim(other.id, 5, at(3)).await.unwrap().records;
         assert_eq!(there[0].facts.ledger, None, "{names:?}");
@@ -274,8 +276,12 @@ async fn a_letter_holds_the_record_whose_state_it_names() {
         assert_eq!(Seen::of(seen.version, &record), *seen, "the record is not the state's");
         bench.store.discard(vec![letter.id]).await.unwrap();
     };
-    let burial = |claimed: &Claimed, shown| {
-        Burial { record: claimed.id, shown, failures: Failures::default(), plan_hash: "plan".into(), now: at(3) }
+    let burial = |claimed: &Claimed, shown| Burial {
+        record: claimed.id,
+        shown,
+        failures: Failures::default(),
+        plan_hash: "plan".into(),
+        now: at(3),
     };
     // Given up in doubt, by a later life: what was sent had been fetched.
     bench.take(&[("a", 1, "x")], at(1)).await;
