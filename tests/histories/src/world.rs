@@ -241,9 +241,7 @@ impl World {
         let means = self.means;
         let is_news = |state: &&State| {
             let aside = self.aside.get(&state.key.to_string()).copied();
-            aside.is_some_and(|mark| {
-                state.mark > mark && (means.words || !self.source.looks_as_before(state, mark, means))
-            })
+            aside.is_some_and(|mark| state.mark > mark && !self.source.looks_as_before(state, mark, means))
         };
         let news: Vec<State> = self.source.current().filter(is_news).cloned().collect();
         for state in news.iter().filter(|state| !excused.contains(&state.key.to_string())) {
