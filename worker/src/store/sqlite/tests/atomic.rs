@@ -103,7 +103,7 @@ async fn record_ledger_intent_and_dead_letters_are_settled_together() {
         let older = under_way(bench).await;
         bench.store.bury(burial(&older)).await.unwrap();
         drop(older);
-        let claimed = bench.claim_one(at(2)).await;
+        let claimed = bench.claim_one(at(3)).await;
         bench.store.open_intent(bench.new_intent(&claimed, at(2))).await.unwrap();
         claimed
     };
