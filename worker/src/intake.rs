@@ -94,7 +94,9 @@ impl Reader<'_> {
     /// Waits for the flow's next time; gives it when it is there, and nothing when the clock has to be looked at again.
     async fn wait_for_trigger(&self) -> Option<Timestamp> {
         let now = self.lane.now();
-        let next = schedule::next(&self.lane.flow.triggers, self.last_run, now);
+        // A run that is yet to come was by a clock that was set back since: it says nothing of when the next one is due.
+        let last = self.last_run.filter(|last| *last <= now);
+        let next = schedule::next(&self.lane.flow.triggers, last, now);
         self.lane.facts.set_next_run(next);
         if next <= now {
             return Some(now);

@@ -41,7 +41,7 @@ pub trait Store: Send + Sync {
     fn id(&self) -> &str;
 
     /// Makes a scope known, if it is not yet, and says where reading it stands. Records held in it become due: a changed plan may say what is
-    /// to become of them.
+    /// to become of them. Where something in it is later than `now`, the clock was set back, and what waits begins to wait anew.
     fn open_scope(&self, scope: Scope, now: Timestamp) -> Answer<'_, Opened>;
 
     /// Takes a page: its records and the new state of reading, together. Records that are known already are dropped.

@@ -5,6 +5,7 @@
 
 pub mod disk;
 pub mod hooks;
+pub mod org;
 pub mod process;
 
 use std::{collections::BTreeMap, fs, future::Future, path::PathBuf, sync::Arc, time::Duration};

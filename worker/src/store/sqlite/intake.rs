@@ -27,12 +27,36 @@ pub fn open_scope(session: &mut Session, scope: &Scope, now: Timestamp) -> Resul
     let (id, poll, last_run, last_sync) = row.ok_or(StoreError::Unreadable { what: "scope" })?;
     let held = "UPDATE queue SET due = ?2 WHERE scope = ?1 AND id IN (SELECT record FROM outgoing WHERE held = 1)";
     execute(session, held, (id, now.as_microsecond()))?;
+    if is_ahead(session, id, last_run, now.as_microsecond())? {
+        begin_waits_anew(session, id, now.as_microsecond())?;
+    }
     Ok(Opened {
         id: ScopeId(id),
         poll: document(&poll, "state of reading")?,
         last_run: optional_time(last_run)?,
         last_sync: optional_time(last_sync)?,
     })
+}
+
+/// Whether something happened later than now, which only a clock that was set back makes so.
+fn is_ahead(session: &Session, scope: i64, last_run: Option<i64>, now: i64) -> Result<bool, StoreError> {
+    let came = "SELECT 1 FROM queue WHERE scope = ?1 AND enqueued_at > ?2 LIMIT 1";
+    let sent = "SELECT 1 FROM outgoing JOIN queue ON id = record WHERE scope = ?1 AND max(stored_at, coalesce(in_doubt_since, 0)) > ?2 LIMIT 1";
+    Ok(last_run.is_some_and(|run| run > now)
+        || first(session, came, (scope, now), |_| Ok(()))?.is_some()
+        || first(session, sent, (scope, now), |_| Ok(()))?.is_some())
+}
+
+/// After a clock was set back, times that were to be waited for are further off than was meant: what waits for one is due. What is in doubt is so from
+/// now on. How old an intent is that was stored later than now, nobody can tell, so that no key's window is trusted for it.
+fn begin_waits_anew(session: &Session, scope: i64, now: i64) -> Result<(), StoreError> {
+    let all = [
+        "UPDATE queue SET failures = json_set(failures, '$.retryAt', NULL) WHERE scope = ?1 AND due > ?2 AND failures IS NOT NULL",
+        "UPDATE queue SET due = ?2 WHERE scope = ?1 AND due > ?2",
+        "UPDATE outgoing SET in_doubt_since = ?2 WHERE in_doubt_since > ?2 AND record IN (SELECT id FROM queue WHERE scope = ?1)",
+        "UPDATE outgoing SET stored_at = 0 WHERE stored_at > ?2 AND record IN (SELECT id FROM queue WHERE scope = ?1)",
+    ];
+    all.into_iter().try_for_each(|update| execute(session, update, (scope, now)).map(|_| ()))
 }
 
 /// See [`Store::take_page`](crate::store::Store::take_page).

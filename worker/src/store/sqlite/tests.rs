@@ -4,6 +4,7 @@ mod alerts;
 mod batches;
 mod care;
 mod protocol;
+mod retention;
 mod trouble;
 
 use std::path::Path;

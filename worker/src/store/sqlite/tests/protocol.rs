@@ -246,3 +246,26 @@ async fn what_is_left_out_leaves_known_what_the_destination_has() {
     let ledger = bench.claim_one(at(3)).await.facts.ledger.unwrap();
     assert_eq!((ledger.body_hash, ledger.present), (None, false));
 }
+
+#[tokio::test]
+async fn after_the_clock_was_set_back_what_waits_is_due_and_no_intent_trusts_its_age() {
+    let bench = Bench::new().await;
+    bench.take(&[("a", 1, "x"), ("b", 1, "x"), ("c", 1, "x")], at(7200)).await;
+    let [first, second, _third] = bench.claim(10, at(7200)).await.try_into().unwrap();
+    let failures = Failures { cause: "503".into(), retry_at: Some(at(7260)), ..Failures::default() };
+    let later = Postponement { failures, ..postponement(at(7260), IntentChange::Keep) };
+    bench.store.postpone(first.id, later).await.unwrap();
+    bench.store.open_intent(bench.new_intent(&second, at(7201))).await.unwrap();
+    bench.store.postpone(second.id, postponement(at(7205), IntentChange::Doubt(at(7204)))).await.unwrap();
+    drop((first, second, _third));
+
+    bench.store.open_scope(names(), at(7300)).await.unwrap();
+    assert_eq!(keys(&bench.claim(10, at(7259)).await), ["c", "b"], "time that passes changes nothing");
+    bench.store.open_scope(names(), at(10)).await.unwrap();
+    let claimed = bench.claim(10, at(10)).await;
+    let of = |key: &str| claimed.iter().find(|claimed| claimed.key == key).expect("it is due");
+    assert_eq!(claimed.len(), 3);
+    assert_eq!((of("a").facts.failures.retry_at, of("a").facts.failures.cause.as_str()), (None, "503"));
+    let intent = &of("b").facts.intent.as_ref().expect("it is open").intent;
+    assert_eq!((intent.stored_at, intent.in_doubt_since), (Timestamp::UNIX_EPOCH, Some(at(10))));
+}
