@@ -2,7 +2,7 @@
 //! bodies, before anything is left out.
 
 use super::{
-    Change, Facts, Fault, Found, Judge, LedgerEntry,
+    Change, Facts, Fault, Found, Judge, LedgerEntry, Rule,
     judge::{SEVERAL, STRANGER},
 };
 use crate::plan::{Method, Operation, Ownership, Proof};
@@ -27,10 +27,12 @@ impl Carried {
         }
         let looks_up = !destination_owned.is_empty() && operation.outcome.lookup.is_some();
         match ledger {
-            Some(LedgerEntry { present: true, body_hash: Some(_), .. }) => Self::Rest,
+            Some(LedgerEntry { present: true, body_hash: Some(_), .. }) if Rule::OwnedIsLeftOut.holds() => Self::Rest,
+            Some(LedgerEntry { present: true, body_hash: Some(_), .. }) => Self::Whole,
             // Given up in doubt: it may be there or not.
             Some(LedgerEntry { present: true, body_hash: None, .. }) if !looks_up => Self::Rest,
-            _ if looks_up => Self::LookUpFirst,
+            _ if looks_up && Rule::OwnedIsLookedUpFirst.holds() => Self::LookUpFirst,
+            _ if looks_up => Self::Whole,
             _ if destination_owned.is_empty() || (once && only_creates(operation)) => Self::Whole,
             // Nothing can tell, which no plan should leave to chance.
             _ => Self::Rest,

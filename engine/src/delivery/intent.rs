@@ -71,8 +71,9 @@ impl OpenIntent {
         let record = evidence.and_then(|evidence| evidence.record.as_deref()).unwrap_or_default();
         let proof = evidence.and_then(|evidence| evidence.proof);
         // What only a create carries proves nothing: an update leaves it out, and people may have changed it since.
-        let body = self.operation.ownership.rest(&self.body);
-        shows_applied(self.operation.method, proof, &body, found.pointer(record).unwrap_or(&Value::Null))
+        let rest = Rule::OwnedProvesNothing.holds().then(|| self.operation.ownership.rest(&self.body));
+        let body = rest.as_ref().unwrap_or(&self.body);
+        shows_applied(self.operation.method, proof, body, found.pointer(record).unwrap_or(&Value::Null))
     }
 
     fn evidence(&self) -> Option<&Evidence> {

@@ -75,7 +75,8 @@ fn keeps_true(rule: Rule) -> Property {
         | Rule::LookUpSettles
         | Rule::RefusalLeavesDoubt
         | Rule::UnknownIsHeld
-        | Rule::KeyApartTellsNothing => Property::NothingIsAppliedTwice,
+        | Rule::KeyApartTellsNothing
+        | Rule::OwnedProvesNothing => Property::NothingIsAppliedTwice,
         Rule::KeyNamesItsStore | Rule::BatchSettlesTogether | Rule::ApartHasItsOwnKey => {
             Property::OneKeyNeverCarriesTwoBodies
         }
@@ -94,6 +95,7 @@ fn keeps_true(rule: Rule) -> Property {
         Rule::ConditionIsKept | Rule::OnlyWhatIsThereIsUpdated => Property::WhatTakesNoPartIsNotWritten,
         Rule::OnlyWhatIsThereIsDeleted => Property::WhatWasNeverThereIsNotDeleted,
         Rule::CircuitsArePerOperation => Property::OneOperationNeverBlocksAnother,
+        Rule::OwnedIsLookedUpFirst | Rule::OwnedIsLeftOut => Property::WhatIsTheDestinationsStays,
     }
 }
 
@@ -104,6 +106,8 @@ fn circumstances(rule: Rule, means: Means) -> Means {
         Means { shows: Shows::VersionsAndSingles, traced: true, ..single }
     } else if rule == Rule::GivenUpInDoubtIsForgotten {
         Means { shows: Shows::Versions, look_up: true, key: false, ..single }
+    } else if matches!(rule, Rule::OwnedIsLookedUpFirst | Rule::OwnedIsLeftOut | Rule::OwnedProvesNothing) {
+        Means { look_up: true, owned: true, ..means }
     } else {
         means
     }

@@ -120,6 +120,12 @@ pub enum Rule {
     LeftOutStaysKnown,
     /// Each operation has a circuit of its own.
     CircuitsArePerOperation,
+    /// Whether the destination has a record is looked up before the first write that may carry what is the destination's.
+    OwnedIsLookedUpFirst,
+    /// A write over a record that is there carries nothing that is the destination's.
+    OwnedIsLeftOut,
+    /// What is the destination's proves nothing of a write.
+    OwnedProvesNothing,
 }
 
 impl Rule {
@@ -144,7 +150,7 @@ mod switch {
 
     impl Rule {
         /// All of them.
-        pub(crate) const ALL: [Self; 58] = [
+        pub(crate) const ALL: [Self; 61] = [
             Self::BoundsAreFixedFirst,
             Self::WindowsReachBack,
             Self::PagesOverlap,
@@ -203,6 +209,9 @@ mod switch {
             Self::OnlyWhatIsThereIsDeleted,
             Self::LeftOutStaysKnown,
             Self::CircuitsArePerOperation,
+            Self::OwnedIsLookedUpFirst,
+            Self::OwnedIsLeftOut,
+            Self::OwnedProvesNothing,
         ];
 
         /// Whether the rule holds.

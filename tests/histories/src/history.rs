@@ -39,6 +39,10 @@ pub struct Means {
     /// Whether such a call is answered record by record. Else it is applied whole or not at all.
     #[serde(default)]
     pub rows: bool,
+    /// Whether a field of the records belongs to the destination, where people change it whenever time passes. Only where it can be looked up what is
+    /// there.
+    #[serde(default)]
+    pub owned: bool,
 }
 
 fn one() -> u8 {

@@ -40,6 +40,7 @@ const MEANS: Means = Means {
     parents: false,
     batch: 1,
     rows: false,
+    owned: false,
 };
 
 fn steps() -> Vec<Step> {

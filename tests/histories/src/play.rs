@@ -117,7 +117,12 @@ fn take(step: Step, world: &Shared, subject: &mut dyn Subject) {
         Step::Finish => {
             subject.finish(false);
         }
-        Step::Pass(seconds) => subject.pass(seconds),
+        Step::Pass(seconds) => {
+            subject.pass(seconds);
+            let mut world = world.get();
+            let now = world.now;
+            world.vendor.edit(now);
+        }
         Step::Crash => restart(world, subject),
         Step::LoseStore => {
             world.get().store_lost();

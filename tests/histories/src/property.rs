@@ -45,6 +45,8 @@ pub enum Property {
     WhatWasNeverThereIsNotDeleted,
     /// `one_operation_never_blocks_another`
     OneOperationNeverBlocksAnother,
+    /// `what_is_the_destinations_is_never_written_over`
+    WhatIsTheDestinationsStays,
 }
 
 /// A property that was not true, and of what.
@@ -81,6 +83,7 @@ impl Property {
             Self::WhatTakesNoPartIsNotWritten => "what_takes_no_part_is_not_written",
             Self::WhatWasNeverThereIsNotDeleted => "what_was_never_there_is_not_deleted",
             Self::OneOperationNeverBlocksAnother => "one_operation_never_blocks_another",
+            Self::WhatIsTheDestinationsStays => "what_is_the_destinations_is_never_written_over",
         }
     }
 }

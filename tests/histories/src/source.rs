@@ -171,17 +171,23 @@ impl State {
         if let Some(parent) = Self::parent(self.key, means) {
             record["parent"] = parent.to_string().into();
         }
+        if means.owned {
+            record[Self::OWNED] = format!("of {}", self.content.unwrap_or_default()).into();
+        }
         record
     }
 
     /// The body that the record is mapped to. Without a trace it has the content alone, so that two states can have the same one.
     pub fn body(record: &Value) -> Value {
         let mut body = json!({"id": record["id"], "content": record["content"]});
-        for field in Self::TRACE.into_iter().chain(["parent"]).filter(|field| !record[*field].is_null()) {
+        for field in Self::TRACE.into_iter().chain(["parent", Self::OWNED]).filter(|field| !record[*field].is_null()) {
             body[field] = record[field].clone();
         }
         body
     }
+
+    /// The field of body and record that belongs to the destination, where one does.
+    pub const OWNED: &str = "theirs";
 
     /// The fields of body and record that only traced ones have.
     pub const TRACE: [&str; 2] = ["mark", "order"];

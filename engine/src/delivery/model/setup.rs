@@ -11,7 +11,7 @@ use crate::{
     delivery::{Fault, Seen, Setback, Terms},
     plan::{
         Cursor, Evidence, Flow, Idempotency, LookUp, Method, OnUnknownOutcome, OnWhenFalse, Operation, Outcome,
-        Pagination, ReadOne, RetryPolicy, StartFrom, Stream,
+        Ownership, Pagination, ReadOne, RetryPolicy, StartFrom, Stream,
     },
     template::Template,
     version::Version,
@@ -88,7 +88,10 @@ pub fn operation(means: Means) -> Operation {
         identifier: None,
         outcome: Outcome { idempotency, lookup },
         omit: Vec::new(),
-        ownership: crate::plan::Ownership::default(),
+        ownership: Ownership {
+            destination_owned: means.owned.then(|| State::OWNED.to_owned()).into_iter().collect(),
+            create_only: Vec::new(),
+        },
         shape: crate::plan::Shape::default(),
         find: None,
         if_match: None,

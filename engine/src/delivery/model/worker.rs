@@ -276,10 +276,13 @@ impl Subject for Worker {
             let facts = &mut carried.facts;
             let change = match self.judge().next(facts) {
                 Next::Evaluate => match self.evaluate(id, facts, flight.fetch) {
-                    Evaluated::Send(sending) => {
-                        self.open(id, facts, sending);
-                        None
-                    }
+                    Evaluated::Send(sending) => match self.part_of(&mut carried, sending) {
+                        Ok(part) => {
+                            self.open(id, &mut carried.facts, part);
+                            None
+                        }
+                        Err(change) => Some(*change),
+                    },
                     Evaluated::Done(change) => Some(change),
                 },
                 Next::Send => None,

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Vendor, id};
+use super::{Vendor, id, owned::rest};
 use crate::{
     call::LookUpAnswer,
     history::{Look, Outage},
@@ -23,7 +23,7 @@ impl Vendor {
             Look::Fails => LookUpAnswer::Failed,
             Look::Stranger | Look::Several => {
                 self.faulty.insert(record.clone());
-                self.strangers.insert(record, body.clone());
+                self.strangers.insert(record, rest(body));
                 if look == Look::Stranger { LookUpAnswer::Stranger } else { LookUpAnswer::Several }
             }
         }
@@ -31,6 +31,7 @@ impl Vendor {
 
     fn shown(&self, record: &str, at: i64) -> LookUpAnswer {
         let booked = self.booked.get(record).and_then(|all| all.iter().rfind(|booked| booked.at <= at));
-        booked.and_then(|booked| booked.body.clone()).map_or(LookUpAnswer::Absent, LookUpAnswer::Present)
+        let body = booked.and_then(|booked| booked.body.clone());
+        body.map_or(LookUpAnswer::Absent, |body| LookUpAnswer::Present(self.with_theirs(record, body)))
     }
 }

@@ -28,7 +28,7 @@ use super::{
         carry::carry,
     },
     books::{Answer, Books, Received},
-    ground::{Hands, at, folder, scope},
+    ground::{FIELDS, Hands, at, folder, scope},
 };
 use crate::{
     gates::{Handing, Shelf},
@@ -74,10 +74,9 @@ pub struct Process {
 impl Process {
     pub fn new(world: Shared) -> Self {
         let means = world.get().means;
-        let plain = [("id", "record.id"), ("content", "record.content")];
         let trace = State::TRACE.map(|field| (field, format!("record.{field}")));
         let trace = trace.iter().map(|(field, expression)| (*field, expression.as_str())).filter(|_| means.traced);
-        let fields: Vec<_> = plain.into_iter().chain(trace).chain([("parent", "record.?parent")]).collect();
+        let fields: Vec<_> = FIELDS.into_iter().chain(trace).collect();
         let when = format!("record.content != '{}'", State::OUT);
         let mut process = Self {
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
@@ -125,8 +124,9 @@ impl Process {
         outcome.idempotency =
             means.key.then(|| Idempotency { header: "Idempotency-Key".into(), window_seconds: WINDOW_SECONDS });
         outcome.lookup = means.look_up.then(|| testing::look_up(SETTLE_SECONDS));
-        let path = Template::parse("/orders/{body.id}").unwrap();
-        let name = "delete".to_owned();
+        let owned = &mut lane.flow.operation.ownership.destination_owned;
+        *owned = means.owned.then(|| State::OWNED.to_owned()).into_iter().collect();
+        let (name, path) = ("delete".to_owned(), Template::parse("/orders/{body.id}").unwrap());
         let delete_operation = Operation { name, method: Method::Delete, path, ..lane.flow.operation.clone() };
         lane.flow.batch_size = means.batch.into();
         lane.operation = Arc::new(lane.flow.operation.clone());
