@@ -6,11 +6,8 @@ mod common;
 
 use common::{
     Bench,
-    disk::LossyDisk,
     hooks::{Hooks, PATH, route},
-    names,
-    process::{Process, free_port, random},
-    until, until_report,
+    names, until, until_report,
 };
 use crosstie_crds::{condition::Reason, letters::Events};
 use crosstie_engine::{
@@ -329,44 +326,4 @@ async fn the_vendor_is_subscribed_to_what_is_missing_and_to_nothing_twice() {
     let sent: Vec<_> = all.items.iter().filter(|one| one["address"] == ours).map(|one| one["topic"].clone()).collect();
     assert_eq!((all.total, sent), (3, vec![json!("orders/create"), json!("orders/updated")]));
     worker.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_acknowledges_nothing_and_what_was_acknowledged_arrives_when_there_is_room_again() {
-    let bench = Bench::with_webhooks(SELDOM).await;
-    let disk = LossyDisk::new(bench.state());
-    let port = free_port();
-    let mut process = Process::receiving(&bench, port, &disk.environment(false));
-    let hooks = Hooks::to(([127, 0, 0, 1], port).into(), "hush");
-    // Nothing is delivered until there is room again: what arrives then was stored before.
-    let down = FaultRule::new(Fault::Status { code: 503, headers: std::collections::BTreeMap::new(), body: json!({}) });
-    bench.books.add_fault(&down).await.unwrap();
-    let status = async |id: u64| {
-        let sent = hooks.try_send("orders/create", &id.to_string(), &order(id, 0, "a")).await;
-        sent.map_or(0, |answer| answer.status().as_u16())
-    };
-    until("the receiver is up", || async { status(1).await == 200 }).await;
-    let mut acknowledged = vec![1];
-    disk.set_full(true);
-    let mut full = false;
-    for id in 2..5000 {
-        match status(id).await {
-            200 => acknowledged.push(id),
-            other => {
-                assert_eq!(other, 503);
-                full = true;
-                break;
-            }
-        }
-    }
-    assert!(full, "the disk never was full");
-    process.kill();
-    disk.cut(0.5, &mut random().1);
-    disk.set_full(false);
-    bench.books.clear_faults().await.unwrap();
-    let _again = Process::receiving(&bench, port, &disk.environment(false));
-    bench.until_booked(acknowledged.len() as u64).await;
-    for id in acknowledged {
-        assert_eq!(bench.writes(id).await, 1, "order {id}");
-    }
 }
