@@ -71,6 +71,22 @@ async fn an_event_that_comes_five_times_is_acknowledged_five_times_and_written_o
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_of_a_vendor_without_ids_is_known_again_by_its_content() {
+    let mut bench = Bench::with_webhooks(SELDOM).await;
+    bench.plan.receiver.as_mut().unwrap().event_id = None;
+    bench.write_plan();
+    let (worker, hooks) = started(&bench).await;
+    for number in 0..3 {
+        assert_eq!(hooks.send("orders/create", &number.to_string(), &order(1, 0, "a")).await, 200);
+    }
+    assert_eq!(hooks.send("orders/updated", "4", &order(1, 1, "b")).await, 200);
+    booked(&bench, 1, "b").await;
+    settled(&worker).await;
+    assert!(counted(&worker, r#"webhook_events_total{outcome="repeated"} 2"#), "{}", worker.metrics());
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_older_event_never_writes_over_a_newer_state_whichever_comes_first() {
     let bench = Bench::with_webhooks(SELDOM).await;
     let (worker, hooks) = started(&bench).await;
