@@ -124,7 +124,7 @@ async fn entered(bench: &Bench, id: u64) {
 }
 
 /// Whether so many records were delivered, and none waits.
-fn settled(report: &WorkerReport, records: u64) -> bool {
+fn settled(report: &WorkerReport, records: i64) -> bool {
     report.flows.first().is_some_and(|flow| (flow.delivered, flow.queue_depth) == (records, 0))
 }
 
