@@ -40,8 +40,7 @@ async fn dated() -> (Bench, Worker) {
     let Verification::Hash(hash) = &mut rules.verification else { panic!("webhooks are signed otherwise") };
     let at = HeaderPart { header: "X-Sent-At".into(), prefix: String::new(), separator: None };
     hash.message = Template::parse("{timestamp}.{body}").unwrap();
-    hash.timestamp =
-        Some(SentAt { at, format: TimestampFormat::EpochSeconds, tolerance_seconds: TOLERANCE });
+    hash.timestamp = Some(SentAt { at, format: TimestampFormat::EpochSeconds, tolerance_seconds: TOLERANCE });
     bench.plan.receiver = Some(rules);
     bench.write_plan();
     let worker = bench.start().await;
@@ -52,8 +51,7 @@ async fn dated() -> (Bench, Worker) {
 /// Sends an order as an event of this id, signed as sent so many seconds ago. Gives the status of the answer.
 async fn send(worker: &Worker, event: &str, id: u64, seconds_ago: i64) -> u16 {
     let sent = (Timestamp::now().as_second() - seconds_ago).to_string();
-    let order =
-        json!({"id": id, "name": format!("#{id}"), "note": "a", "cancelled_at": null, "updated_at": "2026-07-01T00:00:00Z"});
+    let order = json!({"id": id, "name": format!("#{id}"), "note": "a", "cancelled_at": null, "updated_at": "2026-07-01T00:00:00Z"});
     let body = order.to_string();
     let mut mac = Hmac::<Sha256>::new_from_slice(b"hush").unwrap();
     mac.update(format!("{sent}.{body}").as_bytes());

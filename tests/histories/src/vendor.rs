@@ -325,20 +325,9 @@ impl Vendor {
         }
     }
 
-    /// Whether this is there.
-    pub(crate) fn has(&self, body: &Value) -> bool {
-        self.booked.get(&id(body)).and_then(|all| all.last()).is_some_and(|booked| booked.body.as_ref() == Some(&rest(body)))
-    }
-
     /// Whether anything is there for a record.
     pub(crate) fn has_any(&self, record: &str) -> bool {
         self.booked.get(record).and_then(|all| all.last()).is_some_and(|booked| booked.body.is_some())
-    }
-
-    /// Whether this was ever there.
-    pub(crate) fn once_had(&self, body: &Value) -> bool {
-        let (all, body) = (self.booked.get(&id(body)), Some(rest(body)));
-        all.is_some_and(|all| all.iter().any(|booked| booked.body == body))
     }
 
     /// Records of which nobody can know what is there, because a person chose to send again what nothing can tell.

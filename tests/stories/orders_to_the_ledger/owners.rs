@@ -43,10 +43,9 @@ async fn what_the_crm_and_order_management_own_is_never_overwritten() -> Result<
     let worker = "app.kubernetes.io/component=sync-worker";
     let kill = ["-n", NAMESPACE, "delete", "pod", "-l", worker, "--grace-period=0", "--force", "--wait=false"];
     shop.world.kubectl.run(&kill).await?;
-    for (order, email, address) in [
-        (MADE, "corrected@example.com", "2 Corrected Road"),
-        (ENTERED, "crm@example.com", "1 Warehouse Way"),
-    ] {
+    for (order, email, address) in
+        [(MADE, "corrected@example.com", "2 Corrected Road"), (ENTERED, "crm@example.com", "1 Warehouse Way")]
+    {
         changes(&shop, order, "second").await?;
         keeps(&shop, order, email, address).await?;
     }

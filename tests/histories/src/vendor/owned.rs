@@ -38,6 +38,18 @@ impl Vendor {
         self.theirs.insert(record, theirs.clone());
     }
 
+    /// Whether this is there, whatever people made of what is theirs.
+    pub(crate) fn has(&self, body: &Value) -> bool {
+        let last = self.booked.get(&id(body)).and_then(|all| all.last());
+        last.is_some_and(|booked| booked.body == Some(rest(body)))
+    }
+
+    /// Whether this was ever there.
+    pub(crate) fn once_had(&self, body: &Value) -> bool {
+        let (all, body) = (self.booked.get(&id(body)), Some(rest(body)));
+        all.is_some_and(|all| all.iter().any(|booked| booked.body == body))
+    }
+
     /// Since when a record is there without a break, if it is.
     fn there_since(&self, record: &str) -> Option<i64> {
         let booked = self.booked.get(record)?;

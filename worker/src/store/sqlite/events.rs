@@ -23,7 +23,11 @@ fn take_event(session: &mut Session, taken: &TakenEvents, event: &TakenEvent) ->
     let keep_until = taken.keep_until.as_microsecond();
     let TakenEvent { id, mark, topic, hash, .. } = event;
     if execute(session, insert, (&taken.source, mark, id, topic, hash, now, keep_until, brings))? == 0 {
-        execute(session, "UPDATE event SET repeats = repeats + 1 WHERE source = ?1 AND mark = ?2", (&taken.source, mark))?;
+        execute(
+            session,
+            "UPDATE event SET repeats = repeats + 1 WHERE source = ?1 AND mark = ?2",
+            (&taken.source, mark),
+        )?;
         return Ok(EventFate::Repeated);
     }
     let number = session.connection.last_insert_rowid();

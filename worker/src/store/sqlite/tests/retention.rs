@@ -63,5 +63,8 @@ async fn a_file_that_takes_and_forgets_grows_no_more_once_the_oldest_is_forgotte
 async fn one_that_never_forgets_grows_on() {
     let sizes = sizes(false).await;
     let (then, last) = (sizes[KEPT], sizes[sizes.len() - 1]);
-    assert!(last > then + then / 2, "{then} pages after {KEPT} days, {last} after {DAYS}: the test above proves nothing");
+    assert!(
+        last > then + then / 2,
+        "{then} pages after {KEPT} days, {last} after {DAYS}: the test above proves nothing"
+    );
 }
