@@ -16,8 +16,8 @@ use crate::tampering;
 
 /// Within which time a fault is said, and its end.
 const SOON: Duration = Duration::from_mins(1);
-/// A limit below what the worker needs to start.
-const TOO_LITTLE_MEMORY: &str = "6Mi";
+/// A limit below what the worker needs to start: it is killed for it each time. Below 4Mi its pod cannot be made at all.
+const TOO_LITTLE_MEMORY: &str = "5Mi";
 /// How many run side by side: each has a worker of its own.
 const AT_ONCE: usize = 5;
 
