@@ -16,7 +16,7 @@ use crate::tampering;
 
 /// Within which time a fault is said, and its end.
 const SOON: Duration = Duration::from_mins(1);
-/// A limit below what the worker needs to start: it is killed for it each time. Below 4Mi its pod cannot be made at all.
+/// A limit below what the worker needs to start: it is killed for it. Below 4Mi its pod cannot be made at all.
 const TOO_LITTLE_MEMORY: &str = "5Mi";
 /// How many run side by side: each has a worker of its own.
 const AT_ONCE: usize = 5;
@@ -100,7 +100,8 @@ impl Case {
             Self::VolumeFull => ("False", "StoreFailed", "volume is full"),
             Self::ImageMissing => ("False", "ImageUnavailable", "crosstie/worker:none"),
             Self::PodsForbidden => ("False", "WorkerUnavailable", "exceeded quota"),
-            Self::TooLittleMemory => ("False", "WorkerCrashLooping", "spec.workers.resources.limits.memory"),
+            // Killed while it runs, or while its runtime starts it: then Kubernetes does not call it a lack of memory.
+            Self::TooLittleMemory => ("False", "WorkerCrashLooping", "worker pod orders-sync-"),
             Self::WorkerHangs => ("False", "WorkerUnavailable", "does not become ready"),
             Self::SubscriptionRefused => ("False", "SubscriptionMissing", "orders/create"),
             // No fault: a flow that waits for its time is well.
