@@ -251,13 +251,13 @@ async fn what_is_left_out_leaves_known_what_the_destination_has() {
 async fn after_the_clock_was_set_back_what_waits_is_due_and_no_intent_trusts_its_age() {
     let bench = Bench::new().await;
     bench.take(&[("a", 1, "x"), ("b", 1, "x"), ("c", 1, "x")], at(7200)).await;
-    let [first, second, _third] = bench.claim(10, at(7200)).await.try_into().unwrap();
+    let [first, second, third] = bench.claim(10, at(7200)).await.try_into().unwrap();
     let failures = Failures { cause: "503".into(), retry_at: Some(at(7260)), ..Failures::default() };
     let later = Postponement { failures, ..postponement(at(7260), IntentChange::Keep) };
     bench.store.postpone(first.id, later).await.unwrap();
     bench.store.open_intent(bench.new_intent(&second, at(7201))).await.unwrap();
     bench.store.postpone(second.id, postponement(at(7205), IntentChange::Doubt(at(7204)))).await.unwrap();
-    drop((first, second, _third));
+    drop((first, second, third));
 
     bench.store.open_scope(names(), at(7300)).await.unwrap();
     assert_eq!(keys(&bench.claim(10, at(7259)).await), ["c", "b"], "time that passes changes nothing");
