@@ -27,6 +27,7 @@ use crate::{
     lane::{self, Lane, LaneFacts, Parent},
     metrics::Metrics,
     receiver::{Reception, keep_subscribed},
+    resync::Again,
     slots::Slots,
     store::{Opened, Scope, ScopeId, SharedStore, StoreError},
     trouble::StoreTrouble,
@@ -209,6 +210,7 @@ impl Crew {
             store_trouble: Arc::clone(&outfit.store_trouble),
             wake: Arc::default(),
             dependents: Vec::new(),
+            again: Again::default(),
             facts: LaneFacts::default(),
         }
     }

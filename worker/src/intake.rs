@@ -22,6 +22,7 @@ use self::family::Family;
 pub use self::records::incoming;
 use crate::{
     lane::Lane,
+    resync::Asked,
     store::{Incoming, Opened, StoreError, TakenPage},
     trouble,
     waiting::{capped, until},
@@ -38,9 +39,13 @@ const LONGEST_RESTART: Duration = Duration::from_mins(1);
 pub async fn run(lane: Arc<Lane>, opened: Opened, stop: CancellationToken) {
     let Opened { poll, last_run, .. } = opened;
     let mut reader = Reader { lane: &lane, poll, last_run, depth: 0, restarts: 0, repeats: false, family: None };
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = reader.run() => {}
+    loop {
+        let asked = tokio::select! {
+            () = stop.cancelled() => return,
+            asked = lane.again.asked() => asked,
+            () = reader.run() => return,
+        };
+        reader.begin_again(asked).await;
     }
 }
 
@@ -77,6 +82,28 @@ impl From<StoreError> for Obstacle {
 }
 
 impl Reader<'_> {
+    /// Begins again where a person said. What was under way of a page is given up; it is among what is read then, or comes with the next window.
+    async fn begin_again(&mut self, asked: Asked) {
+        let lane = self.lane;
+        let stream = &lane.flow.stream;
+        let windows = stream.parent.as_ref().map_or(stream, |parent| &parent.stream);
+        let began = match PollState::again(windows, asked.from) {
+            Err(problem) => Err(problem.to_string()),
+            Ok(poll) => {
+                // Nobody knows any more what a probe that was under way would have shown.
+                lane.gates.pages.undecided(lane.now());
+                (self.family, self.restarts, self.repeats) = (None, 0, false);
+                let run = self.last_run.unwrap_or_else(|| lane.now());
+                self.last_run = Some(run);
+                self.take(Vec::new(), poll, run).await.map(|_| ()).map_err(|error| error.to_string())
+            }
+        };
+        if began.is_ok() {
+            tracing::info!(flow = lane.flow.name, from = ?asked.from, "the stream is read again, because a person asked for it");
+        }
+        asked.answer(began);
+    }
+
     async fn run(&mut self) {
         loop {
             // A window that a stop left open is read on at once, and so is the next one of a long past.
@@ -199,7 +226,8 @@ impl Reader<'_> {
         let (lane, now) = (self.lane, self.lane.now());
         let finished = poll.open.is_none();
         let synced = (finished && !poll.behind).then_some(now);
-        let page = TakenPage { scope: lane.scope, records, poll: poll.clone(), run, synced, now };
+        let again = self.poll.again;
+        let page = TakenPage { scope: lane.scope, records, poll: poll.clone(), again, run, synced, now };
         let taken = lane.store_trouble.changed(lane.store.take_page(page).await)?;
         self.poll = poll;
         self.depth = taken.depth;

@@ -23,6 +23,7 @@ use crate::{
     destination::Destination,
     gates::Gates,
     metrics::Metrics,
+    resync::Again,
     singles::Singles,
     slots::Slots,
     store::{ScopeId, SharedStore},
@@ -88,6 +89,8 @@ pub struct Lane {
     pub wake: Arc<Notify>,
     /// Wakes the delivery of flows whose records may wait for this one's.
     pub dependents: Vec<Arc<Notify>>,
+    /// Asks intake to read the stream again.
+    pub again: Again,
     /// What can be asked about it from outside.
     pub facts: LaneFacts,
 }

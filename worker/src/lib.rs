@@ -21,6 +21,7 @@ mod options;
 mod problems;
 mod receiver;
 mod report;
+mod resync;
 mod serve;
 mod singles;
 mod slots;

@@ -20,6 +20,15 @@ pub struct Known {
     pub ledger: Option<LedgerEntry>,
 }
 
+impl Known {
+    /// The same where a stream is read again because somebody asked for it: what was settled is taken once more, and only delivery compares it
+    /// with the ledger. What waits, or rests in the dead letters, is taken no second time.
+    #[must_use]
+    pub fn asked_again(self) -> Self {
+        Self { ledger: None, ..self }
+    }
+}
+
 /// Whether intake keeps a state. It is dropped only if it is exactly what is known already: the newest one waiting, or a dead letter's,
 /// or, with nothing waiting or claimed, the ledger's.
 pub fn keeps(seen: &Seen, known: &Known) -> bool {

@@ -80,6 +80,7 @@ pub fn lane(
         store_trouble: Arc::default(),
         wake: Arc::default(),
         dependents: Vec::new(),
+        again: Again::default(),
         facts: LaneFacts::default(),
     }
 }

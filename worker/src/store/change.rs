@@ -50,6 +50,8 @@ pub struct TakenPage {
     pub records: Vec<Incoming>,
     /// The new state of reading.
     pub poll: PollState,
+    /// Whether records are taken that are known already, because somebody asked for them to be read again.
+    pub again: bool,
     /// When this read was begun.
     pub run: Timestamp,
     /// When the window was read to its end, if this page was its last.

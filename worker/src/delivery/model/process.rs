@@ -189,6 +189,7 @@ impl Process {
             scope: lane.scope,
             records: records.collect(),
             poll: poll.clone(),
+            again: false,
             run: now,
             synced: None,
             now,

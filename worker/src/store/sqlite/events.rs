@@ -24,7 +24,7 @@ fn take_event(session: &mut Session, taken: &TakenEvents, event: &TakenEvent) ->
     }
     let mut fates = Vec::with_capacity(event.brings.len());
     for (scope, incoming) in &event.brings {
-        fates.push((*scope, take_one(session, *scope, incoming, now)?.is_news()));
+        fates.push((*scope, take_one(session, *scope, incoming, false, now)?.is_news()));
     }
     let insert = "INSERT INTO event (source, mark, event_id, topic, hash, received_at, keep_until, flows, news) \
                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";

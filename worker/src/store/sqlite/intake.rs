@@ -40,7 +40,7 @@ pub fn take_page(session: &mut Session, page: &TakenPage) -> Result<Taken, Store
     let mut taken = Taken::default();
     let now = page.now.as_microsecond();
     for record in &page.records {
-        match take_one(session, page.scope, record, now)? {
+        match take_one(session, page.scope, record, page.again, now)? {
             TakenOne::Kept => taken.kept += 1,
             TakenOne::Buried => taken.buried += 1,
             TakenOne::Known => taken.known += 1,
@@ -72,11 +72,17 @@ impl TakenOne {
     }
 }
 
-/// Takes one record, unless it is known already.
-pub fn take_one(session: &mut Session, scope: ScopeId, incoming: &Incoming, now: i64) -> Result<TakenOne, StoreError> {
+/// Takes one record, unless it is known already; `again` takes it although it was settled before.
+pub fn take_one(
+    session: &mut Session,
+    scope: ScopeId,
+    incoming: &Incoming,
+    again: bool,
+    now: i64,
+) -> Result<TakenOne, StoreError> {
     match incoming {
         Incoming::Record { key, seen, payload } => {
-            let kept = take_record(session, scope, key, seen, payload, now)?;
+            let kept = take_record(session, (scope, key), seen, payload, again, now)?;
             Ok(if kept { TakenOne::Kept } else { TakenOne::Known })
         }
         Incoming::Faulty { key, hash, payload, cause, request_id } => {
@@ -91,13 +97,14 @@ pub fn take_one(session: &mut Session, scope: ScopeId, incoming: &Incoming, now:
 
 fn take_record(
     session: &Session,
-    scope: ScopeId,
-    key: &str,
+    (scope, key): (ScopeId, &str),
     state: &Seen,
     payload: &str,
+    again: bool,
     now: i64,
 ) -> Result<bool, StoreError> {
     let known = known(session, scope, key)?;
+    let known = if again { known.asked_again() } else { known };
     if !delivery::keeps(state, &known) {
         return Ok(false);
     }

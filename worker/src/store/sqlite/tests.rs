@@ -80,7 +80,7 @@ impl Bench {
         now: Timestamp,
     ) -> Result<Taken, StoreError> {
         let records = records.iter().map(|(key, version, content)| incoming(key, *version, content)).collect();
-        self.store.take_page(TakenPage { scope: self.scope, records, poll, run: now, synced: Some(now), now }).await
+        self.store.take_page(TakenPage { scope: self.scope, records, poll, again: false, run: now, synced: Some(now), now }).await
     }
 
     pub async fn claim(&self, limit: usize, now: Timestamp) -> Vec<Claimed> {

@@ -169,6 +169,7 @@ async fn a_record_without_key_or_version_is_set_aside_once_and_cannot_be_replaye
         scope: bench.scope,
         records: vec![faulty()],
         poll: PollState::default(),
+        again: false,
         run: now,
         synced: None,
         now,
@@ -219,7 +220,7 @@ async fn of_too_many_dead_letters_the_oldest_go() {
     for (second, numbers) in [(1, 0..3), (2, 3..MOST + 3)] {
         let now = at(second);
         let records = numbers.map(faulty).collect();
-        let page = TakenPage { scope: bench.scope, records, poll: PollState::default(), run: now, synced: None, now };
+        let page = TakenPage { scope: bench.scope, records, poll: PollState::default(), again: false, run: now, synced: None, now };
         bench.store.take_page(page).await.unwrap();
     }
     assert_eq!(bench.store.tidy(at(3)).await.unwrap().dead_letters_removed, 3);

@@ -24,6 +24,7 @@ async fn a_page_and_the_state_of_reading_are_taken_together_or_not_at_all() {
         scope: ScopeId(99),
         records: vec![incoming("c", 1, "x")],
         poll: PollState::default(),
+        again: false,
         run: at(3),
         synced: None,
         now: at(3),
