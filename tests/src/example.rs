@@ -39,6 +39,12 @@ pub async fn apply(shop: &Shop, folder: &str, accounts: &[(&str, &Client)], chan
             let (_, account) =
                 accounts.iter().find(|(of, _)| *of == name).with_context(|| format!("no account {name}"))?;
             document["spec"]["baseURL"] = json!(account.base_url());
+            // A path at the host stands below the account's own.
+            if let Some(token_url) = document.pointer_mut("/spec/credentials/oauth2/tokenURL")
+                && let Some(path) = token_url.as_str().filter(|path| path.starts_with('/'))
+            {
+                *token_url = json!(format!("{}{path}", account.base_url()));
+            }
             document["spec"]["credentials"]["awsSecretsManager"]["secretId"] =
                 json!(format!("{}/{name}", shop.namespace));
             // As many at once as the example says; as fast as may be.
