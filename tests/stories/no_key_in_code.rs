@@ -1,5 +1,6 @@
 //! Story 7: HubSpot contacts go to an internal analytics API with OAuth 2.0, and every key is in AWS Secrets Manager alone. While contacts come in
-//! without a pause, keys grow too old and are replaced, by hand and by AWS, and one that leaked ends at once. No record fails, no worker restarts, old
+//! without a pause, keys grow too old and are replaced, by hand and by AWS, one that leaked ends at once, and an access token
+//! ends before its time. No record fails, no worker restarts, old
 //! keys are dead, and whatever was said or written meanwhile shows no secret value. What is searched, and how, is in `search`.
 
 #[path = "no_key_in_code/search.rs"]
@@ -82,6 +83,7 @@ impl Story {
         self.under_load(async {
             self.a_key_that_is_too_old_is_shown_and_replaced_by_hand().await?;
             self.a_key_that_leaked_ends_at_once().await?;
+            self.an_access_token_that_ends_early_is_renewed().await?;
             self.a_clients_secret_that_is_too_old_is_rotated_by_aws().await
         })
         .await?;
@@ -170,6 +172,16 @@ impl Story {
         self.flows_on().await?;
         self.hubspot_answers(KEYS[1], 401).await?;
         self.hubspot_answers(KEYS[2], 200).await
+    }
+
+    /// A token counts for an hour; the vendor ends this one now, and only the worker hears of it.
+    async fn an_access_token_that_ends_early_is_renewed(&self) -> Result<()> {
+        let before = self.analytics.oauth2().await?.access_token.context("no token was granted")?;
+        ensure!(self.analytics.revoke_token(&before).await?, "the token was not valid any more");
+        self.flows_on().await?;
+        let after = self.analytics.oauth2().await?.access_token;
+        ensure!(after.is_some_and(|after| after != before), "no other token was granted");
+        Ok(())
     }
 
     async fn a_clients_secret_that_is_too_old_is_rotated_by_aws(&self) -> Result<()> {
