@@ -1,7 +1,7 @@
 //! Story 7: HubSpot contacts go to an internal analytics API with OAuth 2.0, and every key is in AWS Secrets Manager alone. While contacts come in
-//! without a pause, keys grow too old and are replaced, by hand and by AWS, one that leaked ends at once, and an access token
-//! ends before its time. No record fails, no worker restarts, old
-//! keys are dead, and whatever was said or written meanwhile shows no secret value. What is searched, and how, is in `search`.
+//! without a pause, keys grow too old and are replaced, by hand and by AWS, one that leaked ends at once, and an access token ends before its time.
+//! No record fails, no worker restarts, old keys are dead, and whatever was said or written meanwhile shows no secret value. What is searched for
+//! them, and how, is in `search`.
 
 #[path = "no_key_in_code/search.rs"]
 mod search;
