@@ -123,7 +123,7 @@ impl Story {
     /// Makes contacts for as long as something else goes on, each as soon as not too many are under way.
     async fn under_load(&self, meanwhile: impl Future<Output = Result<()>>) -> Result<()> {
         let load = async {
-            for number in 2.. {
+            for number in 2_usize.. {
                 self.arrived(number.saturating_sub(AHEAD)).await?;
                 self.contact(number).await?;
             }
