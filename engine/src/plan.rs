@@ -234,7 +234,7 @@ impl Plan {
     /// deleted, write before the parent, mix environments up, read another window than it was told, take a refusal for a success, tell nobody, write over what is the destination's),
     /// so it has to refuse the plan; what it would only do more slowly, such as writing without batches, it may take on.
     pub fn format(&self) -> u32 {
-        let fifth = self.flows.iter().any(Flow::needs_fifth_format);
+        let fifth = self.flows.iter().any(Flow::needs_fifth_format) || self.has_dates_of_http();
         let fourth = self.receiver.is_some() || !self.alerts.is_empty();
         let third = [&self.source, &self.destination].into_iter().any(System::needs_third_format)
             || self.flows.iter().any(Flow::needs_third_format);
@@ -246,6 +246,12 @@ impl Plan {
             (false, false, false, true) => 2,
             (false, false, false, false) => 1,
         }
+    }
+
+    /// Whether a signature holds a time as HTTP writes it, which came with the fifth format.
+    fn has_dates_of_http(&self) -> bool {
+        [&self.source, &self.destination].into_iter().any(|system| system.authentication.has_date_of_http())
+            || self.receiver.as_ref().is_some_and(|receiver| receiver.verification.has_date_of_http())
     }
 
     /// The plan as JSON with sorted members, the form that is published.

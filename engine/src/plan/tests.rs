@@ -121,6 +121,31 @@ fn a_plan_that_leaves_fields_to_the_destination_needs_the_fifth_format() {
 }
 
 #[test]
+fn a_plan_with_a_signed_time_as_http_writes_it_needs_the_fifth_format() {
+    let hash = |format: &str| {
+        json!({"algorithm": "SHA256", "secret": "{key}", "message": "{timestamp}", "encoding": "Hex", "header": "X", "value": "{signature}",
+               "timestampFormat": format})
+    };
+    let receiver = |format: &str| {
+        let timestamp = json!({"at": {"header": "X-Time"}, "format": format, "toleranceSeconds": 300});
+        let hash = json!({"algorithm": "SHA256", "secret": "{key}", "message": "{body}", "encoding": "Hex", "signature": {"header": "X"},
+                          "timestamp": timestamp});
+        json!({"path": "/shop/orders", "verification": {"hash": hash}, "refusalStatus": 401, "maxBodyBytes": 1024, "auditDays": 7})
+    };
+    for (format, of_calls, of_webhooks) in [("EpochSeconds", 3, 4), ("HttpDate", 5, 5)] {
+        let mut calls = plan();
+        calls.destination.authentication = serde_json::from_value(json!({"hmac": hash(format)})).unwrap();
+        let mut webhooks = plan();
+        webhooks.receiver = Some(serde_json::from_value(receiver(format)).unwrap());
+        assert_eq!(
+            (calls.format(), webhooks.format()),
+            (of_calls, of_webhooks),
+            "an older worker would not know the word"
+        );
+    }
+}
+
+#[test]
 fn a_plan_of_another_format_is_refused_by_its_number() {
     for found in [0, FORMAT_VERSION + 1] {
         let mut document = first_format();
