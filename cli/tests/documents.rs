@@ -49,6 +49,7 @@ fn every_page_with_examples_is_tried() {
         "credentials.md",
         "ownership.md",
         "rotation.md",
+        "vendors.md",
         "webhooks.md",
     ];
     assert_eq!(names, tried, "each has a test here");
@@ -118,6 +119,11 @@ fn lint_has_nothing_to_say_of_the_examples_of_connectors() {
     ] {
         assert!(printed.contains(&format!("{object}: ok")), "{object}: {printed}");
     }
+}
+
+#[test]
+fn lint_has_nothing_to_say_of_the_example_of_a_sandbox() {
+    assert_eq!(linted(&examples("docs/vendors.md")), "connector/ledger-sandbox: ok\n");
 }
 
 #[test]

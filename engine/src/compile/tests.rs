@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 mod alerts;
 mod authentication;
+mod environment;
 mod errors;
 mod language;
 mod oauth2;
