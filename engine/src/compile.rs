@@ -12,6 +12,7 @@ mod oauth2;
 mod operation;
 mod ownership;
 mod pagination;
+mod pair;
 mod rate;
 mod receiver;
 mod request;

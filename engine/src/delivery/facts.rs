@@ -8,7 +8,7 @@ use super::OpenIntent;
 use crate::{canonical, retry::Tally, version::Version};
 
 /// A state of a record as the source showed it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// The source's own order.
     pub version: Version,

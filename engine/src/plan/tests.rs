@@ -121,6 +121,18 @@ fn a_plan_that_leaves_fields_to_the_destination_needs_the_fifth_format() {
 }
 
 #[test]
+fn a_plan_that_carries_records_back_needs_the_sixth_format() {
+    let pair = Some(Pair { flow: "back".into(), key: "record.?twin.orValue(null)".into(), named_by: vec![] });
+    for (direction, pair) in [(Direction::Reverse, None), (Direction::Forward, pair)] {
+        let mut plan = plan();
+        (plan.flows[0].direction, plan.flows[0].pair) = (direction, pair);
+        assert_eq!(plan.format(), 6, "an older worker would read and write the wrong systems, and write echoes");
+        plan.format_version = 6;
+        assert_eq!(Plan::parse(plan.to_json().as_bytes()).unwrap(), plan);
+    }
+}
+
+#[test]
 fn a_plan_of_another_format_is_refused_by_its_number() {
     for found in [0, FORMAT_VERSION + 1] {
         let mut document = first_format();

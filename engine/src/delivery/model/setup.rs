@@ -46,6 +46,8 @@ pub fn flow(means: Means) -> Flow {
     let operation = operation(means);
     Flow {
         name: "orders".into(),
+        direction: crate::plan::Direction::Forward,
+        pair: None,
         events: Vec::new(),
         triggers: Vec::new(),
         start_from: StartFrom::Beginning,
