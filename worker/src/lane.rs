@@ -23,6 +23,7 @@ use crate::{
     destination::Destination,
     gates::Gates,
     metrics::Metrics,
+    pairs::Paired,
     singles::Singles,
     slots::Slots,
     store::{ScopeId, SharedStore},
@@ -56,6 +57,8 @@ pub struct Lane {
     pub remains: Option<Arc<Mapping>>,
     /// What has to be at the destination before a record.
     pub parent: Option<Parent>,
+    /// Its part in a pair.
+    pub paired: Option<Paired>,
     /// As much of a record as is read to find out what is to be done about it.
     pub part: Part,
     /// What the plan says about failures.

@@ -18,6 +18,7 @@ mod lane;
 mod letters;
 mod metrics;
 mod options;
+mod pairs;
 mod problems;
 mod receiver;
 mod report;

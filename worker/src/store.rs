@@ -13,6 +13,7 @@ mod claim;
 mod error;
 mod event;
 pub mod sqlite;
+mod twin;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ pub use change::{
 pub use claim::{Claim, ClaimGuard, Claimed, Claims};
 pub use error::StoreError;
 pub use event::{EventFate, LoggedEvent, TakenEvent, TakenEvents};
+pub use twin::{PairScopes, TwinChange, TwinFacts, TwinQuestion, TwinRow};
 
 /// What a store answers, sooner or later.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
@@ -88,6 +90,9 @@ pub trait Store: Send + Sync {
 
     /// Makes every record due that waits only because the system failed it: the system's circuit decides from here on.
     fn hasten(&self, scope: ScopeId, now: Timestamp) -> Answer<'_, ()>;
+
+    /// What is known of the pair of a claimed record.
+    fn twin(&self, question: TwinQuestion) -> Answer<'_, TwinFacts>;
 
     /// The identifier the destination gave a record.
     fn identifier(&self, scope: ScopeId, key: String) -> Answer<'_, Option<String>>;

@@ -9,7 +9,10 @@ use crosstie_engine::{
     window::PollState,
 };
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use super::TwinChange;
 
 /// What state belongs to: a flow between two systems. The same flow between others begins anew.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,7 +28,7 @@ pub struct Scope {
 }
 
 /// A scope's number in its store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ScopeId(pub i64);
 
 /// A scope and where reading it stands.
@@ -130,6 +133,8 @@ pub struct NewIntent {
     pub seen: Seen,
     /// Whether it deletes the record.
     pub deletes: bool,
+    /// What becomes of the record's pair by it.
+    pub twin: Option<TwinChange>,
     /// The present.
     pub now: Timestamp,
 }
@@ -160,6 +165,10 @@ pub struct Settlement {
     pub is_parent: bool,
     /// Whether its source shows single records.
     pub singles: bool,
+    /// Whether its flow has a pair.
+    pub paired: bool,
+    /// What becomes of its pair, if nothing was sent; what was sent has that with its intent.
+    pub twin: Option<TwinChange>,
     /// The present.
     pub now: Timestamp,
 }

@@ -8,7 +8,7 @@ use std::{
 use crosstie_engine::delivery::Facts;
 use jiff::Timestamp;
 
-use super::ScopeId;
+use super::{ScopeId, TwinChange};
 
 /// Records handed out.
 #[derive(Debug, Default)]
@@ -33,6 +33,8 @@ pub struct Claimed {
     pub payload: Arc<str>,
     /// What the protocol decides by.
     pub facts: Facts,
+    /// What becomes of its pair, where that was found out.
+    pub twin: Option<TwinChange>,
     /// Keeps the key.
     pub guard: ClaimGuard,
 }

@@ -10,6 +10,7 @@ mod intents;
 mod lock;
 mod rows;
 mod schema;
+mod twins;
 mod writer;
 
 #[cfg(test)]
@@ -29,7 +30,7 @@ use self::{
 use super::{
     AlertChange, Alerts, Answer, Burial, Claim, DeadLetter, EventFate, Figures, LetterDigest, LoggedEvent, NewIntent,
     Opened, ParentKey, Replay, Replayed, Scope, ScopeId, Settlement, Store, StoreError, Taken, TakenEvents, TakenPage,
-    Tidied, Verdict,
+    Tidied, TwinFacts, TwinQuestion, Verdict,
 };
 
 /// Name of the database below the state folder.
@@ -150,6 +151,10 @@ impl Store for SqliteStore {
 
     fn hasten(&self, scope: ScopeId, now: Timestamp) -> Answer<'_, ()> {
         Box::pin(self.writer.change(move |session| delivery::hasten(session, scope, now)))
+    }
+
+    fn twin(&self, question: TwinQuestion) -> Answer<'_, TwinFacts> {
+        Box::pin(self.writer.look(move |session| twins::facts(session, &question)))
     }
 
     fn identifier(&self, scope: ScopeId, key: String) -> Answer<'_, Option<String>> {

@@ -259,6 +259,8 @@ pub fn flow(name: &str) -> Flow {
     ];
     Flow {
         name: name.into(),
+        direction: crosstie_engine::plan::Direction::Forward,
+        pair: None,
         triggers: vec![Trigger::EverySeconds(1)],
         events: Vec::new(),
         start_from: StartFrom::Beginning,

@@ -170,6 +170,8 @@ fn stream(name: &str) -> Stream {
 fn flow(name: &str) -> Flow {
     Flow {
         name: name.into(),
+        direction: crosstie_engine::plan::Direction::Forward,
+        pair: None,
         triggers: vec![Trigger::EverySeconds(1)],
         events: Vec::new(),
         start_from: StartFrom::Beginning,

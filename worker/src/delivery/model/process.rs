@@ -368,16 +368,10 @@ impl Subject for Process {
         let lane = self.lane();
         let how =
             if there { Settled::Delivered { body_hash: "body".into(), identifier: None } } else { Settled::Deleted };
-        let settlement = Settlement {
-            record: 0,
-            scope: self.parents,
-            key: parent.to_string(),
-            seen: Seen { version: Version::Unordered, hash: there.to_string() },
-            how,
-            is_parent: true,
-            singles: true,
-            now: lane.now(),
-        };
+        let seen = Seen { version: Version::Unordered, hash: there.to_string() };
+        let (record, scope, key, now) = (0, self.parents, parent.to_string(), lane.now());
+        let (is_parent, singles, paired, twin) = (true, true, false, None);
+        let settlement = Settlement { record, scope, key, seen, how, is_parent, singles, paired, twin, now };
         self.runtime.block_on(lane.store.settle(settlement)).unwrap();
     }
 

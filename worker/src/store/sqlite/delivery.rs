@@ -9,6 +9,7 @@ use rusqlite::Row;
 use super::{
     intents::{self, json},
     rows::{add, advance, all, document, execute, first, ledger, optional_time, prepare, seen},
+    twins,
     writer::Session,
 };
 use crate::store::{Burial, Claim, ClaimGuard, Claimed, ParentKey, ScopeId, Settlement, StoreError, Verdict};
@@ -81,7 +82,7 @@ fn claimed(session: &Session, scope: ScopeId, due: Due, guard: ClaimGuard) -> Re
     let seen = seen(state)?;
     let (ledger, intent) = (ledger(session, scope, &key)?, intents::of_record(session, id, &seen)?);
     let facts = Facts { seen, failures, ledger, intent };
-    Ok(Claimed { id, scope, key, payload, facts, guard })
+    Ok(Claimed { id, scope, key, payload, facts, twin: None, guard })
 }
 
 /// See [`Store::settle`](crate::store::Store::settle).
@@ -98,10 +99,13 @@ pub fn settle(session: &mut Session, done: &Settlement) -> Result<(), StoreError
         write_ledger(session, done, (body_hash, identifier))?;
         forget_outdated(session, done)?;
     }
+    let counted = done.paired && twins::settled(session, done)?;
     let was_sent = remove(session, done.record, done.scope.0, &done.key, now)?;
     // A delete of what was never there takes no call.
     let name = if done.how == Settled::Deleted && !was_sent { "leftOut" } else { name };
-    add(session, done.scope.0, name, 1, now);
+    if !counted {
+        add(session, done.scope.0, name, 1, now);
+    }
     if done.is_parent {
         let wake = "UPDATE queue SET due = ?3 WHERE awaits_scope = ?1 AND awaits_key = ?2 AND due > ?3";
         execute(session, wake, (done.scope.0, &done.key, now))?;
@@ -185,7 +189,8 @@ pub fn await_parent(session: &mut Session, record: i64, parent: &ParentKey, due:
 /// See [`Store::is_present`](crate::store::Store::is_present).
 pub fn is_present(session: &Session, parent: &ParentKey) -> Result<bool, StoreError> {
     let sql = "SELECT present FROM ledger WHERE scope = ?1 AND key = ?2";
-    Ok(first(session, sql, (parent.scope.0, &parent.key), |row| row.get(0))?.unwrap_or(false))
+    let there = first(session, sql, (parent.scope.0, &parent.key), |row| row.get(0))?.unwrap_or(false);
+    Ok(there || twins::identifier(session, parent.scope, &parent.key)?.is_some())
 }
 
 /// See [`Store::bury`](crate::store::Store::bury).
@@ -222,6 +227,7 @@ pub fn bury(session: &mut Session, burial: &Burial) -> Result<(), StoreError> {
                   ON CONFLICT (scope, key) DO UPDATE SET version = excluded.version, source_hash = excluded.source_hash, \
                   body_hash = NULL, updated_at = excluded.updated_at, present = 1";
     execute(session, forget, (burial.record, now))?;
+    twins::given_up(session, burial.record)?;
     remove(session, burial.record, scope, &key, now)?;
     add(session, scope, "buried", 1, now);
     Ok(())
@@ -236,5 +242,6 @@ pub fn hasten(session: &mut Session, scope: ScopeId, now: Timestamp) -> Result<(
 /// See [`Store::identifier`](crate::store::Store::identifier).
 pub fn identifier(session: &Session, scope: ScopeId, key: &str) -> Result<Option<String>, StoreError> {
     let sql = "SELECT identifier FROM ledger WHERE scope = ?1 AND key = ?2";
-    Ok(first(session, sql, (scope.0, key), |row| row.get(0))?.flatten())
+    let known = first(session, sql, (scope.0, key), |row| row.get(0))?.flatten();
+    if known.is_some() { Ok(known) } else { twins::identifier(session, scope, key) }
 }

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::{
     rows::{document, execute, first, optional_time, seen, time},
+    twins,
     writer::Session,
 };
 use crate::store::{NewIntent, StoreError};
@@ -155,6 +156,9 @@ fn insert(session: &Session, new: &NewIntent, (sequence, key): (i64, &str), size
         insert,
         (new.record, sequence, size, what.0, what.1, what.2, key, stored_at, state.0, state.1, state.2),
     )?;
+    if let Some(change) = &new.twin {
+        twins::begin(session, new.record, change)?;
+    }
     Ok(Intent { sequence, idempotency_key: key.to_owned(), stored_at: time(stored_at)?, in_doubt_since: None })
 }
 

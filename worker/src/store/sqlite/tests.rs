@@ -5,6 +5,7 @@ mod batches;
 mod care;
 mod protocol;
 mod trouble;
+mod twins;
 
 use std::path::Path;
 
@@ -102,6 +103,8 @@ impl Bench {
                 how,
                 is_parent: false,
                 singles: false,
+                paired: false,
+                twin: None,
                 now,
             })
             .await
@@ -123,6 +126,7 @@ impl Bench {
             body_hash: "body".into(),
             seen: claimed.facts.seen.clone(),
             deletes: false,
+            twin: None,
             now,
         }
     }

@@ -88,6 +88,8 @@ async fn what_becomes_of_a_batch_is_stored_together() {
             how,
             is_parent: false,
             singles: true,
+            paired: false,
+            twin: None,
             now: at(3),
         })
     };
@@ -101,6 +103,8 @@ async fn what_becomes_of_a_batch_is_stored_together() {
         how: delivered("h"),
         is_parent: false,
         singles: true,
+        paired: false,
+        twin: None,
         now: at(3),
     };
     let failed = bench.store.conclude(vec![settle(b), bury.clone(), Verdict::Settle(impossible)]).await;

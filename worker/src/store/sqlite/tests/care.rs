@@ -115,7 +115,12 @@ async fn where_the_source_can_tell_a_letter_stays_beside_a_settled_state_of_its_
     let claimed = bench.claim_one(at(3)).await;
     let (record, scope, key, seen) = (claimed.id, bench.scope, claimed.key.clone(), claimed.facts.seen.clone());
     let (how, is_parent, singles, now) = (delivered("h"), false, true, at(3));
-    bench.store.settle(Settlement { record, scope, key, seen, how, is_parent, singles, now }).await.unwrap();
+    let (paired, twin) = (false, None);
+    bench
+        .store
+        .settle(Settlement { record, scope, key, seen, how, is_parent, singles, paired, twin, now })
+        .await
+        .unwrap();
     drop(claimed);
     let letters = bench.store.dead_letters(0, 10).await.unwrap();
     assert_eq!(letters.len(), 1);
