@@ -12,7 +12,7 @@ CARGO_DENY := 0.20.2
 NAME ?= orders_to_the_ledger
 part := $(MAKE) --no-print-directory
 # The test programs that run on a cluster; those of E2E as tests/on-cluster takes them.
-E2E := orders_to_the_ledger+deals_to_a_channel+payment_to_fulfilment+rate_limited+edge_cases+a_small_stack+high_volume+faults+quiet disruption
+E2E := orders_to_the_ledger+deals_to_a_channel+payment_to_fulfilment+rate_limited+edge_cases+a_small_stack+high_volume+no_key_in_code+faults+quiet disruption
 
 # Everything is built for the whole workspace (`--workspace`), also where one package is wanted: `-p` chooses other features of shared
 # dependencies, which would then be compiled a second time.

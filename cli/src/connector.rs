@@ -7,6 +7,8 @@ mod import;
 mod openapi;
 mod presets;
 mod scaffold;
+mod stored;
+mod token;
 
 use std::process::ExitCode;
 

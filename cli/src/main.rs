@@ -9,6 +9,7 @@ mod files;
 mod flows;
 mod lint;
 mod map;
+mod resync;
 mod status;
 mod test;
 mod worker;
@@ -41,6 +42,8 @@ enum Command {
     /// Look at, replay and drop the dead letters of an Integration in the cluster
     #[command(subcommand)]
     Dlq(dlq::Command),
+    /// Read flows of an Integration in the cluster again; what the destination has as it would be mapped now is not written once more
+    Resync(resync::Arguments),
     /// List the events that webhooks brought to an Integration in the cluster, newest first
     Events(events::Arguments),
 }
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Connector(command) => connector::run(&command),
         Command::Status(arguments) => status::run(&arguments),
         Command::Dlq(command) => dlq::run(&command),
+        Command::Resync(arguments) => resync::run(&arguments),
         Command::Events(arguments) => events::run(&arguments),
     };
     result.unwrap_or_else(|error| {

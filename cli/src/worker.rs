@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use crosstie_crds::{
     letters::{Event, Events, Fate, Fates, Ids, Letter, Letters, MOST, PORT},
     names::LABEL_INTEGRATION,
+    resync::{Answer, Ask},
 };
 use http_body_util::{BodyExt as _, Full};
 use hyper::{Method, Request, body::Bytes, client::conn::http1::SendRequest, header};
@@ -85,6 +86,11 @@ impl Worker {
     /// Drops some. Says what became of each.
     pub(crate) async fn discard(&mut self, ids: &[i64]) -> Result<Vec<Fate>> {
         self.change("/letters/drop", ids).await
+    }
+
+    /// Has flows read again. Says what became of each.
+    pub(crate) async fn resync(&mut self, ask: &Ask) -> Result<Answer> {
+        self.call(Method::POST, "/resync", Some(ask)).await
     }
 
     async fn change(&mut self, path: &str, ids: &[i64]) -> Result<Vec<Fate>> {

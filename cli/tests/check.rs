@@ -11,7 +11,7 @@ use std::{
 use crosstie_vendors::{
     Simulator,
     control::Client,
-    wire::{Fault, FaultRule},
+    wire::{Fault, FaultRule, OAuth2Client},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -47,7 +47,7 @@ impl Bench {
 
     fn connector(&self, spec: &Value) {
         let mut spec = spec.clone();
-        spec["credentials"] = json!({"awsSecretsManager": {"secretId": "shop/shopify"}});
+        spec["credentials"]["awsSecretsManager"] = json!({"secretId": "shop/shopify"});
         self.write("connector.yaml", &json!({
             "apiVersion": "crosstie.dev/v1alpha1", "kind": "Connector", "metadata": {"name": "shopify"}, "spec": spec,
         }));
@@ -55,10 +55,15 @@ impl Bench {
 
     /// What is printed, and whether all was well.
     async fn check(&self) -> (String, bool) {
+        self.check_with(&[]).await
+    }
+
+    /// The same with other flags beside.
+    async fn check_with(&self, flags: &[&str]) -> (String, bool) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-crosstie"));
         command.args(["connector", "check", "--allow-cidr", "127.0.0.0/8", "--allow-cidr", "::1/128"]);
         command.arg("-f").arg(self.path("connector.yaml")).arg("--credentials").arg(self.path("credentials.json"));
-        let output = command.stdin(Stdio::null()).output().await.unwrap();
+        let output = command.args(flags).stdin(Stdio::null()).output().await.unwrap();
         let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
         (text, output.status.success())
     }
@@ -130,6 +135,88 @@ async fn a_log_in_is_one_request_more() {
     let (text, good) = bench.check().await;
     assert!(good, "{text}");
     assert_eq!(*asked.lock().unwrap(), ["POST /log-in HTTP/1.1", "GET /orders HTTP/1.1"]);
+}
+
+/// A client that may get access tokens, with one refresh token.
+fn client() -> OAuth2Client {
+    OAuth2Client {
+        client_id: "client".into(),
+        client_secret: "hush".into(),
+        refresh_tokens: vec!["rt".into()],
+        lifetime_seconds: 60,
+        rotates: true,
+        revokes: false,
+        access_token_prefix: "at-".into(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_by_its_grant_is_one_request_more_and_stands_nowhere_in_what_is_printed() {
+    let bench = Bench::new().await;
+    bench.shop.set_oauth2(&client()).await.unwrap();
+    let oauth2 = json!({"tokenURL": format!("{}/admin/oauth/access_token", bench.shop.base_url())});
+    let spec = json!({"preset": "Shopify", "baseURL": bench.shop.base_url(), "credentials": {"oauth2": oauth2}});
+    bench.connector(&spec);
+    bench.write("credentials.json", &json!({"clientId": "client", "clientSecret": "hush"}));
+    let (text, good) = bench.check().await;
+    assert!(good, "{text}");
+    for line in ["by client credentials (", "valid for 60 s", "1 requests", "accepted, from "] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert!(!text.contains("hush") && !text.contains("at-1"), "a credential is printed:\n{text}");
+    assert_eq!(bench.shop.oauth2().await.unwrap().granted, 1);
+
+    bench.write("credentials.json", &json!({"clientId": "client", "clientSecret": "other"}));
+    let (text, good) = bench.check().await;
+    assert!(!good && text.contains("`invalid_client`") && text.contains("the vendor was not asked"), "{text}");
+    bench.write("credentials.json", &json!({"clientId": "client"}));
+    let (text, good) = bench.check().await;
+    assert!(!good && text.contains("lacks the key clientSecret"), "{text}");
+
+    bench.write("credentials.json", &json!({"token": "token-1"}));
+    let (text, good) = bench.check().await;
+    assert!(good && !text.contains("by client credentials"), "a token that is passed is used as it is:\n{text}");
+    assert_eq!(bench.shop.oauth2().await.unwrap().granted, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_token_is_used_only_when_told_and_its_successor_is_written_for_the_person() {
+    let bench = Bench::new().await;
+    bench.shop.set_oauth2(&client()).await.unwrap();
+    let token_url = format!("{}/admin/oauth/access_token", bench.shop.base_url());
+    let oauth2 = json!({"grant": "RefreshToken", "tokenURL": token_url, "refreshTokenSecretId": "shop/refresh"});
+    let spec = json!({"preset": "Shopify", "baseURL": bench.shop.base_url(), "credentials": {"oauth2": oauth2}});
+    bench.connector(&spec);
+    let stored = json!({"clientId": "client", "clientSecret": "hush", "refreshToken": "rt"});
+    bench.write("credentials.json", &stored);
+    let used = async || bench.shop.oauth2().await.unwrap().used;
+
+    let (text, good) = bench.check().await;
+    assert!(!good && text.contains("--use-refresh-token FILE") && text.contains("shop/refresh"), "{text}");
+    assert_eq!(used().await, [""; 0]);
+    let there = bench.path("there.json");
+    std::fs::write(&there, "{}").unwrap();
+    let (text, good) = bench.check_with(&["--use-refresh-token", there.to_str().unwrap()]).await;
+    assert!(!good && text.contains("cannot make the new file"), "{text}");
+    assert_eq!(used().await, [""; 0], "nothing is used without a place for what replaces it");
+
+    let successor = bench.path("successor.json");
+    let flags = ["--use-refresh-token", successor.to_str().unwrap()];
+    let (text, good) = bench.check_with(&flags).await;
+    assert!(good && text.contains("by a refresh token") && text.contains("the old one is used up"), "{text}");
+    assert_eq!(used().await, ["rt"]);
+    let written: Value = serde_json::from_str(&std::fs::read_to_string(&successor).unwrap()).unwrap();
+    assert_eq!(written, json!({"refreshToken": "rt.1"}));
+    assert!(!text.contains("rt.1"), "{text}");
+
+    std::fs::remove_file(&successor).unwrap();
+    let (text, good) = bench.check_with(&flags).await;
+    assert!(!good && text.contains("authorise the client again"), "it was used up:\n{text}");
+    assert!(!successor.exists());
+
+    bench.shop.set_oauth2(&OAuth2Client { rotates: false, ..client() }).await.unwrap();
+    let (text, good) = bench.check_with(&flags).await;
+    assert!(good && !text.contains("used up") && !successor.exists(), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

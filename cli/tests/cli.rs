@@ -162,9 +162,13 @@ fn connector_show_names_the_presets_when_there_is_none_of_that_name() {
 fn connector_show_prints_a_preset_that_is_read_again_and_its_summary_what_a_person_needs_first() {
     let output = crosstie(&["connector", "show", "Shopify"]);
     let text = printed(&output);
-    assert!(text.contains("X-Shopify-Access-Token") && !text.contains("null") && !text.contains("[]"), "{text}");
+    assert!(text.contains("X-Shopify-Access-Token") && text.contains("# Shopify Admin API"), "{text}");
+    let again: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+    assert_eq!(again["name"], "Shopify");
     let summary = printed(&crosstie(&["connector", "show", "Shopify", "--summary"]));
     assert!(summary.contains("credentials   a JSON object with token"), "{summary}");
+    let summary = printed(&crosstie(&["connector", "show", "Stripe", "--summary"]));
+    assert!(summary.contains("sandbox       a sandbox, by a key of its own, 25 requests in 1 s"), "{summary}");
 }
 
 #[test]

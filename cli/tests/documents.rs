@@ -49,6 +49,8 @@ fn every_page_with_examples_is_tried() {
         "credentials.md",
         "ownership.md",
         "rotation.md",
+        "two-way.md",
+        "vendors.md",
         "webhooks.md",
     ];
     assert_eq!(names, tried, "each has a test here");
@@ -121,9 +123,22 @@ fn lint_has_nothing_to_say_of_the_examples_of_connectors() {
 }
 
 #[test]
+fn lint_has_nothing_to_say_of_the_example_of_a_sandbox() {
+    assert_eq!(linted(&examples("docs/vendors.md")), "connector/ledger-sandbox: ok\n");
+}
+
+#[test]
 fn lint_has_nothing_to_say_of_the_example_of_ownership() {
     let printed = linted(&examples("docs/ownership.md"));
     for object in ["connector/shopify", "connector/netsuite", "integration/orders"] {
+        assert!(printed.contains(&format!("{object}: ok")), "{object}: {printed}");
+    }
+}
+
+#[test]
+fn lint_has_nothing_to_say_of_the_example_of_a_pair() {
+    let printed = linted(&examples("docs/two-way.md"));
+    for object in ["connector/hubspot", "connector/salesforce", "integration/contacts"] {
         assert!(printed.contains(&format!("{object}: ok")), "{object}: {printed}");
     }
 }

@@ -99,7 +99,7 @@ impl Authenticator {
 }
 
 /// 128 bits at random, as hexadecimal digits.
-fn nonce() -> String {
+pub fn nonce() -> String {
     format!("{:032x}", rand::random::<u128>())
 }
 

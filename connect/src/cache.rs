@@ -123,7 +123,7 @@ impl Kept {
                 if let Ok(Reply::Success(Answer { status: StatusCode::OK, headers, body: Ok(body), .. })) = &outcome
                     && !forbids(headers)
                 {
-                    self.keep(url, headers.clone(), body.clone()).await;
+                    self.keep(url, copied(headers), Bytes::copy_from_slice(body)).await;
                 }
                 outcome
             }
@@ -137,6 +137,12 @@ impl Kept {
         self.answers.run_pending_tasks().await;
         entry
     }
+}
+
+/// Headers with values of their own. Those of an answer are parts of what was read from the connection, as its body is, and would keep all of that.
+fn copied(headers: &HeaderMap) -> HeaderMap {
+    let values = headers.iter().map(|(name, value)| (name, HeaderValue::from_bytes(value.as_bytes())));
+    values.filter_map(|(name, value)| Some((name.clone(), value.ok()?))).collect()
 }
 
 /// Whether the vendor forbids keeping an answer.
@@ -191,15 +197,14 @@ where
     type Error = Setback;
     type Future = Pending<Reply, Setback>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Setback>> {
-        Poll::Ready(Ok(()))
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Setback>> {
+        self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
-        let inner = self.inner.clone();
         match self.kept.as_ref().filter(|kept| kept.is_for(&call)) {
-            Some(kept) => Box::pin(Arc::clone(kept).answer(inner, call)),
-            None => Box::pin(inner.oneshot(call)),
+            Some(kept) => Box::pin(Arc::clone(kept).answer(self.inner.clone(), call)),
+            None => Box::pin(self.inner.call(call)),
         }
     }
 }

@@ -86,6 +86,8 @@ pub enum Cause {
     ConnectionLost,
     /// The time was over after the request was begun.
     NoAnswerInTime,
+    /// More headers came than are read, and so none of them is known.
+    HeadTooLarge,
 }
 
 /// An answer that says something of the call itself.

@@ -10,7 +10,7 @@ use crosstie_engine::plan::{ErrorRule, Meaning};
 use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::Value;
-use tower::{Service, ServiceExt};
+use tower::Service;
 
 use crate::{
     call::{Answer, Break, Call, Cause, Pending, Reached, Reply, Setback},
@@ -121,7 +121,7 @@ impl Classifier {
 
     /// What the absence of an answer says.
     pub fn without_answer(&self, name: &str, broken: Break) -> Setback {
-        use FailureKind::{CredentialsRejected, Refused, TimedOut, Unreachable};
+        use FailureKind::{BodyTooLarge, CredentialsRejected, Refused, TimedOut, Unreachable};
         use Reached::{Never, Perhaps};
         let (kind, reached, meaning) = match broken.cause {
             Cause::Egress(refusal) => return Setback::never(guard::refused(name, refusal)),
@@ -153,6 +153,12 @@ impl Classifier {
             Cause::NoConnectionInTime => (TimedOut, Never, "no connection was made in time"),
             Cause::ConnectionLost => (Unreachable, Perhaps, "the connection broke before the answer"),
             Cause::NoAnswerInTime => (TimedOut, Perhaps, "no answer came in time"),
+            Cause::HeadTooLarge => (
+                BodyTooLarge,
+                Perhaps,
+                "its answer has more headers than are read (100 of them, 400 KiB in all), the one with its id of the request among them; \
+                 ask the vendor about the requests of this moment",
+            ),
         };
         let mut failure = CallFailure::new(kind, format!("`{}` was called for `{name}`: {meaning}", self.host));
         failure.source = broken.source;
@@ -196,21 +202,22 @@ impl<S> Classify<S> {
 
 impl<S> Service<Call> for Classify<S>
 where
-    S: Service<Call, Response = Answer, Error = Break, Future: Send> + Clone + Send + 'static,
+    S: Service<Call, Response = Answer, Error = Break, Future: Send + 'static>,
 {
     type Response = Reply;
     type Error = Setback;
     type Future = Pending<Reply, Setback>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Setback>> {
-        Poll::Ready(Ok(()))
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Setback>> {
+        self.inner.poll_ready(cx).map_err(|broken| self.classifier.without_answer("request", broken))
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
-        let (classifier, inner) = (Arc::clone(&self.classifier), self.inner.clone());
+        let classifier = Arc::clone(&self.classifier);
+        let (name, purpose) = (Arc::clone(&call.name), call.purpose);
+        let answering = self.inner.call(call);
         Box::pin(async move {
-            let (name, purpose) = (Arc::clone(&call.name), call.purpose);
-            match inner.oneshot(call).await {
+            match answering.await {
                 Ok(answer) => classifier.answer(Asked { purpose, name: &name }, answer),
                 Err(broken) => Err(classifier.without_answer(&name, broken)),
             }
@@ -282,6 +289,7 @@ mod tests {
             (Cause::NoConnectionInTime, FailureKind::TimedOut, Reached::Never),
             (Cause::ConnectionLost, FailureKind::Unreachable, Reached::Perhaps),
             (Cause::NoAnswerInTime, FailureKind::TimedOut, Reached::Perhaps),
+            (Cause::HeadTooLarge, FailureKind::BodyTooLarge, Reached::Perhaps),
         ] {
             let setback = classifier().without_answer("orders", Break { cause: cause.clone(), source: None });
             assert_eq!((setback.failure.kind, setback.reached), (kind, reached), "{cause:?}");

@@ -161,8 +161,9 @@ impl Rules {
         match url.host() {
             Some(Host::Ipv4(address)) => self.admit_address(scheme, &host, IpAddr::V4(address))?,
             Some(Host::Ipv6(address)) => self.admit_address(scheme, &host, IpAddr::V6(address))?,
-            Some(Host::Domain(_)) => {
-                if admitted.set_host(Some(&host)).is_err() {
+            // Only a name with the dot that marks it as complete is spelled otherwise here.
+            Some(Host::Domain(name)) => {
+                if name != host && admitted.set_host(Some(&host)).is_err() {
                     return Err(EgressRefusal::Host { host });
                 }
             }

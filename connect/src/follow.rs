@@ -9,7 +9,7 @@ use std::{
 
 use crosstie_engine::plan::{Cost, RateRules, Restore};
 use serde_json::Value;
-use tower::{Service, ServiceExt};
+use tower::Service;
 
 use crate::{
     call::{Answer, Break, Call, Pending},
@@ -28,7 +28,7 @@ pub struct Followed {
 impl Followed {
     fn heed(&self, method: &http::Method, path: &str, answer: &Answer) {
         let present = || clock::date(&answer.headers).unwrap_or_else(|| self.clock.now());
-        if let Some(quota) = quota::read(&answer.headers, self.rules.headers.as_ref(), present()) {
+        if let Some(quota) = quota::read(&answer.headers, self.rules.headers.as_ref(), &present) {
             self.paces.follow(method, path, &quota);
         }
         let wait = self.rules.cost.as_ref().and_then(|cost| points(cost, answer));
@@ -66,21 +66,22 @@ impl<S> Follow<S> {
 
 impl<S> Service<Call> for Follow<S>
 where
-    S: Service<Call, Response = Answer, Error = Break, Future: Send> + Clone + Send + 'static,
+    S: Service<Call, Response = Answer, Error = Break, Future: Send + 'static>,
 {
     type Response = Answer;
     type Error = Break;
     type Future = Pending<Answer, Break>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Break>> {
-        Poll::Ready(Ok(()))
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Break>> {
+        self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
-        let (followed, inner) = (Arc::clone(&self.followed), self.inner.clone());
+        let followed = Arc::clone(&self.followed);
+        let (method, path) = (call.method.clone(), call.url.path().to_owned());
+        let answering = self.inner.call(call);
         Box::pin(async move {
-            let (method, path) = (call.method.clone(), call.url.path().to_owned());
-            let outcome = inner.oneshot(call).await;
+            let outcome = answering.await;
             if let Ok(answer) = &outcome {
                 followed.heed(&method, &path, answer);
             }

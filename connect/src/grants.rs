@@ -6,6 +6,7 @@
 //! request whose answer was lost, and only the caller, who keeps the tokens, can tell what to do then.
 
 mod assertion;
+mod exchange;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -35,9 +36,13 @@ use crate::{
 };
 
 pub use assertion::{Assertion, AssertionAlgorithm};
+pub use exchange::{Unasked, handed_out, replaced, request};
 
 /// Longest lifetime of a token that is believed.
 const LONGEST_LIFETIME: Duration = Duration::from_hours(24 * 365);
+
+/// Types of tokens that requests carry as they are. The last two are what Slack calls its own, by whom they stand for.
+const CARRIED: [&str; 3] = ["bearer", "bot", "user"];
 
 /// What stands in for the end user's consent.
 #[derive(Clone, Debug)]
@@ -120,6 +125,11 @@ impl From<Reached> for Remains {
     }
 }
 
+/// A text that never came before, for [`TokenSource::fetch`]: 128 bits at random, as hexadecimal digits.
+pub fn nonce() -> String {
+    crate::auth::nonce()
+}
+
 /// Gets access tokens for one system.
 #[derive(Clone)]
 pub struct TokenSource {
@@ -155,7 +165,8 @@ impl TokenSource {
             let setback = classifier.without_answer("token", broken);
             GrantFailure { failure: setback.failure, remains: setback.reached.into() }
         })?;
-        if answer.status.is_success() { granted(&answer, &host) } else { Err(self.refused(answer, &host)) }
+        let grants = answer.status.is_success() && !says_no(&answer);
+        if grants { granted(&answer, &host) } else { Err(self.refused(answer, &host)) }
     }
 
     fn classifier(&self, host: &str) -> Classifier {
@@ -163,7 +174,7 @@ impl TokenSource {
         Classifier { host: host.to_owned(), rules, request_id_header, clock: Arc::clone(&self.clock) }
     }
 
-    /// What a refusal means (RFC 6749, section 5.2).
+    /// What a refusal means (RFC 6749, section 5.2). Slack refuses with status 200 and codes of its own.
     fn refused(&self, answer: Answer, host: &str) -> GrantFailure {
         let status = answer.status.as_u16();
         let code = answer.body.as_ref().ok().and_then(response::error_code).unwrap_or_default();
@@ -174,16 +185,24 @@ impl TokenSource {
             GrantFailure { failure, remains: Remains::Intact }
         };
         match (status, code.as_str()) {
-            (400 | 401 | 403, "invalid_grant") => {
+            (200..=299 | 400 | 401 | 403, "invalid_grant" | "invalid_refresh_token") => {
                 let meaning = "the refresh token or assertion is not valid any more: authorise the client again";
                 GrantFailure { remains: Remains::Invalid, ..told(FailureKind::CredentialsRejected, meaning) }
             }
-            (401, _) | (400 | 403, "invalid_client" | "unauthorized_client" | "access_denied") => {
-                told(FailureKind::CredentialsRejected, "it does not know the client, or its secret is another one")
+            (401, _)
+            | (
+                200..=299 | 400 | 403,
+                "invalid_client" | "unauthorized_client" | "access_denied" | "invalid_client_id" | "bad_client_secret",
+            ) => told(FailureKind::CredentialsRejected, "it does not know the client, or its secret is another one"),
+            (200..=299 | 400 | 403, "temporarily_unavailable" | "slow_down" | "ratelimited") => {
+                told(FailureKind::RateLimited, "it asks to wait")
             }
-            (400 | 403, "temporarily_unavailable" | "slow_down") => told(FailureKind::RateLimited, "it asks to wait"),
+            (200..=299, "fatal_error" | "internal_error" | "service_unavailable" | "request_timeout") => {
+                let failed = told(FailureKind::ServerError, "it is unwell, and part of it may have been done");
+                GrantFailure { remains: Remains::PerhapsUsedUp, ..failed }
+            }
             (300..=399, _) => told(FailureKind::Refused, "it leads elsewhere: check the token URL"),
-            (400..=407 | 409..=424 | 426..=428 | 430..=499, _) => {
+            (200..=299 | 400..=407 | 409..=424 | 426..=428 | 430..=499, _) => {
                 told(FailureKind::Refused, "it refuses what is asked: check token URL, grant and scopes")
             }
             _ => match self.classifier(host).answer(Asked { purpose: Purpose::LogIn, name: "token" }, answer) {
@@ -192,6 +211,12 @@ impl TokenSource {
             },
         }
     }
+}
+
+/// Whether an answer with a status of success refuses all the same, as Slack's do: it names an error, and no token.
+fn says_no(answer: &Answer) -> bool {
+    let document = answer.body.as_ref().ok().and_then(|body| serde_json::from_slice::<serde_json::Value>(body).ok());
+    document.is_some_and(|document| document.get("access_token").is_none() && document["error"].is_string())
 }
 
 impl std::fmt::Debug for TokenSource {
@@ -290,7 +315,7 @@ fn granted(answer: &Answer, host: &str) -> Result<Granted, GrantFailure> {
     if body.access_token.is_empty() {
         return Err(lost("what it says holds no access token"));
     }
-    if body.token_type.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
+    if body.token_type.is_some_and(|kind| !CARRIED.iter().any(|carried| kind.eq_ignore_ascii_case(carried))) {
         return Err(lost("the token is no bearer token"));
     }
     // Some servers write the number as a text.

@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use tower::{Service, ServiceExt};
+use tower::Service;
 
 use crate::{
     call::{Call, Pending, Reply, Setback},
@@ -34,21 +34,21 @@ pub fn refused(name: &str, refusal: EgressRefusal) -> CallFailure {
 
 impl<S> Service<Call> for Guard<S>
 where
-    S: Service<Call, Response = Reply, Error = Setback, Future: Send> + Clone + Send + 'static,
+    S: Service<Call, Response = Reply, Error = Setback, Future: Send + 'static>,
 {
     type Response = Reply;
     type Error = Setback;
     type Future = Pending<Reply, Setback>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Setback>> {
-        Poll::Ready(Ok(()))
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Setback>> {
+        self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, mut call: Call) -> Self::Future {
         match self.rules.admit(&call.url) {
             Ok(admitted) => {
                 call.url = admitted;
-                Box::pin(self.inner.clone().oneshot(call))
+                Box::pin(self.inner.call(call))
             }
             Err(refusal) => Box::pin(std::future::ready(Err(Setback::never(refused(&call.name, refusal))))),
         }

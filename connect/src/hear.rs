@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use tower::{Service, ServiceExt};
+use tower::Service;
 
 use crate::{
     call::{Call, Pending, Reply, Setback},
@@ -29,21 +29,22 @@ impl<S> Hear<S> {
 
 impl<S> Service<Call> for Hear<S>
 where
-    S: Service<Call, Response = Reply, Error = Setback, Future: Send> + Clone + Send + 'static,
+    S: Service<Call, Response = Reply, Error = Setback, Future: Send + 'static>,
 {
     type Response = Reply;
     type Error = Setback;
     type Future = Pending<Reply, Setback>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Setback>> {
-        Poll::Ready(Ok(()))
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Setback>> {
+        self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
-        let (heard, inner) = (Arc::clone(&self.heard), self.inner.clone());
+        let heard = Arc::clone(&self.heard);
+        let (purpose, name) = (call.purpose, Arc::clone(&call.name));
+        let answering = self.inner.call(call);
         Box::pin(async move {
-            let (purpose, name) = (call.purpose, Arc::clone(&call.name));
-            let outcome = inner.oneshot(call).await;
+            let outcome = answering.await;
             if outcome.as_ref().is_err_and(|setback| setback.failure.kind == FailureKind::Unsupported) {
                 heard.refused(purpose, &name);
             }
@@ -54,7 +55,7 @@ where
 
 #[cfg(test)]
 mod tests {
-    use tower::service_fn;
+    use tower::{ServiceExt, service_fn};
 
     use super::*;
     use crate::testing::{call, setback};

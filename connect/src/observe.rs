@@ -9,7 +9,7 @@ use std::{
 
 use http::HeaderMap;
 use tokio::time::Instant;
-use tower::{Service, ServiceExt};
+use tower::Service;
 
 use crate::{
     call::{Answer, Break, Call, Pending},
@@ -189,26 +189,27 @@ impl<S> Observe<S> {
 
 impl<S> Service<Call> for Observe<S>
 where
-    S: Service<Call, Response = Answer, Error = Break, Future: Send> + Clone + Send + 'static,
+    S: Service<Call, Response = Answer, Error = Break, Future: Send + 'static>,
 {
     type Response = Answer;
     type Error = Break;
     type Future = Pending<Answer, Break>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Break>> {
-        Poll::Ready(Ok(()))
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Break>> {
+        self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
-        let (watch, inner) = (Arc::clone(&self.watch), self.inner.clone());
+        let watch = Arc::clone(&self.watch);
+        let seen = Seen {
+            purpose: call.purpose,
+            name: Arc::clone(&call.name),
+            credential_version: call.credential_version.clone(),
+        };
+        let answering = self.inner.call(call);
         Box::pin(async move {
-            let seen = Seen {
-                purpose: call.purpose,
-                name: Arc::clone(&call.name),
-                credential_version: call.credential_version.clone(),
-            };
             let start = Instant::now();
-            let outcome = inner.oneshot(call).await;
+            let outcome = answering.await;
             watch.over(&seen, &outcome, start.elapsed());
             outcome
         })
@@ -219,7 +220,7 @@ where
 mod tests {
     use std::sync::Mutex;
 
-    use tower::service_fn;
+    use tower::{ServiceExt, service_fn};
 
     use super::*;
     use crate::{

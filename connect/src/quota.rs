@@ -25,8 +25,8 @@ pub struct Quota {
     pub resets_in: Option<Duration>,
 }
 
-/// The quota in an answer's headers; none when they say nothing.
-pub fn read(headers: &HeaderMap, own: Option<&RateHeaders>, present: Timestamp) -> Option<Quota> {
+/// The quota in an answer's headers; none when they say nothing. `present` is asked only where a header holds a time.
+pub fn read(headers: &HeaderMap, own: Option<&RateHeaders>, present: &dyn Fn() -> Timestamp) -> Option<Quota> {
     own.and_then(|own| configured(headers, own, present))
         .or_else(|| structured(headers))
         .or_else(|| in_three(headers, ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"], present))
@@ -35,10 +35,10 @@ pub fn read(headers: &HeaderMap, own: Option<&RateHeaders>, present: Timestamp) 
         .or_else(|| used(headers, "x-shopify-shop-api-call-limit"))
 }
 
-fn configured(headers: &HeaderMap, own: &RateHeaders, present: Timestamp) -> Option<Quota> {
+fn configured(headers: &HeaderMap, own: &RateHeaders, present: &dyn Fn() -> Timestamp) -> Option<Quota> {
     let resets_in = own.reset.as_ref().and_then(|reset| {
         let text = headers.get(&reset.header)?.to_str().ok()?;
-        signals::wait(text, reset.format, present)
+        signals::wait(text, reset.format, present())
     });
     let of_used = own.used.as_ref().and_then(|name| used(headers, name));
     let of_remaining = own.remaining.as_ref().and_then(|name| number(headers, name)).map(|remaining| Quota {
@@ -50,8 +50,9 @@ fn configured(headers: &HeaderMap, own: &RateHeaders, present: Timestamp) -> Opt
 }
 
 /// Three headers, one for each number. A reset that is too large for a wait is a time.
-fn in_three(headers: &HeaderMap, names: [&str; 3], present: Timestamp) -> Option<Quota> {
+fn in_three(headers: &HeaderMap, names: [&str; 3], present: &dyn Fn() -> Timestamp) -> Option<Quota> {
     let [limit, remaining, reset] = names;
+    let remaining = number(headers, remaining)?;
     let reset = headers.get(reset).and_then(|value| value.to_str().ok());
     let resets_in = reset.and_then(|text| {
         let format = match text.trim().split('.').next()?.parse::<u64>() {
@@ -60,9 +61,9 @@ fn in_three(headers: &HeaderMap, names: [&str; 3], present: Timestamp) -> Option
             Ok(_) => WaitFormat::Seconds,
             Err(_) => WaitFormat::HttpDate,
         };
-        signals::wait(text, format, present)
+        signals::wait(text, format, present())
     });
-    Some(Quota { limit: number(headers, limit), remaining: number(headers, remaining)?, resets_in })
+    Some(Quota { limit: number(headers, limit), remaining, resets_in })
 }
 
 /// `RateLimit` of the IETF's drafts, with its policies one beside the other, as in `"burst";r=3;t=1, "day";r=900;t=3600`, or in its older form
@@ -110,8 +111,7 @@ mod tests {
     }
 
     fn quota(pairs: &[(&'static str, &str)]) -> Option<(Option<u64>, u64, Option<u64>)> {
-        let present = "2027-03-01T12:00:00Z".parse().unwrap();
-        let quota = read(&headers(pairs), None, present)?;
+        let quota = read(&headers(pairs), None, &|| "2027-03-01T12:00:00Z".parse().unwrap())?;
         Some((quota.limit, quota.remaining, quota.resets_in.map(|wait| wait.as_secs())))
     }
 
@@ -170,6 +170,6 @@ mod tests {
         let pairs =
             [("sforce-limit-info", "api-usage=18/5000"), ("x-reset-ms", "1500"), ("x-ratelimit-remaining", "1")];
         let expected = Quota { limit: Some(5000), remaining: 4982, resets_in: Some(Duration::from_millis(1500)) };
-        assert_eq!(read(&headers(&pairs), Some(&own), Timestamp::UNIX_EPOCH), Some(expected));
+        assert_eq!(read(&headers(&pairs), Some(&own), &|| Timestamp::UNIX_EPOCH), Some(expected));
     }
 }

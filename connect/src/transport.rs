@@ -9,6 +9,7 @@
 
 use std::{
     error::Error,
+    mem,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     time::Duration,
@@ -16,7 +17,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use crosstie_engine::proxy::Proxy;
-use reqwest::{Client, ClientBuilder, Response, redirect, retry};
+use reqwest::{Client, ClientBuilder, Request, Response, redirect, retry};
 use tokio::time::timeout;
 use tower::Service;
 use url::{Host, Url};
@@ -125,8 +126,8 @@ impl Transport {
         Ok(Self { own: Arc::new(Own { rules, surroundings, identified: Mutex::default() }), plain })
     }
 
-    fn pools(&self, identity: Option<&Arc<Identity>>) -> Result<Pools, Break> {
-        let Some(identity) = identity else { return Ok(self.plain.clone()) };
+    /// The connections that are made with a client certificate.
+    fn identified(&self, identity: &Arc<Identity>) -> Result<Pools, Break> {
         let mut identified = self.own.identified.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, pools)) = identified.iter().find(|(known, _)| Arc::ptr_eq(known, identity)) {
             return Ok(pools.clone());
@@ -141,7 +142,8 @@ impl Transport {
     }
 
     async fn send(self, call: Call) -> Result<Answer, Break> {
-        let pools = self.pools(call.identity.as_ref())?;
+        let identified = call.identity.as_ref().map(|identity| self.identified(identity)).transpose()?;
+        let pools = identified.as_ref().unwrap_or(&self.plain);
         let proxy = self.own.surroundings.proxy.as_ref().filter(|proxy| proxy.takes(&call.url));
         let proxied = pools.proxied.as_ref().filter(|_| proxy.is_some());
         if proxied.is_some() {
@@ -149,16 +151,14 @@ impl Transport {
         }
         let direct = if call.url.scheme() == "https" { &pools.https } else { &pools.http };
         let client = proxied.unwrap_or(direct);
-        let mut request = client.request(call.method, call.url).headers(call.headers);
-        if let Some(body) = call.body {
-            request = request.body(body);
-        }
-        let request = request.build().map_err(|error| pools.broken(error, proxied))?;
+        let mut request = Request::new(call.method, call.url);
+        *request.headers_mut() = call.headers;
+        *request.body_mut() = call.body.map(Into::into);
         // Within it, a connection that is not made in time is told by itself.
         let head = timeout(self.own.surroundings.timeouts.first_byte, client.execute(request)).await;
         let head = head.map_err(|elapsed| Break { cause: Cause::NoAnswerInTime, source: Some(Box::new(elapsed)) })?;
-        let response = head.map_err(|error| pools.broken(error, proxied))?;
-        let (status, headers) = (response.status(), response.headers().clone());
+        let mut response = head.map_err(|error| pools.broken(error, proxied))?;
+        let (status, headers) = (response.status(), mem::take(response.headers_mut()));
         let body = match call.reading {
             Reading::Head => Ok(Bytes::new()),
             Reading::Whole if status.is_success() => read(response, LARGEST_BODY, Beyond::Fails).await,
@@ -190,6 +190,8 @@ impl Pools {
         let refusal = causes(&error).find_map(|cause| cause.downcast_ref::<EgressRefusal>()).cloned();
         let tls = causes(&error).find_map(|cause| cause.downcast_ref::<rustls::Error>());
         let (of_tls, not_known) = (tls.is_some(), tls.is_some_and(is_about_our_certificate));
+        let too_large = causes(&error)
+            .any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse_too_large));
         let cause = match refusal {
             Some(refusal) => Cause::Egress(refusal),
             None if error.is_builder() => Cause::NoRequest,
@@ -203,6 +205,7 @@ impl Pools {
             None if error.is_connect() && proxied.is_some() => Cause::NoPassage,
             None if error.is_connect() => Cause::NoConnection,
             None if error.is_timeout() => Cause::NoAnswerInTime,
+            None if too_large => Cause::HeadTooLarge,
             None => Cause::ConnectionLost,
         };
         Break { cause, source: Some(Box::new(error)) }
@@ -221,20 +224,60 @@ async fn read(mut response: Response, limit: usize, beyond: Beyond) -> Result<By
     if told.is_some_and(|length| length > limit) && beyond == Beyond::Fails {
         return Err(BodyFailure::TooLarge { limit });
     }
-    let mut body = BytesMut::new();
+    // Most answers come in one piece, which is taken as it is.
+    let mut body = Collected::Nothing;
     loop {
         let chunk = response.chunk().await.map_err(|error| {
             let error = error.without_url();
             if error.is_timeout() { BodyFailure::TimedOut(error) } else { BodyFailure::Lost(error) }
         })?;
-        let Some(chunk) = chunk else { return Ok(body.freeze()) };
+        let Some(chunk) = chunk else { return Ok(body.whole()) };
         let room = limit - body.len();
         if chunk.len() > room && beyond == Beyond::Fails {
             return Err(BodyFailure::TooLarge { limit });
         }
-        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if chunk.len() > room {
-            return Ok(body.freeze());
+        let is_more = chunk.len() > room;
+        body.add(chunk.slice(..chunk.len().min(room)));
+        if is_more {
+            return Ok(body.whole());
+        }
+    }
+}
+
+/// What came of a body.
+enum Collected {
+    Nothing,
+    One(Bytes),
+    Several(BytesMut),
+}
+
+impl Collected {
+    fn len(&self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::One(piece) => piece.len(),
+            Self::Several(pieces) => pieces.len(),
+        }
+    }
+
+    fn add(&mut self, piece: Bytes) {
+        match self {
+            Self::Nothing => *self = Self::One(piece),
+            Self::One(first) => {
+                let mut pieces = BytesMut::with_capacity(2 * (first.len() + piece.len()));
+                pieces.extend_from_slice(first);
+                pieces.extend_from_slice(&piece);
+                *self = Self::Several(pieces);
+            }
+            Self::Several(pieces) => pieces.extend_from_slice(&piece),
+        }
+    }
+
+    fn whole(self) -> Bytes {
+        match self {
+            Self::Nothing => Bytes::new(),
+            Self::One(piece) => piece,
+            Self::Several(pieces) => pieces.freeze(),
         }
     }
 }

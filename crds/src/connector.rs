@@ -91,6 +91,12 @@ pub struct ConnectorSpec {
     #[x_kube(validation = Rule::new("isURL(self) && url(self).getScheme() in ['http', 'https', 'smtp', 'smtps'] && url(self).getHost() != '' && !self.contains('?') && !self.contains('#') && !self.contains('@')").message("write baseURL as an absolute URL without user, query or fragment, for example https://acme.myshopify.com"))]
     pub base_url: String,
 
+    /// Which of the vendor's environments baseURL and the credentials are of: Production or Sandbox. In a sandbox the preset's figures for
+    /// sandboxes apply, and baseURL has to be where the vendor has them, if their addresses tell. An Integration connects two Connectors of the
+    /// same environment only. Production when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Environment>,
+
     /// Version of the vendor's API. It fills `{apiVersion}` in paths, queries and headers, and is the only place the
     /// version is written. The preset's default applies when it is left out. At most 63 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -151,6 +157,16 @@ pub struct ConnectorSpec {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub errors: Vec<ErrorRule>,
+}
+
+/// Which of a vendor's environments something is of.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Environment {
+    /// The real one.
+    #[default]
+    Production,
+    /// One to try things in, with records and credentials of its own.
+    Sandbox,
 }
 
 /// Where a Connector's credentials come from: exactly one of awsSecretsManager and secretRef.

@@ -10,7 +10,8 @@ mod verification;
 
 pub use alert::{Alert, AlertCause, EmailAlert, EmailTls, SlackAlert, WebhookAlert};
 pub use flow::{
-    DependsOn, Expression, Flow, OnUnknownOutcome, OnWhenFalse, Ownership, Trigger, WebhookTrigger, Write, WriteMode,
+    DependsOn, Direction, Expression, Flow, OnUnknownOutcome, OnWhenFalse, Ownership, Pair, Trigger, WebhookTrigger,
+    Write, WriteMode,
 };
 pub use receiver::{EventLimit, IngressOptions, Receiver};
 pub use state::{DeletionPolicy, EmbeddedState, State};

@@ -10,6 +10,7 @@ pub mod integration;
 pub mod letters;
 pub mod names;
 pub mod reference;
+pub mod resync;
 pub mod sync_report;
 
 pub use connector::{Connector, ConnectorSpec, ConnectorStatus};

@@ -6,12 +6,14 @@ mod authentication;
 mod connector;
 mod cursor;
 mod dependencies;
+mod environment;
 mod errors;
 mod flow;
 mod oauth2;
 mod operation;
 mod ownership;
 mod pagination;
+mod pair;
 mod rate;
 mod receiver;
 mod request;
@@ -24,7 +26,7 @@ use crosstie_crds::{
     integration::{Backoff, DeletionPolicy},
 };
 
-use crate::plan::{self, Environment, FORMAT_VERSION, LARGEST_PLAN_BYTES, ObjectName, Plan, RetryPolicy, System};
+use crate::plan::{self, FORMAT_VERSION, LARGEST_PLAN_BYTES, ObjectName, Plan, RetryPolicy, System};
 
 /// What of the operator's configuration goes into plans.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -153,13 +155,14 @@ pub fn integration_among(
     dependencies::check(&integration.spec.flows, &mut findings);
     let receiver = receiver::resolve(integration, &source, &mut findings);
     let alerts = alerts::resolve(&integration.spec.alerts, &among, settings, &mut findings);
+    let environment = environment::of_both(&source, &destination, &mut findings);
     let mut plan = Plan {
         format_version: FORMAT_VERSION,
         integration: ObjectName {
             namespace: integration.metadata.namespace.clone().unwrap_or_default(),
             name: integration.metadata.name.clone().unwrap_or_default(),
         },
-        environment: Environment::Production,
+        environment,
         source: source.planned(),
         destination: destination.planned(),
         flows,

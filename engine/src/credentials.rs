@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// The key under which a version may name the only hosts that it is sent to, separated by commas.
 pub const ALLOWED_HOSTS: &str = "allowedHosts";
@@ -61,14 +62,21 @@ impl std::fmt::Debug for CredentialVersion {
     }
 }
 
-impl Drop for CredentialVersion {
-    fn drop(&mut self) {
-        // Zeroing is done without the `zeroize` crate's derive, because map keys are not secret and must keep their order.
-        for value in self.values.values_mut() {
-            zeroize::Zeroize::zeroize(value);
-        }
+impl Zeroize for CredentialVersion {
+    /// Overwrites the values. Their keys are not secret, and neither is the id.
+    fn zeroize(&mut self) {
+        // Without the crate's derive: it has none for maps, whose keys must keep their order.
+        self.values.values_mut().for_each(Zeroize::zeroize);
     }
 }
+
+impl Drop for CredentialVersion {
+    fn drop(&mut self) {
+        self.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for CredentialVersion {}
 
 #[cfg(test)]
 mod tests {
@@ -102,5 +110,16 @@ mod tests {
         let document = CredentialsDocument { connector: "shopify".into(), current: version, previous: None };
         let printed = format!("{document:?}");
         assert!(printed.contains("v1") && !printed.contains("hush"), "{printed}");
+    }
+
+    #[test]
+    fn zeroing_leaves_the_keys_and_no_value() {
+        let mut version = CredentialVersion {
+            version_id: "v1".into(),
+            values: [("token".into(), "hush".into()), ("key".into(), "hush".into())].into(),
+        };
+        version.zeroize();
+        assert_eq!(version.values.keys().collect::<Vec<_>>(), ["key", "token"]);
+        assert!(version.values.values().all(String::is_empty));
     }
 }

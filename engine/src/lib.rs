@@ -16,6 +16,7 @@ pub mod inlay;
 pub mod json;
 pub mod lifecycle;
 pub mod mapping;
+pub mod pair;
 pub mod plan;
 pub mod preset;
 pub mod proxy;

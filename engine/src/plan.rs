@@ -23,7 +23,7 @@ pub use authentication::{
     SignatureEncoding, TimestampFormat, hash_names,
 };
 pub use errors::{BodyTest, Condition, ErrorRule, HeaderTest, Meaning, Place, RetryAfter, Test, WaitFormat};
-pub use flow::{DependsOn, Flow, OnUnknownOutcome, OnWhenFalse, StartFrom, Trigger};
+pub use flow::{DependsOn, Direction, Flow, OnUnknownOutcome, OnWhenFalse, Pair, StartFrom, Trigger};
 pub use operation::{
     Batch, BatchResults, Evidence, FailedRows, IDENTIFIER, Idempotency, Identifier, LookUp, Method, Operation, Outcome,
     Proof, ResultKey, SINCE, SINCE_EPOCH, names_a_record,
@@ -40,7 +40,7 @@ pub use stream::{
 };
 
 /// Newest format this version writes and reads. A plan is written in the oldest format that says all it has to say: see [`Plan::format`].
-pub const FORMAT_VERSION: u32 = 5;
+pub const FORMAT_VERSION: u32 = 6;
 
 /// Oldest format this version reads.
 pub const OLDEST_FORMAT_VERSION: u32 = 1;
@@ -59,9 +59,9 @@ pub struct Plan {
     /// Which of the vendors' environments it works in. State of one is nothing to the other.
     #[serde(default, skip_serializing_if = "is_default")]
     pub environment: Environment,
-    /// System that records are read from.
+    /// System that records are read from, by flows in the direction Forward.
     pub source: System,
-    /// System that records are written to.
+    /// System that records are written to, by flows in the direction Forward.
     pub destination: System,
     /// What flows, in the order of the spec.
     pub flows: Vec<Flow>,
@@ -231,21 +231,24 @@ impl Plan {
     }
 
     /// The oldest format that says all this plan has to say. A worker that knows only an older one would get it wrong (write what was
-    /// deleted, write before the parent, mix environments up, read another window than it was told, take a refusal for a success, tell nobody, write over what is the destination's),
+    /// deleted, write before the parent, mix environments up, read another window than it was told, take a refusal for a success, tell nobody, write over what is the
+    /// destination's, carry records the wrong way),
     /// so it has to refuse the plan; what it would only do more slowly, such as writing without batches, it may take on.
     pub fn format(&self) -> u32 {
-        let fifth = self.flows.iter().any(Flow::needs_fifth_format);
-        let fourth = self.receiver.is_some() || !self.alerts.is_empty();
+        let second = self.environment != Environment::Production || self.flows.iter().any(Flow::needs_second_format);
         let third = [&self.source, &self.destination].into_iter().any(System::needs_third_format)
             || self.flows.iter().any(Flow::needs_third_format);
-        let second = self.environment != Environment::Production || self.flows.iter().any(Flow::needs_second_format);
-        match (fifth, fourth, third, second) {
-            (true, ..) => 5,
-            (false, true, ..) => 4,
-            (false, false, true, _) => 3,
-            (false, false, false, true) => 2,
-            (false, false, false, false) => 1,
-        }
+        let fourth = self.receiver.is_some() || !self.alerts.is_empty();
+        let fifth = self.flows.iter().any(Flow::needs_fifth_format) || self.has_dates_of_http();
+        let sixth = self.flows.iter().any(Flow::needs_sixth_format);
+        let needed = [(6, sixth), (5, fifth), (4, fourth), (3, third), (2, second)];
+        needed.into_iter().find_map(|(format, needed)| needed.then_some(format)).unwrap_or(OLDEST_FORMAT_VERSION)
+    }
+
+    /// Whether a signature holds a time as HTTP writes it, which came with the fifth format.
+    fn has_dates_of_http(&self) -> bool {
+        [&self.source, &self.destination].into_iter().any(|system| system.authentication.has_date_of_http())
+            || self.receiver.as_ref().is_some_and(|receiver| receiver.verification.has_date_of_http())
     }
 
     /// The plan as JSON with sorted members, the form that is published.

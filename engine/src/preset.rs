@@ -1,6 +1,8 @@
 //! Vendor presets: what is known of a vendor's API once, and how a Connector's spec is laid over it. Members that the spec sets win;
 //! streams and operations are merged by name, member by member. The presets themselves are data, in `connectors/`.
 
+mod sandbox;
+
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use crosstie_crds::{
@@ -12,7 +14,10 @@ use crosstie_crds::{
 };
 use serde::{Deserialize, Serialize};
 
+use self::sandbox::usual_rate;
 use crate::lifecycle::{Notice, Versions};
+
+pub use self::sandbox::Sandbox;
 
 /// What is known of a vendor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,6 +64,9 @@ pub struct Preset {
     /// What its webhooks look like.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhooks: Option<Webhooks>,
+    /// What there is to try things in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<Sandbox>,
     /// What can be read.
     #[serde(default)]
     pub streams: Vec<Stream>,
@@ -92,6 +100,12 @@ static PRESETS: LazyLock<BTreeMap<String, Preset>> = LazyLock::new(|| {
 /// The preset of a name.
 pub fn find(name: &str) -> Option<&'static Preset> {
     PRESETS.get(name)
+}
+
+/// A preset's text as it was written, with where each fact came from.
+pub fn source(name: &str) -> Option<&'static str> {
+    let line = format!("name: {name}");
+    SOURCES.iter().copied().find(|source| source.lines().any(|found| found == line))
 }
 
 /// The names of all presets, sorted.
@@ -151,7 +165,7 @@ pub fn merge(spec: &ConnectorSpec, preset: Option<&Preset>) -> Merged {
         api_version: spec.api_version.clone().or_else(|| of(|preset| preset.api_version.clone())),
         auth: spec.auth.clone().or_else(|| preset?.auth.clone()),
         oauth2: merge_oauth2(spec.credentials.oauth2.as_ref(), preset.and_then(|preset| preset.oauth2.as_ref())),
-        rate_limit: merge_rates(spec.rate_limit.as_ref(), preset.and_then(|preset| preset.rate_limit.as_ref())),
+        rate_limit: merge_rates(spec.rate_limit.as_ref(), usual_rate(spec, preset).as_ref()),
         streams: merge_named(
             preset.map_or(&[], |preset| &preset.streams),
             &spec.streams,
@@ -296,6 +310,7 @@ mod tests {
         for source in SOURCES {
             let preset: Preset = serde_saphyr::from_str(source).unwrap();
             assert_eq!(find(&preset.name), Some(&preset));
+            assert_eq!(super::source(&preset.name), Some(*source));
         }
     }
 

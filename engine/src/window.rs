@@ -5,6 +5,7 @@
 //! next window starts `lookback` earlier. A counter has no present that could be asked for, so that its windows are open at the end: the
 //! cursor moves to the highest number seen once everything from the lower bound on was read, and what commits late is met by reaching back.
 
+mod again;
 mod value;
 mod watch;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::delivery::Rule;
 use crate::plan::{Cursor, Pagination, StartFrom, Stream};
 
+pub use again::{From, NotFromATime};
 pub use value::{CursorProblem, CursorValue, time};
 use watch::Watch;
 
@@ -30,6 +32,9 @@ pub struct PollState {
     /// The last window ended before what was the present then: the next one is read at once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub behind: bool,
+    /// Until the present is reached, what is known already is taken too, because somebody asked for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
     /// The vendor's URL that leads to what changed since the last window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delta: Option<String>,
@@ -194,8 +199,9 @@ impl PollState {
             return self.opened_for_counters(cursor);
         }
         match (self.cursor, start) {
-            (None, StartFrom::Now) => Self { begins: Some(present), cursor: Some(present), ..Self::default() },
+            (None, StartFrom::Now | StartFrom::Time(_)) if self.again => self.with_window(None, Some(present)),
             (None, StartFrom::Beginning) => self.with_window(None, Some(present)),
+            (None, StartFrom::Now) => Self { begins: Some(present), cursor: Some(present), ..Self::default() },
             (None, StartFrom::Time(time)) => {
                 let begun = Self { begins: Some(time.into()), ..self.clone() };
                 begun.within_span(cursor, Some(time), source_now.max(time))
@@ -205,7 +211,7 @@ impl PollState {
                 self.within_span(cursor, self.lower_bound(cursor, reached), reached.max(source_now))
             }
             (Some(CursorValue::Counter(_)), StartFrom::Now | StartFrom::Beginning | StartFrom::Time(_)) => {
-                Self::default().with_window(None, Some(present))
+                self.anew().with_window(None, Some(present))
             }
         }
     }
@@ -216,8 +222,13 @@ impl PollState {
                 let back = if Rule::WindowsReachBack.holds() { cursor.lookback_count } else { 0 };
                 self.with_window(Some(CursorValue::Counter(reached.saturating_sub(back.into()))), None)
             }
-            Some(CursorValue::Time(_)) | None => Self::default().with_window(None, None),
+            Some(CursorValue::Time(_)) | None => self.anew().with_window(None, None),
         }
+    }
+
+    /// What is left of the state where its cursor says nothing.
+    fn anew(&self) -> Self {
+        Self { again: self.again, ..Self::default() }
     }
 
     fn lower_bound(&self, cursor: &Cursor, reached: Timestamp) -> Option<Timestamp> {
@@ -325,7 +336,8 @@ impl PollState {
             // A source that counts anew, or forgot its newest records, must not make the cursor move backwards.
             None => self.cursor.filter(|cursor| cursor.counter().is_some()).max(highest),
         };
-        Self { cursor, open: None, begins: self.begins, behind: window.behind, delta: None, child: None }
+        let again = self.again && window.behind;
+        Self { cursor, open: None, begins: self.begins, behind: window.behind, again, delta: None, child: None }
     }
 
     /// Starts the open window again from its first page, with the same bounds: for a vendor that no longer knows a page's URL or cursor, or

@@ -110,9 +110,9 @@ impl Context {
         named.map(|key| (key.clone(), self.shared.secrets.count_changes(&key))).collect()
     }
 
-    /// Has the vault asked to replace a version of a Connector's secret that is too old. Nothing is waited for.
-    pub fn rotate(&self, connector: &Connector, version_id: Option<String>) {
-        if let Some((key, version_id)) = SecretKey::of(connector).zip(version_id) {
+    /// Has the vault asked to replace versions of secrets that are too old. Nothing is waited for.
+    pub fn rotate(&self, too_old: Vec<(SecretKey, String)>) {
+        for (key, version_id) in too_old {
             self.shared.secrets.rotate(&key, version_id);
         }
     }

@@ -66,7 +66,7 @@ pub async fn reconcile_connector(object: Arc<Connector>, cx: Arc<Context>) -> Re
     let later = later.map_err(|error| Fault::Status(key.clone(), error))?;
     done.map_err(|fault| Fault::Apply(key.clone(), Box::new(fault)))?;
     cx.memory.told.lock().insert(key, changes);
-    cx.rotate(&object, want.to_rotate(cx.now()));
+    cx.rotate(want.to_rotate(cx.now()));
     if let Some(errand) = want.errand {
         cx.shared.broker.send(errand);
     }

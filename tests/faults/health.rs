@@ -16,6 +16,10 @@ use crate::tampering;
 
 /// Within which time a fault is said, and its end.
 const SOON: Duration = Duration::from_mins(1);
+/// A limit in which the worker starts, and a page of [`LARGE_ORDERS`] with [`MANY_LINES`] does not fit: it is killed whenever it reads them.
+const TOO_LITTLE_MEMORY: &str = "10Mi";
+const LARGE_ORDERS: u16 = 40;
+const MANY_LINES: u32 = 500;
 /// How many run side by side: each has a worker of its own.
 const AT_ONCE: usize = 5;
 
@@ -38,9 +42,13 @@ enum Case {
     VolumeFull,
     ImageMissing,
     PodsForbidden,
+    TooLittleMemory,
+    WorkerHangs,
+    SubscriptionRefused,
+    NothingDue,
 }
 
-const CASES: [Case; 16] = [
+const CASES: [Case; 20] = [
     Case::SourceDown,
     Case::DestinationDown,
     Case::SlowedDown,
@@ -57,6 +65,10 @@ const CASES: [Case; 16] = [
     Case::VolumeFull,
     Case::ImageMissing,
     Case::PodsForbidden,
+    Case::TooLittleMemory,
+    Case::WorkerHangs,
+    Case::SubscriptionRefused,
+    Case::NothingDue,
 ];
 
 #[tokio::test]
@@ -90,6 +102,11 @@ impl Case {
             Self::VolumeFull => ("False", "StoreFailed", "volume is full"),
             Self::ImageMissing => ("False", "ImageUnavailable", "crosstie/worker:none"),
             Self::PodsForbidden => ("False", "WorkerUnavailable", "exceeded quota"),
+            Self::TooLittleMemory => ("False", "WorkerCrashLooping", "keeps running out of memory"),
+            Self::WorkerHangs => ("False", "WorkerUnavailable", "does not become ready"),
+            Self::SubscriptionRefused => ("False", "SubscriptionMissing", "orders/create"),
+            // No fault: a flow that waits for its time is well.
+            Self::NothingDue => ("True", "Flowing", "every flow was read"),
         }
     }
 
@@ -116,9 +133,7 @@ impl Subject<'_> {
     async fn play(&self) -> Result<()> {
         let (shop, (status, reason, word)) = (self.shop, self.case.expected());
         shop.add_orders(1, 5).await?;
-        if self.case == Case::VolumeFull {
-            tampering::small_volume(shop).await?;
-        }
+        self.prepare().await?;
         shop.start().await?;
         shop.delivered(5).await?;
         let begun = Instant::now();
@@ -130,6 +145,9 @@ impl Subject<'_> {
         let message = shop.ready("integration", "orders", status, reason).await?;
         let said = begun.elapsed();
         ensure!(message.contains(word), "{reason} does not name {word:?}: {message}");
+        if self.case == Case::NothingDue {
+            self.stays_well().await?;
+        }
         let begun = Instant::now();
         self.repair().await?;
         shop.ready("integration", "orders", "True", "Flowing").await?;
@@ -143,7 +161,67 @@ impl Subject<'_> {
             shop.world.kubectl.crosstie(&["dlq", "replay", "orders", "-n", &shop.namespace, "--all"]).await?;
         }
         shop.add_orders(201, 5).await?;
-        shop.delivered(15).await
+        let large = if self.case == Case::TooLittleMemory { LARGE_ORDERS } else { 0 };
+        shop.delivered(15 + usize::from(large)).await
+    }
+
+    /// What a case needs before anything runs.
+    async fn prepare(&self) -> Result<()> {
+        match self.case {
+            Case::VolumeFull => tampering::small_volume(self.shop).await,
+            Case::SubscriptionRefused => self.sign_webhooks().await,
+            Case::SourceDown
+            | Case::DestinationDown
+            | Case::SlowedDown
+            | Case::KeyRevoked
+            | Case::AddressRefused
+            | Case::MappingBroken
+            | Case::MappingMisspelt
+            | Case::ConnectorGone
+            | Case::ConnectorInvalid
+            | Case::Suspended
+            | Case::FitsOnNoNode
+            | Case::KeyMissing
+            | Case::ReportsRefused
+            | Case::ImageMissing
+            | Case::PodsForbidden
+            | Case::TooLittleMemory
+            | Case::WorkerHangs
+            | Case::NothingDue => Ok(()),
+        }
+    }
+
+    /// The shop's secret gets what webhooks are signed with.
+    async fn sign_webhooks(&self) -> Result<()> {
+        let secret = format!("{}/shopify", self.shop.namespace);
+        let whole = json!({"token": "shopify-1", "webhookSecret": "hush"});
+        self.shop.world.secrets.put_json(&secret, &whole).await.map(drop)
+    }
+
+    /// While nothing is due, Ready says so without a break, for longer than a worker may be silent.
+    async fn stays_well(&self) -> Result<()> {
+        let (shop, begun) = (self.shop, jiff::Timestamp::now());
+        let ready = async || {
+            let orders = shop.world.kubectl.get(&shop.namespace, "integration", "orders").await?.unwrap_or_default();
+            let conditions = orders["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            let found = conditions.into_iter().find(|condition| condition["type"] == "Ready");
+            Ok::<_, anyhow::Error>((orders, found.unwrap_or_default()))
+        };
+        let (_, before) = ready().await?;
+        until("the worker reported that nothing is due, for longer than it may be silent", async || {
+            let (orders, now) = ready().await?;
+            let report = shop.world.kubectl.get(&shop.namespace, "syncreport", "orders").await?.unwrap_or_default();
+            let reported = &report["status"]["workers"][0]["reportedAt"];
+            let time = |value: &Value| value.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+            let late = time(reported).is_some_and(|at| at.duration_since(begun).as_secs() > 60);
+            let far = time(&orders["status"]["sync"]["nextRunTime"]);
+            let far = far.is_some_and(|next| next.duration_since(begun).as_secs() > 3600);
+            if now["status"] != "True" || now["lastTransitionTime"] != before["lastTransitionTime"] {
+                return Ok(Seen::Yes(Err(anyhow::anyhow!("Ready changed while nothing was due: {now}"))));
+            }
+            Ok(if late && far { Seen::Yes(Ok(())) } else { Seen::NotYet(format!("{reported} {orders}")) })
+        })
+        .await?
     }
 
     /// Waits until the worker runs the newest plan: only that one makes records fail.
@@ -191,9 +269,22 @@ impl Subject<'_> {
                 let too_much = json!({"resources": {"requests": {"cpu": "900"}}});
                 self.change(|spec| spec["workers"] = too_much).await?;
             }
-            Case::KeyMissing => {
-                let triggers = json!([{"webhook": {"topics": ["orders/create"]}}, {"everySeconds": 1}]);
-                self.change(|spec| spec["flows"][0]["triggers"] = triggers).await?;
+            Case::KeyMissing => self.take_webhooks(json!({})).await?,
+            Case::SubscriptionRefused => {
+                let refused = Fault::Status { code: 422, headers: [].into(), body: json!({"errors": "no"}) };
+                let refused = FaultRule::new(refused).method("POST").path_contains("/webhooks");
+                shop.shopify.add_fault(&refused).await?;
+                self.take_webhooks(json!({"host": "hooks.example.com"})).await?;
+            }
+            Case::TooLittleMemory => {
+                let too_little = json!({"resources": {"limits": {"memory": TOO_LITTLE_MEMORY}}});
+                self.change(|spec| spec["workers"] = too_little).await?;
+                shop.add_large_orders(1001, LARGE_ORDERS.into(), MANY_LINES).await?;
+            }
+            Case::WorkerHangs => tampering::signal_worker(shop, "STOP").await?,
+            Case::NothingDue => {
+                let tomorrow = json!([{"everySeconds": 86_400}]);
+                self.change(|spec| spec["flows"][0]["triggers"] = tomorrow).await?;
             }
             Case::ReportsRefused => tampering::refuse_reports(shop).await?,
             Case::VolumeFull => tampering::fill_volume(shop).await?,
@@ -206,7 +297,7 @@ impl Subject<'_> {
     async fn repair(&self) -> Result<()> {
         let shop = self.shop;
         match self.case {
-            Case::SourceDown => shop.shopify.clear_faults().await.map(drop)?,
+            Case::SourceDown | Case::SubscriptionRefused => shop.shopify.clear_faults().await.map(drop)?,
             Case::DestinationDown | Case::SlowedDown => shop.netsuite.clear_faults().await.map(drop)?,
             Case::KeyRevoked => {
                 shop.netsuite.set_tokens(&["netsuite-2"]).await?;
@@ -215,20 +306,29 @@ impl Subject<'_> {
             }
             Case::AddressRefused => shop.apply(&[&shop.source()]).await.map(drop)?,
             Case::ConnectorGone | Case::ConnectorInvalid => shop.apply(&[&shop.destination()]).await.map(drop)?,
-            Case::MappingBroken | Case::MappingMisspelt | Case::Suspended | Case::FitsOnNoNode => {
-                self.change(|_| ()).await?;
-            }
-            Case::KeyMissing => {
-                let secret = format!("{}/shopify", shop.namespace);
-                let whole = json!({"token": "shopify-1", "webhookSecret": "hush"});
-                shop.world.secrets.put_json(&secret, &whole).await.map(drop)?;
-            }
+            Case::MappingBroken
+            | Case::MappingMisspelt
+            | Case::Suspended
+            | Case::FitsOnNoNode
+            | Case::TooLittleMemory
+            | Case::NothingDue => self.change(|_| ()).await?,
+            Case::KeyMissing => self.sign_webhooks().await?,
+            Case::WorkerHangs => tampering::signal_worker(shop, "CONT").await?,
             Case::ReportsRefused => tampering::take_reports(shop).await?,
             Case::VolumeFull => tampering::empty_volume(shop).await?,
             Case::ImageMissing => tampering::give_image(shop).await?,
             Case::PodsForbidden => tampering::allow_pods(shop).await?,
         }
         Ok(())
+    }
+
+    /// The flow takes webhooks too.
+    async fn take_webhooks(&self, receiver: Value) -> Result<()> {
+        self.change(|spec| {
+            spec["receiver"] = receiver;
+            spec["flows"][0]["triggers"] = json!([{"webhook": {"topics": ["orders/create"]}}, {"everySeconds": 1}]);
+        })
+        .await
     }
 
     async fn map_memo(&self, expression: &str) -> Result<()> {

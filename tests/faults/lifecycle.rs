@@ -131,8 +131,7 @@ async fn what_is_deleted_by_hand_while_a_plan_is_held_back_is_made_again_from_th
     shop.apply(&[&wrong]).await?;
     shop.condition("integration", "orders", "Verified", "False", "FixtureFailed").await?;
 
-    // Not the ServiceAccount: a pod made a moment before it went keeps a token of the one that went, and cannot report with it.
-    let kinds = "deployments,configmaps,roles,rolebindings,networkpolicies,syncreports";
+    let kinds = "deployments,configmaps,serviceaccounts,roles,rolebindings,networkpolicies,syncreports";
     let all = ["-n", &shop.namespace, "delete", kinds, "-l", "crosstie.dev/integration=orders"];
     shop.world.kubectl.run(&all).await?;
     // Those of ReplicaSets and pods are others; all else has the same name.
@@ -152,5 +151,50 @@ async fn what_is_deleted_by_hand_while_a_plan_is_held_back_is_made_again_from_th
     shop.exactly_once().await?;
     shop.apply(&[&good]).await?;
     shop.condition("integration", "orders", "Verified", "True", "FixturesPassed").await?;
+    shop.close().await
+}
+
+/// Uid of a ServiceAccount, and name and uid of the worker's pod.
+async fn account_and_pod(shop: &Shop) -> Result<(Value, Value, Value)> {
+    let kubectl = &shop.world.kubectl;
+    let account = kubectl.get(&shop.namespace, "serviceaccount", "orders-sync").await?.context("no account")?;
+    let pods = kubectl.list(&shop.namespace, "pods").await?;
+    let alive = pods.iter().find(|pod| pod["metadata"]["deletionTimestamp"].is_null()).context("no pod")?;
+    let uid = |object: &Value| object["metadata"]["uid"].clone();
+    Ok((uid(&account), alive["metadata"]["name"].clone(), uid(alive)))
+}
+
+/// Waits until the worker's pod reports, which it cannot do with a token of an account that is gone.
+async fn reports(shop: &Shop, pod: &Value) -> Result<()> {
+    until(&format!("pod {pod} reports"), async || {
+        let report = shop.world.kubectl.get(&shop.namespace, "syncreport", "orders").await?.context("no report")?;
+        let workers = report["status"]["workers"].as_array().cloned().unwrap_or_default();
+        let found = workers.iter().any(|worker| worker["pod"] == *pod);
+        Ok(if found { Seen::Yes(()) } else { Seen::NotYet(format!("{workers:?}")) })
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_service_account_deleted_by_hand_is_made_again_and_its_pod_replaced_once() -> Result<()> {
+    let shop = Shop::open("deleted-account").await?;
+    shop.add_orders(1, 3).await?;
+    shop.start().await?;
+    shop.delivered(3).await?;
+    let (old, _, pod) = account_and_pod(&shop).await?;
+    shop.world.kubectl.run(&["-n", &shop.namespace, "delete", "serviceaccount", "orders-sync"]).await?;
+    let name = until("another account, and another pod of it", async || {
+        let now = account_and_pod(&shop).await?;
+        Ok(if now.0 != old && now.2 != pod { Seen::Yes(now.1) } else { Seen::NotYet(format!("{now:?}")) })
+    })
+    .await?;
+    reports(&shop, &name).await?;
+    shop.add_orders(11, 3).await?;
+    shop.delivered(6).await?;
+    shop.ready("integration", "orders", "True", "Flowing").await?;
+    // One for each account: the pod was replaced once, and whatever else is looked at meanwhile replaces none.
+    let sets = shop.world.kubectl.list(&shop.namespace, "replicasets").await?;
+    ensure!(sets.len() == 2, "{} rollouts for two accounts", sets.len());
+    shop.exactly_once().await?;
     shop.close().await
 }

@@ -1,5 +1,5 @@
-//! Faults that no spec can cause, each in one namespace only: pods that are changed on their way into the cluster, reports that are refused, a volume
-//! that is too small.
+//! Faults that no spec can cause, each in one namespace only: pods that are changed on their way into the cluster, reports that are refused, a worker
+//! that stands still, a volume that is too small.
 
 use anyhow::{Context as _, Result};
 use crosstie_tests::{
@@ -151,6 +151,20 @@ pub async fn forbid_pods(shop: &Shop) -> Result<()> {
 /// It may have pods again.
 pub async fn allow_pods(shop: &Shop) -> Result<()> {
     shop.world.kubectl.run(&["-n", &shop.namespace, "delete", "resourcequota", "none"]).await.map(drop)
+}
+
+/// Sends a signal to the worker's process, which its node has among its own.
+pub async fn signal_worker(shop: &Shop, signal: &str) -> Result<()> {
+    let script = r#"
+        sent=
+        for process in /proc/[0-9]*; do
+            tr '\0' '\n' 2>/dev/null <"$process/environ" | grep -qx "CROSSTIE_NAMESPACE=$1" || continue
+            kill -s "$2" "${process#/proc/}" && sent=yes
+        done
+        [ "$sent" ]
+    "#;
+    let arguments = ["--node", "--", "sh", "-c", script, "sh", &shop.namespace, signal];
+    shop.world.cluster.run("exec", &arguments).await.map(drop)
 }
 
 /// Where the small volume of a shop is, on the node.

@@ -40,6 +40,7 @@ impl Vendor {
             lifetime_seconds,
             rotates: true,
             revokes: true,
+            access_token_prefix: "at-".into(),
         };
         Ok(self.control.set_oauth2(&client).await?)
     }

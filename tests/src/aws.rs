@@ -55,6 +55,36 @@ impl Secrets {
         id.context("the emulator gave no version id")
     }
 
+    /// Writes a version with an id of one's own: `AWSCURRENT`, or `AWSPENDING` until it is promoted.
+    ///
+    /// # Errors
+    /// When the emulator refuses.
+    pub async fn put_version(&self, name: &str, value: &Value, id: &str, stage: &str) -> Result<()> {
+        let request = self.client.put_secret_value().secret_id(name).secret_string(value.to_string());
+        let written = request.client_request_token(id).version_stages(stage).send().await;
+        written.map(drop).with_context(|| format!("cannot write a version of the secret {name}"))
+    }
+
+    /// Makes a version that was pending the current one.
+    ///
+    /// # Errors
+    /// When the emulator refuses, for example because another one is current.
+    pub async fn promote(&self, name: &str, id: &str, in_place_of: &str) -> Result<()> {
+        let request = self.client.update_secret_version_stage().secret_id(name).version_stage("AWSCURRENT");
+        let moved = request.move_to_version_id(id).remove_from_version_id(in_place_of).send().await;
+        moved.map(drop).with_context(|| format!("cannot promote a version of the secret {name}"))
+    }
+
+    /// Configures a rotation, of which the emulator only remembers that there is one.
+    ///
+    /// # Errors
+    /// When the emulator refuses.
+    pub async fn configure_rotation(&self, name: &str) -> Result<()> {
+        let function = format!("arn:aws:lambda:{REGION}:000000000000:function:rotate");
+        let configured = self.client.rotate_secret().secret_id(name).rotation_lambda_arn(function).send().await;
+        configured.map(drop).with_context(|| format!("cannot configure a rotation of the secret {name}"))
+    }
+
     /// Sets a secret's current value to a JSON object.
     ///
     /// # Errors

@@ -25,6 +25,20 @@ pub fn documents(folder: &str) -> Result<Vec<Value>> {
     Ok(documents)
 }
 
+/// The documents of an example that builds on another one, as `kubectl kustomize` puts them together; `lint` has nothing to say of them.
+///
+/// # Errors
+/// When they cannot be put together, or with what `lint` says.
+pub async fn rendered(shop: &Shop, folder: &str) -> Result<Vec<Value>> {
+    let kubectl = &shop.world.kubectl;
+    let place = repository().join("examples").join(folder);
+    let text = kubectl.run(&["kustomize", &place.to_string_lossy()]).await?;
+    let file = shop.world.cluster.data.join(format!("{}-{folder}.yaml", shop.namespace));
+    std::fs::write(&file, &text)?;
+    kubectl.crosstie(&["lint", "-f", &file.to_string_lossy()]).await?;
+    Ok(serde_saphyr::from_multiple(&text)?)
+}
+
 /// Applies an example in a shop's namespace: its Connectors lead to these accounts, by their names, with the secrets `NAMESPACE/NAME`. `change` may
 /// change each Integration.
 ///
@@ -39,6 +53,12 @@ pub async fn apply(shop: &Shop, folder: &str, accounts: &[(&str, &Client)], chan
             let (_, account) =
                 accounts.iter().find(|(of, _)| *of == name).with_context(|| format!("no account {name}"))?;
             document["spec"]["baseURL"] = json!(account.base_url());
+            // A path at the host stands below the account's own.
+            if let Some(token_url) = document.pointer_mut("/spec/credentials/oauth2/tokenURL")
+                && let Some(path) = token_url.as_str().filter(|path| path.starts_with('/'))
+            {
+                *token_url = json!(format!("{}{path}", account.base_url()));
+            }
             document["spec"]["credentials"]["awsSecretsManager"]["secretId"] =
                 json!(format!("{}/{name}", shop.namespace));
             // As many at once as the example says; as fast as may be.

@@ -55,6 +55,18 @@ impl Shop {
     /// # Errors
     /// When the simulator refuses.
     pub async fn add_orders(&self, first_id: u64, count: u64) -> Result<()> {
+        self.seed(first_id, count, None).await
+    }
+
+    /// The same with so many lines each.
+    ///
+    /// # Errors
+    /// When the simulator refuses.
+    pub async fn add_large_orders(&self, first_id: u64, count: u64, lines: u32) -> Result<()> {
+        self.seed(first_id, count, Some(lines.into())).await
+    }
+
+    async fn seed(&self, first_id: u64, count: u64, lines: Option<u64>) -> Result<()> {
         let step_millis = u32::try_from(50_000 / count.max(1))?.min(1000);
         let start_time = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(60);
         let request = SeedRequest {
@@ -64,7 +76,7 @@ impl Shop {
             start_time,
             step_millis,
             seed: first_id,
-            lines: None,
+            lines,
         };
         self.shopify.seed(&request).await.map(drop).context("cannot add orders")
     }

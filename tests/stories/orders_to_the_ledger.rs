@@ -1,11 +1,15 @@
 //! Story 1: an apparel shop's Shopify orders become NetSuite sales orders, in NetSuite's fields and formats, each exactly once; a changed order is
-//! updated, a cancelled one stays out; and the shop's token is rotated while orders come in. What of it comes by webhook is in `refunds`.
+//! updated, a cancelled one stays out; and the shop's token is rotated while orders come in. What of it comes by webhook is in `refunds`, and which field
+//! is whose in `owners`.
 
+#[path = "orders_to_the_ledger/owners.rs"]
+mod owners;
 #[path = "orders_to_the_ledger/refunds.rs"]
 mod refunds;
 
 use anyhow::{Context as _, Result, ensure};
 use crosstie_tests::{
+    example::rendered,
     shop::Shop,
     wait::{Seen, until},
 };
@@ -29,6 +33,26 @@ async fn shopify_orders_become_netsuite_sales_orders_through_a_rotation() -> Res
     a_changed_order_is_updated_and_no_other(&shop).await?;
     a_rotation_costs_nothing(&shop).await?;
     shop.close().await
+}
+
+/// The fixtures and the Integration of an example that builds on another one, in the shop's namespace, reading every second and not every quarter of an
+/// hour.
+async fn example(shop: &Shop, folder: &str) -> Result<[Value; 2]> {
+    let documents = rendered(shop, folder).await?;
+    let find = |kind: &str| {
+        let found = documents.iter().find(|found| found["kind"] == kind);
+        let mut found = found.cloned().with_context(|| format!("the example has no {kind}"))?;
+        found["metadata"]["namespace"] = json!(shop.namespace);
+        anyhow::Ok(found)
+    };
+    let (cases, mut integration) = (find("ConfigMap")?, find("Integration")?);
+    let flows = integration["spec"]["flows"].as_array_mut().context("no flows")?;
+    for trigger in flows.iter_mut().flat_map(|flow| flow["triggers"].as_array_mut()).flatten() {
+        if trigger["everySeconds"].is_number() {
+            trigger["everySeconds"] = json!(1);
+        }
+    }
+    Ok([cases, integration])
 }
 
 async fn every_field_arrived(shop: &Shop) -> Result<()> {

@@ -9,8 +9,9 @@ use crosstie_tests::{
     shop::Shop,
     wait::{Seen, until},
 };
-use crosstie_vendors::control::Client;
+use crosstie_vendors::{control::Client, wire::WriteKind};
 use hmac::{Hmac, KeyInit, Mac};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
@@ -36,10 +37,12 @@ async fn a_payment_is_shipped_once_however_often_stripe_tells_of_it() -> Result<
 
     story.stripe.put_record("charges", "ch_1", &charge(1999, "succeeded")).await?;
     let told = json!({"id": "evt_1", "type": "charge.succeeded", "created": 1_790_000_000, "data": {"object": {"id": "ch_1"}}});
+    let sent = Timestamp::now();
     for _ in 0..5 {
         ensure!(send(&url, "whsec_1", &told).await? == 200, "a webhook was not acknowledged");
     }
     story.shipped("ch_1").await?;
+    story.it_took_no_reading(sent).await?;
     let shipment = story.tool.record("shipments", "ch_1").await?.context("it is there")?;
     ensure!(shipment["amount"] == json!(19.99), "{shipment}");
 
@@ -136,6 +139,19 @@ impl Story {
         }
     }
 
+    /// The first shipment was made since the webhook was sent, and long before the example would have read for itself.
+    async fn it_took_no_reading(&self, sent: Timestamp) -> Result<()> {
+        let calls = self.tool.log(0).await?.entries;
+        let made = calls.iter().find(|call| call.effect == Some(WriteKind::Created)).context("nothing was made")?;
+        let latency = made.time.duration_since(sent);
+        println!("from the webhook to the shipment: {} ms", latency.as_millis());
+        ensure!(
+            latency > SignedDuration::ZERO && latency < SignedDuration::from_secs(900),
+            "shipped {latency:#} after the webhook"
+        );
+        Ok(())
+    }
+
     /// Every event is in the log with its id, and says how often it came.
     async fn a_person_sees_each_event(&self) -> Result<()> {
         let table = self.shop.world.kubectl.crosstie(&["events", NAME, "-n", NAMESPACE, "--most", "1000"]).await?;
@@ -202,7 +218,7 @@ fn charge(amount: u32, status: &str) -> Value {
 /// Sends an event as Stripe does. Gives the status of the answer.
 async fn send(url: &str, secret: &str, event: &Value) -> Result<u16> {
     let body = event.to_string();
-    let now = jiff::Timestamp::now().as_second();
+    let now = Timestamp::now().as_second();
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())?;
     mac.update(format!("{now}.{body}").as_bytes());
     let signature = mac.finalize().into_bytes().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));

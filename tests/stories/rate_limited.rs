@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use crosstie_tests::{
-    cluster::repository,
+    example,
     shop::Shop,
     wait::{Seen, until},
 };
@@ -59,9 +59,7 @@ impl Story {
 
     /// The example, with seconds in place of its minutes.
     async fn start(&self) -> Result<()> {
-        let folder = repository().join("examples/orders-with-alerts");
-        let rendered = self.shop.world.kubectl.run(&["kustomize", &folder.to_string_lossy()]).await?;
-        let documents: Vec<Value> = serde_saphyr::from_multiple(&rendered)?;
+        let documents = example::rendered(&self.shop, "orders-with-alerts").await?;
         let find = |kind: &str, name: &str| {
             let found = documents.iter().find(|found| found["kind"] == kind && found["metadata"]["name"] == name);
             found.cloned().with_context(|| format!("the example has no {kind} {name}"))

@@ -1,6 +1,9 @@
 //! The crew: the loops of all flows of one plan, and what they share. It is hired for a plan and dismissed with it; shares and credentials
 //! change while it works.
 
+mod expressions;
+mod way;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     iter,
@@ -11,24 +14,26 @@ use std::{
 use crosstie_connect::{BuildError, Clock, CredentialStore, LONGEST_REQUEST, Surroundings, VendorClient, longest_call};
 use crosstie_engine::{
     credentials::CredentialsDocument,
-    delivery::{Terms, needed_fields, part_of},
-    mapping::{Expression, Mapping, MappingProblem, MappingSource},
-    plan::{Allowance, Flow, Plan, System},
+    delivery::Terms,
+    mapping::MappingProblem,
+    plan::{Allowance, Direction, Flow, Plan, System},
     rate::Shares,
 };
-use tokio::{sync::Notify, task::JoinSet, time::timeout};
+use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
+use self::{
+    expressions::{Expressions, Wakes, compile, dependents},
+    way::{Ways, ends},
+};
 use crate::{
     board::Ear,
-    delivery::{self, LookUps},
-    gates::Shelf,
-    intake,
+    delivery, intake,
     lane::{self, Lane, LaneFacts, Parent},
     metrics::Metrics,
+    pairs::{Paired, TwinLocks},
     receiver::{Reception, keep_subscribed},
-    slots::Slots,
-    store::{Opened, Scope, ScopeId, SharedStore, StoreError},
+    store::{Opened, PairScopes, Scope, ScopeId, SharedStore, StoreError},
     trouble::StoreTrouble,
 };
 
@@ -88,9 +93,7 @@ pub struct Crew {
     lanes: Vec<Arc<Lane>>,
     source: VendorClient,
     destination: VendorClient,
-    slots: Arc<Slots>,
-    look_ups: Arc<LookUps>,
-    gates: Shelf,
+    ways: Ways,
     reception: Option<Arc<Reception>>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
@@ -126,16 +129,11 @@ impl Crew {
         let opened = open_scopes(&plan, outfit).await?;
         let scopes = plan.flows.iter().zip(&opened).map(|(flow, opened)| (flow.name.clone(), opened.id));
         let scopes: Arc<BTreeMap<String, ScopeId>> = Arc::new(scopes.collect());
-        let gates = before.map(|crew| {
-            let former = &crew.papers.plan;
-            crew.gates.taken_over(former.source == plan.source, former.destination == plan.destination)
-        });
+        let ways = Ways::new(&plan, &papers.shares, before.map(|crew| (&crew.ways, &*crew.papers.plan)));
         let mut crew = Self {
             plan_hash: plan.hash(),
             shares_hash: papers.shares.hash(),
-            slots: Slots::new(slots(papers.shares.destination)),
-            look_ups: Arc::default(),
-            gates: gates.unwrap_or_default(),
+            ways,
             reception: plan.receiver.clone().map(|rules| {
                 let (name, credentials) = (plan.source.connector.clone(), source.credentials().clone());
                 Arc::new(Reception::new(rules, name, credentials))
@@ -149,12 +147,20 @@ impl Crew {
         };
         let wakes: Wakes = plan.flows.iter().map(|flow| (flow.name.as_str(), Arc::default())).collect();
         let referring: Vec<BTreeSet<String>> = expressions.iter().map(|own| own.mapping.xrefs()).collect();
+        let mut locks: BTreeMap<ScopeId, Arc<TwinLocks>> = BTreeMap::new();
         for ((flow, expressions), opened) in plan.flows.iter().zip(expressions).zip(&opened) {
+            let twin = expressions.twin.clone();
             let mut lane = crew.lane(flow, expressions, opened.id, &scopes, outfit);
             lane.wake = wakes.get(flow.name.as_str()).cloned().unwrap_or_default();
             lane.dependents = dependents(&plan, &referring, &flow.name, &wakes);
+            lane.paired = flow.pair.as_ref().zip(twin).and_then(|(pair, key)| {
+                let scopes = pair_scopes(flow.direction, opened.id, *scopes.get(&pair.flow)?);
+                let locks = Arc::clone(locks.entry(scopes.forward).or_default());
+                Some(Paired::new((flow.direction, scopes), (key, pair.named_by.clone()), &flow.operation, locks))
+            });
             crew.lanes.push(Arc::new(lane));
         }
+        crew.introduce();
         for (lane, opened) in crew.lanes.iter().zip(opened) {
             crew.tasks.spawn(intake::run(Arc::clone(lane), opened, crew.stop.clone()));
             crew.tasks.spawn(delivery::run(Arc::clone(lane), crew.stop.clone()));
@@ -173,43 +179,66 @@ impl Crew {
         scopes: &Arc<BTreeMap<String, ScopeId>>,
         outfit: &Outfit,
     ) -> Lane {
-        let gates = self.gates.of(flow);
-        let plan = &self.papers.plan;
+        let way = self.ways.of(flow.direction);
+        let (gates, slots, look_ups) = (way.gates.of(flow), Arc::clone(&way.slots), Arc::clone(&way.look_ups));
+        let (from, to) = ends(&self.papers.plan, flow.direction);
+        let (source, destination) = self.clients(flow.direction);
         let operations = [Some(&flow.operation), flow.delete_operation.as_ref()].into_iter().flatten();
-        let flights = operations.map(|operation| longest_call(&plan.destination, operation));
+        let flights = operations.map(|operation| longest_call(to, operation));
         let longest_flight = flights.max().unwrap_or(LONGEST_REQUEST);
-        let terms = Terms { retry: plan.retry, on_unknown: flow.on_unknown_outcome, longest_flight };
-        let Expressions { mapping, remains, parent } = expressions;
+        let terms = Terms { retry: self.papers.plan.retry, on_unknown: flow.on_unknown_outcome, longest_flight };
+        let Expressions { mapping, remains, parent, twin: _ } = expressions;
         let parent_scope = flow.depends_on.as_ref().and_then(|depends_on| scopes.get(&depends_on.flow));
         let parent = parent_scope.zip(parent).map(|(scope, key)| Parent { scope: *scope, key });
         Lane {
             operation: Arc::new(flow.operation.clone()),
             delete_operation: flow.delete_operation.clone().map(Arc::new),
             flow: flow.clone(),
-            source_name: plan.source.connector.clone(),
-            destination_name: plan.destination.connector.clone(),
+            source_name: from.connector.clone(),
+            destination_name: to.connector.clone(),
             scope,
             scopes: Arc::clone(scopes),
             part: lane::part(flow, &mapping, remains.as_deref(), parent.as_ref()),
             mapping,
             remains,
             parent,
+            paired: None,
             terms,
             plan_hash: self.plan_hash.clone(),
             store: Arc::clone(&outfit.store),
-            source: self.source.clone(),
-            singles: Arc::new(self.source.clone()),
-            look_ups: Arc::clone(&self.look_ups),
-            destination: Arc::new(self.destination.clone()),
+            source: source.clone(),
+            singles: Arc::new(source.clone()),
+            look_ups,
+            destination: Arc::new(destination.clone()),
             gates,
-            slots: Arc::clone(&self.slots),
+            slots,
             clock: Arc::clone(&outfit.clock),
             chance: rand::random,
             metrics: Arc::clone(&outfit.metrics),
             store_trouble: Arc::clone(&outfit.store_trouble),
             wake: Arc::default(),
             dependents: Vec::new(),
+            again: crate::resync::Again::default(),
             facts: LaneFacts::default(),
+        }
+    }
+
+    /// Clients of the systems that the flows of a direction read and write to.
+    fn clients(&self, direction: Direction) -> (&VendorClient, &VendorClient) {
+        match direction {
+            Direction::Forward => (&self.source, &self.destination),
+            Direction::Reverse => (&self.destination, &self.source),
+        }
+    }
+
+    /// Makes the lanes of each pair known to each other.
+    fn introduce(&self) {
+        for lane in &self.lanes {
+            let pair = lane.paired.as_ref().zip(lane.flow.pair.as_ref());
+            let Some((paired, pair)) = pair else { continue };
+            if let Some(other) = self.lanes.iter().find(|other| other.flow.name == pair.flow) {
+                paired.meet(other);
+            }
         }
     }
 
@@ -248,10 +277,16 @@ impl Crew {
     /// The systems it calls, source first.
     pub fn ears(&self) -> Vec<Ear> {
         let plan = &self.papers.plan;
-        let streams = plan.flows.iter().map(|flow| flow.stream.name.clone()).collect();
-        let looked_up = plan.flows.iter().flat_map(|flow| &flow.lookups).map(|stream| stream.name.clone()).collect();
-        let written = plan.flows.iter().flat_map(|flow| iter::once(&flow.operation).chain(&flow.delete_operation));
-        let written = written.map(|operation| operation.name.clone()).collect();
+        let flows = |direction: Direction| plan.flows.iter().filter(move |flow| flow.direction == direction);
+        let streams = |direction: Direction| flows(direction).map(|flow| flow.stream.name.clone()).collect::<Vec<_>>();
+        let looked_up =
+            |direction: Direction| flows(direction).flat_map(|flow| &flow.lookups).map(|stream| stream.name.clone());
+        let written = |direction: Direction| {
+            let operations =
+                flows(direction).flat_map(|flow| iter::once(&flow.operation).chain(&flow.delete_operation));
+            operations.map(|operation| operation.name.clone())
+        };
+        let (to, fro) = (Direction::Forward, Direction::Reverse);
         let ear = |system: &System, client: &VendorClient, streams, others| Ear {
             connector: system.connector.clone(),
             requested: system.api_version.clone(),
@@ -260,8 +295,8 @@ impl Crew {
             others,
         };
         vec![
-            ear(&plan.source, &self.source, streams, looked_up),
-            ear(&plan.destination, &self.destination, Vec::new(), written),
+            ear(&plan.source, &self.source, streams(to), looked_up(to).chain(written(fro)).collect()),
+            ear(&plan.destination, &self.destination, streams(fro), looked_up(fro).chain(written(to)).collect()),
         ]
     }
 
@@ -270,18 +305,25 @@ impl Crew {
         if papers.shares != self.papers.shares {
             self.source.set_share(papers.shares.source);
             self.destination.set_share(papers.shares.destination);
-            self.slots.set_limit(slots(papers.shares.destination));
+            self.ways.share(&papers.shares);
             self.shares_hash = papers.shares.hash();
         }
         if papers.source != self.papers.source {
             self.source.credentials().replace(&papers.source);
-            self.lanes.iter().for_each(|lane| lane.gates.reset_source());
+            self.reset(Direction::Forward);
         }
         if papers.destination != self.papers.destination {
             self.destination.credentials().replace(&papers.destination);
-            self.lanes.iter().for_each(|lane| lane.gates.reset_destination());
+            self.reset(Direction::Reverse);
         }
         self.papers = Papers { plan: Arc::clone(&self.papers.plan), ..papers };
+    }
+
+    /// Something that could be why the system fails was changed that the flows of a direction read, and those of the other write to.
+    fn reset(&self, reading: Direction) {
+        for lane in &self.lanes {
+            if lane.flow.direction == reading { lane.gates.reset_source() } else { lane.gates.reset_destination() }
+        }
     }
 
     /// Whether one of the loops ended, which none does by itself.
@@ -314,39 +356,6 @@ async fn keep(reception: Arc<Reception>, source: VendorClient, stop: Cancellatio
     stop.cancelled().await;
 }
 
-/// What wakes the delivery of each flow.
-type Wakes<'a> = BTreeMap<&'a str, Arc<Notify>>;
-
-/// A flow's expressions, compiled.
-struct Expressions {
-    mapping: Arc<Mapping>,
-    /// As much of it as deleting a record needs.
-    remains: Option<Arc<Mapping>>,
-    /// The key of what a record depends on.
-    parent: Option<Arc<Expression>>,
-}
-
-fn compile(flow: &Flow) -> Result<Expressions, HireError> {
-    let failed = |problems| HireError::Mapping { flow: flow.name.clone(), problems };
-    let source = MappingSource { when: flow.when.as_deref(), map: &flow.map };
-    let mapping = Mapping::compile(&source).map(Arc::new).map_err(failed)?;
-    let fields = flow.delete_operation.as_ref().and_then(needed_fields);
-    let part = fields.map(|fields| part_of(&flow.map, &fields));
-    let remains = part.map(|part| Mapping::compile(&MappingSource { when: None, map: &part }));
-    let remains = remains.transpose().map_err(failed)?.map(Arc::new);
-    let parent = flow.depends_on.as_ref().map(|depends_on| Expression::compile("dependsOn.key", &depends_on.key));
-    Ok(Expressions { mapping, remains, parent: parent.transpose().map_err(failed)?.map(Arc::new) })
-}
-
-/// What wakes the flows whose records may wait for a flow's.
-fn dependents(plan: &Plan, referring: &[BTreeSet<String>], name: &str, wakes: &Wakes) -> Vec<Arc<Notify>> {
-    let waits = |(flow, xrefs): &(&Flow, &BTreeSet<String>)| {
-        flow.depends_on.as_ref().is_some_and(|depends_on| depends_on.flow == name) || xrefs.contains(name)
-    };
-    let flows = plan.flows.iter().zip(referring).filter(waits);
-    flows.filter_map(|(flow, _)| wakes.get(flow.name.as_str()).cloned()).collect()
-}
-
 /// The client of a system: the one before, if the system is the same; with the same credentials, if the Connector is.
 fn client(
     system: &System,
@@ -374,13 +383,18 @@ fn client(
 async fn open_scopes(plan: &Plan, outfit: &Outfit) -> Result<Vec<Opened>, StoreError> {
     let mut opened = Vec::with_capacity(plan.flows.len());
     for flow in &plan.flows {
-        let (source, destination) = (plan.source.connector.clone(), plan.destination.connector.clone());
+        let (source, destination) = ends(plan, flow.direction);
+        let (source, destination) = (source.connector.clone(), destination.connector.clone());
         let scope = Scope { flow: flow.name.clone(), source, destination, environment: plan.environment };
         opened.push(outfit.store_trouble.changed(outfit.store.open_scope(scope, outfit.clock.now()).await)?);
     }
     Ok(opened)
 }
 
-fn slots(share: Allowance) -> usize {
-    usize::try_from(share.concurrency).unwrap_or(usize::MAX).min(1024)
+/// The scopes of a pair, by that of the flow of a direction and the other's.
+fn pair_scopes(direction: Direction, own: ScopeId, other: ScopeId) -> PairScopes {
+    match direction {
+        Direction::Forward => PairScopes { forward: own, reverse: other },
+        Direction::Reverse => PairScopes { forward: other, reverse: own },
+    }
 }

@@ -22,13 +22,17 @@ use self::family::Family;
 pub use self::records::incoming;
 use crate::{
     lane::Lane,
+    resync::Asked,
     store::{Incoming, Opened, StoreError, TakenPage},
     trouble,
     waiting::{capped, until},
 };
 
-/// Records waiting in a flow's queue beyond which nothing more is read.
-const MOST_WAITING: u64 = 4_000;
+/// Records of a flow that are due beyond which nothing more is read.
+const MOST_DUE: u64 = 4_000;
+/// Records waiting in a flow's queue beyond which nothing more is read, due or not: what they wait for may be among what was not read yet, so
+/// they leave room for more.
+const MOST_WAITING: u64 = 50_000;
 /// How often a full queue is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Longest wait before a window is begun again whose pages keep being forgotten by the vendor.
@@ -37,10 +41,15 @@ const LONGEST_RESTART: Duration = Duration::from_mins(1);
 /// Reads a flow's stream at its times until it is told to stop. A page under way is given up; the next start reads it again.
 pub async fn run(lane: Arc<Lane>, opened: Opened, stop: CancellationToken) {
     let Opened { poll, last_run, .. } = opened;
-    let mut reader = Reader { lane: &lane, poll, last_run, depth: 0, restarts: 0, repeats: false, family: None };
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = reader.run() => {}
+    let mut reader =
+        Reader { lane: &lane, poll, last_run, due: 0, depth: 0, restarts: 0, repeats: false, family: None };
+    loop {
+        let asked = tokio::select! {
+            () = stop.cancelled() => return,
+            asked = lane.again.asked() => asked,
+            () = reader.run() => return,
+        };
+        reader.begin_again(asked).await;
     }
 }
 
@@ -48,6 +57,7 @@ struct Reader<'a> {
     lane: &'a Lane,
     poll: PollState,
     last_run: Option<Timestamp>,
+    due: u64,
     depth: u64,
     /// How often the vendor forgot a page of the open window.
     restarts: u32,
@@ -77,6 +87,28 @@ impl From<StoreError> for Obstacle {
 }
 
 impl Reader<'_> {
+    /// Begins again where a person said. What was under way of a page is given up; it is among what is read then, or comes with the next window.
+    async fn begin_again(&mut self, asked: Asked) {
+        let lane = self.lane;
+        let stream = &lane.flow.stream;
+        let windows = stream.parent.as_ref().map_or(stream, |parent| &parent.stream);
+        let began = match PollState::again(windows, asked.from) {
+            Err(problem) => Err(problem.to_string()),
+            Ok(poll) => {
+                // Nobody knows any more what a probe that was under way would have shown.
+                lane.gates.pages.undecided(lane.now());
+                (self.family, self.restarts, self.repeats) = (None, 0, false);
+                let run = self.last_run.unwrap_or_else(|| lane.now());
+                self.last_run = Some(run);
+                self.take(Vec::new(), poll, run).await.map(|_| ()).map_err(|error| error.to_string())
+            }
+        };
+        if began.is_ok() {
+            tracing::info!(flow = lane.flow.name, from = ?asked.from, "the stream is read again, because a person asked for it");
+        }
+        asked.answer(began);
+    }
+
     async fn run(&mut self) {
         loop {
             // A window that a stop left open is read on at once, and so is the next one of a long past.
@@ -94,7 +126,9 @@ impl Reader<'_> {
     /// Waits for the flow's next time; gives it when it is there, and nothing when the clock has to be looked at again.
     async fn wait_for_trigger(&self) -> Option<Timestamp> {
         let now = self.lane.now();
-        let next = schedule::next(&self.lane.flow.triggers, self.last_run, now);
+        // A run that is yet to come was by a clock that was set back since: it says nothing of when the next one is due.
+        let last = self.last_run.filter(|last| *last <= now);
+        let next = schedule::next(&self.lane.flow.triggers, last, now);
         self.lane.facts.set_next_run(next);
         if next <= now {
             return Some(now);
@@ -138,10 +172,13 @@ impl Reader<'_> {
     }
 
     async fn wait_for_room(&mut self) {
-        while self.depth > MOST_WAITING {
+        let lane = self.lane;
+        while is_full(self.due, self.depth) {
             sleep(LOOK_AGAIN).await;
-            let depth = self.lane.store.queue_depth(self.lane.scope).await;
-            self.depth = self.lane.store_trouble.looked(depth).unwrap_or(self.depth);
+            let due = lane.store.queue_due(lane.scope, lane.now()).await;
+            self.due = lane.store_trouble.looked(due).unwrap_or(self.due);
+            let depth = lane.store.queue_depth(lane.scope).await;
+            self.depth = lane.store_trouble.looked(depth).unwrap_or(self.depth);
         }
     }
 
@@ -199,10 +236,11 @@ impl Reader<'_> {
         let (lane, now) = (self.lane, self.lane.now());
         let finished = poll.open.is_none();
         let synced = (finished && !poll.behind).then_some(now);
-        let page = TakenPage { scope: lane.scope, records, poll: poll.clone(), run, synced, now };
+        let again = self.poll.again;
+        let page = TakenPage { scope: lane.scope, records, poll: poll.clone(), again, run, synced, now };
         let taken = lane.store_trouble.changed(lane.store.take_page(page).await)?;
         self.poll = poll;
-        self.depth = taken.depth;
+        (self.due, self.depth) = (taken.due, taken.depth);
         if finished {
             (self.restarts, self.repeats) = (0, false);
         }
@@ -264,4 +302,9 @@ fn brought(
 fn unreadable(stream: &str, problem: &str, request_id: Option<String>) -> CallFailure {
     let detail = format!("`{stream}` cannot be read: {problem}; check the stream's `pagination`");
     CallFailure { request_id, ..CallFailure::new(FailureKind::Malformed, detail) }
+}
+
+/// Whether so much waits that nothing more is read.
+fn is_full(due: u64, waiting: u64) -> bool {
+    due > MOST_DUE || waiting > MOST_WAITING
 }

@@ -23,6 +23,8 @@ use crate::{
     destination::Destination,
     gates::Gates,
     metrics::Metrics,
+    pairs::Paired,
+    resync::Again,
     singles::Singles,
     slots::Slots,
     store::{ScopeId, SharedStore},
@@ -56,6 +58,8 @@ pub struct Lane {
     pub remains: Option<Arc<Mapping>>,
     /// What has to be at the destination before a record.
     pub parent: Option<Parent>,
+    /// Its part in a pair.
+    pub paired: Option<Paired>,
     /// As much of a record as is read to find out what is to be done about it.
     pub part: Part,
     /// What the plan says about failures.
@@ -88,6 +92,8 @@ pub struct Lane {
     pub wake: Arc<Notify>,
     /// Wakes the delivery of flows whose records may wait for this one's.
     pub dependents: Vec<Arc<Notify>>,
+    /// Asks intake to read the stream again.
+    pub again: Again,
     /// What can be asked about it from outside.
     pub facts: LaneFacts,
 }

@@ -123,7 +123,7 @@ fn read_again(lane: &Lane, letter: &DeadLetter) -> Option<(String, crosstie_engi
     }
     match incoming(&serde_json::from_str(letter.payload.as_deref()?).ok()?, &lane.flow.stream).1 {
         Incoming::Record { key, seen, .. } => Some((key, seen)),
-        Incoming::Faulty { .. } => None,
+        Incoming::Word { .. } | Incoming::Faulty { .. } => None,
     }
 }
 

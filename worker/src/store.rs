@@ -13,6 +13,7 @@ mod claim;
 mod error;
 mod event;
 pub mod sqlite;
+mod twin;
 
 use std::sync::Arc;
 
@@ -23,11 +24,12 @@ use jiff::Timestamp;
 pub use alerts::{AlertChange, AlertStanding, Alerts, LetterDigest, WaitingMessage};
 pub use change::{
     Burial, DeadLetter, Figures, Incoming, NewIntent, Opened, ParentKey, Replay, Replayed, Scope, ScopeId, Settlement,
-    Taken, TakenPage, Tally, Tidied, Verdict,
+    Shown, Taken, TakenPage, Tally, Tidied, Verdict,
 };
 pub use claim::{Claim, ClaimGuard, Claimed, Claims};
 pub use error::StoreError;
 pub use event::{EventFate, LoggedEvent, TakenEvent, TakenEvents};
+pub use twin::{PairScopes, TwinChange, TwinFacts, TwinQuestion, TwinRow};
 
 /// What a store answers, sooner or later.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
@@ -41,7 +43,7 @@ pub trait Store: Send + Sync {
     fn id(&self) -> &str;
 
     /// Makes a scope known, if it is not yet, and says where reading it stands. Records held in it become due: a changed plan may say what is
-    /// to become of them.
+    /// to become of them. Where something in it is later than `now`, the clock was set back, and what waits begins to wait anew.
     fn open_scope(&self, scope: Scope, now: Timestamp) -> Answer<'_, Opened>;
 
     /// Takes a page: its records and the new state of reading, together. Records that are known already are dropped.
@@ -53,6 +55,9 @@ pub trait Store: Send + Sync {
 
     /// Events of the log with a number below `before`, newest first, at most `limit`.
     fn events(&self, before: i64, limit: usize) -> Answer<'_, Vec<LoggedEvent>>;
+
+    /// How many records are due, or are claimed.
+    fn queue_due(&self, scope: ScopeId, now: Timestamp) -> Answer<'_, u64>;
 
     /// How many records wait or are claimed.
     fn queue_depth(&self, scope: ScopeId) -> Answer<'_, u64>;
@@ -88,6 +93,9 @@ pub trait Store: Send + Sync {
 
     /// Makes every record due that waits only because the system failed it: the system's circuit decides from here on.
     fn hasten(&self, scope: ScopeId, now: Timestamp) -> Answer<'_, ()>;
+
+    /// What is known of the pair of a claimed record.
+    fn twin(&self, question: TwinQuestion) -> Answer<'_, TwinFacts>;
 
     /// The identifier the destination gave a record.
     fn identifier(&self, scope: ScopeId, key: String) -> Answer<'_, Option<String>>;

@@ -6,6 +6,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use crosstie_connect::{Clock, Surroundings};
 use crosstie_crds::condition::Reason;
 use crosstie_engine::plan::Plan;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -27,6 +28,8 @@ const OPEN_AGAIN: Duration = Duration::from_secs(1);
 const TIDY: Duration = Duration::from_mins(10);
 /// How long calls under way may take to finish when a crew is dismissed.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+/// By how much the clock has to be set back for what waits to begin anew; by less, waits are only that much longer.
+const SET_BACK: SignedDuration = SignedDuration::from_secs(1);
 /// How long, at a stop, a store that fails is asked on.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -45,6 +48,8 @@ pub struct Supervisor {
     /// A plan that could not be worked, and why.
     in_vain: Option<(Arc<Plan>, String)>,
     tidied: Instant,
+    /// When the last round was, by the clock.
+    last_round: Timestamp,
 }
 
 impl Supervisor {
@@ -58,6 +63,7 @@ impl Supervisor {
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
+            last_round: clock.now(),
             files,
             state,
             board,
@@ -92,6 +98,10 @@ impl Supervisor {
     }
 
     async fn round(&mut self) {
+        if self.clock_was_set_back() {
+            tracing::warn!("the clock was set back: what waits for a time begins to wait anew");
+            self.dismiss().await;
+        }
         let fresh = self.files.changed();
         let changed = fresh.is_some();
         self.mounted = fresh.or_else(|| self.mounted.take());
@@ -112,6 +122,13 @@ impl Supervisor {
         {
             self.board.post_orders(Orders::new(plan, mounted));
         }
+    }
+
+    /// Whether the clock was set back since the last round. What the loops wait for is then further off than was meant, in memory and in the store; a new
+    /// crew begins with neither.
+    fn clock_was_set_back(&mut self) -> bool {
+        let now = self.clock.now();
+        std::mem::replace(&mut self.last_round, now).duration_since(now) > SET_BACK
     }
 
     async fn open_store(&mut self) {

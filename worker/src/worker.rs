@@ -16,6 +16,7 @@ use crate::{
     metrics::Metrics,
     receiver::{self, Receiver},
     report::{ReportTarget, Reporter, publish},
+    resync,
     serve::serve,
     supervisor::Supervisor,
     trouble::StoreTrouble,
@@ -106,7 +107,8 @@ impl Worker {
         let letters = Letters::new(Arc::clone(&board), Arc::clone(&clock));
         let mut letters_address = None;
         if let Some(listen) = letters_listen {
-            let served = serve("dead letters", letters::router(letters.clone()), listen, outer_stop.clone()).await;
+            let router = letters::router(letters.clone()).merge(resync::router(Arc::clone(&board)));
+            let served = serve("what people decide", router, listen, outer_stop.clone()).await;
             let (at, task) = served.map_err(|source| StartError::Listen { address: listen, source })?;
             letters_address = Some(at);
             others.push(task);

@@ -12,83 +12,13 @@ use std::{
 
 use common::{
     Bench, PATIENCE,
+    org::BATCH,
     process::{Process, random},
     until, until_report,
-};
-use crosstie_engine::{
-    plan::{Allowance, Batch, BatchResults, Identifier, LookUp, Method, Operation, Outcome},
-    template::Template,
 };
 use crosstie_vendors::wire::{Fault, FaultRule, LogEntry};
 use rand::RngExt;
 use serde_json::json;
-
-const BATCH: &str = "/services/data/v67.0/composite/sobjects/Order__c/External_Id__c";
-const SHARE: Allowance = Allowance { requests: 10_000, per_seconds: 1, concurrency: 16 };
-
-fn operation() -> Operation {
-    let path = "/services/data/v67.0/sobjects/Order__c/External_Id__c/{body.External_Id__c}";
-    let lookup = LookUp {
-        path: Template::parse(path).unwrap(),
-        query: BTreeMap::new(),
-        key: "/External_Id__c".into(),
-        key_field: "External_Id__c".into(),
-        settle_seconds: 1,
-        ..LookUp::default()
-    };
-    let results = BatchResults {
-        records: String::new(),
-        succeeded: Some("/success".into()),
-        key: None,
-        failed: None,
-        identifier: Some("/id".into()),
-        error: Some("/errors".into()),
-    };
-    let batch = Batch {
-        max_records: 200,
-        method: Method::Patch,
-        path: BATCH.into(),
-        query: BTreeMap::new(),
-        records: "/records".into(),
-        fields: [("allOrNone".to_owned(), json!(false))].into(),
-        record_fields: [("attributes".to_owned(), json!({"type": "Order__c"}))].into_iter().collect(),
-        record_wrap: String::new(),
-        results: Some(results),
-    };
-    Operation {
-        name: "upsertCustomOrder".into(),
-        method: Method::Patch,
-        path: Template::parse(path).unwrap(),
-        query: BTreeMap::new(),
-        headers: BTreeMap::new(),
-        omit: vec!["External_Id__c".into()],
-        ownership: crosstie_engine::plan::Ownership::default(),
-        shape: crosstie_engine::plan::Shape::default(),
-        find: None,
-        if_match: None,
-        job: None,
-        identifier: Some(Identifier::Pointer("/id".into())),
-        outcome: Outcome { idempotency: None, lookup: Some(lookup) },
-        batch: Some(batch),
-    }
-}
-
-/// A bench with a Salesforce org in place of the books. What is written says by its name which state of the record it is.
-async fn bench(records: u64, batch_size: u32) -> Bench {
-    let mut bench = Bench::new().await;
-    bench.books = bench.simulator.control("salesforce", "org").unwrap();
-    bench.books.set_tokens(&["books-1"]).await.unwrap();
-    bench.books.change_settings(&json!({"rateLimit": null, "concurrencyLimit": null})).await.unwrap();
-    bench.plan = common::plan(&bench.shop, &bench.books);
-    let flow = &mut bench.plan.flows[0];
-    let map = [("External_Id__c", "string(record.id)"), ("Name", "record.?state.orValue('0')")];
-    flow.map = map.map(|(field, expression)| (field.to_owned(), expression.to_owned())).into();
-    (flow.operation, flow.batch_size) = (operation(), batch_size);
-    bench.write_plan();
-    bench.write_shares(SHARE);
-    bench.seed(records).await;
-    bench
-}
 
 fn status(code: u16) -> Fault {
     Fault::Status { code, headers: BTreeMap::new(), body: json!([{"errorCode": "NO", "message": "no"}]) }
@@ -118,7 +48,7 @@ async fn assert_once(bench: &Bench, records: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_go_together_and_a_row_that_is_refused_is_set_aside_alone() {
-    let bench = bench(120, 50).await;
+    let bench = Bench::with_org(120, 50).await;
     let rows = Fault::RefuseRows { percent: 100, containing: Some(r#""External_Id__c":"120""#.into()), seed: 0 };
     bench.books.add_fault(&FaultRule::new(rows)).await.unwrap();
     // It is tried again when nothing else is there to share a call with.
@@ -140,7 +70,7 @@ async fn records_go_together_and_a_row_that_is_refused_is_set_aside_alone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_is_too_large_is_split_until_it_fits_and_counts_against_nobody() {
-    let bench = bench(60, 60).await;
+    let bench = Bench::with_org(60, 60).await;
     let too_large = FaultRule::new(status(413)).path_contains("composite").body_contains(r#""External_Id__c":"60""#);
     bench.books.add_fault(&too_large).await.unwrap();
     let worker = bench.start().await;
@@ -158,7 +88,7 @@ async fn a_call_that_is_too_large_is_split_until_it_fits_and_counts_against_nobo
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_that_has_every_batch_refused_is_found_and_set_aside_and_the_others_arrive() {
-    let bench = bench(60, 60).await;
+    let bench = Bench::with_org(60, 60).await;
     strike(&bench, 422, 60).await;
     let worker = bench.start().await;
     let report = until_report(&worker, "it is set aside", |report| {
@@ -187,7 +117,7 @@ async fn a_record_that_has_every_batch_refused_is_found_and_set_aside_and_the_ot
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_at_which_the_destination_fails_is_found_when_others_pass_meanwhile() {
-    let bench = bench(20, 20).await;
+    let bench = Bench::with_org(20, 20).await;
     strike(&bench, 500, 20).await;
     let worker = bench.start().await;
     let mut next = 1000;
@@ -211,7 +141,7 @@ async fn a_record_at_which_the_destination_fails_is_found_when_others_pass_meanw
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn batches_whose_answer_never_came_are_looked_up_record_by_record_and_nothing_is_written_twice() {
-    let mut bench = bench(400, 20).await;
+    let mut bench = Bench::with_org(400, 20).await;
     bench.give_up_soon();
     let faults = [
         (Fault::TimeoutAfterCommit {}, 20),
@@ -269,7 +199,7 @@ fn size(variable: &str, otherwise: u32) -> u32 {
 async fn through_kills_in_the_middle_of_batches_nothing_is_lost_applied_twice_or_goes_backwards() {
     let (records, kills) = (size("CROSSTIE_RECORDS", 1500), size("CROSSTIE_KILLS", 8));
     let (seed, mut random) = random();
-    let bench = bench(records.into(), 25).await;
+    let bench = Bench::with_org(records.into(), 25).await;
     let faults = [
         (Fault::TimeoutAfterCommit {}, 10),
         (Fault::ErrorAfterCommit { code: 500 }, 3),

@@ -4,7 +4,11 @@
 
 mod common;
 
-use common::{Bench, PLENTY, flow, names, until, until_report};
+use common::{
+    Bench, PLENTY, flow, names,
+    process::{Process, free_port},
+    until, until_report,
+};
 use crosstie_crds::{condition::Reason, sync_report::WorkerReport};
 use crosstie_engine::plan::{Allowance, StartFrom, Trigger};
 use crosstie_vendors::wire::{Fault, FaultRule};
@@ -180,6 +184,20 @@ async fn a_record_waits_for_what_it_refers_to_and_that_is_no_attempt() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_many_wait_for_what_they_refer_to_it_is_read_and_delivered() {
+    let mut bench = Bench::new().await;
+    let refers = "record.id == 1000000 ? 'the parent' : xref('orders', '1000000')";
+    bench.plan.flows[0].map.insert("memo".into(), refers.into());
+    bench.write_plan();
+    // More than are read ahead, and what they refer to is listed after all of them.
+    bench.seed(4_300).await;
+    bench.order(1_000_000, "parent").await;
+    let worker = bench.start().await;
+    until("what they refer to is there", || async { bench.booked(1_000_000).await.is_some() }).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_that_the_condition_leaves_out_are_not_written() {
     let bench = Bench::new().await;
     bench.order(1, "x").await;
@@ -238,6 +256,32 @@ async fn probes_and_metrics_are_served() {
     .await;
     assert!(get("/metrics").await.1.contains(r#"crosstie_worker_credential_version{connector="shop",version="v1"} 1"#));
     worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_stands_still_answers_no_probe_and_goes_on_where_it_was() {
+    let bench = Bench::new().await;
+    bench.seed(300).await;
+    let slow = FaultRule::new(Fault::Slow { millis: 30 }).method("PUT");
+    bench.books.add_fault(&slow).await.unwrap();
+    let port = free_port();
+    let process = Process::start_with(&bench, &[("CROSSTIE_LISTEN", format!("127.0.0.1:{port}").into())]);
+    let patience = std::time::Duration::from_secs(5);
+    let client = reqwest::Client::builder().timeout(patience).build().unwrap();
+    let lives = || async {
+        let asked = client.get(format!("http://127.0.0.1:{port}/livez")).send().await;
+        asked.is_ok_and(|answer| answer.status() == 200)
+    };
+    until("it lives", lives).await;
+    bench.until_booked(50).await;
+    process.pause();
+    assert!(!lives().await, "what stands still answers: nobody would end it");
+    process.resume();
+    until("it lives again", lives).await;
+    bench.until_booked(300).await;
+    let writes = bench.books.stats().await.unwrap().writes;
+    assert_eq!((writes.applied, writes.distinct), (300, 300));
+    process.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

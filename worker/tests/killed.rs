@@ -20,7 +20,7 @@ use crosstie_engine::{
     plan::{Allowance, Brings, Trigger},
     template::Template,
 };
-use crosstie_vendors::wire::{Fault, FaultRule, LogEntry, WriteKind};
+use crosstie_vendors::wire::{Fault, FaultRule, LogEntry, Stats, WriteKind};
 use rand::{RngExt, rngs::StdRng};
 use serde_json::json;
 
@@ -28,6 +28,9 @@ use serde_json::json;
 const PATIENCE: Duration = Duration::from_mins(10);
 /// Enough that calls which never get an answer leave room for others.
 const SHARE: Allowance = Allowance { requests: 10_000, per_seconds: 1, concurrency: 128 };
+
+/// Kinds of faults that strike in all of these tests.
+const FAULTS: usize = 4;
 
 fn size(variable: &str, otherwise: u32) -> u32 {
     std::env::var(variable).map_or(otherwise, |text| text.parse().expect("a number"))
@@ -125,7 +128,7 @@ async fn bench(records: u32, seed: u64) -> Bench {
     bench.write_plan();
     bench.write_shares(SHARE);
     bench.seed(records.into()).await;
-    let faults = [
+    let faults: [(Fault, u8); FAULTS] = [
         (Fault::TimeoutAfterCommit {}, 10),
         (Fault::RateLimited { retry_after_seconds: Some(0.2) }, 1),
         (Fault::Status { code: 500, headers: BTreeMap::new(), body: json!({}) }, 1),
@@ -136,6 +139,12 @@ async fn bench(records: u32, seed: u64) -> Bench {
         bench.books.add_fault(&rule).await.unwrap();
     }
     bench
+}
+
+/// What never happened proves nothing.
+fn assert_all_struck(stats: &Stats) {
+    let struck = stats.faults.values().filter(|times| **times > 0).count();
+    assert_eq!(struck, FAULTS, "not each kind of fault struck: {:?}", stats.faults);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -176,6 +185,8 @@ async fn through_kills_failures_and_changes_nothing_is_lost_applied_twice_or_goe
     let changes: u32 = history.newest.values().sum();
     println!("{records} records, {changes} changes, {kills} kills, {in_flight} requests under way at them");
     println!("faults: {:?}; writes: {} to {} keys", stats.faults, stats.writes.applied, stats.writes.distinct);
+    assert!(in_flight > 0, "no kill met a call under way");
+    assert_all_struck(&stats);
     let (twice, backwards) = history.faults();
     println!("lost 0, applied twice {}, out of order {}", twice.len(), backwards.len());
     assert_eq!((twice, backwards), (Vec::new(), Vec::new()));
@@ -271,5 +282,6 @@ async fn through_kills_what_webhooks_and_polls_bring_of_the_same_records_arrives
         backwards.len()
     );
     assert!(vendor.refused > 0, "no kill met a webhook");
+    assert_all_struck(&bench.books.stats().await.unwrap());
     assert_eq!((twice, backwards), (Vec::new(), Vec::new()));
 }

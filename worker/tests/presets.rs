@@ -7,6 +7,8 @@ mod commerce;
 mod common;
 #[path = "presets/crm.rs"]
 mod crm;
+#[path = "presets/operations.rs"]
+mod operations;
 #[path = "presets/slack.rs"]
 mod slack;
 

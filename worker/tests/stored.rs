@@ -6,10 +6,18 @@ mod common;
 
 use std::{fs, path::Path, time::Duration};
 
-use common::{Bench, disk::LossyDisk, names, process::Process, until_report};
+use common::{
+    Bench,
+    disk::LossyDisk,
+    hooks::Hooks,
+    names,
+    process::{Process, free_port, random},
+    until, until_report,
+};
 use crosstie_crds::{condition::Reason, sync_report::WorkerReport};
 use crosstie_vendors::wire::{Fault, FaultRule};
 use crosstie_worker::Worker;
+use serde_json::json;
 
 const PAGE: usize = 4096;
 /// How long calls under way may take at a stop; one that stores nothing need not wait for them.
@@ -40,7 +48,7 @@ async fn waiting(count: u64, fault: Fault) -> Bench {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_is_damaged_before_the_start_is_said_and_left_as_it_is() {
-    let away = Fault::Status { code: 503, headers: [].into(), body: serde_json::json!({}) };
+    let away = Fault::Status { code: 503, headers: [].into(), body: json!({}) };
     let bench = waiting(300, away).await;
     let worker = bench.start().await;
     until_report(&worker, "orders wait", |report| report.flows.first().is_some_and(|flow| flow.queue_depth == 300))
@@ -115,4 +123,84 @@ async fn a_full_disk_is_said_and_waited_out_also_through_a_kill_and_nothing_is_l
     let writes = bench.books.stats().await.unwrap().writes;
     assert!(before < 200, "the disk was full too late");
     assert_eq!((writes.distinct, writes.creates, writes.applied), (200, 200, 200));
+}
+
+/// A vendor whose webhooks meet a full disk.
+struct Flood {
+    hooks: Hooks,
+    /// The orders that were acknowledged.
+    acknowledged: Vec<u64>,
+    next: u64,
+}
+
+impl Flood {
+    /// The status that an order is answered with; 0 for no answer.
+    async fn send(&self, id: u64) -> u16 {
+        let order = json!({"id": id, "name": format!("#{id}"), "note": "a", "cancelled_at": null, "updated_at": "2026-07-01T00:00:00Z"});
+        let sent = self.hooks.try_send("orders/create", &id.to_string(), &order).await;
+        sent.map_or(0, |answer| answer.status().as_u16())
+    }
+
+    /// Sends an order until it is acknowledged, as vendors do.
+    async fn until_acknowledged(&mut self) {
+        let id = self.next;
+        until(&format!("order {id} is acknowledged"), || async { self.send(id).await == 200 }).await;
+        self.acknowledged.push(id);
+        self.next += 1;
+    }
+
+    /// Sends orders until one is refused because it cannot be stored.
+    async fn until_full(&mut self) {
+        for _ in 0..5000 {
+            match self.send(self.next).await {
+                200 => self.acknowledged.push(self.next),
+                503 => return,
+                // Whether it was stored nobody knows: it was not acknowledged.
+                other => assert_eq!(other, 0),
+            }
+            self.next += 1;
+        }
+        panic!("the disk never was full");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_acknowledges_no_webhook_and_what_was_acknowledged_arrives_when_there_is_room_again() {
+    // Read so seldom that whatever arrives was brought by a webhook.
+    let bench = Bench::with_webhooks(100_000).await;
+    let disk = LossyDisk::new(bench.state());
+    let port = free_port();
+    let mut process = Process::receiving(&bench, port, &disk.environment(false));
+    let hooks = Hooks::to(([127, 0, 0, 1], port).into(), "hush");
+    let mut flood = Flood { hooks, acknowledged: Vec::new(), next: 1 };
+    // Nothing is delivered until there is room again: what arrives then was stored before.
+    let down = FaultRule::new(Fault::Status { code: 503, headers: [].into(), body: json!({}) });
+    bench.books.add_fault(&down).await.unwrap();
+    flood.until_acknowledged().await;
+    disk.set_full(true);
+    flood.until_full().await;
+    // The same process takes what it refused once there is room.
+    disk.set_full(false);
+    flood.until_acknowledged().await;
+    disk.set_full(true);
+    flood.until_full().await;
+    process.kill();
+    disk.cut(0.5, &mut random().1);
+    disk.set_full(false);
+    bench.books.clear_faults().await.unwrap();
+    let _again = Process::receiving(&bench, free_port(), &disk.environment(false));
+    // What was stored and not acknowledged may arrive too, and before the others.
+    let acknowledged = &flood.acknowledged;
+    until("what was acknowledged arrived", || async {
+        for id in acknowledged {
+            if bench.booked(*id).await.is_none() {
+                return false;
+            }
+        }
+        true
+    })
+    .await;
+    for id in acknowledged {
+        assert_eq!(bench.writes(*id).await, 1, "order {id}");
+    }
 }

@@ -6,11 +6,8 @@ mod common;
 
 use common::{
     Bench,
-    disk::LossyDisk,
     hooks::{Hooks, PATH, route},
-    names,
-    process::{Process, free_port, random},
-    until, until_report,
+    names, until, until_report,
 };
 use crosstie_crds::{condition::Reason, letters::Events};
 use crosstie_engine::{
@@ -70,6 +67,22 @@ async fn an_event_that_comes_five_times_is_acknowledged_five_times_and_written_o
     let logged: Vec<_> =
         log.events.iter().map(|event| (event.id.as_deref().unwrap(), event.repeats, event.flows, event.news)).collect();
     assert_eq!(logged, [("w-2", 0, 1, 0), ("w-1", 4, 1, 1)]);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_of_a_vendor_without_ids_is_known_again_by_its_content() {
+    let mut bench = Bench::with_webhooks(SELDOM).await;
+    bench.plan.receiver.as_mut().unwrap().event_id = None;
+    bench.write_plan();
+    let (worker, hooks) = started(&bench).await;
+    for number in 0..3 {
+        assert_eq!(hooks.send("orders/create", &number.to_string(), &order(1, 0, "a")).await, 200);
+    }
+    assert_eq!(hooks.send("orders/updated", "4", &order(1, 1, "b")).await, 200);
+    booked(&bench, 1, "b").await;
+    settled(&worker).await;
+    assert!(counted(&worker, r#"webhook_events_total{outcome="repeated"} 2"#), "{}", worker.metrics());
     worker.stop().await;
 }
 
@@ -220,6 +233,32 @@ async fn an_event_that_only_names_a_record_makes_it_be_read() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn word_of_a_record_that_was_set_aside_makes_it_be_read_again() {
+    let mut bench = Bench::with_webhooks(SELDOM).await;
+    let flow = &mut bench.plan.flows[0];
+    flow.events = vec![route("*", Brings::Key("/objectId".into()))];
+    flow.stream.one = Some(common::one());
+    bench.write_plan();
+    let refused = Fault::Status { code: 422, headers: std::collections::BTreeMap::new(), body: json!({}) };
+    bench.books.add_fault(&FaultRule::new(refused).body_contains("broken")).await.unwrap();
+    let (worker, hooks) = started(&bench).await;
+    bench.order(1, "broken").await;
+    assert_eq!(hooks.send("deal.change", "1", &json!({"objectId": 1})).await, 200);
+    until_report(&worker, "it is set aside", |report| {
+        report.flows.first().is_some_and(|flow| flow.dead_letters == 1 && flow.queue_depth == 0)
+    })
+    .await;
+    let letter = worker.letters().list(0, 1).await.unwrap().remove(0);
+    let payload = worker.letters().one(letter.id).await.unwrap().unwrap().payload.unwrap();
+    assert!(payload.contains("broken"), "a person sees what was refused: {payload}");
+    bench.order(1, "repaired").await;
+    assert_eq!(hooks.send("deal.change", "2", &json!({"objectId": 1})).await, 200);
+    booked(&bench, 1, "repaired").await;
+    until_report(&worker, "the letter goes", |report| report.flows[0].dead_letters == 0).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_user_has_a_limit_of_verified_events_and_what_is_beyond_it_is_sent_again() {
     let mut bench = Bench::with_webhooks(SELDOM).await;
     let receiver = bench.plan.receiver.as_mut().unwrap();
@@ -329,44 +368,4 @@ async fn the_vendor_is_subscribed_to_what_is_missing_and_to_nothing_twice() {
     let sent: Vec<_> = all.items.iter().filter(|one| one["address"] == ours).map(|one| one["topic"].clone()).collect();
     assert_eq!((all.total, sent), (3, vec![json!("orders/create"), json!("orders/updated")]));
     worker.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_acknowledges_nothing_and_what_was_acknowledged_arrives_when_there_is_room_again() {
-    let bench = Bench::with_webhooks(SELDOM).await;
-    let disk = LossyDisk::new(bench.state());
-    let port = free_port();
-    let mut process = Process::receiving(&bench, port, &disk.environment(false));
-    let hooks = Hooks::to(([127, 0, 0, 1], port).into(), "hush");
-    // Nothing is delivered until there is room again: what arrives then was stored before.
-    let down = FaultRule::new(Fault::Status { code: 503, headers: std::collections::BTreeMap::new(), body: json!({}) });
-    bench.books.add_fault(&down).await.unwrap();
-    let status = async |id: u64| {
-        let sent = hooks.try_send("orders/create", &id.to_string(), &order(id, 0, "a")).await;
-        sent.map_or(0, |answer| answer.status().as_u16())
-    };
-    until("the receiver is up", || async { status(1).await == 200 }).await;
-    let mut acknowledged = vec![1];
-    disk.set_full(true);
-    let mut full = false;
-    for id in 2..5000 {
-        match status(id).await {
-            200 => acknowledged.push(id),
-            other => {
-                assert_eq!(other, 503);
-                full = true;
-                break;
-            }
-        }
-    }
-    assert!(full, "the disk never was full");
-    process.kill();
-    disk.cut(0.5, &mut random().1);
-    disk.set_full(false);
-    bench.books.clear_faults().await.unwrap();
-    let _again = Process::receiving(&bench, port, &disk.environment(false));
-    bench.until_booked(acknowledged.len() as u64).await;
-    for id in acknowledged {
-        assert_eq!(bench.writes(id).await, 1, "order {id}");
-    }
 }

@@ -19,6 +19,14 @@ use jiff::{SignedDuration, Timestamp};
 use rand::RngExt;
 use serde_json::json;
 
+const MEBIBYTE: u64 = 1024 * 1024;
+/// Most memory that a worker may hold, in MiB, however many records there are.
+const MOST_MEMORY: u64 = 64;
+/// What the store's log may be, in bytes, and what is there without any record.
+const LOG: u64 = 20 * MEBIBYTE;
+/// What a record may leave behind once it is delivered: its place in the ledger, in bytes.
+const LEFT_OF_A_RECORD: u64 = 512;
+
 /// A bench whose pages hold so many records.
 async fn paged(limit: u32) -> Bench {
     let mut bench = Bench::new().await;
@@ -243,11 +251,16 @@ async fn a_backfill_that_is_stopped_and_killed_goes_on_where_it_was() {
     })
     .await;
     memory = memory.max(last.peak_memory().unwrap());
-    let size = std::fs::metadata(bench.state().join("store.db")).unwrap().len() / (1024 * 1024);
+    let files = ["store.db", "store.db-wal"].map(|name| std::fs::metadata(bench.state().join(name)));
+    let size: u64 = files.into_iter().filter_map(Result::ok).map(|file| file.len()).sum();
     println!(
-        "{records} records in {:.0?}; the worker held at most {memory} MiB; its store is {size} MiB",
-        began.elapsed()
+        "{records} records in {:.0?}; the worker held at most {memory} MiB; its store is {} MiB",
+        began.elapsed(),
+        size / MEBIBYTE
     );
+    assert!(memory < MOST_MEMORY, "the worker held {memory} MiB");
+    // Each record was three times as large as what of it is to be left.
+    assert!(size < LOG + records * LEFT_OF_A_RECORD, "the store of {records} records is {size} bytes");
     let writes = bench.books.stats().await.unwrap().writes;
     assert_eq!((writes.applied, writes.distinct, writes.keys_with_more_than_one_write.count), (records, records, 0));
     // One request asks for the source's time, and each end of a life may repeat a page.

@@ -1,11 +1,9 @@
-//! `connector check`: one call to the vendor from here, without a cluster, and in plain words what came of it.
+//! `connector check`: one call to the vendor from here, without a cluster, and in plain words what came of it. Where what is stored is what tokens
+//! are got with, one call for a token before it.
 
 use std::{
     collections::BTreeMap,
     error::Error,
-    fs,
-    io::Read as _,
-    path::{Path, PathBuf},
     process::ExitCode,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -19,6 +17,7 @@ use crosstie_crds::{Connector, names};
 use crosstie_engine::{
     compile::{self, Offered, Settings},
     credentials::{CredentialVersion, CredentialsDocument},
+    grant::{ACCESS_TOKEN, OF_THE_GRANT},
     lifecycle::Observed,
     preset,
     proxy::Proxy,
@@ -27,7 +26,7 @@ use crosstie_engine::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::aws;
+use super::{stored, token};
 use crate::files::{Files, Manifests};
 
 /// From this difference on, clocks count as different.
@@ -44,12 +43,8 @@ pub(crate) struct Arguments {
     /// Stream to read the first page of; the first one when left out
     #[arg(long)]
     stream: Option<String>,
-    /// File with the credentials as a JSON object of texts; - for standard input
-    #[arg(long, value_name = "FILE", conflicts_with = "credentials_env")]
-    credentials: Option<PathBuf>,
-    /// Environment variable with the credentials as a JSON object of texts
-    #[arg(long, value_name = "VARIABLE")]
-    credentials_env: Option<String>,
+    #[command(flatten)]
+    credentials: stored::Given,
     /// Private address ranges that may be called, in CIDR notation, as the operator's configuration would allow them
     #[arg(long = "allow-cidr", value_name = "CIDR")]
     allow_cidrs: Vec<String>,
@@ -74,13 +69,35 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     let asked = Asked::choose(&offered, arguments.stream.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let answered = runtime.block_on(async {
-        let (values, origin) = credentials(arguments, connector).await?;
-        let proxy = Proxy::parse(&arguments.proxy, &arguments.no_proxy)?;
-        call(&offered, &asked, values, origin, proxy).await
-    })?;
-    let good = answered.print(connector, &offered);
+    let good = runtime.block_on(check(arguments, connector, &offered, &asked))?;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Gets a token where one is needed, asks the vendor, and prints what came of both. Says whether all is well.
+async fn check(arguments: &Arguments, connector: &Connector, offered: &Offered, asked: &Asked<'_>) -> Result<bool> {
+    let (mut values, origin) = arguments.credentials.read(connector).await?;
+    let proxy = Proxy::parse(&arguments.proxy, &arguments.no_proxy)?;
+    let surroundings = Surroundings { proxy, ..Surroundings::default() };
+    // An access token that is passed in the place of what tokens are got with is used as it is.
+    let is_a_token = values.contains_key(ACCESS_TOKEN) && !OF_THE_GRANT.iter().any(|key| values.contains_key(*key));
+    if let Some(grant) = offered.system.grant.as_ref().filter(|_| !is_a_token) {
+        let stored = arguments.credentials.for_grant(connector, grant, values).await?;
+        match token::get(&offered.system, grant, stored, &surroundings).await? {
+            Ok(token) => {
+                println!("token         {}", token.said);
+                values = token.values;
+            }
+            Err(refused) => {
+                print_failure("token", &refused.failure);
+                if let Some(said) = token::of_the_refresh_token(refused.remains) {
+                    println!("              {said}");
+                }
+                println!("credentials   from {origin}; the vendor was not asked");
+                return Ok(false);
+            }
+        }
+    }
+    Ok(call(offered, asked, values, origin, surroundings).await?.print(connector, offered))
 }
 
 fn choose<'a>(manifests: &'a Manifests, name: Option<&str>) -> Result<&'a Connector> {
@@ -128,40 +145,6 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// The credentials, and where they came from.
-async fn credentials(arguments: &Arguments, connector: &Connector) -> Result<(BTreeMap<String, String>, String)> {
-    if let Some(path) = &arguments.credentials {
-        return Ok((texts(&read(path)?).context("the credentials")?, path.display().to_string()));
-    }
-    if let Some(variable) = &arguments.credentials_env {
-        let text = std::env::var(variable).with_context(|| format!("the environment has no readable {variable}"))?;
-        return Ok((texts(&text).context("the credentials")?, format!("the variable {variable}")));
-    }
-    let source = &connector.spec.credentials;
-    let Some(secret) = &source.aws_secrets_manager else {
-        bail!(
-            "the credentials are in a Kubernetes Secret: pass them with --credentials FILE or --credentials-env VARIABLE"
-        );
-    };
-    let text = aws::secret(&secret.secret_id, secret.region.as_deref()).await?;
-    let origin = format!("{} in AWS Secrets Manager", secret.secret_id);
-    Ok((texts(&text).with_context(|| origin.clone())?, origin))
-}
-
-fn read(path: &Path) -> Result<String> {
-    if path.as_os_str() == "-" {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text)?;
-        return Ok(text);
-    }
-    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-/// A JSON object of texts. What stands in it is never part of an error.
-fn texts(text: &str) -> Result<BTreeMap<String, String>> {
-    serde_json::from_str(text).ok().context("are no JSON object of texts, such as {\"token\": \"…\"}")
-}
-
 /// What came of the call.
 struct Answered {
     origin: String,
@@ -200,13 +183,13 @@ async fn call(
     asked: &Asked<'_>,
     values: BTreeMap<String, String>,
     origin: String,
-    proxy: Option<Proxy>,
+    surroundings: Surroundings,
 ) -> Result<Answered> {
     let system = &offered.system;
     let lacking = system.authentication.keys().into_iter().filter(|key| !values.contains_key(*key)).map(str::to_owned);
     let lacking: Vec<String> = lacking.collect();
     let watcher = Arc::new(Watcher::default());
-    let surroundings = Surroundings { observer: Arc::<Watcher>::clone(&watcher), proxy, ..Surroundings::default() };
+    let surroundings = Surroundings { observer: Arc::<Watcher>::clone(&watcher), ..surroundings };
     let current = CredentialVersion { version_id: "check".into(), values };
     let document = CredentialsDocument { connector: system.connector.clone(), current, previous: None };
     let client = VendorClient::surrounded(system, CredentialStore::new(&document), system.allowance, &surroundings)?;
@@ -282,7 +265,7 @@ impl Answered {
         let mut good = self.outcome.is_ok();
         match &self.outcome {
             Ok(said) => println!("answer        {said}"),
-            Err(failure) => print_failure(failure),
+            Err(failure) => print_failure("answer", failure),
         }
         good &= self.lacking.is_empty();
         let credentials = match (&self.outcome, self.lacking.is_empty()) {
@@ -338,8 +321,8 @@ impl Answered {
 }
 
 /// A failure, and everything beneath it.
-fn print_failure(failure: &CallFailure) {
-    println!("answer        {}: {failure}", failure.kind.as_str());
+fn print_failure(what: &str, failure: &CallFailure) {
+    println!("{what:14}{}: {failure}", failure.kind.as_str());
     let mut cause = failure.source();
     let mut last = String::new();
     while let Some(error) = cause {

@@ -50,7 +50,7 @@ pub(crate) fn show(arguments: &Show) -> Result<ExitCode> {
     let found = preset::names().into_iter().find(|name| name.eq_ignore_ascii_case(&arguments.preset));
     let preset = found.and_then(preset::find).with_context(known)?;
     if !arguments.summary {
-        print!("{}", serde_saphyr::to_string(&bare(preset)?)?);
+        print!("{}", preset::source(&preset.name).with_context(known)?);
         return Ok(ExitCode::SUCCESS);
     }
     let keys: Vec<String> = credential_keys(preset)?.into_iter().collect();
@@ -60,9 +60,19 @@ pub(crate) fn show(arguments: &Show) -> Result<ExitCode> {
         "credentials   a JSON object with {}",
         if keys.is_empty() { "nothing".to_owned() } else { keys.join(", ") }
     );
+    println!("sandbox       {}", sandbox(preset));
     println!("reads         {}", names(preset.streams.iter().map(|stream| &stream.name)));
     println!("writes        {}", operations(preset));
     Ok(ExitCode::SUCCESS)
+}
+
+/// What there is to try things in, and what is different there.
+fn sandbox(preset: &Preset) -> String {
+    let Some(sandbox) = &preset.sandbox else { return "none".to_owned() };
+    let hosts = if sandbox.hosts.is_empty() { String::new() } else { format!(", at {}", sandbox.hosts.join(" or ")) };
+    let rate = sandbox.rate_limit.as_ref().and_then(|rate| Some((rate.requests?, rate.per_seconds?)));
+    let rate = rate.map(|(requests, seconds)| format!(", {requests} requests in {seconds} s")).unwrap_or_default();
+    format!("{}{hosts}{rate}", sandbox.name)
 }
 
 /// A preset without the members that it does not have.

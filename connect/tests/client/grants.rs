@@ -130,6 +130,32 @@ async fn what_a_server_refuses_is_told_without_any_secret() {
 }
 
 #[tokio::test]
+async fn a_refusal_with_status_200_is_one_and_a_bots_token_is_carried_like_any() {
+    for (code, kind, remains) in [
+        ("invalid_refresh_token", FailureKind::CredentialsRejected, Remains::Invalid),
+        ("bad_client_secret", FailureKind::CredentialsRejected, Remains::Intact),
+        ("ratelimited", FailureKind::RateLimited, Remains::Intact),
+        ("fatal_error", FailureKind::ServerError, Remains::PerhapsUsedUp),
+        ("invalid_arguments", FailureKind::Refused, Remains::Intact),
+    ] {
+        let server = server(ResponseTemplate::new(200).set_body_json(json!({"ok": false, "error": code}))).await;
+        let refused = fetch(&server.uri(), Grant::RefreshToken("rt-1".into()), secret()).await.unwrap_err();
+        assert_eq!(
+            (refused.failure.kind, refused.failure.status, refused.remains),
+            (kind, Some(200), remains),
+            "{code}"
+        );
+        assert!(refused.to_string().contains(code), "{refused}");
+    }
+    let bots = |kind: &str| json!({"ok": true, "access_token": "xoxe-1", "token_type": kind, "refresh_token": "rt-2"});
+    let server_of = async |kind: &str| server(ResponseTemplate::new(200).set_body_json(bots(kind))).await;
+    let granted = fetch(&server_of("bot").await.uri(), Grant::RefreshToken("rt-1".into()), secret()).await.unwrap();
+    assert_eq!(granted.access_token.expose_secret(), "xoxe-1");
+    let signed = fetch(&server_of("mac").await.uri(), Grant::RefreshToken("rt-1".into()), secret()).await.unwrap_err();
+    assert_eq!(signed.remains, Remains::PerhapsUsedUp, "one that has to sign something cannot be used");
+}
+
+#[tokio::test]
 async fn a_refresh_token_whose_answer_was_lost_may_be_used_up() {
     let unreadable = server(ResponseTemplate::new(200).set_body_string("<html>")).await;
     let lost = RawVendor::answering("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"access_token\": \"at").await;

@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How old the current version of the credentials may become, and what happens then.
+/// How old the current version of the credentials may become, and what happens then. Where the operator gets access tokens by an OAuth 2.0 grant, it is
+/// the age of what they are got with that counts: of the client's secret, and of the refresh token.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct RotationPolicy {

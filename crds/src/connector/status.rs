@@ -55,10 +55,11 @@ pub struct CredentialStatus {
     /// When that version was made. Absent where the store does not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotated_at: Option<Time>,
-    /// Age of that version in whole days, since it was made or, where that is not known, since it was first seen.
+    /// Age of that version in whole days, since it was made or, where that is not known, since it was first seen. Where the operator gets access
+    /// tokens by an OAuth 2.0 grant, age of the oldest secret that they are got with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_days: Option<u32>,
-    /// When AWS Secrets Manager rotates the secret next at the latest. Absent where it does not rotate it.
+    /// When AWS Secrets Manager rotates the secret that credentials.awsSecretsManager names next at the latest. Absent where it does not rotate it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_rotation_time: Option<Time>,
     /// When the access token ends, where the operator gets it by an OAuth 2.0 grant; it is renewed at half its life.

@@ -14,12 +14,26 @@ use super::verification::FixtureSource;
 #[x_kube(
     validation = Rule::new("!has(self.onWhenFalse) || has(self.when)").message("set when as well: onWhenFalse says what becomes of the records that it leaves out"),
     validation = Rule::new("!has(self.onWhenFalse) || self.onWhenFalse != 'Delete' || has(self.write.deleteOperation)").message("set write.deleteOperation: onWhenFalse Delete needs an operation to delete with"),
-    validation = Rule::new("!has(self.dependsOn) || self.dependsOn.flow != self.name").message("set dependsOn.flow to another flow: a flow cannot wait for itself")
+    validation = Rule::new("!has(self.dependsOn) || self.dependsOn.flow != self.name").message("set dependsOn.flow to another flow: a flow cannot wait for itself"),
+    validation = Rule::new("!has(self.pair) || self.pair.flow != self.name").message("set pair.flow to the flow that carries the same records the other way"),
+    validation = Rule::new("!has(self.pair) || !has(self.ownership)").message("leave ownership out of a flow with pair: it writes only what its source changed"),
+    validation = Rule::new("!has(self.direction) || self.direction != 'Reverse' || self.triggers.all(trigger, !has(trigger.webhook))").message("give flows in the direction Reverse other triggers than webhook: webhooks come from spec.source")
 )]
 pub struct Flow {
     /// Name, unique in the Integration. State is kept under it: a renamed flow begins anew. 1 to 63 characters, a DNS label.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
+
+    /// Which way a flow's records go: `Forward`, from spec.source to spec.destination, or `Reverse`, from spec.destination to spec.source, so that
+    /// what is said of source and destination in a flow is the other one. `Forward` when left out. A flow that is turned begins anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
+
+    /// The flow of the other direction that carries the same records back. What one of the two writes is no change to the other, each writes
+    /// only the fields that changed, and where both ends changed the same, Forward wins. Both flows name each other. No record has a twin when it
+    /// is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pair: Option<Pair>,
 
     /// What makes the flow read the source. At least 1, at most 8.
     #[schemars(length(min = 1, max = 8))]
@@ -31,7 +45,8 @@ pub struct Flow {
     pub stream: String,
 
     /// Where the very first read begins: `Now` (records that change from then on), `Beginning`, or a time in RFC 3339 such as
-    /// `2026-07-01T00:00:00Z`. `Now` when left out. Later changes of this field have no effect on a flow that has begun.
+    /// `2026-07-01T00:00:00Z`. `Now` when left out. A stream without a `cursor` lists every record at each read and can only begin at
+    /// `Beginning`. Later changes of this field have no effect on a flow that has begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 3, max = 40))]
     #[x_kube(validation = Rule::new("self in ['Now', 'Beginning'] || self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\\\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$')").message("set startFrom to Now, Beginning, or a time such as 2026-07-01T00:00:00Z"))]
@@ -79,6 +94,31 @@ pub struct Flow {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub fixtures: Vec<FixtureSource>,
+}
+
+/// Which way a flow's records go: `Forward`, from spec.source to spec.destination, or `Reverse`, from spec.destination to spec.source, so that what is
+/// said of source and destination in a flow is the other one. `Forward` when left out. A flow that is turned begins anew.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Direction {
+    /// From spec.source to spec.destination.
+    #[default]
+    Forward,
+    /// From spec.destination to spec.source.
+    Reverse,
+}
+
+/// The flow that carries the same records back.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Pair {
+    /// Flow of this Integration, of the other direction, that names this one. 1 to 63 characters.
+    #[schemars(length(min = 1, max = 63))]
+    pub flow: String,
+    /// CEL expression over `record` that gives the key of the record's twin at the other end, as text or a number, where the record says it:
+    /// what the other flow writes there when it makes the record, for example `record.?External_Id__c.orValue(null)`; null for a record that
+    /// has none. It is asked of records whose twin is not known yet, so that none is made twice. It can use neither `xref` nor `lookup`. At
+    /// most 4096 characters.
+    pub key: Expression,
 }
 
 /// Mapped fields that only the write which makes a record carries. Each stands in one of the two lists.

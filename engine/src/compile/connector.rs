@@ -9,9 +9,9 @@ use crosstie_crds::{
 };
 use url::Url;
 
-use super::{Findings, Settings, authentication, errors, oauth2, receiver};
+use super::{Findings, Settings, authentication, environment, errors, oauth2, receiver};
 use crate::{
-    plan::{Allowance, Egress, IDENTIFIER, KEY, RateRules, SINCE, SINCE_EPOCH, System},
+    plan::{Allowance, Egress, Environment, IDENTIFIER, KEY, RateRules, SINCE, SINCE_EPOCH, System},
     preset,
     template::Template,
 };
@@ -22,6 +22,7 @@ const DEFAULT_ALLOWANCE: Allowance = Allowance { requests: 10, per_seconds: 1, c
 /// A Connector resolved, with everything it offers.
 pub(crate) struct Resolved {
     pub(crate) name: String,
+    pub(crate) environment: Environment,
     pub(crate) system: System,
     pub(crate) streams: Vec<Stream>,
     pub(crate) operations: Vec<Operation>,
@@ -44,6 +45,7 @@ pub(crate) fn resolve(connector: &Connector, settings: &Settings, findings: &mut
     };
     let merged = preset::merge(spec, preset);
     let base_url = base_url(&spec.base_url, findings);
+    let environment = environment::resolve(spec, preset, base_url.as_ref(), findings);
     let authentication = match &merged.auth {
         Some(auth) => authentication::resolve(auth, merged.api_version.as_deref(), findings),
         None => {
@@ -93,6 +95,7 @@ pub(crate) fn resolve(connector: &Connector, settings: &Settings, findings: &mut
     };
     let mut resolved = Resolved {
         name: system.connector.clone(),
+        environment,
         system,
         streams: merged.streams,
         operations: merged.operations,

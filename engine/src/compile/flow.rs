@@ -1,26 +1,34 @@
 //! One flow of an Integration, checked and resolved against its two Connectors.
 
 use crosstie_crds::integration::{
-    DependsOn as SpecDependsOn, Flow as SpecFlow, OnUnknownOutcome as SpecOnUnknownOutcome,
+    DependsOn as SpecDependsOn, Direction as SpecDirection, Flow as SpecFlow, OnUnknownOutcome as SpecOnUnknownOutcome,
     OnWhenFalse as SpecOnWhenFalse, Trigger as SpecTrigger,
 };
 
 use super::{
     Findings,
     connector::Resolved,
-    dependencies, receiver,
+    dependencies, pair, receiver,
     write::{Writes, writes},
 };
 use crate::{
     mapping::{Expression, Mapping, MappingProblem, MappingSource},
-    plan::{DependsOn, Flow, OnUnknownOutcome, OnWhenFalse, StartFrom, Stream, Trigger},
+    plan::{DependsOn, Direction, Flow, OnUnknownOutcome, OnWhenFalse, StartFrom, Stream, Trigger},
     schedule,
 };
 
 /// How often a flow reads that takes webhooks and has no other trigger.
 const SWEEP_SECONDS: u32 = 3600;
 
-/// Resolves a flow. `None` only together with findings.
+/// Which way a flow's records go.
+pub(super) fn direction(flow: &SpecFlow) -> Direction {
+    match flow.direction.unwrap_or_default() {
+        SpecDirection::Forward => Direction::Forward,
+        SpecDirection::Reverse => Direction::Reverse,
+    }
+}
+
+/// Resolves a flow, by the two ends of its Integration. `None` only together with findings.
 pub(crate) fn resolve(
     flow: &SpecFlow,
     among: &[SpecFlow],
@@ -29,20 +37,15 @@ pub(crate) fn resolve(
     findings: &mut Findings,
 ) -> Option<Flow> {
     let at = |field: &str| format!("spec.flows[{}].{field}", flow.name);
-    let triggers = flow
-        .triggers
-        .iter()
-        .enumerate()
-        .filter_map(|(index, spec)| trigger(&at(&format!("triggers[{index}]")), spec, findings));
-    let mut triggers: Vec<Trigger> = triggers.collect();
-    if triggers.is_empty() {
-        // What a vendor never sends is found by reading.
-        triggers.push(Trigger::EverySeconds(SWEEP_SECONDS));
-    }
+    let (source, destination) = match direction(flow) {
+        Direction::Forward => (source, destination),
+        Direction::Reverse => (destination, source),
+    };
+    let triggers = triggers(&at, flow, findings);
     let start_from = start_from(&at("startFrom"), flow.start_from.as_deref(), findings);
     let mut stream = stream(&at("stream"), source, &flow.stream, findings);
     if let (Some(stream), Some(start)) = (&stream, start_from) {
-        begins(&at("startFrom"), stream, start, findings);
+        begins(&at("startFrom"), stream, (start, flow.start_from.is_some()), findings);
     }
     let events = receiver::events(&at, flow, source, stream.as_mut(), findings);
     let map = flow.map.iter().map(|(field, expression)| (field.clone(), expression.0.clone())).collect();
@@ -59,8 +62,14 @@ pub(crate) fn resolve(
     };
     let depends_on = flow.depends_on.as_ref().and_then(|depends_on| parent(&at, depends_on, findings));
     let Writes { operation, once, delete_operation, batch_size } = writes(&at, flow, destination, &map, findings)?;
+    let pair = flow.pair.as_ref().and_then(|spec| {
+        let ends = pair::Ends { among, stream: stream.as_ref(), operation: &operation, destination };
+        pair::resolve(&at, flow, spec, &ends, findings)
+    });
     Some(Flow {
         name: flow.name.clone(),
+        direction: direction(flow),
+        pair,
         triggers,
         events,
         start_from: start_from?,
@@ -91,7 +100,7 @@ fn stream(path: &str, source: &Resolved, name: &str, findings: &mut Findings) ->
 }
 
 /// Notes what keeps expressions from compiling.
-fn note(problems: &[MappingProblem], at: &dyn Fn(&str) -> String, findings: &mut Findings) {
+pub(super) fn note(problems: &[MappingProblem], at: &dyn Fn(&str) -> String, findings: &mut Findings) {
     for problem in problems {
         let place = problem.position.map(|position| format!(" ({position})")).unwrap_or_default();
         findings.invalid(at(&problem.field), format!("{}{place}; {}", problem.problem, problem.remedy));
@@ -151,6 +160,18 @@ fn on_when_false(at: &dyn Fn(&str) -> String, flow: &SpecFlow, findings: &mut Fi
     }
 }
 
+/// The times to read at; at least one.
+fn triggers(at: &dyn Fn(&str) -> String, flow: &SpecFlow, findings: &mut Findings) -> Vec<Trigger> {
+    let specs = flow.triggers.iter().enumerate();
+    let times = specs.filter_map(|(index, spec)| trigger(&at(&format!("triggers[{index}]")), spec, findings));
+    let mut triggers: Vec<Trigger> = times.collect();
+    if triggers.is_empty() {
+        // What a vendor never sends is found by reading.
+        triggers.push(Trigger::EverySeconds(SWEEP_SECONDS));
+    }
+    triggers
+}
+
 /// A time to read at. None for webhooks, which come by themselves, or together with findings.
 fn trigger(path: &str, trigger: &SpecTrigger, findings: &mut Findings) -> Option<Trigger> {
     match (trigger.every_seconds, &trigger.cron, &trigger.webhook) {
@@ -187,9 +208,19 @@ fn start_from(path: &str, text: Option<&str>, findings: &mut Findings) -> Option
     }
 }
 
-/// Where a flow begins has to be something that its stream can be asked for.
-fn begins(path: &str, stream: &Stream, start: StartFrom, findings: &mut Findings) {
-    let Some(cursor) = &stream.leading().cursor else { return };
+/// Where a flow begins has to be something that its stream can be asked for, where it `says` so itself.
+fn begins(path: &str, stream: &Stream, (start, says): (StartFrom, bool), findings: &mut Findings) {
+    let Some(cursor) = &stream.leading().cursor else {
+        if says && start != StartFrom::Beginning {
+            let message = format!(
+                "set it to Beginning: the stream `{}` has no cursor, so that each read lists every record, and none can be left out for having \
+                 changed before; `when` can leave them out by a field that they have",
+                stream.name
+            );
+            findings.invalid(path, message);
+        }
+        return;
+    };
     match start {
         StartFrom::Now | StartFrom::Time(_) if cursor.counts() => {
             let message = format!(

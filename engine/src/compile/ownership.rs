@@ -8,7 +8,8 @@ use super::{Findings, write::needed};
 use crate::{
     delivery::only_creates,
     mapping::FieldPath,
-    plan::{Operation, Ownership},
+    plan::{LookUp, Operation, Ownership, SINCE, SINCE_EPOCH},
+    template::Template,
 };
 
 /// What ownership is checked against.
@@ -47,8 +48,8 @@ pub(super) fn check(
     }
     if !spec.destination_owned.is_empty() && !tells(owner) {
         let message = format!(
-            "operation {name} cannot tell whether the destination has a record already: set `find` on it, or a lookup under its outcome; \
-             or name the fields in createOnly, which are sent once whatever is there"
+            "operation {name} cannot tell whether the destination has a record already: set `find` on it, or a lookup without \
+             {{since}} under its outcome; or name the fields in createOnly, which are sent once whatever is there"
         );
         findings.invalid(at("ownership.destinationOwned"), message);
     }
@@ -62,7 +63,13 @@ pub(super) fn check(
 
 /// Whether it can be told before a write whether the destination has the record.
 fn tells(Owner { operation, once, .. }: &Owner<'_>) -> bool {
-    operation.looks() || operation.outcome.lookup.is_some() || (*once && only_creates(operation))
+    operation.looks() || operation.outcome.lookup.as_ref().is_some_and(shows_all) || (*once && only_creates(operation))
+}
+
+/// Whether a look-up shows what is there from whenever; one that reaches back to when a write was decided does not.
+fn shows_all(lookup: &LookUp) -> bool {
+    let templates = std::iter::once(&lookup.path).chain(lookup.query.values());
+    !templates.flat_map(Template::names).any(|name| [SINCE, SINCE_EPOCH].contains(&name))
 }
 
 /// One path, if it is one that can be kept apart.

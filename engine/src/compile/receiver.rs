@@ -12,11 +12,15 @@ use crosstie_crds::{
     integration::Flow as SpecFlow,
 };
 
-use super::{Findings, connector::Resolved, flow::listed};
+use super::{
+    Findings,
+    connector::Resolved,
+    flow::{direction, listed},
+};
 use crate::{
     glob,
     plan::{
-        self, Brings, Challenge, EventLimit, EventRoute, HeaderPart, Place, Receiver, Rest, SentAt, Stream,
+        self, Brings, Challenge, Direction, EventLimit, EventRoute, HeaderPart, Place, Receiver, Rest, SentAt, Stream,
         Subscription, TokenPlace, Verification, WebhookHash, WebhookToken, signed_names,
     },
     template::Template,
@@ -33,7 +37,8 @@ const DELETED: &str = "/crosstieDeleted";
 
 /// Resolves how an Integration receives webhooks. None where no flow takes any, or together with findings.
 pub(crate) fn resolve(integration: &Integration, source: &Resolved, findings: &mut Findings) -> Option<Receiver> {
-    let flows = &integration.spec.flows;
+    let forward = |flow: &&SpecFlow| direction(flow) == Direction::Forward;
+    let flows: Vec<&SpecFlow> = integration.spec.flows.iter().filter(forward).collect();
     if !flows.iter().flat_map(|flow| &flow.triggers).any(|trigger| trigger.webhook.is_some()) {
         return None;
     }
@@ -61,7 +66,7 @@ pub(crate) fn resolve(integration: &Integration, source: &Resolved, findings: &m
             format!("Connector {}'s webhooks sign the address they are sent to: set receiver.host", source.name);
         findings.invalid("spec.receiver.host", message);
     }
-    let subscription = spec.host.is_some().then(|| subscription(flows, webhooks, source, findings)).flatten();
+    let subscription = spec.host.is_some().then(|| subscription(&flows, webhooks, source, findings)).flatten();
     let standard = webhooks.verify.as_ref().is_some_and(|verify| verify.standard_webhooks.is_some());
     let event_id = webhooks.event_id.as_ref().map(place);
     Some(Receiver {
@@ -90,7 +95,7 @@ pub(crate) fn resolve(integration: &Integration, source: &Resolved, findings: &m
 
 /// How the vendor is told where to send events. Problems of the description were found with its Connector.
 fn subscription(
-    flows: &[SpecFlow],
+    flows: &[&SpecFlow],
     webhooks: &Webhooks,
     source: &Resolved,
     findings: &mut Findings,
@@ -347,6 +352,12 @@ pub(super) fn events(
         .filter_map(|trigger| trigger.webhook.as_ref())
         .flat_map(|webhook| webhook.topics.clone())
         .collect();
+    if direction(flow) == Direction::Reverse && !wanted.is_empty() {
+        let message =
+            "webhooks come from spec.source alone, and this flow reads spec.destination: use everySeconds or cron";
+        findings.invalid(at("triggers"), message);
+        return Vec::new();
+    }
     let (Some(webhooks), Some(stream), false) = (&source.webhooks, stream, wanted.is_empty()) else {
         return Vec::new();
     };

@@ -10,7 +10,9 @@ use jiff::Timestamp;
 
 use super::{
     Change, Facts, Failures, Fault, Intent, IntentChange, Judge, OpenIntent, Postponement, Rule, Setback, Settled,
-    Step, Weather, failing::would_blame, spares_system,
+    Step, Weather,
+    failing::{others_passed, would_blame},
+    spares_system,
 };
 use crate::{plan::OnUnknownOutcome, retry::Tally};
 
@@ -158,6 +160,7 @@ impl Judge<'_> {
         weather: Weather,
     ) -> Vec<Change> {
         let blamed = records.iter().any(|(facts, _)| would_blame(&facts.failures, setback.overloaded, weather.before));
+        let passed = records.iter().any(|(facts, _)| others_passed(&facts.failures, weather.before));
         // Whoever is to blame: where all that there is to send shares its call, nothing else can pass.
         let worn = records.iter().any(|(facts, _)| facts.failures.unjudged >= self.terms.retry.retries);
         let splits = worn && Rule::WornIsSplit.holds();
@@ -167,7 +170,7 @@ impl Judge<'_> {
             failures.unjudged = failures.unjudged.saturating_add(1);
             failures.tally = Some(weather.after);
             // While the circuit is open it decides when to send; a batch then only has to be due.
-            let waits = blamed || (setback.overloaded && !weather.open);
+            let waits = blamed || (!weather.open && (setback.overloaded || passed));
             failures.retry_at = waits.then(|| self.later(failures.unjudged, setback.retry_after));
             let due = failures.retry_at.unwrap_or(self.now);
             let by_system = waits && !blamed;

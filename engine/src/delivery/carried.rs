@@ -2,7 +2,7 @@
 //! bodies, before anything is left out.
 
 use super::{
-    Change, Facts, Fault, Found, Judge, LedgerEntry,
+    Change, Facts, Fault, Found, Judge, LedgerEntry, Rule,
     judge::{SEVERAL, STRANGER},
 };
 use crate::plan::{Method, Operation, Ownership, Proof};
@@ -26,12 +26,14 @@ impl Carried {
             return Self::Whole;
         }
         let looks_up = !destination_owned.is_empty() && operation.outcome.lookup.is_some();
+        let makes = once && only_creates(operation);
         match ledger {
-            Some(LedgerEntry { present: true, body_hash: Some(_), .. }) => Self::Rest,
-            // Given up in doubt: it may be there or not.
-            Some(LedgerEntry { present: true, body_hash: None, .. }) if !looks_up => Self::Rest,
-            _ if looks_up => Self::LookUpFirst,
-            _ if destination_owned.is_empty() || (once && only_creates(operation)) => Self::Whole,
+            Some(LedgerEntry { present: true, body_hash: Some(_), .. }) if Rule::OwnedIsLeftOut.holds() => Self::Rest,
+            Some(LedgerEntry { present: true, body_hash: Some(_), .. }) => Self::Whole,
+            // Given up in doubt: it may be there or not. What only makes records makes another one.
+            Some(LedgerEntry { present: true, body_hash: None, .. }) if !looks_up && !makes => Self::Rest,
+            _ if looks_up && Rule::OwnedIsLookedUpFirst.holds() => Self::LookUpFirst,
+            _ if looks_up || destination_owned.is_empty() || makes => Self::Whole,
             // Nothing can tell, which no plan should leave to chance.
             _ => Self::Rest,
         }
@@ -110,6 +112,9 @@ mod tests {
         });
         assert_eq!(Carried::of(&creates, true, None), Carried::Whole);
         assert_eq!(Carried::of(&creates, false, None), Carried::Rest);
+        let doubt = ledger(true, None);
+        assert_eq!(Carried::of(&creates, true, Some(&doubt)), Carried::Whole, "written once, and given up in doubt");
+        assert_eq!(Carried::of(&creates, false, Some(&doubt)), Carried::Rest);
     }
 
     #[test]

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::OpenIntent;
+use super::{OpenIntent, Rule};
 use crate::{canonical, retry::Tally, version::Version};
 
 /// A state of a record as the source showed it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// The source's own order.
     pub version: Version,
@@ -37,6 +37,13 @@ pub struct LedgerEntry {
     pub present: bool,
     /// What the destination called the record, if it said.
     pub identifier: Option<String>,
+}
+
+impl LedgerEntry {
+    /// Whether the record is known to have been written and not deleted since: not where its write was given up in doubt.
+    pub fn is_written(&self) -> bool {
+        self.present && (self.body_hash.is_some() || !Rule::GivenUpIsNotWritten.holds())
+    }
 }
 
 /// What is known of a claimed record and of its key.

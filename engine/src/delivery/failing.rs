@@ -27,8 +27,12 @@ pub fn spares_system(failures: &Failures, overloaded: bool, retry_after: Option<
 
 /// Whether a send that came to a setback counts against the record.
 pub(super) fn would_blame(failures: &Failures, overloaded: bool, before: Tally) -> bool {
-    let others_passed = || failures.tally.is_some_and(|then| before.blames_record(&then));
-    overloaded && Rule::PoisonCounts.holds() && (others_passed() || !Rule::OthersMustPass.holds())
+    overloaded && Rule::PoisonCounts.holds() && (others_passed(failures, before) || !Rule::OthersMustPass.holds())
+}
+
+/// Whether other calls went well since the record's last attempt.
+pub(super) fn others_passed(failures: &Failures, before: Tally) -> bool {
+    failures.tally.is_some_and(|then| before.blames_record(&then))
 }
 
 impl Judge<'_> {
@@ -84,15 +88,24 @@ impl Judge<'_> {
         if in_doubt.is_none() && blamed && self.exhausted(&failures) {
             return Change::Bury(failures);
         }
-        // While the circuit is open it decides when to send; a record then only has to be due.
-        let waits = blamed || (overloaded && !weather.open);
-        failures.retry_at = waits.then(|| self.later(failures.attempts.max(1), retry_after));
+        // While the circuit is open it decides when to send; a record then only has to be due. Where others pass it stays closed, and one that is
+        // never answered would be sent again at once for ever.
+        let unanswered = !overloaded && others_passed(&facts.failures, weather.before);
+        let waits = blamed || (!weather.open && (overloaded || unanswered));
+        let retry = if unanswered { self.unanswered(&failures) } else { failures.attempts.max(1) };
+        failures.retry_at = waits.then(|| self.later(retry, retry_after));
         let due = match in_doubt {
             Some(since) => self.due_in_doubt(open, since, &failures),
             None => failures.retry_at.unwrap_or(self.now),
         };
         let (by_system, intent) = (waits && !blamed, doubt.map_or(IntentChange::Keep, IntentChange::Doubt));
         Change::Postpone(Postponement { due, failures, by_system, intent })
+    }
+
+    /// As which retry one waits that is never answered while others pass: nothing of it counts, so that it waits ever longer, up to as long as the
+    /// policy's last retry does.
+    fn unanswered(&self, failures: &Failures) -> u32 {
+        failures.unjudged.saturating_sub(1).clamp(1, self.terms.retry.retries.max(1))
     }
 
     fn due_in_doubt(&self, open: &OpenIntent, since: Timestamp, failures: &Failures) -> Timestamp {

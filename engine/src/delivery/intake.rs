@@ -20,6 +20,21 @@ pub struct Known {
     pub ledger: Option<LedgerEntry>,
 }
 
+impl Known {
+    /// The same, for word of a record that does not say what became of it: that an earlier one lies in the dead letters says nothing of this one.
+    #[must_use]
+    pub fn for_word(self) -> Self {
+        if Rule::WordIsNews.holds() { Self { dead: Vec::new(), ..self } } else { self }
+    }
+
+    /// The same where a stream is read again because somebody asked for it: what was settled is taken once more, and only delivery compares it
+    /// with the ledger. What waits, or rests in the dead letters, is taken no second time.
+    #[must_use]
+    pub fn asked_again(self) -> Self {
+        Self { ledger: None, ..self }
+    }
+}
+
 /// Whether intake keeps a state. It is dropped only if it is exactly what is known already: the newest one waiting, or a dead letter's,
 /// or, with nothing waiting or claimed, the ledger's.
 pub fn keeps(seen: &Seen, known: &Known) -> bool {
@@ -111,6 +126,16 @@ mod tests {
         assert!(!keeps(&seen(3, "d"), &under_way(seen(4, "e"))) && !keeps(&seen(3, "d"), &under_way(seen(2, "e"))));
         let two = Known { dead: vec![seen(3, "d"), seen(3, "e")], ..Known::default() };
         assert!(keeps(&seen(3, "d"), &two) && !keeps(&seen(3, "e"), &two), "set aside before and after");
+    }
+
+    #[test]
+    fn word_of_a_record_does_not_rest_with_what_an_earlier_one_came_to() {
+        let word = Seen { version: Version::Unordered, hash: "word".into() };
+        let dead = Known { dead: vec![word.clone()], ..Known::default() };
+        assert!(!keeps(&word, &dead), "a record's content");
+        assert!(keeps(&word, &dead.clone().for_word()), "it may have been repaired since");
+        let waiting = Known { waiting: Some(word.clone()), ..dead };
+        assert!(!keeps(&word, &waiting.for_word()), "it will be fetched when it is claimed");
     }
 
     #[test]

@@ -71,8 +71,9 @@ impl OpenIntent {
         let record = evidence.and_then(|evidence| evidence.record.as_deref()).unwrap_or_default();
         let proof = evidence.and_then(|evidence| evidence.proof);
         // What only a create carries proves nothing: an update leaves it out, and people may have changed it since.
-        let body = self.operation.ownership.rest(&self.body);
-        shows_applied(self.operation.method, proof, &body, found.pointer(record).unwrap_or(&Value::Null))
+        let rest = Rule::OwnedProvesNothing.holds().then(|| self.operation.ownership.rest(&self.body));
+        let body = rest.as_ref().unwrap_or(&self.body);
+        shows_applied(self.operation.method, proof, body, found.pointer(record).unwrap_or(&Value::Null))
     }
 
     fn evidence(&self) -> Option<&Evidence> {
@@ -119,7 +120,8 @@ pub fn step(
     if let Some(idempotency) = &outcome.idempotency {
         let flight = if Rule::FlightIsTakenOff.holds() { longest_flight } else { Duration::ZERO };
         let window = Duration::from_secs(u64::from(idempotency.window_seconds)).saturating_sub(flight);
-        if intent.stored_at.checked_add(window).is_ok_and(|end| now < end) || !Rule::KeyHasAWindow.holds() {
+        // A clock that was set back since the doubt began does not make the window longer by as much.
+        if intent.stored_at.checked_add(window).is_ok_and(|end| now.max(doubt) < end) || !Rule::KeyHasAWindow.holds() {
             return Step::Send;
         }
     }
@@ -210,6 +212,8 @@ mod tests {
             "a call that leaves now could arrive after the window"
         );
         assert_eq!(decide(&doubt, &outcome(Some(600), None), 570), Step::Hold);
+        let late = Intent { in_doubt_since: Some(at(580)), ..fresh.clone() };
+        assert_eq!(decide(&late, &outcome(Some(600), None), 50), Step::Hold, "the clock was set back");
         assert_eq!(decide(&doubt, &outcome(None, Some(5)), 100), Step::LookUp(at(105)));
         assert_eq!(step(&doubt, &outcome(None, None), OnUnknownOutcome::Resend, at(100), flight), Step::Send);
     }

@@ -52,10 +52,13 @@ fn keeps_true(rule: Rule) -> Property {
         | Rule::EqualDeadLettersStay
         | Rule::HintsAreFetched
         | Rule::OlderFetchIsRetried
+        | Rule::GivenUpIsNotWritten
         | Rule::WhatIsWrittenIsNewest => Property::NothingAcknowledgedIsLost,
         Rule::LedgerIsAskedWhenNothingWaits | Rule::GivenUpInDoubtIsForgotten | Rule::ReplayIsNoNews => {
             Property::AToBToAEndsAtA
         }
+        Rule::WordIsNews => Property::ANewerStateHasItsOwnChance,
+        Rule::WrittenOnceStays => Property::WhatIsWrittenOnceStays,
         Rule::DeadLettersRest => Property::ADeadLetterDoesNotComeBackByItself,
         Rule::KeysAreLocked
         | Rule::OlderIsSuperseded
@@ -75,7 +78,9 @@ fn keeps_true(rule: Rule) -> Property {
         | Rule::LookUpSettles
         | Rule::RefusalLeavesDoubt
         | Rule::UnknownIsHeld
-        | Rule::KeyApartTellsNothing => Property::NothingIsAppliedTwice,
+        | Rule::ApartKeepsItsTime
+        | Rule::KeyApartTellsNothing
+        | Rule::OwnedProvesNothing => Property::NothingIsAppliedTwice,
         Rule::KeyNamesItsStore | Rule::BatchSettlesTogether | Rule::ApartHasItsOwnKey => {
             Property::OneKeyNeverCarriesTwoBodies
         }
@@ -94,6 +99,7 @@ fn keeps_true(rule: Rule) -> Property {
         Rule::ConditionIsKept | Rule::OnlyWhatIsThereIsUpdated => Property::WhatTakesNoPartIsNotWritten,
         Rule::OnlyWhatIsThereIsDeleted => Property::WhatWasNeverThereIsNotDeleted,
         Rule::CircuitsArePerOperation => Property::OneOperationNeverBlocksAnother,
+        Rule::OwnedIsLookedUpFirst | Rule::OwnedIsLeftOut => Property::WhatIsTheDestinationsStays,
     }
 }
 
@@ -104,6 +110,10 @@ fn circumstances(rule: Rule, means: Means) -> Means {
         Means { shows: Shows::VersionsAndSingles, traced: true, ..single }
     } else if rule == Rule::GivenUpInDoubtIsForgotten {
         Means { shows: Shows::Versions, look_up: true, key: false, ..single }
+    } else if rule == Rule::GivenUpIsNotWritten {
+        Means { shows: Shows::Versions, look_up: true, key: false, once: true, ..single }
+    } else if matches!(rule, Rule::OwnedIsLookedUpFirst | Rule::OwnedIsLeftOut | Rule::OwnedProvesNothing) {
+        Means { look_up: true, owned: true, ..means }
     } else {
         means
     }

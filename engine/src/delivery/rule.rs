@@ -18,6 +18,8 @@ pub enum Rule {
     LedgerIsAskedWhenNothingWaits,
     /// A state that lies in the dead letters is not taken again.
     DeadLettersRest,
+    /// Word of a record that does not say what became of it is news, whatever lies in the dead letters.
+    WordIsNews,
     /// A dead letter that is read again after another state of its version is news.
     BackToADeadLetterIsNews,
     /// One record of a key is handed out at a time, the one that came first.
@@ -66,6 +68,10 @@ pub enum Rule {
     StrangersAreFaults,
     /// When a record is given up while a write of it is in doubt, the ledger says that its state may be at the destination, and no more.
     GivenUpInDoubtIsForgotten,
+    /// What a flow writes once is not written again while the destination has it.
+    WrittenOnceStays,
+    /// Of what a flow writes once, that whose write was given up in doubt counts as not written.
+    GivenUpIsNotWritten,
     /// A dead letter is not replayed behind a state that is no older, nor before one that was set aside later.
     ReplayIsNoNews,
     /// A dead letter with the version of what was settled and another content stays, where its source could tell which is the newer.
@@ -82,6 +88,8 @@ pub enum Rule {
     ApartHasItsOwnKey,
     /// The key of a record whose batch was taken apart says nothing of the batch.
     KeyApartTellsNothing,
+    /// A record whose batch was taken apart was decided about when the batch was.
+    ApartKeepsItsTime,
     /// A 429 or 5xx counts against a record only if other calls passed.
     OthersMustPass,
     /// A 429 or 5xx counts against a record if other calls passed.
@@ -120,6 +128,12 @@ pub enum Rule {
     LeftOutStaysKnown,
     /// Each operation has a circuit of its own.
     CircuitsArePerOperation,
+    /// Whether the destination has a record is looked up before the first write that may carry what is the destination's.
+    OwnedIsLookedUpFirst,
+    /// A write over a record that is there carries nothing that is the destination's.
+    OwnedIsLeftOut,
+    /// What is the destination's proves nothing of a write.
+    OwnedProvesNothing,
 }
 
 impl Rule {
@@ -144,7 +158,7 @@ mod switch {
 
     impl Rule {
         /// All of them.
-        pub(crate) const ALL: [Self; 58] = [
+        pub(crate) const ALL: [Self; 65] = [
             Self::BoundsAreFixedFirst,
             Self::WindowsReachBack,
             Self::PagesOverlap,
@@ -152,6 +166,7 @@ mod switch {
             Self::ContentIsCompared,
             Self::LedgerIsAskedWhenNothingWaits,
             Self::DeadLettersRest,
+            Self::WordIsNews,
             Self::BackToADeadLetterIsNews,
             Self::KeysAreLocked,
             Self::WaitingBlocksItsKeyOnly,
@@ -176,6 +191,8 @@ mod switch {
             Self::UnknownIsHeld,
             Self::StrangersAreFaults,
             Self::GivenUpInDoubtIsForgotten,
+            Self::WrittenOnceStays,
+            Self::GivenUpIsNotWritten,
             Self::ReplayIsNoNews,
             Self::EqualDeadLettersStay,
             Self::BatchSettlesTogether,
@@ -184,6 +201,7 @@ mod switch {
             Self::WornIsSplit,
             Self::ApartHasItsOwnKey,
             Self::KeyApartTellsNothing,
+            Self::ApartKeepsItsTime,
             Self::OthersMustPass,
             Self::PoisonCounts,
             Self::RetriesEnd,
@@ -203,6 +221,9 @@ mod switch {
             Self::OnlyWhatIsThereIsDeleted,
             Self::LeftOutStaysKnown,
             Self::CircuitsArePerOperation,
+            Self::OwnedIsLookedUpFirst,
+            Self::OwnedIsLeftOut,
+            Self::OwnedProvesNothing,
         ];
 
         /// Whether the rule holds.

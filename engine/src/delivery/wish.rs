@@ -26,10 +26,11 @@ pub enum Wish {
 }
 
 impl Wish {
-    /// Of a record that meets the flow's condition, or does not, and is `there` at the destination, or is not.
-    pub fn of_selected(flow: &Flow, selected: bool, there: bool) -> Self {
+    /// Of a record that meets the flow's condition, or does not, and is known to be `written`, or is not.
+    pub fn of_selected(flow: &Flow, selected: bool, written: bool) -> Self {
         if selected || !Rule::ConditionIsKept.holds() {
-            return if flow.writes_once && there { Self::Leave } else { Self::Write };
+            let stays = flow.writes_once && written && Rule::WrittenOnceStays.holds();
+            return if stays { Self::Leave } else { Self::Write };
         }
         match flow.on_when_false {
             OnWhenFalse::Ignore => Self::Leave,
@@ -78,6 +79,20 @@ pub fn part_of(map: &BTreeMap<String, String>, fields: &BTreeSet<String>) -> BTr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::LedgerEntry;
+
+    #[test]
+    fn what_was_given_up_in_doubt_counts_as_there_and_not_as_written() {
+        let entry = |present, body_hash: Option<&str>| LedgerEntry {
+            version: crate::version::Version::Counter(1),
+            source_hash: "a".into(),
+            body_hash: body_hash.map(str::to_owned),
+            present,
+            identifier: None,
+        };
+        assert!(entry(true, Some("b")).is_written());
+        assert!(!entry(true, None).is_written() && !entry(false, None).is_written());
+    }
 
     #[test]
     fn a_part_of_a_mapping_is_what_makes_the_fields_whole_or_in_parts() {

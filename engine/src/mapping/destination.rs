@@ -73,6 +73,11 @@ impl Destination {
         other.segments.starts_with(&self.segments)
     }
 
+    /// What is at this path in `body`; none where nothing is.
+    pub fn within<'b>(&self, body: &'b Value) -> Option<&'b Value> {
+        self.segments.iter().try_fold(body, |value, name| value.get(name))
+    }
+
     /// Takes what is at this path out of `body`, with the objects around it that nothing is left of.
     pub fn take_out(&self, body: &mut Map<String, Value>) {
         take_out(body, &self.segments);
@@ -85,7 +90,7 @@ impl Destination {
 
     /// Sets the value at this path in `body`, making the objects around it. Paths that do not conflict never meet
     /// anything but objects on the way.
-    pub(super) fn place(&self, body: &mut Map<String, Value>, value: Value) {
+    pub fn place(&self, body: &mut Map<String, Value>, value: Value) {
         let Some((name, around)) = self.segments.split_last() else {
             return;
         };

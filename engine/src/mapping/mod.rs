@@ -147,6 +147,41 @@ impl Mapping {
         }
     }
 
+    /// What each field is by itself, by its path as it is written in the map: nothing for an absent optional. A field that comes to nothing on this
+    /// record, or waits for another, is left out.
+    ///
+    /// # Errors
+    /// Only with the records that have to be looked up first.
+    pub fn each<'r>(
+        &self,
+        record: impl Into<Record<'r>>,
+        resolve: &dyn Resolve,
+    ) -> Result<BTreeMap<String, Option<Value>>, EvaluationError> {
+        let record = record.into();
+        let _running = meter::start();
+        let wanted = Wanted::default();
+        let mut values = BTreeMap::new();
+        for (destination, expression) in &self.fields {
+            let result = expression.run(record.json(), resolve, &wanted, &mut Output::default());
+            let awaits = !wanted.take_references().is_empty();
+            match result {
+                Ok(Some(value)) => drop(values.insert(destination.to_string(), Some(value))),
+                Ok(None) if !awaits => drop(values.insert(destination.to_string(), None)),
+                Ok(None) | Err(_) => {}
+            }
+        }
+        if wanted.is_empty() {
+            Ok(values)
+        } else {
+            Err(EvaluationError::NeedsLookups { wanted: wanted.into_lookups() })
+        }
+    }
+
+    /// Its fields' paths.
+    pub fn paths(&self) -> impl Iterator<Item = &FieldPath> {
+        self.fields.iter().map(|(destination, _)| destination)
+    }
+
     /// The JSON pointers of what the condition and the fields read of a record; see [`Expression::reads`].
     pub fn reads(&self) -> BTreeSet<String> {
         self.expressions().flat_map(Expression::reads).cloned().collect()

@@ -238,6 +238,10 @@ impl Authentication {
             | Self::None => true,
         }
     }
+
+    pub(super) fn has_date_of_http(&self) -> bool {
+        matches!(self, Self::Hmac(hash) if hash.timestamp_format == TimestampFormat::HttpDate)
+    }
 }
 
 impl ClientCertificate {

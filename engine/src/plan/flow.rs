@@ -13,6 +13,12 @@ use super::{EventRoute, IDENTIFIER, Method, Operation, Stream, is_default};
 pub struct Flow {
     /// Name, unique in the plan.
     pub name: String,
+    /// Which way its records go. What is said of source and destination in a flow is meant of its own.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub direction: Direction,
+    /// The flow that carries the same records back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pair: Option<Pair>,
     /// What makes it read; at least one.
     pub triggers: Vec<Trigger>,
     /// What the source's webhooks bring to it. The first that fits an event decides.
@@ -48,6 +54,40 @@ pub struct Flow {
     pub batch_size: u32,
     /// What to do when a write's outcome stays unknown and nothing can tell.
     pub on_unknown_outcome: OnUnknownOutcome,
+}
+
+/// Which way a flow's records go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub enum Direction {
+    /// From the plan's source to its destination.
+    #[default]
+    Forward,
+    /// From the plan's destination to its source.
+    Reverse,
+}
+
+impl Direction {
+    /// The other one.
+    #[must_use]
+    pub fn back(self) -> Self {
+        match self {
+            Self::Forward => Self::Reverse,
+            Self::Reverse => Self::Forward,
+        }
+    }
+}
+
+/// The flow that carries the same records back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pair {
+    /// The flow, of the same plan and of the other direction.
+    pub flow: String,
+    /// CEL over `record`: the key of the record's twin in that flow, as text or a number; null for a record that does not say it.
+    pub key: String,
+    /// Mapped fields that the operation needs in every write, and that are no reason for one: they name the record.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub named_by: Vec<String>,
 }
 
 /// What becomes, at the destination, of a record that took part in a flow and stops to: its `when` turned false.
@@ -104,6 +144,10 @@ pub enum OnUnknownOutcome {
 }
 
 impl Flow {
+    pub(super) fn needs_sixth_format(&self) -> bool {
+        self.direction != Direction::Forward || self.pair.is_some()
+    }
+
     pub(super) fn needs_fifth_format(&self) -> bool {
         !self.operation.ownership.is_empty()
     }

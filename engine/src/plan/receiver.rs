@@ -93,6 +93,13 @@ impl Verification {
             Self::Token(token) => token.value.names(),
         }
     }
+
+    pub(super) fn has_date_of_http(&self) -> bool {
+        match self {
+            Self::Hash(hash) => hash.timestamp.as_ref().is_some_and(|sent| sent.format == TimestampFormat::HttpDate),
+            Self::Token(_) => false,
+        }
+    }
 }
 
 /// A keyed hash over a webhook.

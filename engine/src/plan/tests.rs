@@ -121,6 +121,43 @@ fn a_plan_that_leaves_fields_to_the_destination_needs_the_fifth_format() {
 }
 
 #[test]
+fn a_plan_with_a_signed_time_as_http_writes_it_needs_the_fifth_format() {
+    let hash = |format: &str| {
+        json!({"algorithm": "SHA256", "secret": "{key}", "message": "{timestamp}", "encoding": "Hex", "header": "X", "value": "{signature}",
+               "timestampFormat": format})
+    };
+    let receiver = |format: &str| {
+        let timestamp = json!({"at": {"header": "X-Time"}, "format": format, "toleranceSeconds": 300});
+        let hash = json!({"algorithm": "SHA256", "secret": "{key}", "message": "{body}", "encoding": "Hex", "signature": {"header": "X"},
+                          "timestamp": timestamp});
+        json!({"path": "/shop/orders", "verification": {"hash": hash}, "refusalStatus": 401, "maxBodyBytes": 1024, "auditDays": 7})
+    };
+    for (format, of_calls, of_webhooks) in [("EpochSeconds", 3, 4), ("HttpDate", 5, 5)] {
+        let mut calls = plan();
+        calls.destination.authentication = serde_json::from_value(json!({"hmac": hash(format)})).unwrap();
+        let mut webhooks = plan();
+        webhooks.receiver = Some(serde_json::from_value(receiver(format)).unwrap());
+        assert_eq!(
+            (calls.format(), webhooks.format()),
+            (of_calls, of_webhooks),
+            "an older worker would not know the word"
+        );
+    }
+}
+
+#[test]
+fn a_plan_that_carries_records_back_needs_the_sixth_format() {
+    let pair = Some(Pair { flow: "back".into(), key: "record.?twin.orValue(null)".into(), named_by: vec![] });
+    for (direction, pair) in [(Direction::Reverse, None), (Direction::Forward, pair)] {
+        let mut plan = plan();
+        (plan.flows[0].direction, plan.flows[0].pair) = (direction, pair);
+        assert_eq!(plan.format(), 6, "an older worker would read and write the wrong systems, and write echoes");
+        plan.format_version = 6;
+        assert_eq!(Plan::parse(plan.to_json().as_bytes()).unwrap(), plan);
+    }
+}
+
+#[test]
 fn a_plan_of_another_format_is_refused_by_its_number() {
     for found in [0, FORMAT_VERSION + 1] {
         let mut document = first_format();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crosstie_connect::{
     CallFailure, FailureKind,
-    grants::{GrantFailure, Granted, Remains, TokenRequest},
+    grants::{self, GrantFailure, Granted, Remains, TokenRequest},
 };
 use crosstie_crds::condition::Reason;
 use crosstie_engine::{credentials::CredentialVersion, plan::System};
@@ -231,7 +231,7 @@ impl<B: Books, S: Safe, G: Grantor, N: Fn() -> Timestamp + Send + Sync> Renewals
         claimed.ledger.current = Some(token);
         claimed.ledger.spent = None;
         let (Some(old), Some(key)) = (claimed.refresh.clone(), &errand.refresh) else { return true };
-        let new = exchange::replaced(&claimed.id, granted, &old);
+        let new = grants::replaced(&claimed.id, granted, &old);
         claimed.ledger.rotates = Some(new.is_some() || claimed.ledger.rotates == Some(true));
         let Some(new) = new else { return true };
         let kept = self.keep(errand, claimed, key, &new, &old.version_id, tell).await;

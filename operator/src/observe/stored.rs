@@ -42,8 +42,8 @@ pub fn credentials(cx: &Context, object: &Connector) -> (Stored, Said) {
 /// What is known of the access tokens of a Connector that gets them by a grant.
 pub fn tokens(cx: &Context, key: &Key, object: &Connector) -> Observed {
     let refresh = SecretKey::of_refresh_token(object).map(|secret| {
-        let (stored, _) = in_vault(cx, &key.namespace, &secret);
-        RefreshToken { secret, stored }
+        let (stored, said) = in_vault(cx, &key.namespace, &secret);
+        RefreshToken { secret, stored, said }
     });
     // What the cache shows to have been written since it was remembered is read again.
     let cached = cx.cache.meta(ObjectKind::Secret, &key.sibling(&names::tokens(&key.name)));

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use crosstie_crds::{
     Connector, ConnectorStatus,
     condition::{ConditionType, Reason},
-    connector::{ApiVersionStatus, OnMaxAge},
+    connector::{ApiVersionStatus, CredentialStatus, OnMaxAge},
     sync_report::{ApiReport, CredentialReport},
 };
 use crosstie_engine::{compile::Compiled, plan::System, preset};
@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{
     Step,
+    age::{self, Aging, Lasting},
     conditions::{Draft, Truth, merge, whole_seconds},
     credentials::{Decision, Stored, Use, decide},
     lifecycle::{self, Word},
@@ -21,7 +22,7 @@ use super::{
     rotation::{Facts, Said},
     tokens::{self, tokens},
 };
-use crate::broker::Errand;
+use crate::{broker::Errand, vault::SecretKey};
 
 /// How soon a Connector is looked at again when nothing calls for it.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(10);
@@ -65,12 +66,13 @@ pub struct Want {
     decision: Decision,
     published: Option<CredentialVersions>,
     publishing: Option<CredentialVersions>,
+    aging: Aging,
 }
 
 /// Plans for a Connector.
 pub fn connector(seen: &Seen, now: Timestamp) -> Want {
     let owner = Owner::connector(&seen.connector);
-    let (seen, errand, look_again) = with_tokens(&owner, seen, now);
+    let (seen, errand, look_again, aging) = with_tokens(&owner, seen, now);
     let mut keys: Vec<&str> = seen.compiled.value.iter().flat_map(System::credential_keys).collect();
     // One that is not there is the alert's trouble, and must not take the Connector from the others.
     keys.extend(seen.signing_keys.iter().map(String::as_str).filter(|key| seen.stored.holds(key)));
@@ -96,17 +98,22 @@ pub fn connector(seen: &Seen, now: Timestamp) -> Want {
         Step::Apply(objects::credentials(&owner, document, versions.seen_at.unwrap_or(now)))
     });
     let look_again = look_again.map_or(now + LOOK_AGAIN, |at| at.min(now + LOOK_AGAIN));
-    Want { steps: steps.collect(), look_again, errand, seen, at: now, decision, published, publishing }
+    Want { steps: steps.collect(), look_again, errand, seen, at: now, decision, published, publishing, aging }
 }
 
-/// The same with access tokens in the place of what they are got with, where the Connector has such.
-fn with_tokens(owner: &Owner, seen: &Seen, now: Timestamp) -> (Seen, Option<Errand>, Option<Timestamp>) {
+/// The same with access tokens in the place of what they are got with, where the Connector has such; and what of it has an age that counts.
+fn with_tokens(owner: &Owner, seen: &Seen, now: Timestamp) -> (Seen, Option<Errand>, Option<Timestamp>, Aging) {
     let system = seen.compiled.value.as_ref();
     let grant = system.and_then(|system| Some((owner, system, system.grant.as_ref()?)));
-    let Some((site, observed)) = grant.zip(seen.tokens.as_ref()) else { return (seen.clone(), None, None) };
+    let Some((site, observed)) = grant.zip(seen.tokens.as_ref()) else {
+        return (seen.clone(), None, None, Aging::HandedOut);
+    };
     let tokens = tokens(site, &seen.stored, observed, &seen.workers, now);
-    let seen = Seen { stored: tokens.stored, said: tokens.said, ..seen.clone() };
-    (seen, tokens.errand, tokens.look_again)
+    let secret = SecretKey::of(&seen.connector);
+    let aging = tokens::aging(secret.as_ref(), (&seen.stored, &seen.said), observed.refresh.as_ref());
+    // When the client's secret is rotated next is of use to people; a token is not rotated.
+    let said = Said { rotates: seen.said.rotates, next_rotation: seen.said.next_rotation, ..tokens.said };
+    (Seen { stored: tokens.stored, said, ..seen.clone() }, tokens.errand, tokens.look_again, aging)
 }
 
 /// Hosts that credentials of a system can be sent to.
@@ -126,9 +133,7 @@ impl Want {
         };
         let word = self.word(before, now);
         let mut drafts = self.conditions(handed_out, failure);
-        let facts = handed_out.map(|versions| self.facts(versions));
-        let known = self.asking_again(handed_out).and_then(|before| recall(before, ConditionType::CredentialsFresh));
-        drafts.extend(known.or_else(|| facts?.fresh(self.oldest(), now)));
+        drafts.extend(self.fresh(handed_out, now));
         drafts.extend(word.supported(now));
         let conditions = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
         ConnectorStatus {
@@ -136,14 +141,52 @@ impl Want {
             conditions: merge(conditions, &drafts, meta.generation, now),
             api_version: (word.status != ApiVersionStatus::default()).then_some(word.status),
             integrations: Some(self.seen.integrations),
-            credentials: facts.map(|facts| facts.status(now)),
+            credentials: handed_out.map(|versions| self.credentials(versions, now)),
         }
     }
 
-    /// The version that the vault is to be asked to replace, if it is.
-    pub fn to_rotate(&self, now: Timestamp) -> Option<String> {
-        let handed_out = self.publishing.as_ref().or(self.published.as_ref())?;
-        self.facts(handed_out).to_rotate(self.oldest(), now)
+    /// The versions that the vault is to be asked to replace, if it is.
+    pub fn to_rotate(&self, now: Timestamp) -> Vec<(SecretKey, String)> {
+        let handed_out = self.publishing.as_ref().or(self.published.as_ref());
+        age::to_rotate(&self.lasting(handed_out).unwrap_or_default(), self.oldest(), now)
+    }
+
+    /// Secrets whose ages count; none while that is not known of all.
+    fn lasting(&self, handed_out: Option<&CredentialVersions>) -> Option<Vec<Lasting>> {
+        match &self.aging {
+            Aging::HandedOut => {
+                Some(handed_out.map(|versions| self.facts(versions).lasting(self.secret())).into_iter().collect())
+            }
+            Aging::GotWith(all) => Some(all.clone()),
+            Aging::NotKnown => None,
+        }
+    }
+
+    fn secret(&self) -> Option<SecretKey> {
+        SecretKey::of(&self.seen.connector)
+    }
+
+    /// Whether they are young enough. What status said stays while nothing has been learnt that would change it.
+    fn fresh(&self, handed_out: Option<&CredentialVersions>, now: Timestamp) -> Option<Draft> {
+        let lasting = self.lasting(handed_out);
+        let recalled = match &lasting {
+            Some(_) => self.asking_again(handed_out),
+            None => self.before_of_this_spec(),
+        };
+        let recalled = recalled.and_then(|before| recall(before, ConditionType::CredentialsFresh));
+        recalled.or_else(|| match lasting {
+            Some(lasting) => age::fresh(&lasting, self.oldest(), now),
+            None => self.oldest().filter(|_| handed_out.is_some()).map(|_| age::not_known()),
+        })
+    }
+
+    fn credentials(&self, versions: &CredentialVersions, now: Timestamp) -> CredentialStatus {
+        let facts = self.facts(versions);
+        let age_days = match self.lasting(Some(versions)) {
+            Some(lasting) => age::days(&lasting, now),
+            None => facts.before.and_then(|before| before.age_days),
+        };
+        CredentialStatus { age_days, ..facts.status() }
     }
 
     fn oldest(&self) -> Option<(u32, OnMaxAge)> {
@@ -192,7 +235,11 @@ impl Want {
     /// The status to go by while the vault has not answered yet after a restart: nothing has been learnt that would change it.
     fn asking_again(&self, handed_out: Option<&CredentialVersions>) -> Option<&ConnectorStatus> {
         let asking = handed_out.is_some() && self.seen.stored == Stored::Asked;
-        let before = self.seen.connector.status.as_ref().filter(|_| asking)?;
+        self.before_of_this_spec().filter(|_| asking)
+    }
+
+    fn before_of_this_spec(&self) -> Option<&ConnectorStatus> {
+        let before = self.seen.connector.status.as_ref()?;
         (before.observed_generation == self.seen.connector.metadata.generation).then_some(before)
     }
 

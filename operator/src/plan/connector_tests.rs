@@ -123,12 +123,13 @@ fn credentials_that_are_too_old_are_said_and_leave_the_connector_ready() {
         Some(RotationPolicy { max_age_days: Some(30), on_max_age: Some(OnMaxAge::Rotate) });
     seen.said = Said { made_at: Some(at(0)), rotates: Some(true), ..Said::default() };
     assert_said(&said(&seen, 29 * day), ConditionType::CredentialsFresh, Truth::True, Reason::Fresh);
-    assert_eq!(connector(&seen, at(29 * day)).to_rotate(at(29 * day)), None);
+    assert_eq!(connector(&seen, at(29 * day)).to_rotate(at(29 * day)), []);
     let old = said(&seen, 30 * day);
     assert_said(&old, ConditionType::CredentialsFresh, Truth::False, Reason::CredentialsOld);
     assert_said(&old, ConditionType::Ready, Truth::True, Reason::Available);
     assert_eq!(old.credentials.as_ref().unwrap().age_days, Some(30));
-    assert_eq!(connector(&seen, at(30 * day)).to_rotate(at(30 * day)).as_deref(), Some("v2"));
+    let key = SecretKey::of(&seen.connector).unwrap();
+    assert_eq!(connector(&seen, at(30 * day)).to_rotate(at(30 * day)), [(key, "v2".to_owned())]);
     let restarted = Seen { stored: Stored::Asked, said: Said::default(), ..seen };
     let mut object = restarted.connector.as_ref().clone();
     object.status = Some(old.clone());

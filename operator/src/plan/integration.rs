@@ -21,7 +21,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 pub use super::seen::{Compilation, Seen};
 
 use super::{
-    Step,
+    Step, account,
     conditions::{self, Draft},
     diagnosis, figures,
     health::{self, Facts},
@@ -189,7 +189,8 @@ impl<'a> Planner<'a> {
         steps
     }
 
-    /// While the plan may not go out: what is gone is made again as the last good one wants it, and nothing else is touched.
+    /// While the plan may not go out: what is gone is made again as the last good one wants it, a worker whose account was replaced as well, and
+    /// nothing else is touched.
     fn kept(&self) -> Vec<Step> {
         // Shares have nothing to do with what a plan maps: others count on them, whichever plan runs.
         let shares = self.shares().filter(|_| in_force::ran(self.seen));
@@ -198,7 +199,8 @@ impl<'a> Planner<'a> {
         let shared = |object: &Object| shares.as_ref().is_some_and(|shares| shares.name == object.name);
         let missing = good.map(|good| self.surroundings(&good.plan, &good.hash)).unwrap_or_default();
         let missing: Vec<Object> = missing.into_iter().filter(|object| gone(object) && !shared(object)).collect();
-        let worker = good.filter(|_| self.seen.deployment.is_none()).and_then(|good| {
+        let again = self.seen.deployment.is_none() || account::was_replaced(self.seen);
+        let worker = good.filter(|_| again).and_then(|good| {
             let alerts: BTreeSet<&str> = good.plan.alerts.iter().map(|alert| alert.system.connector.as_str()).collect();
             self.worker_step(&good.plan, alerts.into_iter().collect())
         });
@@ -246,8 +248,8 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// The Deployment, unless it could not start: without credentials there is nothing to mount, and without its store nothing may
-    /// run.
+    /// The Deployment, unless it could not start: without credentials there is nothing to mount, without its store nothing may run, and without
+    /// an account there is nobody to run as.
     fn worker_step(&self, plan: &Plan, alerts: Vec<&str>) -> Option<Step> {
         let can_start = matches!(self.state, State::Held { .. } | State::Going { .. })
             && self.seen.credentials.iter().all(Option::is_some);
@@ -260,7 +262,10 @@ impl<'a> Planner<'a> {
         let ends = [&plan.source, &plan.destination].map(|system| system.connector.as_str());
         let mounted = Mounted { ends, alerts };
         let receives = plan.receiver.is_some();
-        let object = objects::deployment(&self.owner, self.template, &mounted, resources, replicas, receives);
+        let made = account::deployment(self.seen, |account| {
+            objects::deployment(&self.owner, self.template, &mounted, resources, replicas, receives, account)
+        });
+        let Some(object) = made else { return self.scale() };
         // Scaled by somebody while nobody looked: the hash cannot tell, the Deployment itself does.
         let scaled = self.seen.deployment.as_ref().is_some_and(|deployment| {
             annotation(&deployment.metadata, ANNOTATION_APPLIED_HASH) == Some(&object.hash)

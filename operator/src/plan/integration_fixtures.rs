@@ -15,13 +15,15 @@ use serde_json::json;
 
 use super::super::*;
 use crate::plan::{
-    objects::{ANNOTATION_PLAN_HASH, CredentialVersions},
+    objects::{ANNOTATION_ACCOUNT, ANNOTATION_PLAN_HASH, CredentialVersions},
     shares::{self, Granted},
     verification::Verification,
 };
 
 pub(super) const NOW: i64 = 10_000;
 pub(super) const POD: &str = "orders-sync-1";
+/// Uid of the account that the worker was made with.
+pub(super) const ACCOUNT: &str = "account-1";
 
 pub(super) fn now() -> Timestamp {
     Timestamp::from_second(NOW).unwrap()
@@ -164,7 +166,8 @@ pub(super) fn reports(workers: Vec<WorkerReport>) -> Arc<SyncReport> {
 
 pub(super) fn deployment(replicas: i32) -> Arc<Deployment> {
     let object = json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "orders-sync"},
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "orders-sync", "annotations": {ANNOTATION_ACCOUNT: ACCOUNT}},
         "spec": {"replicas": replicas, "selector": {}, "template": {}},
     });
     Arc::new(serde_json::from_value(object).unwrap())
@@ -181,10 +184,17 @@ pub(super) fn pod() -> Arc<Pod> {
     Arc::new(serde_json::from_value(object).unwrap())
 }
 
+/// With an account of this uid, made at this second.
+pub(super) fn with_account(mut seen: Seen, uid: &str, made_at: i64) -> Seen {
+    let meta = ObjectMeta { uid: Some(uid.into()), creation_timestamp: Some(time(made_at)), ..mine(&[]) };
+    seen.owned.insert((ObjectKind::ServiceAccount, "orders-sync".to_owned()), meta);
+    seen
+}
+
 /// Runs, and reports all that was published.
 pub(super) fn running() -> Seen {
     let shares = [(ANNOTATION_STORE_ID, "store-a")];
-    Seen {
+    let seen = Seen {
         owned: [
             ((ObjectKind::VolumeClaim, "orders-state".to_owned()), mine(&shares)),
             ((ObjectKind::ConfigMap, "orders-shares".to_owned()), mine(&shares)),
@@ -195,7 +205,8 @@ pub(super) fn running() -> Seen {
         pods: vec![pod()],
         report: Some(reports(vec![report()])),
         ..fresh()
-    }
+    };
+    with_account(seen, ACCOUNT, 0)
 }
 
 pub(super) fn with_spec(seen: Seen, change: impl FnOnce(&mut Integration)) -> Seen {

@@ -9,6 +9,8 @@ use serde_json::json;
 use super::*;
 use crate::plan::objects::{ANNOTATION_PLAN_HASH, CredentialVersions};
 
+#[path = "account_tests.rs"]
+mod account_of_pods;
 #[path = "integration_fixtures.rs"]
 mod fixtures;
 use fixtures::*;
@@ -55,8 +57,7 @@ fn broken(seen: Seen) -> Seen {
 
 #[test]
 fn everything_is_made_in_an_order_in_which_each_finds_what_it_needs() {
-    let want = want(&fresh());
-    let expected = [
+    let mut expected = vec![
         ("ServiceAccount", "orders-sync"),
         ("Role", "orders-sync"),
         ("RoleBinding", "orders-sync"),
@@ -65,10 +66,12 @@ fn everything_is_made_in_an_order_in_which_each_finds_what_it_needs() {
         ("PersistentVolumeClaim", "orders-state"),
         ("ConfigMap", "orders-plan"),
         ("ConfigMap", "orders-shares"),
-        ("Deployment", "orders-sync"),
     ];
-    assert_eq!(applied(&want), expected);
-    assert_eq!(ready(&want).0, "Starting");
+    let first = want(&fresh());
+    assert_eq!(applied(&first), expected, "a worker waits for its account to be seen");
+    assert_eq!(ready(&first).0, "Starting");
+    expected.push(("Deployment", "orders-sync"));
+    assert_eq!(applied(&want(&with_account(fresh(), ACCOUNT, 0))), expected);
 }
 
 #[test]
@@ -166,7 +169,7 @@ fn a_connector_that_is_gone_is_told_and_the_worker_goes_on() {
 
 #[test]
 fn no_worker_is_made_before_credentials_are_there() {
-    let want = want(&Seen { credentials: [Some(versions("s1")), None], ..fresh() });
+    let want = want(&Seen { credentials: [Some(versions("s1")), None], ..with_account(fresh(), ACCOUNT, 0) });
     assert!(find(&want, ObjectKind::Deployment, "orders-sync").is_none());
     assert!(find(&want, ObjectKind::ConfigMap, "orders-plan").is_some());
     assert_eq!(ready(&want).0, "Starting");
@@ -214,7 +217,7 @@ fn an_accepted_loss_begins_anew() {
 
 #[test]
 fn a_retained_volume_is_adopted_with_its_store() {
-    let mut seen = fresh();
+    let mut seen = with_account(fresh(), ACCOUNT, 0);
     let claim = ObjectMeta { owner_references: None, ..mine(&[(ANNOTATION_STORE_ID, "store-z")]) };
     seen.owned.insert((ObjectKind::VolumeClaim, "orders-state".to_owned()), claim);
     let want = want(&seen);

@@ -1,6 +1,8 @@
 //! From what was observed to what should be: pure, and it cannot fail. Problems become conditions, wishes become steps that leave
 //! nothing to decide. No client, no clock, no randomness here.
 
+pub mod account;
+pub mod age;
 pub mod conditions;
 pub mod connector;
 pub mod credentials;

@@ -1,6 +1,7 @@
 //! Objects that somebody deletes by hand while the plan may not go out: the last good one wants them again.
 
 use super::{super::super::in_force::Published, gate::*, *};
+use crate::plan::objects::ANNOTATION_ACCOUNT;
 
 /// Runs with all that it owns, and knows the last good plan.
 fn whole(seen: Seen, plan: Plan) -> Seen {
@@ -39,6 +40,14 @@ fn a_deployment_deleted_while_a_plan_is_held_back_is_made_again_from_the_last_go
     assert_eq!(reason, "Starting");
     assert!(message.contains("goes on with plan p1") || message.contains("waiting for Kubernetes"), "{message}");
     assert_eq!(want.status_after(None, now()).plan.unwrap().hash, "p1");
+}
+
+#[test]
+fn a_worker_whose_account_was_replaced_meanwhile_is_made_again_from_the_last_good_plan() {
+    let want = want(&with_account(held(), "account-2", 9_000));
+    assert_eq!(applied(&want), [("ConfigMap", "orders-shares"), ("Deployment", "orders-sync")]);
+    let body = &find(&want, ObjectKind::Deployment, "orders-sync").unwrap().body;
+    assert_eq!(body["spec"]["template"]["metadata"]["annotations"][ANNOTATION_ACCOUNT], "account-2");
 }
 
 #[test]

@@ -1,21 +1,14 @@
-//! How far a rotation is, and how old credentials are. Both are derived from facts each time, never kept as a phase.
+//! How far a rotation is: derived from facts each time, never kept as a phase. How old credentials may become is in `age`.
 
 use crosstie_crds::{
-    condition::{ConditionType, Reason},
-    connector::{CredentialState, CredentialStatus, OnMaxAge},
+    connector::{CredentialState, CredentialStatus},
     sync_report::CredentialReport,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{
-    conditions::{Draft, whole_seconds},
-    credentials::Stored,
-    objects::CredentialVersions,
-};
-
-/// Seconds of a day.
-const DAY: i64 = 24 * 60 * 60;
+use super::{age::Lasting, conditions::whole_seconds, credentials::Stored, objects::CredentialVersions};
+use crate::vault::SecretKey;
 
 /// What a vault says of a secret beside its values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,8 +66,8 @@ impl Facts<'_> {
         if current && self.workers.iter().all(uses) { CredentialState::Settled } else { CredentialState::Rolling }
     }
 
-    /// What status says of the credentials.
-    pub fn status(&self, now: Timestamp) -> CredentialStatus {
+    /// What status says of the credentials, but for their age.
+    pub fn status(&self) -> CredentialStatus {
         let versions = self.handed_out;
         let uses = |report: &&CredentialReport| report.used_version_id == versions.version_id;
         let using = self.workers.iter().flatten().filter(uses).count();
@@ -85,58 +78,22 @@ impl Facts<'_> {
             previous_version_id: versions.previous_version_id.clone(),
             seen_at: versions.seen_at.map(Time),
             rotated_at: self.made_at().map(|at| Time(whole_seconds(at))),
-            age_days: self.since().map(|since| age(since, now)),
+            age_days: None,
             next_rotation_time: self.next_rotation().map(|at| Time(whole_seconds(at))),
             expires_at: self.expires_at().map(|at| Time(whole_seconds(at))),
             workers: (!self.workers.is_empty()).then(|| format!("{using}/{}", self.workers.len())),
         }
     }
 
-    /// Whether the credentials are young enough, if anybody says how old they may become.
-    pub fn fresh(&self, oldest: Option<(u32, OnMaxAge)>, now: Timestamp) -> Option<Draft> {
-        let (days, then) = oldest?;
-        let kind = ConditionType::CredentialsFresh;
-        let version = &self.handed_out.version_id;
-        let Some(since) = self.since() else {
-            return Some(Draft::unknown(
-                kind,
-                Reason::Starting,
-                format!("the age of version {version} is not known yet"),
-            ));
-        };
-        if !is_older(since, days, now) {
-            return Some(Draft::yes(kind, Reason::Fresh, format!("version {version} is not {days} days old yet")));
+    /// The version as a secret whose age counts. `secret` is what the Connector names in AWS.
+    pub fn lasting(&self, secret: Option<SecretKey>) -> Lasting {
+        Lasting {
+            what: "the credentials",
+            version_id: self.handed_out.version_id.clone(),
+            since: self.made_at().or(self.handed_out.seen_at),
+            secret: secret.filter(|_| self.is_current()),
+            said: self.said.clone(),
         }
-        let what = match then {
-            OnMaxAge::Alert => "rotate it".to_owned(),
-            OnMaxAge::Rotate => self.asked_to_rotate(),
-        };
-        // No figure that changes every day: the age itself stands in status.credentials.
-        let message = format!("version {version} of the credentials is at least {days} days old: {what}");
-        Some(Draft::no(kind, Reason::CredentialsOld, message))
-    }
-
-    fn asked_to_rotate(&self) -> String {
-        match (&self.said.not_rotated, self.said.rotates) {
-            (Some(problem), _) => problem.clone(),
-            (None, Some(true)) => "AWS Secrets Manager was asked to rotate it".to_owned(),
-            (None, Some(false)) => {
-                "rotate it; AWS Secrets Manager cannot, because the secret has no rotation configured there".to_owned()
-            }
-            (None, None) => {
-                "rotate it; whether AWS Secrets Manager can is not known: allow secretsmanager:DescribeSecret"
-                    .to_owned()
-            }
-        }
-    }
-
-    /// The version that the vault is to be asked to replace: the current one, when it is too old and the vault knows how.
-    pub fn to_rotate(&self, oldest: Option<(u32, OnMaxAge)>, now: Timestamp) -> Option<String> {
-        let (days, then) = oldest?;
-        let version = &self.handed_out.version_id;
-        let current = stored_ids(self.stored).0 == Some(version);
-        let old = self.since().is_some_and(|since| is_older(since, days, now));
-        (then == OnMaxAge::Rotate && self.said.rotates == Some(true) && current && old).then(|| version.clone())
     }
 
     fn stage(&self) -> Option<String> {
@@ -178,11 +135,6 @@ impl Facts<'_> {
         }
         self.same_before()?.next_rotation_time.as_ref().map(|at| at.0)
     }
-
-    /// Since when the version is there.
-    fn since(&self) -> Option<Timestamp> {
-        self.made_at().or(self.handed_out.seen_at)
-    }
 }
 
 fn stored_ids(stored: &Stored) -> (Option<&String>, Option<&String>) {
@@ -193,15 +145,6 @@ fn stored_ids(stored: &Stored) -> (Option<&String>, Option<&String>) {
             previous.as_ref().map(|previous| &previous.version_id),
         ),
     }
-}
-
-/// Whole days. A clock that is behind the vault's makes nothing younger than new.
-fn age(since: Timestamp, now: Timestamp) -> u32 {
-    u32::try_from((now.as_second() - since.as_second()) / DAY).unwrap_or_default()
-}
-
-fn is_older(since: Timestamp, days: u32, now: Timestamp) -> bool {
-    now.as_second() - since.as_second() >= i64::from(days) * DAY
 }
 
 #[cfg(test)]

@@ -1,17 +1,18 @@
 //! Where a Connector's credentials are access tokens that the operator gets: what of them is handed out, what is said of them, and whether an errand
-//! has to be run.
+//! has to be run. How old what they are got with is counts too: it is what somebody has to rotate.
 
 use std::sync::Arc;
 
 use crosstie_crds::{condition::Reason, sync_report::CredentialReport};
 use crosstie_engine::{
-    credentials::CredentialVersion,
-    grant::{Grant, GrantKind},
+    credentials::{ALLOWED_HOSTS, CredentialVersion},
+    grant::{CLIENT_ID, Grant, GrantKind},
     plan::System,
 };
 use jiff::Timestamp;
 
 use super::{
+    age::{Aging, Lasting},
     credentials::{Stored, host_not_allowed},
     objects::Owner,
     rotation::Said,
@@ -41,6 +42,8 @@ pub struct RefreshToken {
     pub secret: SecretKey,
     /// What is stored there.
     pub stored: Stored,
+    /// What the vault says of it.
+    pub said: Said,
 }
 
 /// What follows.
@@ -109,6 +112,23 @@ pub fn tokens(
         errand,
         look_again: [look_again, ends].into_iter().flatten().min(),
     }
+}
+
+/// The stored secrets that tokens are got with, whose ages count: the client's own, if there is anything secret in it, and the refresh token's. A
+/// Kubernetes Secret (`secret` is none then) does not say when it was written, so that it has no age.
+pub fn aging(secret: Option<&SecretKey>, client: (&Stored, &Said), refresh: Option<&RefreshToken>) -> Aging {
+    let refresh = refresh.map(|refresh| (&refresh.secret, &refresh.stored, &refresh.said, "the refresh token"));
+    let client = secret.map(|secret| (secret, client.0, client.1, "the client's credentials"));
+    let mut all = Vec::new();
+    for (secret, stored, said, what) in client.into_iter().chain(refresh) {
+        let Stored::Known { current: Some(current), .. } = stored else { return Aging::NotKnown };
+        let is_secret = |key: &String| key != CLIENT_ID && key != ALLOWED_HOSTS;
+        if current.values.keys().any(is_secret) {
+            let (version_id, secret) = (current.version_id.clone(), Some(secret.clone()));
+            all.push(Lasting { what, version_id, since: said.made_at, secret, said: said.clone() });
+        }
+    }
+    Aging::GotWith(all)
 }
 
 /// The client's credentials and the version of the refresh token; nothing while they have not come yet.

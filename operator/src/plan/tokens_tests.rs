@@ -2,8 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use crosstie_crds::{Connector, condition::ConditionType, sync_report::CredentialReport};
+use crosstie_crds::{
+    Connector, ConnectorStatus,
+    condition::ConditionType,
+    connector::{OnMaxAge, RotationPolicy},
+    sync_report::CredentialReport,
+};
 use crosstie_engine::compile;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde_json::{Value, json};
 
 use super::*;
@@ -46,6 +52,10 @@ fn version(id: &str, values: &[(&str, &str)]) -> Arc<CredentialVersion> {
     Arc::new(CredentialVersion { version_id: id.into(), values })
 }
 
+fn refresh_version() -> Arc<CredentialVersion> {
+    version("r1", &[("refreshToken", "rt")])
+}
+
 fn stored(version: Arc<CredentialVersion>) -> Stored {
     Stored::Known { current: Some(version), previous: None, fault: None }
 }
@@ -59,7 +69,7 @@ fn seen(oauth2: &Value, client: Stored) -> Seen {
     let object = object(oauth2);
     let refresh = SecretKey::of_refresh_token(&object);
     let refresh =
-        refresh.map(|secret| RefreshToken { secret, stored: stored(version("r1", &[("refreshToken", "rt")])) });
+        refresh.map(|secret| RefreshToken { secret, stored: stored(refresh_version()), said: Said::default() });
     Seen {
         compiled: compile::connector(&object, &compile::Settings::default()),
         connector: Arc::new(object),
@@ -228,4 +238,114 @@ fn a_vault_that_is_away_takes_no_token_from_anybody() {
     assert_eq!(want.steps.len(), 1);
     assert_said(&want, 1600, ConditionType::Ready, Truth::True, Reason::Available);
     assert_said(&want, 1600, ConditionType::CredentialsResolved, Truth::Unknown, Reason::VaultUnavailable);
+}
+
+const DAY: i64 = 24 * 60 * 60;
+
+/// May be 30 days old. Of what the token is got with, the client's secret was made at the day `client`, the refresh token at the day `refresh`; the
+/// token itself was got at the day `now`.
+fn aged(oauth2: &Value, [client, refresh, now]: [i64; 3]) -> Seen {
+    let mut seen = seen(oauth2, self::client());
+    Arc::make_mut(&mut seen.connector).spec.rotation =
+        Some(RotationPolicy { max_age_days: Some(30), on_max_age: Some(OnMaxAge::Rotate) });
+    let said = |day: i64| Said { made_at: Some(at(day * DAY)), rotates: Some(true), ..Said::default() };
+    seen.said = Said { next_rotation: Some(at(900 * DAY)), ..said(client) };
+    if let Some(token) = &mut seen.tokens.as_mut().unwrap().refresh {
+        token.said = said(refresh);
+    }
+    let mut kept = ledger(&seen);
+    if let Some(token) = &mut kept.current {
+        (token.issued_at, token.expires_at) = (at(now * DAY), at(now * DAY + 3600));
+    }
+    remembering(seen, kept, None)
+}
+
+fn told(want: &Want, now: i64) -> (String, String) {
+    let status = want.status_after(None, at(now * DAY));
+    let found = status.conditions.iter().find(|found| found.type_ == ConditionType::CredentialsFresh.as_str()).unwrap();
+    (found.reason.clone(), found.message.clone())
+}
+
+#[test]
+fn the_age_that_counts_is_that_of_the_clients_secret_and_not_of_the_token() {
+    let oauth2 = json!({"grant": "ClientCredentials", "tokenURL": "/token"});
+    let young = connector(&aged(&oauth2, [0, 0, 29]), at(29 * DAY));
+    assert_eq!(told(&young, 29).0, "Fresh");
+    assert_eq!(young.to_rotate(at(29 * DAY)), []);
+    let seen = aged(&oauth2, [0, 0, 30]);
+    let old = connector(&seen, at(30 * DAY));
+    let (reason, message) = told(&old, 30);
+    assert_eq!(reason, "CredentialsOld");
+    assert!(message.contains("version v1 of the client's credentials") && message.contains("was asked"), "{message}");
+    let key = SecretKey::of(&seen.connector).unwrap();
+    assert_eq!(old.to_rotate(at(30 * DAY)), [(key, "v1".to_owned())]);
+    assert_said(&old, 30 * DAY, ConditionType::Ready, Truth::True, Reason::Available);
+    let status = old.status_after(None, at(30 * DAY)).credentials.unwrap();
+    assert_eq!((status.version_id.as_str(), status.age_days), ("t1", Some(30)));
+    assert_eq!(status.rotated_at.map(|time| time.0), Some(at(30 * DAY)), "when the token was got");
+    assert_eq!(status.next_rotation_time.map(|time| time.0), Some(at(900 * DAY)));
+}
+
+#[test]
+fn a_refresh_token_ages_beside_the_clients_secret() {
+    let old = connector(&aged(&refreshing(), [20, 0, 30]), at(30 * DAY));
+    let (reason, message) = told(&old, 30);
+    assert_eq!(reason, "CredentialsOld");
+    assert!(message.contains("version r1 of the refresh token") && !message.contains("v1"), "{message}");
+    let rotated = old.to_rotate(at(30 * DAY));
+    assert_eq!(rotated.iter().map(|(key, _)| key.secret_id.as_str()).collect::<Vec<_>>(), ["shop/crm-refresh"]);
+    assert_eq!(old.status_after(None, at(30 * DAY)).credentials.unwrap().age_days, Some(30));
+    // One that its server replaces all the time is never old.
+    assert_eq!(told(&connector(&aged(&refreshing(), [20, 30, 30]), at(30 * DAY)), 30).0, "Fresh");
+}
+
+#[test]
+fn a_restart_forgets_no_age_of_what_tokens_are_got_with() {
+    let seen = aged(&refreshing(), [0, 0, 30]);
+    let before = connector(&seen, at(30 * DAY)).status_after(None, at(30 * DAY));
+    let mut object = seen.connector.as_ref().clone();
+    object.status = Some(before.clone());
+    let tokens = Observed {
+        refresh: seen
+            .tokens
+            .as_ref()
+            .unwrap()
+            .refresh
+            .clone()
+            .map(|refresh| RefreshToken { stored: Stored::Asked, ..refresh }),
+        ..seen.tokens.clone().unwrap()
+    };
+    let again = Seen {
+        connector: Arc::new(object),
+        stored: Stored::Asked,
+        said: Said::default(),
+        tokens: Some(tokens),
+        ..seen
+    };
+    let want = connector(&again, at(30 * DAY));
+    let after = want.status_after(None, at(30 * DAY));
+    let fresh = |status: &ConnectorStatus| {
+        let is = |found: &&Condition| found.type_ == ConditionType::CredentialsFresh.as_str();
+        status.conditions.iter().find(is).cloned().unwrap()
+    };
+    assert_eq!(fresh(&after), fresh(&before));
+    assert_eq!(after.credentials.unwrap().age_days, Some(30));
+    assert_eq!(want.to_rotate(at(30 * DAY)), []);
+}
+
+#[test]
+fn what_holds_nothing_secret_has_no_age_and_neither_has_a_kubernetes_secret() {
+    let seen = seen(&refreshing(), client());
+    let key = SecretKey::of(&seen.connector).unwrap();
+    let said = Said { made_at: Some(at(0)), ..Said::default() };
+    let aging = |secret, client: &Stored| aging(secret, (client, &said), None);
+    let names = |aging: Aging| match aging {
+        Aging::GotWith(all) => all.into_iter().map(|lasting| lasting.version_id).collect::<Vec<_>>(),
+        Aging::HandedOut | Aging::NotKnown => panic!("{aging:?}"),
+    };
+    assert_eq!(names(aging(Some(&key), &stored(version("v1", &[("clientId", "id"), ("privateKey", "hush")])))), ["v1"]);
+    let public = stored(version("v1", &[("clientId", "id"), ("allowedHosts", "acme.example.com")]));
+    assert!(names(aging(Some(&key), &public)).is_empty());
+    assert!(names(aging(None, &client())).is_empty());
+    assert_eq!(aging(Some(&key), &Stored::Asked), Aging::NotKnown);
 }

@@ -9,13 +9,19 @@ use proptest::{
 
 use crate::{History, Violation, history};
 
-const KNOWN: [(&str, &str); 7] = [
+const KNOWN: [(&str, &str); 10] = [
     ("equal versions in the dead letters", include_str!("../known/equal-versions-in-the-dead-letters.json")),
     ("a late hint after a dead letter", include_str!("../known/a-late-hint-after-a-dead-letter.json")),
     ("given up in doubt and shown again", include_str!("../known/given-up-in-doubt-and-shown-again.json")),
     ("died where records had moved between pages", include_str!("../known/died-where-records-had-moved.json")),
     ("a lookalike after a page that was lost", include_str!("../known/a-lookalike-after-a-page-that-was-lost.json")),
     ("held before a dead letter", include_str!("../known/held-before-a-dead-letter.json")),
+    ("word after a dead letter", include_str!("../known/word-after-a-dead-letter.json")),
+    ("written once and given up in doubt", include_str!("../known/written-once-and-given-up-in-doubt.json")),
+    (
+        "a batch apart is looked up from its beginning",
+        include_str!("../known/a-batch-apart-is-looked-up-from-its-beginning.json"),
+    ),
     ("back to a dead letter", include_str!("../known/back-to-a-dead-letter.json")),
 ];
 

@@ -39,6 +39,19 @@ pub struct Means {
     /// Whether such a call is answered record by record. Else it is applied whole or not at all.
     #[serde(default)]
     pub rows: bool,
+    /// The source shows no lists: it sends word of each change, which only names the record. Only where single records have no version.
+    #[serde(default)]
+    pub words: bool,
+    /// A look-up shows what was written since the write that it is about was decided, and nothing from before.
+    #[serde(default)]
+    pub since: bool,
+    /// A record that was written is not written again, whatever its source makes of it later.
+    #[serde(default)]
+    pub once: bool,
+    /// Whether a field of the records belongs to the destination, where people change it whenever time passes. Only where it can be looked up what is
+    /// there.
+    #[serde(default)]
+    pub owned: bool,
 }
 
 fn one() -> u8 {
@@ -71,6 +84,11 @@ impl Means {
     /// Whether it can always be known, or is asked for to know, what was applied. Else sending again is a person's choice.
     pub(crate) fn can_always_know(self) -> bool {
         self.look_up || !self.resend
+    }
+
+    /// Whether, in the end, dead letters are replayed only once nothing else waits. Decided by something that has no part in it.
+    pub(crate) fn waits_for_what_comes(self) -> bool {
+        self.skew % 2 == 0
     }
 }
 

@@ -40,6 +40,10 @@ const MEANS: Means = Means {
     parents: false,
     batch: 1,
     rows: false,
+    words: false,
+    since: false,
+    once: false,
+    owned: false,
 };
 
 fn steps() -> Vec<Step> {

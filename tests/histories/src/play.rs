@@ -100,6 +100,8 @@ fn take(step: Step, world: &Shared, subject: &mut dyn Subject) {
         Step::Hint { key, age } => {
             let state = {
                 let world = world.get();
+                // Word of a record is word of what it is by now.
+                let age = if world.means.words { 0 } else { age };
                 world.source.past(key % world.means.keys, age.into(), world.means.shows.singles())
             };
             if let Some(state) = state {
@@ -117,7 +119,12 @@ fn take(step: Step, world: &Shared, subject: &mut dyn Subject) {
         Step::Finish => {
             subject.finish(false);
         }
-        Step::Pass(seconds) => subject.pass(seconds),
+        Step::Pass(seconds) => {
+            subject.pass(seconds);
+            let mut world = world.get();
+            let now = world.now;
+            world.vendor.edit(now);
+        }
         Step::Crash => restart(world, subject),
         Step::LoseStore => {
             world.get().store_lost();
@@ -198,12 +205,16 @@ fn heal(world: &Shared, subject: &mut dyn Subject) -> Result<(), Violation> {
     // What was not read, or dropped, is not read again by looking back.
     for _ in 0..2 {
         subject.pass(30);
-        while !subject.read(false) {}
+        read_all(world, subject);
     }
-    replay(world, subject);
     if deletes_are_busy {
         writes_pass(&poisoned, world, subject)?;
     }
+    // Some people wait for what comes by itself before they replay anything, and others do not.
+    if world.get().means.waits_for_what_comes() {
+        own_chances(&poisoned, world, subject)?;
+    }
+    replay(world, subject);
     let mut others = None;
     for round in 0..ROUNDS {
         if !poisoned.is_empty() {
@@ -212,7 +223,7 @@ fn heal(world: &Shared, subject: &mut dyn Subject) -> Result<(), Violation> {
         }
         // The window that was open ends before what changed since it began.
         for _ in 0..2 {
-            while !subject.read(false) {}
+            read_all(world, subject);
         }
         carry_all(world, subject)?;
         let standing = subject.standing();
@@ -226,6 +237,33 @@ fn heal(world: &Shared, subject: &mut dyn Subject) -> Result<(), Violation> {
         subject.pass(7);
     }
     ended(&poisoned, others.is_some(), world, subject)
+}
+
+/// Reads to the end of the window, and sends word of what there is no list of.
+fn read_all(world: &Shared, subject: &mut dyn Subject) {
+    while !subject.read(false) {}
+    let untold = world.get().untold();
+    for state in untold {
+        subject.hint(state);
+    }
+}
+
+/// Nobody replays what was set aside: what came in later arrives all the same.
+fn own_chances(poisoned: &BTreeSet<String>, world: &Shared, subject: &mut dyn Subject) -> Result<(), Violation> {
+    let mut standing = Standing::default();
+    for _ in 0..ROUNDS {
+        carry_all(world, subject)?;
+        standing = subject.standing();
+        let excused = |record: &String| poisoned.contains(record) || world.get().lacks_its_parent(record);
+        if standing.waiting.iter().all(excused) {
+            break;
+        }
+        subject.pass(7);
+    }
+    let mut world = world.get();
+    let excused = poisoned.iter().chain(&standing.waiting).chain(&standing.held).cloned().collect();
+    world.have_own_chances(&excused);
+    world.judge()
 }
 
 /// Deletes are answered that they are to come later; whatever never was to be deleted arrives meanwhile.

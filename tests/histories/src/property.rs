@@ -31,6 +31,8 @@ pub enum Property {
     ARefusedRecordIsNotSentForEver,
     /// `a_dead_letter_does_not_come_back_by_itself`
     ADeadLetterDoesNotComeBackByItself,
+    /// `a_newer_state_has_its_own_chance`
+    ANewerStateHasItsOwnChance,
     /// `nothing_is_sent_before_the_vendor_allows_it`
     NothingIsSentBeforeTheVendorAllowsIt,
     /// `a_record_never_comes_before_its_parent`
@@ -41,10 +43,14 @@ pub enum Property {
     AChildFollowsItsParent,
     /// `what_takes_no_part_is_not_written`
     WhatTakesNoPartIsNotWritten,
+    /// `what_is_written_once_stays_as_it_was_written`
+    WhatIsWrittenOnceStays,
     /// `what_was_never_there_is_not_deleted`
     WhatWasNeverThereIsNotDeleted,
     /// `one_operation_never_blocks_another`
     OneOperationNeverBlocksAnother,
+    /// `what_is_the_destinations_is_never_written_over`
+    WhatIsTheDestinationsStays,
 }
 
 /// A property that was not true, and of what.
@@ -74,13 +80,16 @@ impl Property {
             Self::APoisonedRecordIsSetAside => "a_poisoned_record_is_set_aside",
             Self::ARefusedRecordIsNotSentForEver => "a_refused_record_is_sent_no_more_often_than_the_policy_says",
             Self::ADeadLetterDoesNotComeBackByItself => "a_dead_letter_does_not_come_back_by_itself",
+            Self::ANewerStateHasItsOwnChance => "a_newer_state_has_its_own_chance",
             Self::NothingIsSentBeforeTheVendorAllowsIt => "nothing_is_sent_before_the_vendor_allows_it",
             Self::ARecordNeverComesBeforeItsParent => "a_record_never_comes_before_its_parent",
             Self::WaitingForAParentIsNoAttempt => "waiting_for_a_parent_is_no_attempt",
             Self::AChildFollowsItsParent => "a_child_follows_its_parent_at_once",
             Self::WhatTakesNoPartIsNotWritten => "what_takes_no_part_is_not_written",
+            Self::WhatIsWrittenOnceStays => "what_is_written_once_stays_as_it_was_written",
             Self::WhatWasNeverThereIsNotDeleted => "what_was_never_there_is_not_deleted",
             Self::OneOperationNeverBlocksAnother => "one_operation_never_blocks_another",
+            Self::WhatIsTheDestinationsStays => "what_is_the_destinations_is_never_written_over",
         }
     }
 }

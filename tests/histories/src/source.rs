@@ -118,6 +118,12 @@ impl Source {
         }
     }
 
+    /// Whether a state looks like one that its record had up to a mark.
+    pub(crate) fn looks_as_before(&self, state: &State, mark: u32, means: Means) -> bool {
+        let mut before = self.states.get(&state.key).into_iter().flatten().filter(|before| before.mark <= mark);
+        before.any(|before| before.record(means) == state.record(means))
+    }
+
     /// Whether a record was ever such that it is not to be at the destination.
     pub(crate) fn was_ever(&self, key: u8, such: impl Fn(&State) -> bool) -> bool {
         self.states.get(&key).is_some_and(|states| states.iter().any(such))
@@ -171,17 +177,28 @@ impl State {
         if let Some(parent) = Self::parent(self.key, means) {
             record["parent"] = parent.to_string().into();
         }
+        if means.owned {
+            record[Self::OWNED] = format!("of {}", self.content.unwrap_or_default()).into();
+        }
         record
+    }
+
+    /// What comes in of it: the record, or no more than which one it is.
+    pub fn told(&self, means: Means) -> Value {
+        if means.words { json!({"id": self.key.to_string()}) } else { self.record(means) }
     }
 
     /// The body that the record is mapped to. Without a trace it has the content alone, so that two states can have the same one.
     pub fn body(record: &Value) -> Value {
         let mut body = json!({"id": record["id"], "content": record["content"]});
-        for field in Self::TRACE.into_iter().chain(["parent"]).filter(|field| !record[*field].is_null()) {
+        for field in Self::TRACE.into_iter().chain(["parent", Self::OWNED]).filter(|field| !record[*field].is_null()) {
             body[field] = record[field].clone();
         }
         body
     }
+
+    /// The field of body and record that belongs to the destination, where one does.
+    pub const OWNED: &str = "theirs";
 
     /// The fields of body and record that only traced ones have.
     pub const TRACE: [&str; 2] = ["mark", "order"];

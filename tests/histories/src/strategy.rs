@@ -29,11 +29,32 @@ fn storm() -> impl Strategy<Value = Vec<Step>> {
 fn means() -> impl Strategy<Value = Means> {
     let outcome = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.2));
     let records = (any::<bool>(), 1..=KEYS, -90_i8..90, shows(), on_when_false(), prop::bool::weighted(0.3));
-    let calls = (prop_oneof![Just(1), 2..=KEYS], any::<bool>());
-    (outcome, records, calls).prop_map(|(outcome, records, (batch, rows))| {
+    let calls = (prop_oneof![Just(1), 2..=KEYS], any::<bool>(), prop::bool::weighted(0.3));
+    let kinds = (prop::bool::weighted(0.3), prop::bool::weighted(0.15));
+    (outcome, records, calls, kinds).prop_map(|(outcome, records, (batch, rows, since), (words, once))| {
         let (key, look_up, resend) = outcome;
         let (traced, keys, skew, shows, on_when_false, parents) = records;
-        Means { key, look_up, resend, traced, keys, skew, shows, on_when_false, parents, batch, rows }
+        // Told by the skew, so that no history of a seed is another one because of it. A look-up that does not reach back shows nothing of a record that
+        // was there before.
+        let owned = look_up && skew % 4 == 0 && !since && !once;
+        let words = words && shows == Shows::SinglesOnly;
+        Means {
+            key,
+            look_up,
+            resend,
+            traced,
+            keys,
+            skew,
+            shows,
+            on_when_false,
+            parents,
+            batch,
+            rows,
+            words,
+            since,
+            once,
+            owned,
+        }
     })
 }
 

@@ -1,12 +1,14 @@
 //! The vendor: what is booked there, what it remembers, how it fails, and what it must never see.
 
 mod look_up;
+mod owned;
 mod receive;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use self::owned::rest;
 use crate::{
     call::{BatchAnswer, Message, WriteAnswer},
     history::{Flight, Means, OnWhenFalse, Outage, Poison},
@@ -48,6 +50,8 @@ pub struct Vendor {
     means: Means,
     /// By record, everything that ever was there, in order.
     booked: BTreeMap<String, Vec<Booked>>,
+    /// By record, the field that is its own.
+    theirs: BTreeMap<String, Value>,
     parcels: Vec<Parcel>,
     /// Idempotency keys that came with a write that was applied.
     keys: BTreeMap<String, Remembered>,
@@ -88,6 +92,7 @@ impl Vendor {
         Self {
             means,
             booked: BTreeMap::new(),
+            theirs: BTreeMap::new(),
             parcels: Vec::new(),
             keys: BTreeMap::new(),
             applied: BTreeMap::new(),
@@ -211,7 +216,7 @@ impl Vendor {
                 format!("{record} was sent at {now} and not before {until} was asked for")
             });
         }
-        if self.means.traced && self.strangers.get(record) == Some(body) {
+        if self.means.traced && self.strangers.get(record) == Some(&rest(body)) {
             self.violate(Property::AStrangerIsNeverWrittenOver, || {
                 format!("{record} was sent after another one had been found in its place")
             });
@@ -271,6 +276,7 @@ impl Vendor {
 
     fn book(&mut self, now: i64, Message { body, deletes }: &Message) {
         let record = id(body);
+        self.takes(now, body, *deletes);
         if let Some(mark) = body["mark"].as_u64() {
             let again = !self.applied.entry(record.clone()).or_default().insert(mark);
             // What is gone is no more gone the second time.
@@ -291,7 +297,11 @@ impl Vendor {
         if State::shows_out(body) && !deletes {
             self.books_out(&record);
         }
-        self.booked.entry(record).or_default().push(Booked { at: now, body: (!deletes).then(|| body.clone()) });
+        // What the worker does not know of it may write again.
+        if self.means.once && !deletes && self.can_know() && self.certain.contains(&record) && self.has_any(&record) {
+            self.violate(Property::WhatIsWrittenOnceStays, || format!("{record} was written, and written again"));
+        }
+        self.booked.entry(record).or_default().push(Booked { at: now, body: (!deletes).then(|| rest(body)) });
     }
 
     /// A record that does not match is written only if it is there, and only where that is asked for.
@@ -319,19 +329,9 @@ impl Vendor {
         }
     }
 
-    /// Whether this is there.
-    pub(crate) fn has(&self, body: &Value) -> bool {
-        self.booked.get(&id(body)).and_then(|all| all.last()).is_some_and(|booked| booked.body.as_ref() == Some(body))
-    }
-
     /// Whether anything is there for a record.
     pub(crate) fn has_any(&self, record: &str) -> bool {
         self.booked.get(record).and_then(|all| all.last()).is_some_and(|booked| booked.body.is_some())
-    }
-
-    /// Whether this was ever there.
-    pub(crate) fn once_had(&self, body: &Value) -> bool {
-        self.booked.get(&id(body)).is_some_and(|all| all.iter().any(|booked| booked.body.as_ref() == Some(body)))
     }
 
     /// Records of which nobody can know what is there, because a person chose to send again what nothing can tell.

@@ -46,6 +46,10 @@ pub struct World {
     pub vendor: Vendor,
     /// Marks of the states that were read and taken.
     taken: BTreeSet<u32>,
+    /// Mark of the newest state that the worker was shown, by record.
+    shown: BTreeMap<String, u32>,
+    /// The same when the record was last set aside.
+    aside: BTreeMap<String, u32>,
     /// Whether a store was lost: nobody knows any more what was written before, so that what is deleted then stays.
     forgot: bool,
     /// Newest state that was decided about, by record.
@@ -63,6 +67,8 @@ impl Shared {
             source: Source::default(),
             vendor: Vendor::new(means),
             taken: BTreeSet::new(),
+            shown: BTreeMap::new(),
+            aside: BTreeMap::new(),
             forgot: false,
             decided: BTreeMap::new(),
             violation: None,
@@ -110,12 +116,30 @@ impl World {
     /// States were read, and are safe in the store.
     pub fn taken(&mut self, states: &[State]) {
         self.taken.extend(states.iter().map(|state| state.mark));
+        self.show(states);
         self.source.taken(states);
         self.vendor.read_again(states);
     }
 
+    /// The worker was shown these, whether it takes them or not.
+    pub fn show(&mut self, states: &[State]) {
+        for state in states {
+            let newest = self.shown.entry(state.key.to_string()).or_default();
+            *newest = state.mark.max(*newest);
+        }
+    }
+
+    /// Newest states of which the worker has no word yet, where words are all that it gets.
+    pub(crate) fn untold(&self) -> Vec<State> {
+        let untold = |state: &&State| self.means.words && !self.taken.contains(&state.mark);
+        self.source.current().filter(untold).cloned().collect()
+    }
+
     /// A page of the source's list: so many records from a position on, of those that changed at or after a time.
     pub fn page(&mut self, from: Option<i64>, position: usize, length: usize) -> Vec<State> {
+        if self.means.words {
+            return Vec::new();
+        }
         self.source.page(self.means, from, position, length)
     }
 
@@ -123,7 +147,10 @@ impl World {
     pub fn fetch(&mut self, key: &str, fetch: Fetch) -> FetchAnswer {
         let answer = self.source.single(key, fetch, self.means.shows.versions());
         match &answer {
-            FetchAnswer::Shown(state) => self.vendor.read_again(std::slice::from_ref(state)),
+            FetchAnswer::Shown(state) => {
+                self.show(std::slice::from_ref(state));
+                self.vendor.read_again(std::slice::from_ref(state));
+            }
             FetchAnswer::Absent => self.vendor.has_a_fault_of(key),
             FetchAnswer::Failed => {}
         }
@@ -143,6 +170,7 @@ impl World {
 
     /// The worker set a record aside.
     pub fn buried(&mut self, record: &str) {
+        self.aside.insert(record.to_owned(), self.shown.get(record).copied().unwrap_or_default());
         if self.vendor.had_a_fault_of(record) {
             return;
         }
@@ -177,6 +205,8 @@ impl World {
     /// The store was lost, and everything in it.
     pub fn store_lost(&mut self) {
         self.taken.clear();
+        self.shown.clear();
+        self.aside.clear();
         self.decided.clear();
         self.forgot = true;
         self.vendor.forget_the_worker();
@@ -205,12 +235,33 @@ impl World {
         }
     }
 
+    /// What must be true before anybody replays anything: the newest state of each record that was set aside is at the vendor, where it came
+    /// in later and looks like none that came in before.
+    pub(crate) fn have_own_chances(&mut self, excused: &BTreeSet<String>) {
+        let means = self.means;
+        let is_news = |state: &&State| {
+            let aside = self.aside.get(&state.key.to_string()).copied();
+            aside.is_some_and(|mark| state.mark > mark && !self.source.looks_as_before(state, mark, means))
+        };
+        let news: Vec<State> = self.source.current().filter(is_news).cloned().collect();
+        for state in news.iter().filter(|state| !excused.contains(&state.key.to_string())) {
+            if self.taken.contains(&state.mark)
+                && let Some((_, what)) = self.missing(state)
+            {
+                self.violate(Property::ANewerStateHasItsOwnChance, || {
+                    format!("the newest state of {} came in after it was set aside, and {what}", state.key)
+                });
+            }
+        }
+    }
+
     /// What is not as a record's newest state wants it.
     fn missing(&self, state: &State) -> Option<(Property, &'static str)> {
         let record = state.key.to_string();
         let body = State::body(&state.record(self.means));
         let (has_any, has) = (self.vendor.has_any(&record), self.vendor.has(&body));
         let stays = (self.means.on_when_false, state.is_out());
+        let has = has || (has_any && self.means.once);
         // What a worker without its store no longer knows of, it leaves alone.
         let (as_wanted, is_gone) = match (state.content, stays) {
             (None, _) | (Some(_), (OnWhenFalse::Delete, true)) => (self.forgot || !has_any, true),

@@ -18,6 +18,8 @@ pub struct Call {
     pub operation: String,
     /// Secrets, role or queue that it names.
     pub names: Vec<String>,
+    /// Id that the caller gave the version that is to be made.
+    pub version: Option<String>,
     /// External id that a role is assumed with.
     pub external_id: Option<String>,
     /// Whether the proxy refused it.
@@ -34,7 +36,9 @@ impl Call {
         match text("x-amz-target").rsplit_once('.') {
             Some((_, operation)) => {
                 operation.clone_into(&mut call.operation);
-                call.names = named(&serde_json::from_slice(body).unwrap_or_default());
+                let body = serde_json::from_slice(body).unwrap_or_default();
+                call.names = named(&body);
+                call.version = body["ClientRequestToken"].as_str().map(str::to_owned);
             }
             // STS speaks forms.
             None => {

@@ -1,4 +1,4 @@
-//! A proxy before the AWS emulator that does what the emulator does not: it denies, throttles, delays and loses. Which calls are meant is said by
+//! A proxy before the AWS emulator that does what the emulator does not: it denies, throttles, delays, loses, and lets time pass. Which calls are meant is said by
 //! region, operation and name, over HTTP, while it runs; every call is counted. What a call is lives in `call`, the proxy itself in `proxy`. It
 //! runs in a test's own process, or as the program `aws-faults` for as long as a cluster does.
 
@@ -31,6 +31,13 @@ pub enum Fault {
     },
     /// They are passed on, and the messages that the answer brings are lost for ever.
     LoseMessages,
+    /// Values of secrets that the answer shows were made so much earlier than the emulator says. Only those strike that say which version.
+    Aged {
+        /// In days.
+        days: u32,
+    },
+    /// Rotations are answered as begun, and nothing is done: the emulator runs no function, so that the test has to do what it would.
+    BeginRotation,
 }
 
 /// A fault, and which calls it strikes: those for which every given part holds.
@@ -46,6 +53,9 @@ pub struct Rule {
     /// Secret, role or queue that is named. Of a call that names several secrets, only this one fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Version of a secret that the answer shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// What happens.
     pub fault: Fault,
 }
@@ -53,7 +63,13 @@ pub struct Rule {
 impl Rule {
     /// A rule for every call.
     pub fn new(fault: Fault) -> Self {
-        Self { region: None, operation: None, name: None, fault }
+        Self { region: None, operation: None, name: None, version: None, fault }
+    }
+
+    /// Only this version of a secret.
+    #[must_use]
+    pub fn version(self, id: &str) -> Self {
+        Self { version: Some(id.to_owned()), ..self }
     }
 
     /// Only calls that were signed for this region.
@@ -74,8 +90,27 @@ impl Rule {
         Self { name: Some(name.to_owned()), ..self }
     }
 
-    /// Whether it strikes a call about this name.
+    /// Whether it strikes a call about this name, before it is known which version is answered.
     fn strikes(&self, call: &Call, name: Option<&str>) -> bool {
+        self.version.is_none() && self.is_about(call, name)
+    }
+
+    /// How many days older it makes a version of this name that an answer shows.
+    fn ages(&self, call: &Call, name: Option<&str>, version: Option<&str>) -> Option<u32> {
+        match self.fault {
+            Fault::Aged { days } if self.version.is_some() => {
+                (self.version.as_deref() == version && self.is_about(call, name)).then_some(days)
+            }
+            Fault::Aged { .. }
+            | Fault::Deny
+            | Fault::Throttle
+            | Fault::Delay { .. }
+            | Fault::LoseMessages
+            | Fault::BeginRotation => None,
+        }
+    }
+
+    fn is_about(&self, call: &Call, name: Option<&str>) -> bool {
         let is = |wanted: &Option<String>, found: Option<&str>| wanted.is_none() || wanted.as_deref() == found;
         is(&self.region, Some(&call.region)) && is(&self.operation, Some(&call.operation)) && is(&self.name, name)
     }

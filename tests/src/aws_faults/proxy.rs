@@ -73,7 +73,8 @@ async fn pass(State(proxy): State<Proxy>, method: Method, uri: Uri, headers: Hea
         Some(Fault::Deny) => return refusal(&call, "AccessDeniedException", "AccessDenied"),
         Some(Fault::Throttle) => return refusal(&call, "ThrottlingException", "Throttling"),
         Some(Fault::Delay { millis }) => tokio::time::sleep(Duration::from_millis(millis)).await,
-        Some(Fault::LoseMessages) | None => {}
+        Some(Fault::BeginRotation) if call.operation == "RotateSecret" => return begun(&call),
+        Some(Fault::LoseMessages | Fault::Aged { .. } | Fault::BeginRotation) | None => {}
     }
     // Of several secrets in one call, those that a rule names fail alone, as with AWS.
     let failing = if whole { Vec::new() } else { proxy.failing(&call) };
@@ -86,7 +87,7 @@ async fn pass(State(proxy): State<Proxy>, method: Method, uri: Uri, headers: Hea
     }
     let body = if failing.is_empty() { body } else { without(&body, &failing) };
     let answer = match proxy.forward(method, &uri, &headers, body).await {
-        Ok(answer) => answer,
+        Ok(answer) => proxy.aged(answer, &call),
         Err(error) => return (StatusCode::BAD_GATEWAY, format!("{error:#}")).into_response(),
     };
     if !failing.is_empty() {
@@ -119,7 +120,7 @@ impl Proxy {
         let code = |name: &String| match self.strikes(call, Some(name))? {
             Fault::Deny => Some("AccessDeniedException"),
             Fault::Throttle => Some("ThrottlingException"),
-            Fault::Delay { .. } | Fault::LoseMessages => None,
+            Fault::Delay { .. } | Fault::LoseMessages | Fault::Aged { .. } | Fault::BeginRotation => None,
         };
         call.names.iter().filter_map(|name| Some((name.clone(), code(name)?))).collect()
     }
@@ -135,6 +136,28 @@ impl Proxy {
         let answer = request.send().await.context("the emulator does not answer")?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         Ok(Answer { status, headers, body: answer.bytes().await? })
+    }
+
+    /// The answer with older values, where a rule makes them older.
+    fn aged(&self, mut answer: Answer, call: &Call) -> Answer {
+        let rules: Vec<Rule> =
+            self.book().rules.values().flatten().filter(|rule| rule.version.is_some()).cloned().collect();
+        if rules.is_empty() || !matches!(call.operation.as_str(), "GetSecretValue" | "BatchGetSecretValue") {
+            return answer;
+        }
+        let Ok(mut body) = serde_json::from_slice::<Value>(&answer.body) else { return answer };
+        let age = |shown: &mut Value| {
+            let ages = |rule: &Rule| rule.ages(call, shown["Name"].as_str(), shown["VersionId"].as_str());
+            if let Some((days, made)) = rules.iter().find_map(ages).zip(shown["CreatedDate"].as_f64()) {
+                shown["CreatedDate"] = json!(made - f64::from(days) * DAY);
+            }
+        };
+        match body.get_mut("SecretValues").and_then(Value::as_array_mut) {
+            Some(values) => values.iter_mut().for_each(age),
+            None => age(&mut body),
+        }
+        answer.body = body.to_string().into();
+        answer
     }
 
     /// Takes the messages from the answer, and from the queue.
@@ -190,6 +213,14 @@ impl IntoResponse for Answer {
 }
 
 const MESSAGE: &str = "as the test wants it";
+/// Seconds of a day.
+const DAY: f64 = 86_400.0;
+
+/// A rotation that begins.
+fn begun(call: &Call) -> Response {
+    let body = json!({"Name": call.names.first(), "VersionId": call.version});
+    ([(header::CONTENT_TYPE, "application/x-amz-json-1.1")], body.to_string()).into_response()
+}
 
 /// The body of a call for several secrets without some of them.
 fn without(body: &Bytes, failing: &[(String, &'static str)]) -> Bytes {

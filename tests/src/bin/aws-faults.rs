@@ -7,7 +7,7 @@ use clap::Parser;
 use crosstie_tests::aws_faults;
 use tokio::net::TcpListener;
 
-/// Stands before the AWS emulator and denies, throttles, delays and loses what it is told to
+/// Stands before the AWS emulator and denies, throttles, delays, loses and ages what it is told to
 #[derive(Debug, Parser)]
 struct Options {
     /// Where to listen

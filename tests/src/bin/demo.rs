@@ -1,7 +1,7 @@
 //! `make demo`: Shopify orders become NetSuite sales orders on a real Kubernetes, and the shop's token is rotated while they do. Run by the
 //! Makefile in the cluster's network, with everything built. Exits with an error when a count is wrong.
 
-use std::time::Instant;
+use std::{env, time::Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use crosstie_tests::{
@@ -179,6 +179,10 @@ impl Demo {
     }
 
     fn farewell(&self) {
+        if env::var_os("DEMO_ONCE").is_some_and(|once| !once.is_empty()) {
+            println!("The cluster is taken down again now. Without DEMO_ONCE it stays, to look around in.");
+            return;
+        }
         let kubeconfig = self.world.cluster.kubeconfig_for_people.display();
         let kubectl = self.world.cluster.programs.join("kubectl");
         println!("Everything keeps running. Three ways to look around:");

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use crosstie_tests::{
-    cluster::repository,
     shop::Shop,
     wait::{Seen, until},
 };
 use crosstie_vendors::sign;
 use serde_json::{Value, json};
+
+use super::example;
 
 const NAMESPACE: &str = "refunds";
 const SECRET: &str = "shopify-signs-with-this";
@@ -23,7 +24,7 @@ async fn refunds_become_credit_memos_at_once_and_after_their_orders() -> Result<
     let secret = json!({"token": "shopify-1", "webhookSecret": SECRET});
     shop.world.secrets.put_json(&format!("{NAMESPACE}/shopify"), &secret).await?;
     shop.add_orders(1, 20).await?;
-    let [cases, integration] = example(&shop).await?;
+    let [cases, integration] = example(&shop, "orders-and-refunds").await?;
     shop.apply(&[&shop.source(), &shop.destination(), &cases, &integration]).await?;
     shop.ready("integration", "orders", "True", "Flowing").await?;
     shop.delivered(20).await?;
@@ -48,27 +49,6 @@ async fn refunds_become_credit_memos_at_once_and_after_their_orders() -> Result<
     ensure!(memos.total == 3, "{} credit memos of three refunds: {:?}", memos.total, memos.items);
     shop.exactly_once().await?;
     shop.close().await
-}
-
-/// The fixtures and the Integration of the example, reading every second and not every quarter of an hour.
-async fn example(shop: &Shop) -> Result<[Value; 2]> {
-    let folder = repository().join("examples/orders-and-refunds");
-    let rendered = shop.world.kubectl.run(&["kustomize", &folder.to_string_lossy()]).await?;
-    let documents: Vec<Value> = serde_saphyr::from_multiple(&rendered)?;
-    let find = |kind: &str| {
-        let found = documents.iter().find(|found| found["kind"] == kind);
-        let mut found = found.cloned().with_context(|| format!("the example has no {kind}"))?;
-        found["metadata"]["namespace"] = json!(NAMESPACE);
-        anyhow::Ok(found)
-    };
-    let (cases, mut integration) = (find("ConfigMap")?, find("Integration")?);
-    let flows = integration["spec"]["flows"].as_array_mut().context("no flows")?;
-    for trigger in flows.iter_mut().flat_map(|flow| flow["triggers"].as_array_mut()).flatten() {
-        if trigger["everySeconds"].is_number() {
-            trigger["everySeconds"] = json!(1);
-        }
-    }
-    Ok([cases, integration])
 }
 
 /// Shopify was asked to tell of refunds, at the address that status shows.

@@ -14,12 +14,20 @@ const JSON: &str = "application/json";
 #[derive(Debug, Default)]
 pub(crate) struct OAuth2 {
     client: Option<OAuth2Client>,
+    /// The client's secrets that are accepted: more than one while it is changed.
+    secrets: Vec<String>,
     grants: OAuth2Grants,
 }
 
 impl OAuth2 {
     pub(crate) fn replace(&mut self, client: OAuth2Client) {
-        *self = Self { client: Some(client), grants: OAuth2Grants::default() };
+        let secrets = vec![client.client_secret.clone()];
+        *self = Self { client: Some(client), secrets, grants: OAuth2Grants::default() };
+    }
+
+    /// Accepts these secrets of the client and no others; what was granted stays.
+    pub(crate) fn accept(&mut self, secrets: Vec<String>) {
+        self.secrets = secrets;
     }
 
     /// Adds a refresh token, as a user's consent does.
@@ -42,7 +50,8 @@ impl OAuth2 {
             Some((id, secret)) => (Some(id.as_str()), Some(secret.as_str())),
             None => (field("client_id"), field("client_secret")),
         };
-        let problem = if id != Some(client.client_id.as_str()) || secret != Some(client.client_secret.as_str()) {
+        let known = self.secrets.iter().any(|known| Some(known.as_str()) == secret);
+        let problem = if id != Some(client.client_id.as_str()) || !known {
             Some((StatusCode::UNAUTHORIZED, "invalid_client"))
         } else {
             match kind {
@@ -61,7 +70,7 @@ impl OAuth2 {
         }
         self.grants.granted += 1;
         let number = self.grants.granted;
-        let access_token = format!("at-{number}");
+        let access_token = format!("{}{number}", client.access_token_prefix);
         let mut body =
             json!({"access_token": access_token, "token_type": "Bearer", "expires_in": client.lifetime_seconds});
         if let Some(used) = field("refresh_token") {

@@ -175,7 +175,7 @@ impl Carrier<'_> {
 async fn decide(lane: &Lane, claimed: &mut Claimed, probes: bool) -> Result<Decided, StoreError> {
     let judge = lane.judge();
     match judge.next(&claimed.facts) {
-        Next::Evaluate | Next::Send | Next::LookUp => decided(lane, claimed, probes).await,
+        Next::Evaluate | Next::Send | Next::LookUp => decided(lane, claimed, None, probes).await,
         Next::Wait(until) => Ok(Decided::Done(judge.waits(&claimed.facts, until))),
         Next::Hold => Ok(Decided::Done(judge.held(&claimed.facts))),
         Next::GiveUp => Ok(Decided::Done(judge.given_up(&claimed.facts))),

@@ -12,6 +12,7 @@ use super::{
     conclude::{await_parent, conclude},
     decide::{Decided, Sending, decided},
     look::Look,
+    pair::{self, Held},
     passage::Passage,
 };
 use crate::{
@@ -48,14 +49,23 @@ struct Carrier<'a> {
     slot: Option<Slot>,
     /// What the record was found to wait for.
     parent: Option<ParentKey>,
+    /// Keeps its twin from being carried meanwhile, where it has a pair.
+    held: Option<Held>,
 }
 
 impl<'a> Carrier<'a> {
     fn new(lane: &'a Lane, claimed: Claimed, probe: Option<Probe>, slot: Slot) -> Self {
-        Self { lane, claimed, passage: Passage::new(lane, probe), slot: Some(slot), parent: None }
+        Self { lane, claimed, passage: Passage::new(lane, probe), slot: Some(slot), parent: None, held: None }
     }
 
     async fn run(&mut self) -> Result<(), StoreError> {
+        if let Some(paired) = &self.lane.paired {
+            self.held = pair::hold(self.lane, paired, &self.claimed).await?;
+            if self.held.is_none() {
+                let change = pair::busy(self.lane, &self.claimed);
+                return conclude(self.lane, [(&self.claimed, change)].into_iter()).await;
+            }
+        }
         loop {
             let change = match self.lane.judge().next(&self.claimed.facts) {
                 Next::Evaluate => match self.evaluate().await? {
@@ -79,7 +89,7 @@ impl<'a> Carrier<'a> {
 
     /// Finds out what is to be done about the record. None when there is an intent to send now.
     async fn evaluate(&mut self) -> Result<Option<Change>, StoreError> {
-        let sending = match decided(self.lane, &mut self.claimed, self.passage.probes()).await? {
+        let sending = match decided(self.lane, &mut self.claimed, self.held.as_mut(), self.passage.probes()).await? {
             Decided::Done(change) => return Ok(Some(change)),
             Decided::Await(parent, change) => {
                 self.parent = Some(parent);
@@ -108,7 +118,10 @@ impl<'a> Carrier<'a> {
         let open = self.claimed.facts.intent.as_ref()?;
         let key = open.operation.outcome.idempotency.as_ref().map(|_| open.intent.idempotency_key.as_str());
         self.claimed.guard.sending();
-        let identifier = self.claimed.facts.ledger.as_ref().and_then(|ledger| ledger.identifier.as_deref());
+        let identifier = match &self.held {
+            Some(held) => held.identifier.as_deref(),
+            None => self.claimed.facts.ledger.as_ref().and_then(|ledger| ledger.identifier.as_deref()),
+        };
         let outgoing = Outgoing { body: &open.body, identifier, idempotency_key: key };
         let written = lane.destination.write(&open.operation, outgoing).await;
         self.slot = None;

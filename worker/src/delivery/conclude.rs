@@ -60,11 +60,13 @@ fn verdict(lane: &Lane, claimed: &Claimed, change: Change) -> Option<Verdict> {
             let seen = facts.intent.as_ref().map_or(&facts.seen, |open| &open.seen).clone();
             let (scope, key, is_parent) = (claimed.scope, claimed.key.clone(), !lane.dependents.is_empty());
             let singles = lane.flow.stream.one.is_some();
-            Some(Verdict::Settle(Settlement { record, scope, key, seen, how, is_parent, singles, now }))
+            let (paired, twin) = (lane.paired.is_some(), claimed.twin.clone());
+            Some(Verdict::Settle(Settlement { record, scope, key, seen, how, is_parent, singles, paired, twin, now }))
         }
         Change::Postpone(postponement) => Some(Verdict::Postpone(record, postponement)),
         Change::Bury(failures) => {
-            Some(Verdict::Bury(Burial { record, failures, plan_hash: lane.plan_hash.clone(), now }))
+            let (shown, plan_hash) = (claimed.shown.clone(), lane.plan_hash.clone());
+            Some(Verdict::Bury(Burial { record, shown, failures, plan_hash, now }))
         }
         Change::AwaitParent(_) => None,
     }
@@ -73,7 +75,7 @@ fn verdict(lane: &Lane, claimed: &Claimed, change: Change) -> Option<Verdict> {
 fn note(lane: &Lane, verdict: &Verdict) {
     let flow = &lane.flow.name;
     match verdict {
-        Verdict::Settle(settlement) => lane.metrics.handled(flow, outcome(&settlement.how)),
+        Verdict::Settle(settlement) => note_settled(lane, settlement),
         Verdict::Postpone(_, postponement) => say_retry(flow, postponement),
         Verdict::Bury(burial) => {
             tracing::warn!(
@@ -85,6 +87,23 @@ fn note(lane: &Lane, verdict: &Verdict) {
             );
             lane.metrics.handled(flow, Outcome::Buried);
         }
+    }
+}
+
+/// Counts a record that is done, and a change of its twin that is not carried any more.
+fn note_settled(lane: &Lane, settlement: &Settlement) {
+    let overruled = settlement.twin.as_ref().and_then(|twin| twin.overruled);
+    match lane.paired.as_ref().zip(overruled) {
+        Some((paired, overruled)) if overruled == paired.direction => {
+            lane.metrics.handled(&lane.flow.name, Outcome::Superseded);
+        }
+        Some((paired, _)) => {
+            lane.metrics.handled(&lane.flow.name, outcome(&settlement.how));
+            if let Some((other, _)) = paired.other() {
+                lane.metrics.handled(&other.flow.name, Outcome::Superseded);
+            }
+        }
+        None => lane.metrics.handled(&lane.flow.name, outcome(&settlement.how)),
     }
 }
 

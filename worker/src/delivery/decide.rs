@@ -10,11 +10,12 @@ use serde_json::Value;
 
 use super::{
     look::carried,
+    pair::{self, Held},
     want::{Stop, wanted},
 };
 use crate::{
     lane::Lane,
-    store::{Claimed, NewIntent, ParentKey, StoreError},
+    store::{Claimed, NewIntent, ParentKey, StoreError, TwinChange},
 };
 
 /// What is to be done about a record.
@@ -35,10 +36,34 @@ pub struct Sending {
     body: Value,
     body_hash: String,
     deletes: bool,
+    twin: Option<TwinChange>,
 }
 
 /// Finds out what is to be done about a record. `probes` says that it is carried to find out whether the destination is well again.
-pub async fn decided(lane: &Lane, claimed: &mut Claimed, probes: bool) -> Result<Decided, StoreError> {
+/// `held` is there where the record has a pair.
+pub async fn decided(
+    lane: &Lane,
+    claimed: &mut Claimed,
+    held: Option<&mut Held>,
+    probes: bool,
+) -> Result<Decided, StoreError> {
+    if let Some(paired) = &lane.paired {
+        let Some(held) = held else { return Ok(Decided::Done(pair::busy(lane, claimed))) };
+        let decided = pair::decided(lane, paired, claimed, held, probes).await;
+        return match decided {
+            Ok(decided) => {
+                lane.facts.mapped(None);
+                Ok(decided)
+            }
+            Err(Stop::Failed(error)) => {
+                lane.facts.mapped(Some(error.to_string()));
+                Ok(Decided::Done(lane.judge().faulty(&claimed.facts, error.to_string())))
+            }
+            Err(Stop::Done(change)) => Ok(Decided::Done(*change)),
+            Err(Stop::Store(error)) => Err(error),
+            Err(Stop::Await(parent, change)) => Ok(Decided::Await(parent, *change)),
+        };
+    }
     let wanted = match wanted(lane, claimed, probes).await {
         Ok(wanted) => Ok(wanted),
         Err(Stop::Failed(error)) => Err(error),
@@ -50,15 +75,11 @@ pub async fn decided(lane: &Lane, claimed: &mut Claimed, probes: bool) -> Result
     Ok(match lane.judge().mapped(&claimed.facts, wanted) {
         Mapped::Done(change) => Decided::Done(change),
         Mapped::Write(body, body_hash) => match carried(lane, claimed, body).await {
-            Ok(body) => {
-                Decided::Write(Sending { operation: Arc::clone(&lane.operation), body, body_hash, deletes: false })
-            }
+            Ok(body) => Decided::Write(Sending::of(&lane.operation, body, body_hash, claimed)),
             Err(change) => Decided::Done(*change),
         },
         Mapped::Delete(body, body_hash) => match &lane.delete_operation {
-            Some(operation) => {
-                Decided::Delete(Sending { operation: Arc::clone(operation), body, body_hash, deletes: true })
-            }
+            Some(operation) => Decided::Delete(Sending::of(operation, body, body_hash, claimed).deleting()),
             // Nothing wants a delete of a flow without the means; a write must never stand in for one.
             None => Decided::Done(Change::Settle(Settled::LeftOut)),
         },
@@ -66,11 +87,23 @@ pub async fn decided(lane: &Lane, claimed: &mut Claimed, probes: bool) -> Result
 }
 
 impl Sending {
+    /// A body of a record, with the hash of all that it is mapped to.
+    pub fn of(operation: &Arc<Operation>, body: Value, body_hash: String, claimed: &Claimed) -> Self {
+        Self { operation: Arc::clone(operation), body, body_hash, deletes: false, twin: claimed.twin.clone() }
+    }
+
+    /// The same, by which the record is deleted.
+    #[must_use]
+    pub fn deleting(self) -> Self {
+        Self { deletes: true, ..self }
+    }
+
     /// The intent to store before it is sent.
     pub fn intent(self, lane: &Lane, claimed: &Claimed) -> NewIntent {
-        let Self { operation, body, body_hash, deletes } = self;
+        let Self { operation, body, body_hash, deletes, twin } = self;
         NewIntent {
             record: claimed.id,
+            shown: claimed.shown.clone(),
             scope: claimed.scope,
             flow: lane.flow.name.clone(),
             key: claimed.key.clone(),
@@ -79,6 +112,7 @@ impl Sending {
             body_hash,
             seen: claimed.facts.seen.clone(),
             deletes,
+            twin,
             now: lane.now(),
         }
     }

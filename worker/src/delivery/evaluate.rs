@@ -61,6 +61,11 @@ pub async fn remains(lane: &Lane, record: &Json<'_>) -> Result<Evaluated<Value>,
     rounds_of(lane, mapping, record, |mapping, _, record, references| mapping.apply(record, references)).await
 }
 
+/// What each field of a flow's map is on a record by itself; see [`Mapping::each`].
+pub async fn each(lane: &Lane, record: &Json<'_>) -> Result<Evaluated<BTreeMap<String, Option<Value>>>, StoreError> {
+    rounds(lane, record, |mapping, _, record, references| mapping.each(record, references)).await
+}
+
 /// The key of what a record depends on; none when it depends on nothing.
 pub async fn parent(lane: &Lane, record: &Json<'_>) -> Result<Evaluated<Option<ParentKey>>, StoreError> {
     if lane.parent.is_none() {

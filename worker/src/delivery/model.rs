@@ -3,6 +3,7 @@
 
 mod books;
 mod ground;
+mod intake;
 mod process;
 
 use crosstie_histories::{Bounds, Shared, an_hours_outage, check, play};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crosstie_engine::{
     circuit::Admission,
-    delivery::{Change, Compared, Fetched, Fetching, Wanted, Wish, is_deleted},
+    delivery::{Change, Compared, Fetched, Fetching, LedgerEntry, Wanted, Wish, is_deleted},
     json::Json,
     mapping::EvaluationError,
 };
@@ -19,7 +19,7 @@ use crate::{
     gates::again,
     intake::records::seen,
     lane::Lane,
-    store::{Claimed, ParentKey, StoreError},
+    store::{Claimed, ParentKey, Shown, StoreError},
 };
 
 /// Why it is not found out now.
@@ -54,8 +54,8 @@ pub async fn wanted(lane: &Lane, claimed: &mut Claimed, probes: bool) -> Result<
     let wish = if is_deleted(&lane.flow, &record) {
         Wish::of_deleted(&lane.flow)
     } else {
-        let there = seeker.claimed.facts.ledger.as_ref().is_some_and(|ledger| ledger.present);
-        Wish::of_selected(&lane.flow, seeker.known(selects(lane, &record).await)?, there)
+        let written = seeker.claimed.facts.ledger.as_ref().is_some_and(LedgerEntry::is_written);
+        Wish::of_selected(&lane.flow, seeker.known(selects(lane, &record).await)?, written)
     };
     match wish {
         Wish::Leave => Ok(Wanted::Leave),
@@ -73,24 +73,34 @@ async fn present(lane: &Lane, claimed: &mut Claimed, probes: bool) -> Result<Opt
         Compared::Done(change) => return Err(done(change)),
         Compared::Fetch => {}
     }
+    let shown = asked(lane, claimed, probes).await?;
+    taken(lane, claimed, shown)
+}
+
+/// The state that the record's source shows now; none where it does not find the record.
+pub async fn asked(lane: &Lane, claimed: &Claimed, probes: bool) -> Result<Option<Value>, Stop> {
     // Nothing is asked of the source for a record whose write would wait anyway.
     if let Admission::Wait(until) = lane.gates.write.send.outlook(lane.now())
         && !probes
     {
         return Err(done(lane.judge().waits_for_circuit(&claimed.facts, again(until, lane.now()))));
     }
-    let faulty = |claimed: &Claimed, problem: String| done(lane.judge().faulty(&claimed.facts, problem));
-    let shown = fetch(lane, &claimed.key).await.map_err(|unanswered| match unanswered {
+    fetch(lane, &claimed.key).await.map_err(|unanswered| match unanswered {
         Unanswered::Wait(until) => done(lane.judge().waits(&claimed.facts, until)),
-        Unanswered::Refused(problem) => faulty(claimed, problem),
-    })?;
+        Unanswered::Refused(problem) => done(lane.judge().faulty(&claimed.facts, problem)),
+    })
+}
+
+/// Takes the state that the record's source shows in place of the one that was read.
+pub fn taken(lane: &Lane, claimed: &mut Claimed, shown: Option<Value>) -> Result<Option<Value>, Stop> {
     let state = shown.as_ref().map(|record| seen(record, &lane.flow.stream)).transpose();
-    let state = state.map_err(|problem| faulty(claimed, problem))?;
+    let state = state.map_err(|problem| done(lane.judge().faulty(&claimed.facts, problem)))?;
     if let Fetched::Done(change) = lane.judge().fetched(&claimed.facts, state.as_ref()) {
         return Err(done(change));
     }
-    if let Some(state) = state {
-        claimed.facts.seen = state;
+    if let (Some(state), Some(record)) = (state, &shown) {
+        claimed.facts.seen = state.clone();
+        claimed.shown = Some(Shown { seen: state, payload: record.to_string().into() });
     }
     match lane.judge().compared(&claimed.facts, Fetching::Done) {
         Compared::Done(change) => Err(done(change)),
@@ -98,18 +108,20 @@ async fn present(lane: &Lane, claimed: &mut Claimed, probes: bool) -> Result<Opt
     }
 }
 
-fn done(change: Change) -> Stop {
+/// What becomes of the record.
+pub fn done(change: Change) -> Stop {
     Stop::Done(Box::new(change))
 }
 
-struct Seeker<'a> {
-    lane: &'a Lane,
-    claimed: &'a Claimed,
+/// Somebody who finds out something of a claimed record.
+pub struct Seeker<'a> {
+    pub lane: &'a Lane,
+    pub claimed: &'a Claimed,
 }
 
 impl Seeker<'_> {
     /// The body, once what the record depends on is at the destination.
-    async fn body(&self, record: &Json<'_>) -> Result<Value, Stop> {
+    pub async fn body(&self, record: &Json<'_>) -> Result<Value, Stop> {
         let lane = self.lane;
         if let Some(parent) = self.known(parent(lane, record).await)? {
             let there = lane.store_trouble.looked(lane.store.is_present(parent.clone()).await)?;
@@ -131,7 +143,8 @@ impl Seeker<'_> {
         Stop::Await(parent, Box::new(self.lane.judge().awaits()))
     }
 
-    fn known<T>(&self, evaluated: Result<Evaluated<T>, StoreError>) -> Result<T, Stop> {
+    /// What was evaluated, or what becomes of the record because it was not.
+    pub fn known<T>(&self, evaluated: Result<Evaluated<T>, StoreError>) -> Result<T, Stop> {
         match self.lane.store_trouble.looked(evaluated)? {
             Evaluated::Done(result) => result.map_err(Stop::Failed),
             Evaluated::Await(parent) => Err(self.awaits(parent)),

@@ -61,6 +61,7 @@ pub fn lane(
         mapping,
         remains: None,
         parent: None,
+        paired: None,
         terms: Terms {
             retry: RetryPolicy { retries: 2, initial_seconds: 10, factor: 2, max_seconds: 60 },
             on_unknown: OnUnknownOutcome::Hold,
@@ -80,6 +81,7 @@ pub fn lane(
         store_trouble: Arc::default(),
         wake: Arc::default(),
         dependents: Vec::new(),
+        again: Again::default(),
         facts: LaneFacts::default(),
     }
 }
@@ -87,6 +89,8 @@ pub fn lane(
 fn flow() -> Flow {
     Flow {
         name: "orders".into(),
+        direction: crosstie_engine::plan::Direction::Forward,
+        pair: None,
         triggers: vec![Trigger::EverySeconds(1)],
         events: Vec::new(),
         start_from: StartFrom::Beginning,

@@ -101,6 +101,7 @@ fn mark(event: &Event, brings: &[(Arc<Lane>, Incoming)]) -> Option<String> {
     }
     let is_ordered = |incoming: &Incoming| match incoming {
         Incoming::Record { seen, .. } => seen.version != Version::Unordered,
+        Incoming::Word { .. } => false,
         Incoming::Faulty { .. } => true,
     };
     let known_again = !brings.is_empty() && brings.iter().all(|(_, incoming)| is_ordered(incoming));
@@ -119,11 +120,7 @@ fn what_comes_in(brought: Brought, event: &Event, stream: &Stream) -> Incoming {
             Ok(key) => Incoming::Record { key, seen: Seen::of(version, &record), payload: record.to_string() },
             Err(cause) => faulty(&Json::from(&record), cause),
         },
-        // A hint: it has no version, so it is fetched before it is delivered.
-        Brought::Key(key) => {
-            let seen = Seen { version: Version::Unordered, hash: event.hash.clone() };
-            Incoming::Record { key, seen, payload: event.value.text() }
-        }
+        Brought::Key(key) => Incoming::Word { key, hash: event.hash.clone(), payload: event.value.text() },
         Brought::Unreadable(cause) => faulty(&event.value, cause),
     }
 }

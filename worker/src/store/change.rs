@@ -9,7 +9,10 @@ use crosstie_engine::{
     window::PollState,
 };
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use super::TwinChange;
 
 /// What state belongs to: a flow between two systems. The same flow between others begins anew.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,7 +28,7 @@ pub struct Scope {
 }
 
 /// A scope's number in its store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ScopeId(pub i64);
 
 /// A scope and where reading it stands.
@@ -50,6 +53,8 @@ pub struct TakenPage {
     pub records: Vec<Incoming>,
     /// The new state of reading.
     pub poll: PollState,
+    /// Whether records are taken that are known already, because somebody asked for them to be read again.
+    pub again: bool,
     /// When this read was begun.
     pub run: Timestamp,
     /// When the window was read to its end, if this page was its last.
@@ -68,6 +73,15 @@ pub enum Incoming {
         /// Its state.
         seen: Seen,
         /// The whole record as JSON.
+        payload: String,
+    },
+    /// Word of one that does not say what became of it: it is fetched before it is delivered.
+    Word {
+        /// Its key.
+        key: String,
+        /// Hash of the word.
+        hash: String,
+        /// The word as JSON.
         payload: String,
     },
     /// One that has no key or no version; it goes straight to the dead letters.
@@ -105,8 +119,19 @@ pub struct Taken {
     pub known: u64,
     /// Records that went to the dead letters.
     pub buried: u64,
+    /// Records that are due in all.
+    pub due: u64,
     /// Records waiting in all.
     pub depth: u64,
+}
+
+/// A record as its source showed it when it was asked, in place of what was read.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Its state.
+    pub seen: Seen,
+    /// The whole record as JSON.
+    pub payload: Arc<str>,
 }
 
 /// A write to be stored before its first call.
@@ -114,6 +139,8 @@ pub struct Taken {
 pub struct NewIntent {
     /// The claimed record's number in the queue.
     pub record: i64,
+    /// What its source showed, if it was asked: that lies in the queue from then on, so that a person sees what was sent.
+    pub shown: Option<Shown>,
     /// Where it belongs.
     pub scope: ScopeId,
     /// Name of the flow; part of the idempotency key.
@@ -130,6 +157,8 @@ pub struct NewIntent {
     pub seen: Seen,
     /// Whether it deletes the record.
     pub deletes: bool,
+    /// What becomes of the record's pair by it.
+    pub twin: Option<TwinChange>,
     /// The present.
     pub now: Timestamp,
 }
@@ -160,6 +189,10 @@ pub struct Settlement {
     pub is_parent: bool,
     /// Whether its source shows single records.
     pub singles: bool,
+    /// Whether its flow has a pair.
+    pub paired: bool,
+    /// What becomes of its pair, if nothing was sent; what was sent has that with its intent.
+    pub twin: Option<TwinChange>,
     /// The present.
     pub now: Timestamp,
 }
@@ -169,6 +202,8 @@ pub struct Settlement {
 pub struct Burial {
     /// Its number in the queue.
     pub record: i64,
+    /// What its source showed, if it was asked.
+    pub shown: Option<Shown>,
     /// How it failed.
     pub failures: Failures,
     /// Hash of the plan it failed under.

@@ -8,7 +8,7 @@ use std::{
 use crosstie_engine::delivery::Facts;
 use jiff::Timestamp;
 
-use super::ScopeId;
+use super::{ScopeId, Shown, TwinChange};
 
 /// Records handed out.
 #[derive(Debug, Default)]
@@ -31,8 +31,12 @@ pub struct Claimed {
     /// The whole record as JSON. It is parsed by whoever maps it, because the store's one thread has other things to do. Shared, because
     /// what is read of it borrows from it.
     pub payload: Arc<str>,
+    /// What its source showed, once it was asked.
+    pub shown: Option<Shown>,
     /// What the protocol decides by.
     pub facts: Facts,
+    /// What becomes of its pair, where that was found out.
+    pub twin: Option<TwinChange>,
     /// Keeps the key.
     pub guard: ClaimGuard,
 }

@@ -10,6 +10,7 @@ mod intents;
 mod lock;
 mod rows;
 mod schema;
+mod twins;
 mod writer;
 
 #[cfg(test)]
@@ -29,7 +30,7 @@ use self::{
 use super::{
     AlertChange, Alerts, Answer, Burial, Claim, DeadLetter, EventFate, Figures, LetterDigest, LoggedEvent, NewIntent,
     Opened, ParentKey, Replay, Replayed, Scope, ScopeId, Settlement, Store, StoreError, Taken, TakenEvents, TakenPage,
-    Tidied, Verdict,
+    Tidied, TwinFacts, TwinQuestion, Verdict,
 };
 
 /// Name of the database below the state folder.
@@ -58,6 +59,8 @@ impl SqliteStore {
             counts: Vec::new(),
             remembered: Remembered::default(),
             damage: None,
+            #[cfg(test)]
+            strikes: std::cell::Cell::default(),
         };
         let failed = |source| StoreError::Folder { path: folder.to_owned(), source: Arc::new(source) };
         let writer = Writer::start(session, lock).map_err(failed)?;
@@ -90,6 +93,10 @@ impl Store for SqliteStore {
 
     fn events(&self, before: i64, limit: usize) -> Answer<'_, Vec<LoggedEvent>> {
         Box::pin(self.writer.look(move |session| events::events(session, before, limit)))
+    }
+
+    fn queue_due(&self, scope: ScopeId, now: Timestamp) -> Answer<'_, u64> {
+        Box::pin(self.writer.look(move |session| intake::queue_due(session, scope, now)))
     }
 
     fn queue_depth(&self, scope: ScopeId) -> Answer<'_, u64> {
@@ -150,6 +157,10 @@ impl Store for SqliteStore {
 
     fn hasten(&self, scope: ScopeId, now: Timestamp) -> Answer<'_, ()> {
         Box::pin(self.writer.change(move |session| delivery::hasten(session, scope, now)))
+    }
+
+    fn twin(&self, question: TwinQuestion) -> Answer<'_, TwinFacts> {
+        Box::pin(self.writer.look(move |session| twins::facts(session, &question)))
     }
 
     fn identifier(&self, scope: ScopeId, key: String) -> Answer<'_, Option<String>> {

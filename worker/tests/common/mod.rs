@@ -5,6 +5,7 @@
 
 pub mod disk;
 pub mod hooks;
+pub mod org;
 pub mod process;
 
 use std::{collections::BTreeMap, fs, future::Future, path::PathBuf, sync::Arc, time::Duration};
@@ -259,6 +260,8 @@ pub fn flow(name: &str) -> Flow {
     ];
     Flow {
         name: name.into(),
+        direction: crosstie_engine::plan::Direction::Forward,
+        pair: None,
         triggers: vec![Trigger::EverySeconds(1)],
         events: Vec::new(),
         start_from: StartFrom::Beginning,

@@ -7,6 +7,7 @@ use std::{
 };
 
 use rand::{SeedableRng, rngs::StdRng};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::Bench;
 
@@ -62,10 +63,23 @@ impl Process {
         self.0.wait().unwrap();
     }
 
+    /// It stands still until it is resumed.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// It goes on.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).unwrap();
+    }
+
     /// SIGTERM, and waits for the end, which has to be a good one.
     pub async fn stop(mut self) {
-        let process = rustix::process::Pid::from_child(&self.0);
-        rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
         let ended = tokio::task::spawn_blocking(move || self.0.wait().unwrap());
         let ended = tokio::time::timeout(super::PATIENCE, ended).await.expect("it does not end").unwrap();
         assert!(ended.success(), "{ended}");

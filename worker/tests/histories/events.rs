@@ -44,9 +44,10 @@ pub fn receiver() -> Receiver {
     }
 }
 
-/// Every event brings a record.
-pub fn route() -> EventRoute {
-    EventRoute { wanted: vec!["*".into()], topics: vec!["*".into()], brings: Brings::Record(String::new()) }
+/// Every event brings a record, or only names one.
+pub fn route(words: bool) -> EventRoute {
+    let brings = if words { Brings::Key("/id".into()) } else { Brings::Record(String::new()) };
+    EventRoute { wanted: vec!["*".into()], topics: vec!["*".into()], brings }
 }
 
 /// Sends them to a port of this machine.

@@ -127,6 +127,7 @@ impl Live {
         // The next life decides anew.
         desk.stale = Default::default();
         desk.under_way.clear();
+        desk.page = None;
         drop(desk);
         self.script.world().worker_died();
     }
@@ -239,7 +240,7 @@ impl Subject for Live {
         let record = {
             let mut world = self.script.world();
             world.taken(std::slice::from_ref(&state));
-            state.record(world.means)
+            state.told(world.means)
         };
         self.events.send(&record, &self.runtime);
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use crosstie_engine::{
     plan::{
         Allowance, Authentication, Cursor, DependsOn, Egress, Environment, Flow, Idempotency, LookUp, Method,
-        ObjectName, OnUnknownOutcome, OnWhenFalse, Operation, Outcome, Pagination, Plan, RateRules, ReadOne,
+        ObjectName, OnUnknownOutcome, OnWhenFalse, Operation, Outcome, Ownership, Pagination, Plan, RateRules, ReadOne,
         RetryPolicy, Shape, StartFrom, Stream, System, Trigger,
     },
     template::Template,
@@ -67,11 +67,11 @@ fn orders(means: Means) -> Flow {
     let plain = [("id", "record.id".to_owned()), ("content", "record.content".to_owned())];
     let trace = State::TRACE.map(|field| (field, format!("record.{field}")));
     let fields = plain.into_iter().chain(trace.into_iter().filter(|_| means.traced));
-    let fields = fields.chain([("parent", "record.?parent".to_owned())]);
+    let fields = fields.chain([("parent", "record.?parent".to_owned()), (State::OWNED, "record.?theirs".to_owned())]);
     let one =
         || ReadOne { path: template("/orders/{key}"), query: [].into(), record: String::new(), into: String::new() };
     Flow {
-        events: vec![events::route()],
+        events: vec![events::route(means.words)],
         stream: Stream {
             version: means.shows.versions().then(|| "/time".into()),
             deleted: Some("/deleted".into()),
@@ -94,6 +94,7 @@ fn orders(means: Means) -> Flow {
         depends_on: means.parents.then(|| DependsOn { flow: "customers".into(), key: "record.?parent".into() }),
         operation: operation(means, "upsertOrder", Method::Put),
         delete_operation: Some(operation(means, "deleteOrder", Method::Delete)),
+        writes_once: means.once,
         on_unknown_outcome: if means.resend { OnUnknownOutcome::Resend } else { OnUnknownOutcome::Hold },
         ..flow("orders")
     }
@@ -115,7 +116,9 @@ fn operation(means: Means, name: &str, method: Method) -> Operation {
     };
     let idempotency = Idempotency { header: "Idempotency-Key".into(), window_seconds: WINDOW_SECONDS };
     let outcome = Outcome { idempotency: means.key.then_some(idempotency), lookup: means.look_up.then_some(lookup) };
-    Operation { name: name.into(), method, path, query, outcome, ..plain_operation(name) }
+    let destination_owned = means.owned.then(|| State::OWNED.to_owned()).into_iter().collect();
+    let ownership = Ownership { destination_owned, create_only: Vec::new() };
+    Operation { name: name.into(), method, path, query, outcome, ownership, ..plain_operation(name) }
 }
 
 /// What orders depend on. It never fails.
@@ -142,7 +145,7 @@ fn plain_operation(name: &str) -> Operation {
         identifier: None,
         outcome: Outcome::default(),
         omit: Vec::new(),
-        ownership: crosstie_engine::plan::Ownership::default(),
+        ownership: Ownership::default(),
         shape: Shape::default(),
         find: None,
         if_match: None,
@@ -170,6 +173,8 @@ fn stream(name: &str) -> Stream {
 fn flow(name: &str) -> Flow {
     Flow {
         name: name.into(),
+        direction: crosstie_engine::plan::Direction::Forward,
+        pair: None,
         triggers: vec![Trigger::EverySeconds(1)],
         events: Vec::new(),
         start_from: StartFrom::Beginning,

@@ -63,8 +63,25 @@ pub struct Desk {
     pub keys: BTreeSet<String>,
     /// Those of them that came before time was last leapt over, and how many pages had been asked for then.
     pub stale: (BTreeSet<String>, u64),
+    /// The last page of orders in this life.
+    pub page: Option<Page>,
     /// What orders depend on: whether each is there, and its version.
     pub customers: BTreeMap<u8, (bool, u64)>,
+}
+
+/// A page that was shown. That the worker took it shows when it asks for what comes after it.
+pub struct Page {
+    from: Option<i64>,
+    offset: usize,
+    is_last: bool,
+    states: Vec<State>,
+}
+
+impl Page {
+    /// Whether a request is for what comes after it: a later place in the same window, or another window after the last page.
+    fn is_followed_by(&self, from: Option<i64>, offset: usize) -> bool {
+        if from == self.from { offset > self.offset } else { self.is_last }
+    }
 }
 
 impl Script {
@@ -83,6 +100,7 @@ impl Script {
             on_the_way: 0,
             keys: BTreeSet::new(),
             stale: (BTreeSet::new(), 0),
+            page: None,
             customers: BTreeMap::new(),
         };
         Self { world, clock, means, port: OnceLock::new(), desk: Mutex::new(desk) }
@@ -138,19 +156,25 @@ impl Script {
     fn page(&self, request: &Request) -> Answer {
         let (offset, limit) = span(request);
         let from = request.query.get("min").map(|text| second(text.parse::<Timestamp>().unwrap()));
+        // A request for one record asks for the time.
+        let reads = limit > 1;
+        let before = if reads { self.desk().page.take() } else { None };
         let page = {
             let mut world = self.world();
             let page = world.page(from, offset, limit);
-            // A request for one record asks for the time.
-            if limit > 1 {
-                world.taken(&page);
+            if reads {
+                world.show(&page);
+            }
+            if let Some(before) = before.filter(|before| before.is_followed_by(from, offset)) {
+                world.taken(&before.states);
             }
             page
         };
-        if limit > 1 {
+        if reads {
             let mut desk = self.desk();
             desk.pages += 1;
-            desk.windows += u64::from(page.len() < 2);
+            desk.windows += u64::from(page.len() < limit);
+            desk.page = Some(Page { from, offset, is_last: page.len() < limit, states: page.clone() });
         }
         self.of_source(200, page.iter().map(|state| state.record(self.means)).collect())
     }
@@ -178,7 +202,7 @@ impl Script {
         let answer = {
             let mut world = self.world();
             let now = world.now;
-            world.vendor.look_up(now, &body, look)
+            world.vendor.look_up(now, &body, look, None)
         };
         match answer {
             LookUpAnswer::Present(body) => self.said(200, body),

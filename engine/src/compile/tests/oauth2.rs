@@ -49,6 +49,22 @@ fn presets_know_where_tokens_are_got_and_a_connector_says_that_it_wants_some() {
         ("{clientId}", &["rest_webservices".to_owned()][..])
     );
     assert_eq!(assertion.audience.to_string(), netsuite.token_url.as_str());
+    let refresh = json!({"refreshTokenSecretId": "shop/refresh"});
+    for (preset, token_url) in [
+        ("HubSpot", "https://acme.example.com/oauth/v1/token"),
+        ("Klaviyo", "https://acme.example.com/oauth/token"),
+        ("Slack", "https://acme.example.com/api/oauth.v2.access"),
+        ("Zendesk", "https://acme.example.com/oauth/tokens"),
+    ] {
+        let found = grant(preset, &refresh);
+        assert_eq!((found.kind, found.token_url.as_str()), (GrantKind::RefreshToken, token_url));
+        let body = if ["Klaviyo", "Slack"].contains(&preset) {
+            ClientAuthentication::Basic
+        } else {
+            ClientAuthentication::Body
+        };
+        assert_eq!(found.client, body, "{preset}");
+    }
     let mut without = object("Salesforce", &json!({}));
     without["spec"]["credentials"].as_object_mut().unwrap().remove("oauth2");
     assert_eq!(resolved(without), Ok(None), "what is stored is a token then");

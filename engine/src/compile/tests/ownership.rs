@@ -68,6 +68,12 @@ fn an_operation_has_to_be_able_to_tell_and_to_leave_out() {
     let plain = json!({"name": "ensure", "method": "PUT", "path": "/x/{body.externalId}", "outcome": {}});
     let message = found_with(&plain, destination_owned());
     assert!(message.contains("operation ensure cannot tell whether the destination has a record already"), "{message}");
+    let mut since = plain.clone();
+    since["outcome"] = json!({"lookup": {
+        "path": "/x", "query": {"after": "{since}"}, "key": "/items/*/externalId", "keyField": "externalId",
+    }});
+    let message = found_with(&since, destination_owned());
+    assert!(message.contains("cannot tell") && message.contains("a lookup without {since}"), "{message}");
     let replaces = json!({
         "name": "ensure", "method": "PUT", "path": "/x/{body.externalId}", "replaces": true,
         "outcome": {"lookup": {"path": "/x/{body.externalId}", "key": "/id", "keyField": "externalId"}},

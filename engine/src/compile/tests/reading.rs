@@ -158,6 +158,14 @@ fn a_flow_begins_where_its_stream_can_be_asked_for() {
         assert!(message.starts_with("spec.flows[orders].startFrom") && message.contains(problem), "{message}");
     }
     assert!(compile(slices, netsuite(), start("2026-07-01T00:00:00Z")).value.is_some());
+    let listed = source(&json!({"cursor": null}));
+    for text in ["Now", "2026-07-01T00:00:00Z"] {
+        let message = only(&compile(listed.clone(), netsuite(), start(text))).1;
+        assert!(message.contains("set it to Beginning: the stream `orders` has no cursor"), "{message}");
+    }
+    assert!(compile(listed.clone(), netsuite(), start("Beginning")).value.is_some());
+    let silent = with(orders(), "/spec/flows/0/startFrom", json!(null));
+    assert!(compile(listed, netsuite(), silent).value.is_some());
 }
 
 #[test]

@@ -75,6 +75,16 @@ impl Worker {
                 Next::Hold => Evaluated::Done(self.judge().held(&facts)),
                 Next::GiveUp => Evaluated::Done(self.judge().given_up(&facts)),
             };
+            let evaluated = match evaluated {
+                Evaluated::Send(sending) => {
+                    let mut alone = Carried { id, facts: facts.clone(), flight: carried.flight, probe: None };
+                    match self.part_of(&mut alone, sending) {
+                        Ok(part) => Evaluated::Send(part),
+                        Err(change) => Evaluated::Done(*change),
+                    }
+                }
+                done @ Evaluated::Done(_) => done,
+            };
             match evaluated {
                 Evaluated::Send(sending) if sending.2 => deletes.push((id, facts, sending)),
                 Evaluated::Send(sending) => writes.push((id, facts, sending)),

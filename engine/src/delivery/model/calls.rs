@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use crosstie_histories::{Begun, End, LookUpAnswer, Message, WriteAnswer};
 
+use serde_json::Value;
+
 use super::{
     batches::Answer,
     gates::{Call, Gates},
     setup::{self, at, setback},
-    worker::{Carried, UnderWay, Worker},
+    worker::{Carried, Sending, UnderWay, Worker},
 };
 use crate::{
     circuit::Admission,
-    delivery::{Change, Facts, Fault, Found, Resolved, Rule, Sent, Weather, spares_system},
+    delivery::{Carried as Part, Change, Facts, Fault, Found, Resolved, Rule, Sent, Weather, spares_system},
 };
 
 impl Worker {
@@ -87,28 +89,11 @@ impl Worker {
         if open.operation.outcome.lookup.is_none() {
             return Some(self.judge().held(&carried.facts));
         }
-        // The leave to send is kept meanwhile, unless it is the look-up's too.
-        let send = carried.probe.take_if(|probe| !Gates::shared(*probe, Call::LookUp));
-        let held_back = self.held_back(carried, Call::LookUp);
-        let now = self.world.now();
-        if held_back.is_some() {
-            carried.probe = send;
-            return held_back;
-        }
-        let answer = self.world.get().vendor.look_up(now, &open.body, carried.flight.look);
-        let found = match answer {
-            LookUpAnswer::Present(body) => Found::Present(body),
-            LookUpAnswer::Absent => Found::Absent,
-            LookUpAnswer::Stranger => Found::Stranger,
-            LookUpAnswer::Several => Found::Several,
-            LookUpAnswer::Failed => {
-                self.unwell(Call::LookUp, None);
-                carried.probe = send;
-                return Some(self.judge().not_looked_up(&carried.facts, setback(None, true), at(now + 1)));
-            }
+        let decided = (!open.deletes).then(|| setup::seconds(open.intent.stored_at));
+        let found = match self.look(carried, &open.body, decided) {
+            Ok(found) => found,
+            Err(change) => return Some(*change),
         };
-        self.well(Call::LookUp);
-        carried.probe = send;
         match self.judge().looked_up(&carried.facts, &open, &found) {
             Resolved::Done(change) => Some(change),
             Resolved::NotApplied => {
@@ -117,6 +102,55 @@ impl Worker {
                 None
             }
         }
+    }
+
+    /// Looks at what the vendor has of a body's record, for a write that was decided then; or what becomes of the record meanwhile.
+    fn look(&mut self, carried: &mut Carried, body: &Value, decided: Option<i64>) -> Result<Found, Box<Change>> {
+        // The leave to send is kept meanwhile, unless it is the look-up's too.
+        let send = carried.probe.take_if(|probe| !Gates::shared(*probe, Call::LookUp));
+        let held_back = self.held_back(carried, Call::LookUp);
+        if let Some(change) = held_back {
+            carried.probe = send;
+            return Err(Box::new(change));
+        }
+        let now = self.world.now();
+        let answer = self.world.get().vendor.look_up(now, body, carried.flight.look, decided);
+        let found = match answer {
+            LookUpAnswer::Present(body) => Ok(Found::Present(body)),
+            LookUpAnswer::Absent => Ok(Found::Absent),
+            LookUpAnswer::Stranger => Ok(Found::Stranger),
+            LookUpAnswer::Several => Ok(Found::Several),
+            LookUpAnswer::Failed => {
+                self.unwell(Call::LookUp, None);
+                Err(Box::new(self.judge().not_looked_up(&carried.facts, setback(None, true), at(now + 1))))
+            }
+        };
+        if found.is_ok() {
+            self.well(Call::LookUp);
+        }
+        carried.probe = send;
+        found
+    }
+
+    /// What of a mapped body is to be written. A change is what becomes of the record instead, because that cannot be told now.
+    pub(super) fn part_of(&mut self, carried: &mut Carried, sending: Sending) -> Result<Sending, Box<Change>> {
+        let (body, body_hash, deletes) = sending;
+        if deletes {
+            return Ok((body, body_hash, deletes));
+        }
+        let part = match Part::of(&self.flow.operation, self.flow.writes_once, carried.facts.ledger.as_ref()) {
+            Part::LookUpFirst => {
+                let decided = self.world.now();
+                let found = self.look(carried, &body, Some(decided))?;
+                self.judge().found_first(&carried.facts, &found)?
+            }
+            known @ (Part::Whole | Part::Rest) => known,
+        };
+        let body = match part {
+            Part::Whole => body,
+            Part::Rest | Part::LookUpFirst => self.flow.operation.ownership.rest(&body),
+        };
+        Ok((body, body_hash, deletes))
     }
 
     /// A call went well.

@@ -79,12 +79,11 @@ pub struct Dead {
 }
 
 impl Disk {
-    /// Takes a state, unless it is known. Says whether it was taken, and whether it was the last to be set aside and nothing else was under way.
+    /// Takes a state, or mere word of the record, unless it is known. Says whether it was taken, and whether it was the last to be set aside and nothing else was under way.
     pub fn take(
         &mut self,
         key: &str,
-        seen: Seen,
-        record: Value,
+        (seen, record, is_word): (Seen, Value, bool),
         claimed: &BTreeSet<i64>,
         now: Timestamp,
     ) -> (bool, bool) {
@@ -97,8 +96,8 @@ impl Disk {
             dead: of_key.map(|dead| dead.seen.clone()).collect(),
             ledger: self.ledger.get(key).cloned(),
         };
-        let kept = keeps(&seen, &known);
         let rested = known.dead.last() == Some(&seen) && known.waiting.is_none();
+        let kept = keeps(&seen, &if is_word { known.for_word() } else { known });
         if kept {
             self.enqueue(key, seen, record, now);
         }
@@ -277,7 +276,10 @@ impl Disk {
                 let open = &mut stored.open;
                 (open.size, open.apart, stored.held) = (1, true, false);
                 open.intent.idempotency_key = key_apart(&open.intent.idempotency_key, id);
-                (open.intent.stored_at, open.intent.in_doubt_since) = (since, Some(since));
+                open.intent.in_doubt_since = Some(since);
+                if !Rule::ApartKeepsItsTime.holds() {
+                    open.intent.stored_at = since;
+                }
             }
         }
     }

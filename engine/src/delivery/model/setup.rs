@@ -11,7 +11,7 @@ use crate::{
     delivery::{Fault, Seen, Setback, Terms},
     plan::{
         Cursor, Evidence, Flow, Idempotency, LookUp, Method, OnUnknownOutcome, OnWhenFalse, Operation, Outcome,
-        Pagination, ReadOne, RetryPolicy, StartFrom, Stream,
+        Ownership, Pagination, ReadOne, RetryPolicy, StartFrom, Stream,
     },
     template::Template,
     version::Version,
@@ -25,6 +25,12 @@ pub fn at(second: i64) -> Timestamp {
 pub fn seen(state: &State, means: Means) -> Seen {
     let version = if means.shows.versions() { Version::Counter(state.time) } else { Version::Unordered };
     Seen::of(version, &state.record(means))
+}
+
+/// What comes in of a state, as the worker sees it.
+pub fn told(state: &State, means: Means) -> (Seen, serde_json::Value) {
+    let told = state.told(means);
+    (Seen { hash: crate::canonical::hash(&told), ..seen(state, means) }, told)
 }
 
 /// Where a state stands among its record's states, by its version.
@@ -46,6 +52,8 @@ pub fn flow(means: Means) -> Flow {
     let operation = operation(means);
     Flow {
         name: "orders".into(),
+        direction: crate::plan::Direction::Forward,
+        pair: None,
         events: Vec::new(),
         triggers: Vec::new(),
         start_from: StartFrom::Beginning,
@@ -57,7 +65,7 @@ pub fn flow(means: Means) -> Flow {
         depends_on: None,
         delete_operation: Some(Operation { method: Method::Delete, ..operation.clone() }),
         operation,
-        writes_once: false,
+        writes_once: means.once,
         batch_size: means.batch.into(),
         on_unknown_outcome: terms(means).on_unknown,
     }
@@ -88,7 +96,10 @@ pub fn operation(means: Means) -> Operation {
         identifier: None,
         outcome: Outcome { idempotency, lookup },
         omit: Vec::new(),
-        ownership: crate::plan::Ownership::default(),
+        ownership: Ownership {
+            destination_owned: means.owned.then(|| State::OWNED.to_owned()).into_iter().collect(),
+            create_only: Vec::new(),
+        },
         shape: crate::plan::Shape::default(),
         find: None,
         if_match: None,

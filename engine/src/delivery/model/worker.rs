@@ -16,8 +16,8 @@ use super::{
 use crate::{
     canonical,
     delivery::{
-        Change, Compared, Facts, Fetched, Fetching, Judge, Mapped, Next, OpenIntent, Rule, Settled, Terms, Wanted,
-        Wish, is_deleted,
+        Change, Compared, Facts, Fetched, Fetching, Judge, LedgerEntry, Mapped, Next, OpenIntent, Rule, Settled, Terms,
+        Wanted, Wish, is_deleted,
     },
     plan::{Flow, StartFrom},
     window::{CursorValue, PageSeen, PollState, Position, Turn},
@@ -93,10 +93,10 @@ impl Worker {
     fn take(&mut self, states: &[State]) {
         let now = self.now();
         for state in states {
-            let (record, seen) = (state.record(self.means), setup::seen(state, self.means));
+            let ((seen, record), words) = (setup::told(state, self.means), self.means.words);
             let key = state.key.to_string();
-            let (kept, dead) = self.disk.take(&key, seen, record, &self.process.claimed, now);
-            if kept && dead {
+            let (kept, dead) = self.disk.take(&key, (seen, record, words), &self.process.claimed, now);
+            if kept && dead && !words {
                 let property = Property::ADeadLetterDoesNotComeBackByItself;
                 self.world.get().violate(property, || format!("{key} was taken again, although it is set aside"));
             }
@@ -136,8 +136,8 @@ impl Worker {
         let wish = if is_deleted(&self.flow, &(&record).into()) {
             Wish::of_deleted(&self.flow)
         } else {
-            let there = facts.ledger.as_ref().is_some_and(|ledger| ledger.present);
-            Wish::of_selected(&self.flow, !State::shows_out(&record), there)
+            let written = facts.ledger.as_ref().is_some_and(LedgerEntry::is_written);
+            Wish::of_selected(&self.flow, !State::shows_out(&record), written)
         };
         let body = State::body(&record);
         if matches!(wish, Wish::Write | Wish::Update)
@@ -276,10 +276,13 @@ impl Subject for Worker {
             let facts = &mut carried.facts;
             let change = match self.judge().next(facts) {
                 Next::Evaluate => match self.evaluate(id, facts, flight.fetch) {
-                    Evaluated::Send(sending) => {
-                        self.open(id, facts, sending);
-                        None
-                    }
+                    Evaluated::Send(sending) => match self.part_of(&mut carried, sending) {
+                        Ok(part) => {
+                            self.open(id, &mut carried.facts, part);
+                            None
+                        }
+                        Err(change) => Some(*change),
+                    },
                     Evaluated::Done(change) => Some(change),
                 },
                 Next::Send => None,

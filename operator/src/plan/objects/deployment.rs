@@ -1,5 +1,6 @@
 //! The worker's Deployment. Its pod template holds only what needs a restart: plan, shares and credentials are mounted files
-//! that the worker reloads, so nothing of them, not even a hash, may stand here.
+//! that the worker reloads, so nothing of them, not even a hash, may stand here. The uid of the ServiceAccount does: the token of a pod is of no use
+//! any more when its account is another one, also of the same name.
 
 use crosstie_crds::names::{self, ENV_FILES, ENV_NO_PROXY, ENV_PROXY, ENV_WEBHOOKS_LISTEN, FILES_FOLDER, STATE_FOLDER};
 use k8s_openapi::{
@@ -19,7 +20,7 @@ use k8s_openapi::{
     },
 };
 
-use super::{COMPONENT_WORKER, Object, ObjectKind, Owner, webhooks};
+use super::{ANNOTATION_ACCOUNT, COMPONENT_WORKER, Object, ObjectKind, Owner, webhooks};
 
 /// Port of health and metrics.
 pub(super) const PORT: i32 = 8080;
@@ -56,7 +57,13 @@ pub struct Mounted<'a> {
     pub alerts: Vec<&'a str>,
 }
 
-/// The Deployment of an Integration between two Connectors; `receives` says that its worker takes webhooks.
+/// Uid of the ServiceAccount that a Deployment's pods are made with, if it was noted. The template has it too, but is not kept in the cache.
+pub fn account_of(deployment: &Deployment) -> Option<&str> {
+    deployment.metadata.annotations.as_ref()?.get(ANNOTATION_ACCOUNT).map(String::as_str)
+}
+
+/// The Deployment of an Integration between two Connectors; `receives` says that its worker takes webhooks. `account` is the uid of the
+/// ServiceAccount; none is noted without one.
 pub fn deployment(
     owner: &Owner,
     template: &WorkerTemplate,
@@ -64,10 +71,11 @@ pub fn deployment(
     resources: Option<&ResourceRequirements>,
     replicas: i32,
     receives: bool,
+    account: Option<&str>,
 ) -> Object {
     let name = names::worker(&owner.name);
     let object = Deployment {
-        metadata: owner.meta(&name, COMPONENT_WORKER, []),
+        metadata: owner.meta(&name, COMPONENT_WORKER, account.map(|uid| (ANNOTATION_ACCOUNT, uid.to_owned()))),
         spec: DeploymentSpec {
             replicas: Some(replicas),
             // The store is for one worker at a time.
@@ -75,7 +83,11 @@ pub fn deployment(
             revision_history_limit: Some(2),
             selector: LabelSelector { match_labels: Some(owner.selector()), ..LabelSelector::default() },
             template: PodTemplateSpec {
-                metadata: Some(ObjectMeta { labels: Some(owner.labels(COMPONENT_WORKER)), ..ObjectMeta::default() }),
+                metadata: Some(ObjectMeta {
+                    labels: Some(owner.labels(COMPONENT_WORKER)),
+                    annotations: account.map(|uid| [(ANNOTATION_ACCOUNT.to_owned(), uid.to_owned())].into()),
+                    ..ObjectMeta::default()
+                }),
                 spec: Some(pod(owner, template, connectors, resources, receives)),
             },
             ..DeploymentSpec::default()

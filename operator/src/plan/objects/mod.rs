@@ -12,7 +12,7 @@ mod webhooks;
 pub use access::{role, role_binding, service_account, sync_report};
 pub use config_maps::{plan, shares};
 pub use credentials::{CredentialVersions, credentials, key_names};
-pub use deployment::{Mounted, WorkerTemplate, deployment};
+pub use deployment::{Mounted, WorkerTemplate, account_of, deployment};
 pub use network_policy::network_policy;
 pub use volume_claim::volume_claim;
 pub use webhooks::{ingress, receiver_status, service};
@@ -51,6 +51,8 @@ pub const ANNOTATION_PREVIOUS_VERSION_ID: &str = "crosstie.dev/previous-version-
 pub const ANNOTATION_SEEN_AT: &str = "crosstie.dev/seen-at";
 /// Annotation on a credentials Secret: names of the keys that both versions hold, separated by commas.
 pub const ANNOTATION_KEYS: &str = "crosstie.dev/keys";
+/// Annotation on a worker's Deployment and its pods: uid of the ServiceAccount that they are made with.
+pub const ANNOTATION_ACCOUNT: &str = "crosstie.dev/service-account-uid";
 /// Annotation on an Integration, written by a person: the store id whose loss is accepted.
 pub const ANNOTATION_ACCEPT_STATE_LOSS: &str = "crosstie.dev/accept-state-loss";
 /// Key in the shares ConfigMap, and file name below `shares/`: the store id the worker must find on its volume.

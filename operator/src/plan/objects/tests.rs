@@ -134,14 +134,22 @@ fn the_network_policy_closes_all_but_the_health_port_and_the_metadata_address() 
 
 #[test]
 fn the_deployment_meets_the_restricted_standard() {
-    let object = deployment(&integration_owner(), &template(), &between(["shopify", "netsuite"]), None, 1, false);
+    let object = deployment(
+        &integration_owner(),
+        &template(),
+        &between(["shopify", "netsuite"]),
+        None,
+        1,
+        false,
+        Some("account-uid"),
+    );
     insta::assert_yaml_snapshot!(object.body);
 }
 
 #[test]
 fn credentials_of_alerts_are_mounted_and_a_worker_starts_without_them() {
     let connectors = Mounted { alerts: vec!["mail.server", "slack"], ..between(["a", "b"]) };
-    let object = deployment(&integration_owner(), &template(), &connectors, None, 1, false);
+    let object = deployment(&integration_owner(), &template(), &connectors, None, 1, false, Some("account-uid"));
     let pod = &object.body["spec"]["template"]["spec"];
     let volumes = pod["volumes"].as_array().unwrap();
     let volume = volumes.iter().find(|volume| volume["name"] == "credentials-alerts-0").unwrap();
@@ -155,8 +163,8 @@ fn credentials_of_alerts_are_mounted_and_a_worker_starts_without_them() {
 #[test]
 fn suspending_changes_the_number_of_workers_and_not_their_template() {
     let owner = integration_owner();
-    let one = deployment(&owner, &template(), &between(["a", "b"]), None, 1, false);
-    let none = deployment(&owner, &template(), &between(["a", "b"]), None, 0, false);
+    let one = deployment(&owner, &template(), &between(["a", "b"]), None, 1, false, Some("account-uid"));
+    let none = deployment(&owner, &template(), &between(["a", "b"]), None, 0, false, Some("account-uid"));
     assert_eq!(one.body.pointer("/spec/template"), none.body.pointer("/spec/template"));
     assert_ne!(one.hash, none.hash);
 }

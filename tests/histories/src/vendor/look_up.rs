@@ -2,15 +2,16 @@
 
 use serde_json::Value;
 
-use super::{Vendor, id};
+use super::{Vendor, id, owned::rest};
 use crate::{
     call::LookUpAnswer,
     history::{Look, Outage},
 };
 
 impl Vendor {
-    /// Shows what is there for a body's record.
-    pub fn look_up(&mut self, now: i64, body: &Value, look: Look) -> LookUpAnswer {
+    /// Shows what is there for a body's record, by a write that was decided at a time; none of a delete, which looks for all there is.
+    pub fn look_up(&mut self, now: i64, body: &Value, look: Look, decided: Option<i64>) -> LookUpAnswer {
+        let since = decided.filter(|_| self.means.since);
         let record = id(body);
         self.strangers.remove(&record);
         if matches!(self.outage, Outage::Whole | Outage::Busy) {
@@ -18,19 +19,21 @@ impl Vendor {
             return LookUpAnswer::Failed;
         }
         match look {
-            Look::Fresh => self.shown(&record, now),
-            Look::Lagging(seconds) => self.shown(&record, now - i64::from(seconds)),
+            Look::Fresh => self.shown(&record, now, since),
+            Look::Lagging(seconds) => self.shown(&record, now - i64::from(seconds), since),
             Look::Fails => LookUpAnswer::Failed,
             Look::Stranger | Look::Several => {
                 self.faulty.insert(record.clone());
-                self.strangers.insert(record, body.clone());
+                self.strangers.insert(record, rest(body));
                 if look == Look::Stranger { LookUpAnswer::Stranger } else { LookUpAnswer::Several }
             }
         }
     }
 
-    fn shown(&self, record: &str, at: i64) -> LookUpAnswer {
+    fn shown(&self, record: &str, at: i64, since: Option<i64>) -> LookUpAnswer {
         let booked = self.booked.get(record).and_then(|all| all.iter().rfind(|booked| booked.at <= at));
-        booked.and_then(|booked| booked.body.clone()).map_or(LookUpAnswer::Absent, LookUpAnswer::Present)
+        let booked = booked.filter(|booked| since.is_none_or(|since| booked.at >= since));
+        let body = booked.and_then(|booked| booked.body.clone());
+        body.map_or(LookUpAnswer::Absent, |body| LookUpAnswer::Present(self.with_theirs(record, body)))
     }
 }

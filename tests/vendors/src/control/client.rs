@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::wire::{
-    FaultId, FaultRule, FaultState, LogPage, OAuth2Client, OAuth2Grants, RecordsPage, SeedRequest, Seeded, Settings,
-    Stats, TokenSet, Writes, WritesPage,
+    FaultId, FaultRule, FaultState, LogPage, OAuth2Client, OAuth2Grants, OAuth2Secrets, RecordsPage, SeedRequest,
+    Seeded, Settings, Stats, TokenSet, Writes, WritesPage,
 };
 
 /// Why a control request failed.
@@ -85,6 +85,12 @@ impl Client {
     /// From now on this client can get access tokens.
     pub async fn set_oauth2(&self, client: &OAuth2Client) -> Result<(), ControlError> {
         self.send(Method::PUT, "oauth2", Some(client)).await.map(discard)
+    }
+
+    /// Accepts these secrets of the OAuth 2.0 client and no others; access tokens that were granted stay valid.
+    pub async fn set_client_secrets(&self, valid: &[&str]) -> Result<(), ControlError> {
+        let valid = valid.iter().map(|secret| (*secret).to_owned()).collect();
+        self.send(Method::PUT, "oauth2/secrets", Some(&OAuth2Secrets { valid })).await.map(discard)
     }
 
     /// A user consents: one more refresh token is valid.

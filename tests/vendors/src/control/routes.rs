@@ -17,8 +17,8 @@ use crate::dispatch::App;
 use crate::instance::Instance;
 use crate::transmit::plain_error;
 use crate::wire::{
-    FaultId, FaultRule, FaultState, LogPage, OAuth2Client, OAuth2Grants, Revocation, Settings, Stats, TokenSet, Writes,
-    WritesPage,
+    FaultId, FaultRule, FaultState, LogPage, OAuth2Client, OAuth2Grants, OAuth2Secrets, Revocation, Settings, Stats,
+    TokenSet, Writes, WritesPage,
 };
 
 const MAX_BODY: usize = 16 << 20;
@@ -51,6 +51,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/tokens/revoke", post(revoke))
         .route("/oauth2", get(grants).put(set_client))
         .route("/oauth2/consent", post(consent))
+        .route("/oauth2/secrets", put(set_secrets))
         .route("/seed", post(records::seed))
         .route("/records/{resource}", get(records::list))
         .route(
@@ -95,6 +96,12 @@ async fn grants(State(app): State<App>, Path((vendor, name)): Target) -> Answer<
 async fn set_client(State(app): State<App>, Path((vendor, name)): Target, body: Bytes) -> Answer<Value> {
     let client: OAuth2Client = parse(&body)?;
     find(&app, &vendor, &name)?.oauth2().replace(client);
+    Ok(Json(json!({})))
+}
+
+async fn set_secrets(State(app): State<App>, Path((vendor, name)): Target, body: Bytes) -> Answer<Value> {
+    let secrets: OAuth2Secrets = parse(&body)?;
+    find(&app, &vendor, &name)?.oauth2().accept(secrets.valid);
     Ok(Json(json!({})))
 }
 

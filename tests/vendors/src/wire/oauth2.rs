@@ -22,10 +22,25 @@ pub struct OAuth2Client {
     /// Whether the access token before is revoked in the moment in which the next one is granted.
     #[serde(default)]
     pub revokes: bool,
+    /// What access tokens begin with, before their number.
+    #[serde(default = "access_token")]
+    pub access_token_prefix: String,
 }
 
 fn hour() -> u64 {
     3600
+}
+
+fn access_token() -> String {
+    "at-".to_owned()
+}
+
+/// The client's secrets that are accepted: `PUT …/oauth2/secrets`. What was granted stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OAuth2Secrets {
+    /// These and no others.
+    pub valid: Vec<String>,
 }
 
 /// What `GET …/oauth2` answers.

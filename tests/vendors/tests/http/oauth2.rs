@@ -20,6 +20,7 @@ async fn vendor(rotates: bool) -> Fixture {
         lifetime_seconds: 60,
         rotates,
         revokes: true,
+        access_token_prefix: "at-".into(),
     };
     fixture.control.set_oauth2(&client).await.unwrap();
     fixture
@@ -56,4 +57,18 @@ async fn a_client_that_is_not_known_gets_nothing_and_one_that_is_also_without_a_
     assert_eq!(kept.body["refresh_token"], "rt");
     fixture.control.consent("by-hand").await.unwrap();
     assert_eq!(ask(&fixture, &format!("grant_type=refresh_token&refresh_token=by-hand&{CLIENT}")).await.status, 200);
+}
+
+#[tokio::test]
+async fn while_a_clients_secret_is_changed_both_are_accepted_and_then_the_new_one_alone() {
+    let fixture = vendor(false).await;
+    let with = |secret: &str| format!("grant_type=client_credentials&client_id=client&client_secret={secret}");
+    let first = ask(&fixture, &with("secret")).await;
+    fixture.control.set_client_secrets(&["secret", "next"]).await.unwrap();
+    assert_eq!((ask(&fixture, &with("secret")).await.status, ask(&fixture, &with("next")).await.status), (200, 200));
+    fixture.control.set_client_secrets(&["next"]).await.unwrap();
+    let old = ask(&fixture, &with("secret")).await;
+    assert_eq!((old.status, &old.body["error"]), (401, &json!("invalid_client")));
+    let last = ask(&fixture, &with("next")).await;
+    assert_ne!(first.body["access_token"], last.body["access_token"], "what was granted is not forgotten");
 }

@@ -14,6 +14,7 @@ use tokio::{
     task::{Id, id},
 };
 
+use super::ground::EPOCH;
 use crate::{destination::Destination, singles::Singles};
 
 /// A write that was received and is not answered yet.
@@ -117,15 +118,16 @@ impl Destination for Books {
 
     fn look_up<'a>(
         &'a self,
-        _: &'a Operation,
+        operation: &'a Operation,
         _: &'a LookUp,
         body: &'a Value,
-        _: Timestamp,
+        decided: Timestamp,
     ) -> BoxFuture<'a, Result<LookedUp, CallFailure>> {
         Box::pin(async move {
             let look = self.flight.lock().unwrap().look;
             let now = self.world.now();
-            match self.world.get().vendor.look_up(now, body, look) {
+            let decided = (operation.method != Method::Delete).then(|| decided.as_second() - EPOCH);
+            match self.world.get().vendor.look_up(now, body, look, decided) {
                 LookUpAnswer::Present(body) => Ok(LookedUp::Present { body }),
                 LookUpAnswer::Absent => Ok(LookedUp::Absent),
                 LookUpAnswer::Stranger => Ok(LookedUp::Stranger { found: None }),

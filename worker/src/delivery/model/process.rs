@@ -28,15 +28,14 @@ use super::{
         carry::carry,
     },
     books::{Answer, Books, Received},
-    ground::{Hands, at, folder, scope},
+    ground::{FIELDS, Hands, at, folder, scope},
 };
 use crate::{
     gates::{Handing, Shelf},
-    intake::records::incoming,
     lane::{self, Lane, Parent, testing},
     slots::Slots,
     store::{
-        ScopeId, Settlement, SharedStore, StoreError, TakenPage,
+        ScopeId, Settlement, SharedStore, StoreError,
         sqlite::{DATABASE_FILE, SqliteStore},
     },
 };
@@ -51,9 +50,9 @@ struct Call {
 
 /// The process.
 pub struct Process {
-    runtime: Runtime,
-    world: Shared,
-    means: Means,
+    pub(super) runtime: Runtime,
+    pub(super) world: Shared,
+    pub(super) means: Means,
     when: String,
     mapping: Arc<Mapping>,
     /// Where what records depend on is settled.
@@ -63,7 +62,7 @@ pub struct Process {
     books: Arc<Books>,
     /// None only while the process is started.
     lane: Option<Arc<Lane>>,
-    poll: PollState,
+    pub(super) poll: PollState,
     under_way: VecDeque<Call>,
     /// Carried by nobody any more, but not over.
     lost: Vec<JoinHandle<()>>,
@@ -74,10 +73,9 @@ pub struct Process {
 impl Process {
     pub fn new(world: Shared) -> Self {
         let means = world.get().means;
-        let plain = [("id", "record.id"), ("content", "record.content")];
         let trace = State::TRACE.map(|field| (field, format!("record.{field}")));
         let trace = trace.iter().map(|(field, expression)| (*field, expression.as_str())).filter(|_| means.traced);
-        let fields: Vec<_> = plain.into_iter().chain(trace).chain([("parent", "record.?parent")]).collect();
+        let fields: Vec<_> = FIELDS.into_iter().chain(trace).collect();
         let when = format!("record.content != '{}'", State::OUT);
         let mut process = Self {
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
@@ -125,14 +123,16 @@ impl Process {
         outcome.idempotency =
             means.key.then(|| Idempotency { header: "Idempotency-Key".into(), window_seconds: WINDOW_SECONDS });
         outcome.lookup = means.look_up.then(|| testing::look_up(SETTLE_SECONDS));
-        let path = Template::parse("/orders/{body.id}").unwrap();
-        let name = "delete".to_owned();
+        let owned = &mut lane.flow.operation.ownership.destination_owned;
+        *owned = means.owned.then(|| State::OWNED.to_owned()).into_iter().collect();
+        let (name, path) = ("delete".to_owned(), Template::parse("/orders/{body.id}").unwrap());
         let delete_operation = Operation { name, method: Method::Delete, path, ..lane.flow.operation.clone() };
         lane.flow.batch_size = means.batch.into();
         lane.operation = Arc::new(lane.flow.operation.clone());
         lane.delete_operation = Some(Arc::new(delete_operation.clone()));
         lane.flow.delete_operation = Some(delete_operation);
         lane.flow.when = Some(self.when.clone());
+        lane.flow.writes_once = means.once;
         lane.flow.on_when_false = match means.on_when_false {
             histories::OnWhenFalse::Ignore => OnWhenFalse::Ignore,
             histories::OnWhenFalse::Delete => OnWhenFalse::Delete,
@@ -176,26 +176,8 @@ impl Process {
         self.lane = None;
     }
 
-    fn lane(&self) -> Arc<Lane> {
+    pub(super) fn lane(&self) -> Arc<Lane> {
         Arc::clone(self.lane.as_ref().unwrap())
-    }
-
-    fn take(&mut self, states: &[State], poll: PollState) {
-        let lane = self.lane();
-        let now = lane.now();
-        let stream = &lane.flow.stream;
-        let records = states.iter().map(|state| incoming(&(&state.record(self.means)).into(), stream).1);
-        let page = TakenPage {
-            scope: lane.scope,
-            records: records.collect(),
-            poll: poll.clone(),
-            run: now,
-            synced: None,
-            now,
-        };
-        self.runtime.block_on(lane.store.take_page(page)).unwrap();
-        self.poll = poll;
-        self.world.get().taken(states);
     }
 
     /// Answers a call.
@@ -216,7 +198,7 @@ impl Process {
         }
     }
 
-    fn keys(&self, sql: &str) -> BTreeSet<String> {
+    pub(super) fn keys(&self, sql: &str) -> BTreeSet<String> {
         let path = self.folder.path().join(DATABASE_FILE);
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
         let connection = rusqlite::Connection::open_with_flags(path, flags).unwrap();
@@ -368,16 +350,10 @@ impl Subject for Process {
         let lane = self.lane();
         let how =
             if there { Settled::Delivered { body_hash: "body".into(), identifier: None } } else { Settled::Deleted };
-        let settlement = Settlement {
-            record: 0,
-            scope: self.parents,
-            key: parent.to_string(),
-            seen: Seen { version: Version::Unordered, hash: there.to_string() },
-            how,
-            is_parent: true,
-            singles: true,
-            now: lane.now(),
-        };
+        let seen = Seen { version: Version::Unordered, hash: there.to_string() };
+        let (record, scope, key, now) = (0, self.parents, parent.to_string(), lane.now());
+        let (is_parent, singles, paired, twin) = (true, true, false, None);
+        let settlement = Settlement { record, scope, key, seen, how, is_parent, singles, paired, twin, now };
         self.runtime.block_on(lane.store.settle(settlement)).unwrap();
     }
 

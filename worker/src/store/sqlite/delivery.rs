@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
-use crosstie_engine::delivery::{Facts, Failures, Postponement, Settled, outdates};
+use crosstie_engine::{
+    delivery::{Facts, Failures, Postponement, Settled, outdates},
+    version::Version,
+};
 use jiff::Timestamp;
-use rusqlite::Row;
+use rusqlite::{Row, params};
 
 use super::{
     intents::{self, json},
     rows::{add, advance, all, document, execute, first, ledger, optional_time, prepare, seen},
+    twins,
     writer::Session,
 };
 use crate::store::{Burial, Claim, ClaimGuard, Claimed, ParentKey, ScopeId, Settlement, StoreError, Verdict};
@@ -81,7 +85,7 @@ fn claimed(session: &Session, scope: ScopeId, due: Due, guard: ClaimGuard) -> Re
     let seen = seen(state)?;
     let (ledger, intent) = (ledger(session, scope, &key)?, intents::of_record(session, id, &seen)?);
     let facts = Facts { seen, failures, ledger, intent };
-    Ok(Claimed { id, scope, key, payload, facts, guard })
+    Ok(Claimed { id, scope, key, payload, shown: None, facts, twin: None, guard })
 }
 
 /// See [`Store::settle`](crate::store::Store::settle).
@@ -98,10 +102,13 @@ pub fn settle(session: &mut Session, done: &Settlement) -> Result<(), StoreError
         write_ledger(session, done, (body_hash, identifier))?;
         forget_outdated(session, done)?;
     }
+    let counted = done.paired && twins::settled(session, done)?;
     let was_sent = remove(session, done.record, done.scope.0, &done.key, now)?;
     // A delete of what was never there takes no call.
     let name = if done.how == Settled::Deleted && !was_sent { "leftOut" } else { name };
-    add(session, done.scope.0, name, 1, now);
+    if !counted {
+        add(session, done.scope.0, name, 1, now);
+    }
     if done.is_parent {
         let wake = "UPDATE queue SET due = ?3 WHERE awaits_scope = ?1 AND awaits_key = ?2 AND due > ?3";
         execute(session, wake, (done.scope.0, &done.key, now))?;
@@ -185,43 +192,76 @@ pub fn await_parent(session: &mut Session, record: i64, parent: &ParentKey, due:
 /// See [`Store::is_present`](crate::store::Store::is_present).
 pub fn is_present(session: &Session, parent: &ParentKey) -> Result<bool, StoreError> {
     let sql = "SELECT present FROM ledger WHERE scope = ?1 AND key = ?2";
-    Ok(first(session, sql, (parent.scope.0, &parent.key), |row| row.get(0))?.unwrap_or(false))
+    let there = first(session, sql, (parent.scope.0, &parent.key), |row| row.get(0))?.unwrap_or(false);
+    Ok(there || twins::identifier(session, parent.scope, &parent.key)?.is_some())
+}
+
+/// What is set aside.
+struct Aside {
+    scope: i64,
+    key: String,
+    version: String,
+    source_hash: String,
+    in_doubt: bool,
+}
+
+/// The state that is set aside. What is given up in doubt is the state that was sent: it may have been fetched after the one that waited was read.
+/// For word of a record it is what its source showed, where that has a version; else what waited.
+fn aside(session: &Session, burial: &Burial) -> Result<Option<Aside>, StoreError> {
+    let sql = "SELECT q.scope, q.key, coalesce(i.version, q.version), coalesce(i.source_hash, q.source_hash), i.record IS NOT NULL \
+               FROM queue q LEFT JOIN outgoing i ON i.record = q.id AND i.in_doubt_since IS NOT NULL WHERE q.id = ?1";
+    let found = first(session, sql, [burial.record], |row| {
+        let (scope, key, version, source_hash) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok(Aside { scope, key, version, source_hash, in_doubt: row.get(4)? })
+    })?;
+    let shown = burial.shown.as_ref().map(|shown| &shown.seen).filter(|seen| seen.version != Version::Unordered);
+    Ok(found.map(|found| match shown {
+        Some(seen) if !found.in_doubt && found.version == Version::Unordered.to_string() => {
+            Aside { version: seen.version.to_string(), source_hash: seen.hash.clone(), ..found }
+        }
+        Some(_) | None => found,
+    }))
 }
 
 /// See [`Store::bury`](crate::store::Store::bury).
 pub fn bury(session: &mut Session, burial: &Burial) -> Result<(), StoreError> {
     let now = burial.now.as_microsecond();
-    let found = first(session, "SELECT scope, key FROM queue WHERE id = ?1", [burial.record], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
-    })?;
-    let Some((scope, key)) = found else { return Ok(()) };
+    let Some(Aside { scope, key, version, source_hash, in_doubt }) = aside(session, burial)? else { return Ok(()) };
     // A state lies there once, in the place of when it was last set aside.
-    let same = "DELETE FROM dead_letter WHERE scope = ?2 AND key = ?3 AND (version, source_hash) = \
-                (SELECT coalesce(i.version, q.version), coalesce(i.source_hash, q.source_hash) \
-                FROM queue q LEFT JOIN outgoing i ON i.record = q.id AND i.in_doubt_since IS NOT NULL WHERE q.id = ?1)";
-    execute(session, same, (burial.record, scope, &key))?;
-    // What is given up in doubt is the state that was sent: it may have been fetched after the one that waited was read.
+    let same = "DELETE FROM dead_letter WHERE scope = ?1 AND key = ?2 AND version = ?3 AND source_hash = ?4";
+    execute(session, same, (scope, &key, &version, &source_hash))?;
     let insert = "INSERT INTO dead_letter (scope, key, version, source_hash, payload, cause, status, request_ids, excerpt, attempts, \
                   first_failed_at, last_failed_at, plan_hash) \
-                  SELECT q.scope, q.key, coalesce(i.version, q.version), coalesce(i.source_hash, q.source_hash), q.payload, ?2, ?3, ?4, ?5, \
-                  ?6, ?7, ?8, ?9 FROM queue q LEFT JOIN outgoing i ON i.record = q.id AND i.in_doubt_since IS NOT NULL WHERE q.id = ?1";
+                  SELECT scope, key, ?2, ?3, coalesce(?4, payload), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12 FROM queue WHERE id = ?1";
     let failures: &Failures = &burial.failures;
     let first_failed_at = failures.first_failed_at.map_or(now, jiff::Timestamp::as_microsecond);
     let request_ids = json(&failures.request_ids, "list of request ids")?;
-    let what = (&failures.cause, failures.status, request_ids, &failures.excerpt);
-    execute(
-        session,
-        insert,
-        (burial.record, what.0, what.1, what.2, what.3, failures.attempts, first_failed_at, now, &burial.plan_hash),
-    )?;
+    let shown = burial.shown.as_ref().map(|shown| &shown.payload);
+    let Failures { cause, status, excerpt, attempts, .. } = failures;
+    let row = params![
+        burial.record,
+        version,
+        source_hash,
+        shown,
+        cause,
+        status,
+        request_ids,
+        excerpt,
+        attempts,
+        first_failed_at,
+        now,
+        burial.plan_hash
+    ];
+    execute(session, insert, row)?;
     session.remembered.set_aside();
     // A write that was given up in doubt may be there: its state counts as the newest, and what the destination has is not believed any more.
-    let forget = "INSERT INTO ledger (scope, key, version, source_hash, body_hash, updated_at, present) \
-                  SELECT q.scope, q.key, coalesce(i.version, q.version), coalesce(i.source_hash, q.source_hash), NULL, ?2, 1 \
-                  FROM outgoing i JOIN queue q ON q.id = i.record WHERE i.record = ?1 AND i.in_doubt_since IS NOT NULL \
+    let forget = "INSERT INTO ledger (scope, key, version, source_hash, body_hash, updated_at, present) VALUES (?1, ?2, ?3, ?4, NULL, ?5, 1) \
                   ON CONFLICT (scope, key) DO UPDATE SET version = excluded.version, source_hash = excluded.source_hash, \
                   body_hash = NULL, updated_at = excluded.updated_at, present = 1";
-    execute(session, forget, (burial.record, now))?;
+    if in_doubt {
+        execute(session, forget, (scope, &key, &version, &source_hash, now))?;
+    }
+    twins::given_up(session, burial.record)?;
     remove(session, burial.record, scope, &key, now)?;
     add(session, scope, "buried", 1, now);
     Ok(())
@@ -236,5 +276,6 @@ pub fn hasten(session: &mut Session, scope: ScopeId, now: Timestamp) -> Result<(
 /// See [`Store::identifier`](crate::store::Store::identifier).
 pub fn identifier(session: &Session, scope: ScopeId, key: &str) -> Result<Option<String>, StoreError> {
     let sql = "SELECT identifier FROM ledger WHERE scope = ?1 AND key = ?2";
-    Ok(first(session, sql, (scope.0, key), |row| row.get(0))?.flatten())
+    let known = first(session, sql, (scope.0, key), |row| row.get(0))?.flatten();
+    if known.is_some() { Ok(known) } else { twins::identifier(session, scope, key) }
 }

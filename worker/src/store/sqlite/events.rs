@@ -16,23 +16,29 @@ pub fn take(session: &mut Session, taken: &TakenEvents) -> Result<Vec<EventFate>
 
 fn take_event(session: &mut Session, taken: &TakenEvents, event: &TakenEvent) -> Result<EventFate, StoreError> {
     let now = taken.now.as_microsecond();
-    if let Some(mark) = &event.mark {
-        let again = "UPDATE event SET repeats = repeats + 1 WHERE source = ?1 AND mark = ?2";
-        if execute(session, again, (&taken.source, mark))? > 0 {
-            return Ok(EventFate::Repeated);
-        }
+    // Mostly each flow that it brings something to has not seen that yet. One statement finds out whether the event is known and keeps it.
+    let brings = as_column(event.brings.len());
+    let insert = "INSERT INTO event (source, mark, event_id, topic, hash, received_at, keep_until, flows, news) \
+                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8) ON CONFLICT (source, mark) WHERE mark IS NOT NULL DO NOTHING";
+    let keep_until = taken.keep_until.as_microsecond();
+    let TakenEvent { id, mark, topic, hash, .. } = event;
+    if execute(session, insert, (&taken.source, mark, id, topic, hash, now, keep_until, brings))? == 0 {
+        execute(
+            session,
+            "UPDATE event SET repeats = repeats + 1 WHERE source = ?1 AND mark = ?2",
+            (&taken.source, mark),
+        )?;
+        return Ok(EventFate::Repeated);
     }
+    let number = session.connection.last_insert_rowid();
     let mut fates = Vec::with_capacity(event.brings.len());
     for (scope, incoming) in &event.brings {
-        fates.push((*scope, take_one(session, *scope, incoming, now)?.is_news()));
+        fates.push((*scope, take_one(session, *scope, incoming, false, now)?.is_news()));
     }
-    let insert = "INSERT INTO event (source, mark, event_id, topic, hash, received_at, keep_until, flows, news) \
-                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-    let news = fates.iter().filter(|(_, news)| *news).count();
-    let (flows, news) = (as_column(fates.len()), as_column(news));
-    let keep_until = taken.keep_until.as_microsecond();
-    let (id, topic, hash) = (&event.id, &event.topic, &event.hash);
-    execute(session, insert, (&taken.source, &event.mark, id, topic, hash, now, keep_until, flows, news))?;
+    let news = as_column(fates.iter().filter(|(_, news)| *news).count());
+    if news != brings {
+        execute(session, "UPDATE event SET news = ?2 WHERE id = ?1", (number, news))?;
+    }
     Ok(EventFate::Taken(fates))
 }
 

@@ -2,6 +2,7 @@
 
 use crosstie_engine::{
     delivery::{self, Known, Seen},
+    version::Version,
     window::PollState,
 };
 
@@ -27,6 +28,9 @@ pub fn open_scope(session: &mut Session, scope: &Scope, now: Timestamp) -> Resul
     let (id, poll, last_run, last_sync) = row.ok_or(StoreError::Unreadable { what: "scope" })?;
     let held = "UPDATE queue SET due = ?2 WHERE scope = ?1 AND id IN (SELECT record FROM outgoing WHERE held = 1)";
     execute(session, held, (id, now.as_microsecond()))?;
+    if is_ahead(session, id, last_run, now.as_microsecond())? {
+        begin_waits_anew(session, id, now.as_microsecond())?;
+    }
     Ok(Opened {
         id: ScopeId(id),
         poll: document(&poll, "state of reading")?,
@@ -35,12 +39,33 @@ pub fn open_scope(session: &mut Session, scope: &Scope, now: Timestamp) -> Resul
     })
 }
 
+/// Whether something happened later than now, which only a clock that was set back makes so.
+fn is_ahead(session: &Session, scope: i64, last_run: Option<i64>, now: i64) -> Result<bool, StoreError> {
+    let came = "SELECT 1 FROM queue WHERE scope = ?1 AND enqueued_at > ?2 LIMIT 1";
+    let sent = "SELECT 1 FROM outgoing JOIN queue ON id = record WHERE scope = ?1 AND max(stored_at, coalesce(in_doubt_since, 0)) > ?2 LIMIT 1";
+    Ok(last_run.is_some_and(|run| run > now)
+        || first(session, came, (scope, now), |_| Ok(()))?.is_some()
+        || first(session, sent, (scope, now), |_| Ok(()))?.is_some())
+}
+
+/// After a clock was set back, times that were to be waited for are further off than was meant: what waits for one is due. What is in doubt is so from
+/// now on. How old an intent is that was stored later than now, nobody can tell, so that no key's window is trusted for it.
+fn begin_waits_anew(session: &Session, scope: i64, now: i64) -> Result<(), StoreError> {
+    let all = [
+        "UPDATE queue SET failures = json_set(failures, '$.retryAt', NULL) WHERE scope = ?1 AND due > ?2 AND failures IS NOT NULL",
+        "UPDATE queue SET due = ?2 WHERE scope = ?1 AND due > ?2",
+        "UPDATE outgoing SET in_doubt_since = ?2 WHERE in_doubt_since > ?2 AND record IN (SELECT id FROM queue WHERE scope = ?1)",
+        "UPDATE outgoing SET stored_at = 0 WHERE stored_at > ?2 AND record IN (SELECT id FROM queue WHERE scope = ?1)",
+    ];
+    all.into_iter().try_for_each(|update| execute(session, update, (scope, now)).map(|_| ()))
+}
+
 /// See [`Store::take_page`](crate::store::Store::take_page).
 pub fn take_page(session: &mut Session, page: &TakenPage) -> Result<Taken, StoreError> {
     let mut taken = Taken::default();
     let now = page.now.as_microsecond();
     for record in &page.records {
-        match take_one(session, page.scope, record, now)? {
+        match take_one(session, page.scope, record, page.again, now)? {
             TakenOne::Kept => taken.kept += 1,
             TakenOne::Buried => taken.buried += 1,
             TakenOne::Known => taken.known += 1,
@@ -50,7 +75,7 @@ pub fn take_page(session: &mut Session, page: &TakenPage) -> Result<Taken, Store
     let update = "UPDATE scope SET poll = ?2, last_run = ?3, last_sync = coalesce(?4, last_sync) WHERE id = ?1";
     let synced = page.synced.map(Timestamp::as_microsecond);
     execute(session, update, (page.scope.0, poll, page.run.as_microsecond(), synced))?;
-    taken.depth = queue_depth(session, page.scope)?;
+    (taken.due, taken.depth) = (queue_due(session, page.scope, page.now)?, queue_depth(session, page.scope)?);
     Ok(taken)
 }
 
@@ -72,12 +97,24 @@ impl TakenOne {
     }
 }
 
-/// Takes one record, unless it is known already.
-pub fn take_one(session: &mut Session, scope: ScopeId, incoming: &Incoming, now: i64) -> Result<TakenOne, StoreError> {
+/// Takes one record, unless it is known already; `again` takes it although it was settled before.
+pub fn take_one(
+    session: &mut Session,
+    scope: ScopeId,
+    incoming: &Incoming,
+    again: bool,
+    now: i64,
+) -> Result<TakenOne, StoreError> {
     match incoming {
         Incoming::Record { key, seen, payload } => {
-            let kept = take_record(session, scope, key, seen, payload, now)?;
-            Ok(if kept { TakenOne::Kept } else { TakenOne::Known })
+            let known = known(session, scope, key)?;
+            let known = if again { known.asked_again() } else { known };
+            take_record(session, scope, (key, seen, payload), &known, now)
+        }
+        Incoming::Word { key, hash, payload } => {
+            let seen = Seen { version: Version::Unordered, hash: hash.clone() };
+            let known = known(session, scope, key)?.for_word();
+            take_record(session, scope, (key, &seen, payload), &known, now)
         }
         Incoming::Faulty { key, hash, payload, cause, request_id } => {
             let buried = bury_faulty(session, scope, (key, hash, payload, cause), request_id.as_slice(), now)?;
@@ -92,20 +129,18 @@ pub fn take_one(session: &mut Session, scope: ScopeId, incoming: &Incoming, now:
 fn take_record(
     session: &Session,
     scope: ScopeId,
-    key: &str,
-    state: &Seen,
-    payload: &str,
+    (key, state, payload): (&str, &Seen, &str),
+    known: &Known,
     now: i64,
-) -> Result<bool, StoreError> {
-    let known = known(session, scope, key)?;
-    if !delivery::keeps(state, &known) {
-        return Ok(false);
+) -> Result<TakenOne, StoreError> {
+    if !delivery::keeps(state, known) {
+        return Ok(TakenOne::Known);
     }
     // Behind another record of its key it is not due; whoever takes that one out of the queue makes this one due.
     let due = known.waiting.is_none().then_some(now);
     let insert = "INSERT INTO queue (scope, key, version, source_hash, payload, enqueued_at, due) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     execute(session, insert, (scope.0, key, state.version.to_string(), &state.hash, payload, now, due))?;
-    Ok(true)
+    Ok(TakenOne::Kept)
 }
 
 fn known(session: &Session, scope: ScopeId, key: &str) -> Result<Known, StoreError> {
@@ -149,6 +184,13 @@ fn bury_faulty(
     execute(session, insert, (scope.0, key, hash, payload, cause, request_ids, now))?;
     session.remembered.set_aside();
     Ok(true)
+}
+
+/// See [`Store::queue_due`](crate::store::Store::queue_due).
+pub fn queue_due(session: &Session, scope: ScopeId, now: Timestamp) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM queue WHERE scope = ?1 AND due <= ?2";
+    let due = first(session, sql, (scope.0, now.as_microsecond()), |row| row.get(0))?;
+    Ok(count(due.unwrap_or(0)))
 }
 
 /// See [`Store::queue_depth`](crate::store::Store::queue_depth).

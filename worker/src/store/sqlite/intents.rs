@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::{
     rows::{document, execute, first, optional_time, seen, time},
+    twins,
     writer::Session,
 };
 use crate::store::{NewIntent, StoreError};
@@ -150,11 +151,17 @@ fn insert(session: &Session, new: &NewIntent, (sequence, key): (i64, &str), size
     let state = (new.deletes, new.seen.version.to_string(), &new.seen.hash);
     let what = (operation, body, &new.body_hash);
     let size = i64::try_from(size).unwrap_or(i64::MAX);
+    if let Some(shown) = &new.shown {
+        execute(session, "UPDATE queue SET payload = ?2 WHERE id = ?1", (new.record, &shown.payload))?;
+    }
     execute(
         session,
         insert,
         (new.record, sequence, size, what.0, what.1, what.2, key, stored_at, state.0, state.1, state.2),
     )?;
+    if let Some(change) = &new.twin {
+        twins::begin(session, new.record, change)?;
+    }
     Ok(Intent { sequence, idempotency_key: key.to_owned(), stored_at: time(stored_at)?, in_doubt_since: None })
 }
 
@@ -242,8 +249,8 @@ pub fn change(session: &Session, record: i64, change: IntentChange) -> Result<()
 fn take_apart(session: &Session, record: i64, since: Timestamp) -> Result<(), StoreError> {
     let shared = "SELECT idempotency_key FROM outgoing WHERE record = ?1";
     let Some(shared) = first(session, shared, [record], |row| row.get::<_, String>(0))? else { return Ok(()) };
-    let apart = "UPDATE outgoing SET size = 1, apart = 1, idempotency_key = ?2, stored_at = ?3, in_doubt_since = ?3, held = 0 \
-                 WHERE record = ?1";
+    // When it was stored stays: look-ups reach back to that.
+    let apart = "UPDATE outgoing SET size = 1, apart = 1, idempotency_key = ?2, in_doubt_since = ?3, held = 0 WHERE record = ?1";
     execute(session, apart, (record, key_apart(&shared, record), since.as_microsecond())).map(|_| ())
 }
 

@@ -28,6 +28,9 @@ const NETWORK: &[(u32, &str)] = &[
     (0x0116_1970, "GFS2"),
     (0x7461_636F, "OCFS2"),
     (0x4750_4653, "GPFS"),
+    (0x786F_4256, "a shared folder of VirtualBox"),
+    (0x1983_0326, "BeeGFS"),
+    (0x2003_0528, "OrangeFS"),
 ];
 
 /// Holds the lock until it is dropped or the process ends, however it ends.
@@ -38,12 +41,23 @@ pub struct FolderLock {
 
 impl FolderLock {
     /// Makes the folder if it is not there, and locks it.
+    ///
+    /// # Errors
+    /// [`StoreError`], where the folder cannot be made, is on another machine, or is another process's.
     pub fn take(folder: &Path) -> Result<Self, StoreError> {
+        Self::take_on(folder, |file| rustix::fs::fstatfs(file))
+    }
+
+    /// The same on a file system that is what it is `found` to be.
+    fn take_on(
+        folder: &Path,
+        found: impl FnOnce(&File) -> rustix::io::Result<rustix::fs::StatFs>,
+    ) -> Result<Self, StoreError> {
         let unusable = |source: io::Error| StoreError::Folder { path: folder.to_owned(), source: Arc::new(source) };
         fs::create_dir_all(folder).map_err(unusable)?;
         let file =
             File::options().create(true).truncate(false).write(true).open(folder.join(LOCK_FILE)).map_err(unusable)?;
-        let found = rustix::fs::fstatfs(&file).map_err(|error| unusable(error.into()))?;
+        let found = found(&file).map_err(|error| unusable(error.into()))?;
         if let Some(kind) = network_kind(&found) {
             return Err(StoreError::NetworkFileSystem { path: folder.to_owned(), kind });
         }
@@ -82,11 +96,26 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_on_a_network_file_system_is_refused_and_not_locked() {
+        let folder = tempfile::tempdir().unwrap();
+        for (number, kind) in NETWORK {
+            let there = |file: &File| {
+                let mut found = rustix::fs::fstatfs(file)?;
+                // As some platforms give it: with the sign of a 32-bit number.
+                found.f_type = number.cast_signed().into();
+                Ok(found)
+            };
+            let refused = FolderLock::take_on(folder.path(), there);
+            let named = matches!(&refused, Err(StoreError::NetworkFileSystem { path, kind: found })
+                if path == folder.path() && found == kind);
+            assert!(named, "{kind}: {refused:?}");
+        }
+        FolderLock::take(folder.path()).unwrap();
+    }
+
+    #[test]
     fn no_file_system_of_the_test_machine_counts_as_a_network() {
         let here = rustix::fs::statfs(".").unwrap();
         assert_eq!(network_kind(&here), None);
-        let mut there = here;
-        there.f_type = 0x6969;
-        assert_eq!(network_kind(&there), Some("NFS"));
     }
 }

@@ -21,6 +21,8 @@ pub fn prepare<'a>(session: &'a Session, sql: &str) -> Result<CachedStatement<'a
 
 /// Executes a statement and says how many rows it changed.
 pub fn execute(session: &Session, sql: &str, params: impl Params) -> Result<usize, StoreError> {
+    #[cfg(test)]
+    session.strike()?;
     Ok(prepare(session, sql)?.execute(params)?)
 }
 

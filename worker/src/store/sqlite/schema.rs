@@ -16,6 +16,7 @@ pub const STEPS: &[&str] = &[
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
+    include_str!("schema_5.sql"),
 ];
 
 /// How many schema versions ahead of ours are still used.
@@ -122,7 +123,7 @@ mod tests {
         connection.execute_batch(LEFT_BY_SCHEMA_1).unwrap();
         drop(connection);
         let (connection, id) = open_with(&path, STEPS).unwrap();
-        assert_eq!((version_of(&connection), id.as_str()), (4, "an id"));
+        assert_eq!((version_of(&connection), id.as_str()), (5, "an id"));
         let scope: (i64, String, String) = connection
             .query_row("SELECT id, flow, environment FROM scope", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .unwrap();
@@ -154,7 +155,7 @@ mod tests {
         let broken = [STEPS, &["CREATE TABLE more (id INTEGER); SELECT nonsense"]].concat();
         assert!(open_with(&path, &broken).is_err());
         let (connection, _) = open_with(&path, STEPS).unwrap();
-        assert_eq!(version_of(&connection), 4);
+        assert_eq!(version_of(&connection), 5);
         let tables: i64 = connection
             .query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'more'", [], |row| row.get(0))
             .unwrap();
@@ -166,12 +167,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.db");
         let (connection, _) = open_with(&path, STEPS).unwrap();
-        connection.pragma_update(None, "user_version", 5).unwrap();
-        drop(connection);
-        let (connection, _) = open_with(&path, STEPS).unwrap();
         connection.pragma_update(None, "user_version", 6).unwrap();
         drop(connection);
-        assert!(matches!(open_with(&path, STEPS), Err(StoreError::NewerSchema { found: 6, known: 4 })));
+        let (connection, _) = open_with(&path, STEPS).unwrap();
+        connection.pragma_update(None, "user_version", 7).unwrap();
+        drop(connection);
+        assert!(matches!(open_with(&path, STEPS), Err(StoreError::NewerSchema { found: 7, known: 5 })));
     }
 
     #[test]

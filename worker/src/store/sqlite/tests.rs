@@ -1,10 +1,13 @@
 //! The store's promises, tried on real database files. A crash is a store that is dropped without being closed.
 
 mod alerts;
+mod atomic;
 mod batches;
 mod care;
 mod protocol;
+mod retention;
 mod trouble;
+mod twins;
 
 use std::path::Path;
 
@@ -80,7 +83,9 @@ impl Bench {
         now: Timestamp,
     ) -> Result<Taken, StoreError> {
         let records = records.iter().map(|(key, version, content)| incoming(key, *version, content)).collect();
-        self.store.take_page(TakenPage { scope: self.scope, records, poll, run: now, synced: Some(now), now }).await
+        self.store
+            .take_page(TakenPage { scope: self.scope, records, poll, again: false, run: now, synced: Some(now), now })
+            .await
     }
 
     pub async fn claim(&self, limit: usize, now: Timestamp) -> Vec<Claimed> {
@@ -102,6 +107,8 @@ impl Bench {
                 how,
                 is_parent: false,
                 singles: false,
+                paired: false,
+                twin: None,
                 now,
             })
             .await
@@ -115,6 +122,7 @@ impl Bench {
     pub fn new_intent(&self, claimed: &Claimed, now: Timestamp) -> NewIntent {
         NewIntent {
             record: claimed.id,
+            shown: None,
             scope: self.scope,
             flow: "orders".into(),
             key: claimed.key.clone(),
@@ -123,6 +131,7 @@ impl Bench {
             body_hash: "body".into(),
             seen: claimed.facts.seen.clone(),
             deletes: false,
+            twin: None,
             now,
         }
     }

@@ -35,9 +35,20 @@ pub struct Session {
     /// The damage that was met. What is damaged is not trusted with anything any more and not written to: it is evidence, and what it
     /// still answers may be wrong.
     pub damage: Option<StoreError>,
+    /// After how many more statements that change something one fails, in tests.
+    #[cfg(test)]
+    pub strikes: std::cell::Cell<Option<u32>>,
 }
 
 impl Session {
+    /// Fails where a test says so.
+    #[cfg(test)]
+    pub fn strike(&self) -> Result<(), StoreError> {
+        let left = self.strikes.get();
+        self.strikes.set(left.and_then(|left| left.checked_sub(1)));
+        if left == Some(0) { Err(StoreError::Unreadable { what: "what a test strikes" }) } else { Ok(()) }
+    }
+
     /// Does something with the database, unless damage was met before.
     fn work<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
         if let Some(damage) = &self.damage {

@@ -82,7 +82,11 @@ async fn dead_letters_are_summed_up_with_what_most_of_the_newest_died_of() {
     };
     let records = vec![faulty(1, "no key"), faulty(2, "no version"), faulty(3, "no key")];
     let (poll, run, now) = (PollState::default(), at(4), at(4));
-    bench.store.take_page(TakenPage { scope: bench.scope, records, poll, run, synced: None, now }).await.unwrap();
+    bench
+        .store
+        .take_page(TakenPage { scope: bench.scope, records, poll, again: false, run, synced: None, now })
+        .await
+        .unwrap();
     let digest = bench.store.letter_digests(vec![bench.scope]).await.unwrap().remove(0);
     assert_eq!((digest.count, digest.since, digest.cause.as_deref()), (3, Some(at(4)), Some("no key")));
     assert_eq!(digest.request_ids, Vec::<String>::new());

@@ -88,11 +88,13 @@ async fn what_becomes_of_a_batch_is_stored_together() {
             how,
             is_parent: false,
             singles: true,
+            paired: false,
+            twin: None,
             now: at(3),
         })
     };
     let (failures, plan_hash) = (Failures::default(), String::new());
-    let bury = Verdict::Bury(Burial { record: c.id, failures, plan_hash, now: at(3) });
+    let bury = Verdict::Bury(Burial { record: c.id, shown: None, failures, plan_hash, now: at(3) });
     let impossible = Settlement {
         record: a.id,
         scope: ScopeId(99),
@@ -101,6 +103,8 @@ async fn what_becomes_of_a_batch_is_stored_together() {
         how: delivered("h"),
         is_parent: false,
         singles: true,
+        paired: false,
+        twin: None,
         now: at(3),
     };
     let failed = bench.store.conclude(vec![settle(b), bury.clone(), Verdict::Settle(impossible)]).await;
@@ -128,6 +132,7 @@ async fn a_batch_that_is_taken_apart_is_intents_of_their_own_in_doubt_with_keys_
         let one = bench.claim(1, at(4)).await;
         let open = intents(&one)[0];
         assert_eq!((open.size, open.apart, open.intent.in_doubt_since), (1, true, Some(at(3))));
+        assert_eq!(open.intent.stored_at, at(2), "look-ups reach back to when it was decided");
         keys.insert(open.intent.idempotency_key.clone());
         bench.store.conclude(vec![postponed(&one[0], at(500), IntentChange::Keep)]).await.unwrap();
     }

@@ -16,7 +16,7 @@ async fn bury(bench: &Bench, cause: &str, now: Timestamp) {
         request_ids: vec!["r-1".into()],
         ..Failures::default()
     };
-    let burial = Burial { record: claimed.id, failures, plan_hash: "plan".into(), now };
+    let burial = Burial { record: claimed.id, shown: None, failures, plan_hash: "plan".into(), now };
     bench.store.bury(burial).await.unwrap();
 }
 
@@ -115,7 +115,12 @@ async fn where_the_source_can_tell_a_letter_stays_beside_a_settled_state_of_its_
     let claimed = bench.claim_one(at(3)).await;
     let (record, scope, key, seen) = (claimed.id, bench.scope, claimed.key.clone(), claimed.facts.seen.clone());
     let (how, is_parent, singles, now) = (delivered("h"), false, true, at(3));
-    bench.store.settle(Settlement { record, scope, key, seen, how, is_parent, singles, now }).await.unwrap();
+    let (paired, twin) = (false, None);
+    bench
+        .store
+        .settle(Settlement { record, scope, key, seen, how, is_parent, singles, paired, twin, now })
+        .await
+        .unwrap();
     drop(claimed);
     let letters = bench.store.dead_letters(0, 10).await.unwrap();
     assert_eq!(letters.len(), 1);
@@ -169,6 +174,7 @@ async fn a_record_without_key_or_version_is_set_aside_once_and_cannot_be_replaye
         scope: bench.scope,
         records: vec![faulty()],
         poll: PollState::default(),
+        again: false,
         run: now,
         synced: None,
         now,
@@ -219,7 +225,15 @@ async fn of_too_many_dead_letters_the_oldest_go() {
     for (second, numbers) in [(1, 0..3), (2, 3..MOST + 3)] {
         let now = at(second);
         let records = numbers.map(faulty).collect();
-        let page = TakenPage { scope: bench.scope, records, poll: PollState::default(), run: now, synced: None, now };
+        let page = TakenPage {
+            scope: bench.scope,
+            records,
+            poll: PollState::default(),
+            again: false,
+            run: now,
+            synced: None,
+            now,
+        };
         bench.store.take_page(page).await.unwrap();
     }
     assert_eq!(bench.store.tidy(at(3)).await.unwrap().dead_letters_removed, 3);

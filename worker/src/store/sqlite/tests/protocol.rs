@@ -1,6 +1,7 @@
 //! Intake, claims, intents and settlements, with and without crashes between them.
 
 use super::*;
+use crate::store::Shown;
 use crosstie_engine::delivery::{Failures, IntentChange};
 
 fn keys(claimed: &[Claimed]) -> Vec<&str> {
@@ -12,23 +13,13 @@ fn postponement(due: Timestamp, intent: IntentChange) -> Postponement {
 }
 
 #[tokio::test]
-async fn a_page_and_the_state_of_reading_are_taken_together_or_not_at_all() {
+async fn a_page_that_was_taken_survives_a_crash_with_the_state_of_reading() {
     let bench = Bench::new().await;
     let poll = PollState { cursor: Some(at(50).into()), ..PollState::default() };
     bench.take_with(&[("a", 1, "x"), ("b", 1, "x")], poll.clone(), at(1)).await.unwrap();
     let bench = bench.crash(at(2)).await;
     let opened = bench.store.open_scope(names(), at(0)).await.unwrap();
     assert_eq!((opened.poll, opened.last_run, opened.last_sync), (poll, Some(at(1)), Some(at(1))));
-    assert_eq!(bench.store.queue_depth(bench.scope).await.unwrap(), 2);
-    let nowhere = TakenPage {
-        scope: ScopeId(99),
-        records: vec![incoming("c", 1, "x")],
-        poll: PollState::default(),
-        run: at(3),
-        synced: None,
-        now: at(3),
-    };
-    assert!(bench.store.take_page(nowhere).await.is_err());
     assert_eq!(bench.store.queue_depth(bench.scope).await.unwrap(), 2);
 }
 
@@ -83,6 +74,20 @@ async fn a_record_that_is_retried_blocks_its_own_key_only() {
 }
 
 #[tokio::test]
+async fn what_waits_for_a_time_or_for_another_record_is_not_due_and_neither_is_what_waits_behind_it() {
+    let bench = Bench::new().await;
+    let taken = bench.take(&[("a", 1, "x"), ("a", 2, "y"), ("b", 1, "x"), ("c", 1, "x")], at(1)).await;
+    assert_eq!((taken.due, taken.depth), (3, 4));
+    let claimed = bench.claim(2, at(1)).await;
+    bench.store.postpone(claimed[0].id, postponement(at(100), IntentChange::Hold)).await.unwrap();
+    let parent = ParentKey { scope: bench.scope, key: "z".into() };
+    bench.store.await_parent(claimed[1].id, parent, at(60)).await.unwrap();
+    assert_eq!(bench.store.queue_due(bench.scope, at(2)).await.unwrap(), 1);
+    assert_eq!(bench.store.queue_due(bench.scope, at(100)).await.unwrap(), 3);
+    assert_eq!(bench.store.queue_depth(bench.scope).await.unwrap(), 4);
+}
+
+#[tokio::test]
 async fn a_claim_ends_with_its_guard_and_with_the_process() {
     let bench = Bench::new().await;
     bench.take(&[("a", 1, "x")], at(1)).await;
@@ -133,7 +138,7 @@ async fn a_send_that_was_begun_and_given_up_is_in_doubt_and_one_that_was_not_beg
 }
 
 #[tokio::test]
-async fn record_ledger_and_intent_are_settled_together() {
+async fn what_was_settled_survives_a_crash() {
     let bench = Bench::new().await;
     bench.take(&[("a", 1, "x")], at(1)).await;
     let claimed = bench.claim_one(at(1)).await;
@@ -209,14 +214,45 @@ async fn only_records_that_wait_for_the_system_are_hastened() {
 }
 
 #[tokio::test]
-async fn scopes_do_not_see_each_other() {
+async fn scopes_that_differ_in_any_part_have_queue_ledger_and_cursor_of_their_own() {
     let bench = Bench::new().await;
-    bench.take(&[("a", 1, "x")], at(1)).await;
-    let other = Scope { destination: "warehouse".into(), ..names() };
-    let other = bench.store.open_scope(other, at(0)).await.unwrap();
-    assert_ne!(other.id, bench.scope);
-    assert!(bench.store.claim(other.id, 5, at(2)).await.unwrap().records.is_empty());
-    assert_eq!(bench.store.open_scope(names(), at(0)).await.unwrap().id, bench.scope);
+    let poll = PollState { cursor: Some(at(50).into()), ..PollState::default() };
+    bench.take_with(&[("a", 1, "x"), ("a", 2, "y")], poll.clone(), at(1)).await.unwrap();
+    let claimed = bench.claim_one(at(1)).await;
+    bench.settle(&claimed, delivered("h"), at(2)).await;
+    drop(claimed);
+    let others = [
+        Scope { flow: "refunds".into(), ..names() },
+        Scope { source: "outlet".into(), ..names() },
+        Scope { destination: "warehouse".into(), ..names() },
+        Scope { environment: Environment::Sandbox, ..names() },
+    ];
+    for names in others {
+        let other = bench.store.open_scope(names.clone(), at(2)).await.unwrap();
+        assert_ne!(other.id, bench.scope, "{names:?}");
+        assert_eq!((other.poll, other.last_run), (PollState::default(), None), "{names:?}");
+        assert!(bench.store.claim(other.id, 5, at(2)).await.unwrap().records.is_empty(), "{names:?}");
+        let parent = ParentKey { scope: other.id, key: "a".into() };
+        assert!(!bench.store.is_present(parent).await.unwrap(), "{names:?}");
+        assert_eq!(bench.store.identifier(other.id, "a".into()).await.unwrap(), None, "{names:?}");
+        // The same state is news there, and has no ledger.
+        let records = vec![incoming("a", 1, "x")];
+        let page = TakenPage {
+            scope: other.id,
+            records,
+            poll: PollState::default(),
+            again: false,
+            run: at(3),
+            synced: None,
+            now: at(3),
+        };
+        assert_eq!(bench.store.take_page(page).await.unwrap().kept, 1, "{names:?}");
+        let there = bench.store.claim(other.id, 5, at(3)).await.unwrap().records;
+        assert_eq!(there[0].facts.ledger, None, "{names:?}");
+    }
+    let own = bench.store.open_scope(names(), at(4)).await.unwrap();
+    assert_eq!((own.id, own.poll), (bench.scope, poll));
+    assert_eq!(bench.claim_one(at(4)).await.facts.ledger.unwrap().body_hash.as_deref(), Some("h"));
 }
 
 #[tokio::test]
@@ -233,6 +269,51 @@ async fn while_a_write_is_under_way_what_comes_in_is_compared_with_the_state_tha
 }
 
 #[tokio::test]
+async fn a_letter_holds_the_record_whose_state_it_names() {
+    let bench = Bench::new().await;
+    let shown = |version, content: &str| {
+        let Incoming::Record { seen, payload, .. } = incoming("a", version, content) else { panic!("it has no key") };
+        Shown { seen, payload: payload.into() }
+    };
+    let letter = async |seen: &Seen| {
+        let letter = bench.store.dead_letters(0, 1).await.unwrap().remove(0);
+        let payload = bench.store.dead_letter(letter.id).await.unwrap().unwrap().payload.unwrap();
+        assert_eq!(Seen { version: letter.version.unwrap(), hash: letter.source_hash }, *seen);
+        let record = serde_json::from_str(&payload).unwrap();
+        assert_eq!(Seen::of(seen.version, &record), *seen, "the record is not the state's");
+        bench.store.discard(vec![letter.id]).await.unwrap();
+    };
+    let burial = |claimed: &Claimed, shown| Burial {
+        record: claimed.id,
+        shown,
+        failures: Failures::default(),
+        plan_hash: "plan".into(),
+        now: at(3),
+    };
+    // Given up in doubt, by a later life: what was sent had been fetched.
+    bench.take(&[("a", 1, "x")], at(1)).await;
+    let claimed = bench.claim_one(at(1)).await;
+    let sent = shown(2, "y");
+    let intent = NewIntent { seen: sent.seen.clone(), shown: Some(sent.clone()), ..bench.new_intent(&claimed, at(1)) };
+    bench.store.open_intent(intent).await.unwrap();
+    let doubt = IntentChange::Doubt(at(2));
+    bench.store.postpone(claimed.id, postponement(at(2), doubt)).await.unwrap();
+    drop(claimed);
+    let claimed = bench.claim_one(at(2)).await;
+    bench.store.bury(burial(&claimed, None)).await.unwrap();
+    letter(&sent.seen).await;
+    // Refused, after mere word of it came.
+    let word = Incoming::Word { key: "a".into(), hash: "word".into(), payload: r#"{"id":"a"}"#.into() };
+    let (scope, poll) = (bench.scope, PollState::default());
+    let page = TakenPage { scope, records: vec![word], poll, again: false, run: at(4), synced: None, now: at(4) };
+    bench.store.take_page(page).await.unwrap();
+    let claimed = bench.claim_one(at(4)).await;
+    let refused = shown(3, "z");
+    bench.store.bury(burial(&claimed, Some(refused.clone()))).await.unwrap();
+    letter(&refused.seen).await;
+}
+
+#[tokio::test]
 async fn what_is_left_out_leaves_known_what_the_destination_has() {
     let bench = Bench::new().await;
     bench.take(&[("a", 1, "x"), ("a", 2, "y"), ("a", 3, "z")], at(1)).await;
@@ -245,4 +326,27 @@ async fn what_is_left_out_leaves_known_what_the_destination_has() {
     bench.take(&[("a", 4, "x")], at(3)).await;
     let ledger = bench.claim_one(at(3)).await.facts.ledger.unwrap();
     assert_eq!((ledger.body_hash, ledger.present), (None, false));
+}
+
+#[tokio::test]
+async fn after_the_clock_was_set_back_what_waits_is_due_and_no_intent_trusts_its_age() {
+    let bench = Bench::new().await;
+    bench.take(&[("a", 1, "x"), ("b", 1, "x"), ("c", 1, "x")], at(7200)).await;
+    let [first, second, third] = bench.claim(10, at(7200)).await.try_into().unwrap();
+    let failures = Failures { cause: "503".into(), retry_at: Some(at(7260)), ..Failures::default() };
+    let later = Postponement { failures, ..postponement(at(7260), IntentChange::Keep) };
+    bench.store.postpone(first.id, later).await.unwrap();
+    bench.store.open_intent(bench.new_intent(&second, at(7201))).await.unwrap();
+    bench.store.postpone(second.id, postponement(at(7205), IntentChange::Doubt(at(7204)))).await.unwrap();
+    drop((first, second, third));
+
+    bench.store.open_scope(names(), at(7300)).await.unwrap();
+    assert_eq!(keys(&bench.claim(10, at(7259)).await), ["c", "b"], "time that passes changes nothing");
+    bench.store.open_scope(names(), at(10)).await.unwrap();
+    let claimed = bench.claim(10, at(10)).await;
+    let of = |key: &str| claimed.iter().find(|claimed| claimed.key == key).expect("it is due");
+    assert_eq!(claimed.len(), 3);
+    assert_eq!((of("a").facts.failures.retry_at, of("a").facts.failures.cause.as_str()), (None, "503"));
+    let intent = &of("b").facts.intent.as_ref().expect("it is open").intent;
+    assert_eq!((intent.stored_at, intent.in_doubt_since), (Timestamp::UNIX_EPOCH, Some(at(10))));
 }
