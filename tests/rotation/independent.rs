@@ -82,7 +82,8 @@ impl Server {
     async fn sent_to(&self, request: reqwest::RequestBuilder) -> Result<String> {
         let answer = request.send().await?;
         let to = answer.headers().get("location").with_context(|| format!("no redirect but {}", answer.status()))?;
-        Ok(to.to_str()?.to_owned())
+        // It may be said relative to where it was asked.
+        Ok(answer.url().join(to.to_str()?)?.into())
     }
 
     /// Whether the server knows whose an access token is.
