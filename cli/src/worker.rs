@@ -28,13 +28,17 @@ impl Worker {
         let labels = ListParams::default().labels(&format!("{LABEL_INTEGRATION}={integration}"));
         let found = pods.list(&labels).await.context("cannot list the pods of the Integration")?;
         // One that is not at work, because its credentials are missing for example, shows them too.
-        let Some(name) = found.items.iter().find(|pod| runs(pod)).and_then(|pod| pod.metadata.name.clone()) else {
-            bail!(
-                "no worker of the Integration {integration} runs, and only a worker can show what it keeps: \
-                 `kubectl crosstie status {integration}` says what is wrong"
-            );
+        let chosen = found.items.iter().filter(|pod| may_run(pod)).max_by_key(|pod| runs(pod));
+        let Some((name, runs)) = chosen.and_then(|pod| Some((pod.metadata.name.clone()?, runs(pod)))) else {
+            bail!("{}", none_runs(integration));
         };
-        let refused = || format!("cannot connect to the pod {name}: this takes the right to create pods/portforward");
+        let refused = || {
+            if runs {
+                format!("cannot connect to the pod {name}: this takes the right to create pods/portforward")
+            } else {
+                none_runs(integration)
+            }
+        };
         let mut forwarder = pods.portforward(&name, &[PORT]).await.with_context(refused)?;
         let stream = forwarder.take_stream(PORT).context("the API server forwarded nothing")?;
         let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
@@ -134,7 +138,51 @@ impl Worker {
     }
 }
 
+fn none_runs(integration: &str) -> String {
+    format!(
+        "no worker of the Integration {integration} runs, and only a worker can show what it keeps: \
+         `kubectl crosstie status {integration}` says what is wrong"
+    )
+}
+
+/// Whether a pod runs, by what its node said last.
 fn runs(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    pod.metadata.deletion_timestamp.is_none() && phase == Some("Running")
+    phase(pod) == Some("Running")
+}
+
+/// Whether a pod runs or may do so by now: on a busy node seconds go by until it is said.
+fn may_run(pod: &Pod) -> bool {
+    let placed = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
+    pod.metadata.deletion_timestamp.is_none() && placed && matches!(phase(pod), Some("Running" | "Pending"))
+}
+
+fn phase(pod: &Pod) -> Option<&str> {
+    pod.status.as_ref().and_then(|status| status.phase.as_deref())
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(phase: &str, node: Option<&str>) -> Pod {
+        serde_json::from_value(json!({"metadata": {"name": phase}, "spec": {"containers": [], "nodeName": node}, "status": {"phase": phase}}))
+            .unwrap()
+    }
+
+    #[test]
+    fn a_pod_that_is_not_yet_said_to_run_is_asked_when_no_other_one_is() {
+        let starting = pod("Pending", Some("node"));
+        assert!(may_run(&starting) && !runs(&starting));
+        assert!(runs(&pod("Running", Some("node"))));
+        for other in [pod("Pending", None), pod("Succeeded", Some("node")), pod("Failed", Some("node"))] {
+            assert!(!may_run(&other), "{other:?}");
+        }
+        let mut ending = starting;
+        ending.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        assert!(!may_run(&ending));
+    }
 }

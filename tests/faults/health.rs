@@ -18,8 +18,8 @@ use crate::tampering;
 const SOON: Duration = Duration::from_mins(1);
 /// A limit in which the worker starts, and a page of [`LARGE_ORDERS`] with [`MANY_LINES`] does not fit: it is killed whenever it reads them.
 const TOO_LITTLE_MEMORY: &str = "10Mi";
-const LARGE_ORDERS: u16 = 40;
-const MANY_LINES: u32 = 500;
+const LARGE_ORDERS: u16 = 200;
+const MANY_LINES: u32 = 100;
 /// How many run side by side: each has a worker of its own.
 const AT_ONCE: usize = 5;
 
