@@ -9,7 +9,7 @@ use proptest::{
 
 use crate::{History, Violation, history};
 
-const KNOWN: [(&str, &str); 10] = [
+const KNOWN: [(&str, &str); 11] = [
     ("equal versions in the dead letters", include_str!("../known/equal-versions-in-the-dead-letters.json")),
     ("a late hint after a dead letter", include_str!("../known/a-late-hint-after-a-dead-letter.json")),
     ("given up in doubt and shown again", include_str!("../known/given-up-in-doubt-and-shown-again.json")),
@@ -21,6 +21,10 @@ const KNOWN: [(&str, &str); 10] = [
     (
         "a batch apart is looked up from its beginning",
         include_str!("../known/a-batch-apart-is-looked-up-from-its-beginning.json"),
+    ),
+    (
+        "a poisoned record that is sent ever more seldom",
+        include_str!("../known/a-poisoned-record-that-is-sent-ever-more-seldom.json"),
     ),
     ("back to a dead letter", include_str!("../known/back-to-a-dead-letter.json")),
 ];

@@ -9,8 +9,8 @@ use crate::{
     world::{KEYS, PARENTS, Shared},
 };
 
-/// Rounds without trouble, after which everything must have arrived.
-const ROUNDS: u32 = 120;
+/// Rounds without trouble, after which everything must have arrived. What is never answered while others pass is sent ever more seldom.
+const ROUNDS: u32 = 240;
 /// Rounds in which deletes are still busy: fewer than they ask to wait for.
 const BUSY_ROUNDS: u32 = 20;
 /// Records carried in a round, at most.
