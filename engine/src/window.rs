@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::delivery::Rule;
 use crate::plan::{Cursor, Pagination, StartFrom, Stream};
 
-pub use again::{From, NotFromATime};
+pub use again::{AgainFrom, NotFromATime};
 pub use value::{CursorProblem, CursorValue, time};
 use watch::Watch;
 

@@ -49,7 +49,7 @@ pub struct Options {
     #[arg(long, env = "CROSSTIE_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
 
-    /// Loopback address at which `kubectl crosstie dlq` reaches the dead letters
+    /// Loopback address at which `kubectl crosstie dlq`, `events` and `resync` reach the worker
     #[arg(long, env = "CROSSTIE_LETTERS_LISTEN", value_name = "ADDRESS", default_value_t = letters_listen())]
     pub letters_listen: SocketAddr,
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
 use crosstie_crds::resync::{Answer, Ask, Begun};
-use crosstie_engine::window::From;
+use crosstie_engine::window::AgainFrom;
 use futures::future::join_all;
 use tokio::sync::{Notify, oneshot};
 
@@ -22,13 +22,13 @@ pub struct Again {
 #[derive(Debug)]
 pub struct Asked {
     /// From where on.
-    pub from: From,
+    pub from: AgainFrom,
     answer: oneshot::Sender<Result<(), String>>,
 }
 
 impl Again {
     /// Asks, and waits until it is stored. An error says in words why the flow is not read again.
-    async fn ask(&self, from: From) -> Result<(), String> {
+    async fn ask(&self, from: AgainFrom) -> Result<(), String> {
         let (answer, answered) = oneshot::channel();
         *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Asked { from, answer });
         self.wake.notify_one();
@@ -69,7 +69,7 @@ async fn resync(State(board): State<Arc<Board>>, Json(ask): Json<Ask>) -> Result
         return Err((StatusCode::SERVICE_UNAVAILABLE, idle));
     };
     let chosen = chosen(&crew.lanes, &ask.flows).map_err(|problem| (StatusCode::NOT_FOUND, problem))?;
-    let from = ask.from.map_or(From::Beginning, From::Time);
+    let from = ask.from.map_or(AgainFrom::Beginning, AgainFrom::Time);
     let begun = chosen
         .into_iter()
         .map(|lane| async move { Begun { flow: lane.flow.name.clone(), problem: lane.again.ask(from).await.err() } });
@@ -92,12 +92,12 @@ mod tests {
     #[tokio::test]
     async fn whoever_asks_first_is_told_when_another_one_asks_before_it_is_begun() {
         let again = Again::default();
-        let first = again.ask(From::Beginning);
+        let first = again.ask(AgainFrom::Beginning);
         let second = async {
-            let second = again.ask(From::Time(jiff::Timestamp::UNIX_EPOCH));
+            let second = again.ask(AgainFrom::Time(jiff::Timestamp::UNIX_EPOCH));
             let reader = async {
                 let asked = again.asked().await;
-                assert_eq!(asked.from, From::Time(jiff::Timestamp::UNIX_EPOCH));
+                assert_eq!(asked.from, AgainFrom::Time(jiff::Timestamp::UNIX_EPOCH));
                 asked.answer(Ok(()));
             };
             tokio::join!(second, reader).0

@@ -7,7 +7,7 @@ use crate::plan::Stream;
 
 /// From where on a stream is to be read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
+pub enum AgainFrom {
     /// Everything there is.
     Beginning,
     /// Records with this value of the cursor, or a later one.
@@ -31,14 +31,14 @@ impl PollState {
     ///
     /// # Errors
     /// [`NotFromATime`].
-    pub fn again(stream: &Stream, from: From) -> Result<Self, NotFromATime> {
+    pub fn again(stream: &Stream, from: AgainFrom) -> Result<Self, NotFromATime> {
         // Behind, because the next window is to be read at once and not at the flow's next time.
         let again = Self { again: true, behind: true, ..Self::default() };
         match (from, &stream.cursor) {
-            (From::Beginning, _) => Ok(again),
-            (From::Time(_), None) => Err(NotFromATime::NoCursor),
-            (From::Time(_), Some(cursor)) if cursor.counts() => Err(NotFromATime::Counts),
-            (From::Time(time), Some(_)) => {
+            (AgainFrom::Beginning, _) => Ok(again),
+            (AgainFrom::Time(_), None) => Err(NotFromATime::NoCursor),
+            (AgainFrom::Time(_), Some(cursor)) if cursor.counts() => Err(NotFromATime::Counts),
+            (AgainFrom::Time(time), Some(_)) => {
                 let time = Some(CursorValue::Time(time));
                 Ok(Self { begins: time, cursor: time, ..again })
             }
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn from_a_time_on_windows_follow_each_other_up_to_the_present_and_then_nothing_passes_any_more() {
         let stream = stream(Some(100));
-        let mut state = PollState::again(&stream, From::Time(at(1000))).unwrap();
+        let mut state = PollState::again(&stream, AgainFrom::Time(at(1000))).unwrap();
         let mut bounds = Vec::new();
         while state.again {
             let opened = state.opened(&stream, StartFrom::Now, at(1250));
@@ -93,13 +93,13 @@ mod tests {
     #[test]
     fn from_the_beginning_means_everything_also_where_the_flow_began_at_its_present() {
         let stream = stream(None);
-        let state = PollState::again(&stream, From::Beginning).unwrap();
+        let state = PollState::again(&stream, AgainFrom::Beginning).unwrap();
         let opened = state.opened(&stream, StartFrom::Now, at(500));
         let bounds = opened.open.as_ref().unwrap().bounds;
         assert_eq!((bounds.from, bounds.until), (None, Some(at(500).into())));
         assert!(opened.again && !read(&opened, &stream).again);
         let whole = Stream::default();
-        let opened = PollState::again(&whole, From::Beginning).unwrap().opened(&whole, StartFrom::Now, at(500));
+        let opened = PollState::again(&whole, AgainFrom::Beginning).unwrap().opened(&whole, StartFrom::Now, at(500));
         assert!(opened.again && opened.open.is_some());
     }
 
@@ -107,9 +107,10 @@ mod tests {
     fn what_counts_is_read_again_from_the_beginning_only() {
         let cursor = Cursor { format: crate::plan::CursorFormat::Counter, ..Cursor::default() };
         let counting = Stream { cursor: Some(cursor), ..Stream::default() };
-        assert_eq!(PollState::again(&counting, From::Time(at(1))), Err(NotFromATime::Counts));
-        assert_eq!(PollState::again(&Stream::default(), From::Time(at(1))), Err(NotFromATime::NoCursor));
-        let opened = PollState::again(&counting, From::Beginning).unwrap().opened(&counting, StartFrom::Now, at(1));
+        assert_eq!(PollState::again(&counting, AgainFrom::Time(at(1))), Err(NotFromATime::Counts));
+        assert_eq!(PollState::again(&Stream::default(), AgainFrom::Time(at(1))), Err(NotFromATime::NoCursor));
+        let opened =
+            PollState::again(&counting, AgainFrom::Beginning).unwrap().opened(&counting, StartFrom::Now, at(1));
         assert!(opened.again && opened.open.is_some());
     }
 }
