@@ -149,6 +149,52 @@ async fn the_children_of_each_parent_are_read_and_a_restart_goes_on_among_them()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_are_read_along_odatas_delta_link_and_the_whole_list_when_it_is_forgotten() {
+    let source = MockServer::start().await;
+    let stage = Arc::new(AtomicU64::new(0));
+    let now = Arc::clone(&stage);
+    // A list of two pages that ends in a link to what changes; then one more order by that link, and then the link is forgotten.
+    let answer = move |request: &Request| {
+        let stage = now.load(Ordering::SeqCst);
+        let page = |numbers: std::ops::Range<u64>, link: &str, to: &str| {
+            ResponseTemplate::new(200).set_body_json(json!({"value": orders(numbers), link: format!("/orders?{to}")}))
+        };
+        match request.url.query() {
+            None => page(1..3, "@odata.nextLink", "$skiptoken=2"),
+            Some("$skiptoken=2") if stage < 2 => page(3..5, "@odata.deltaLink", "$deltatoken=a"),
+            Some("$skiptoken=2") => page(3..7, "@odata.deltaLink", "$deltatoken=c"),
+            Some("$deltatoken=a") if stage == 0 => page(0..0, "@odata.deltaLink", "$deltatoken=a"),
+            Some("$deltatoken=a") => page(5..6, "@odata.deltaLink", "$deltatoken=b"),
+            Some("$deltatoken=b") if stage == 1 => page(0..0, "@odata.deltaLink", "$deltatoken=b"),
+            Some("$deltatoken=b") => ResponseTemplate::new(410),
+            Some(_) => page(0..0, "@odata.deltaLink", "$deltatoken=c"),
+        }
+    };
+    Mock::given(path("/orders")).respond_with(answer).mount(&source).await;
+    let pagination = Pagination::DeltaLink { next: "/@odata.nextLink".into(), delta: "/@odata.deltaLink".into() };
+    let bench = bench(&source, Stream { records: "/value".into(), pagination, ..stream("/orders") }).await;
+    let asked = async |query: &str| {
+        let requests = source.received_requests().await.unwrap();
+        requests.iter().filter(|request| request.url.query() == Some(query)).count()
+    };
+    let worker = bench.start().await;
+    bench.until_booked(4).await;
+    until("changes alone are asked for", || async { asked("$deltatoken=a").await > 1 }).await;
+    worker.stop().await;
+    stage.store(1, Ordering::SeqCst);
+    let worker = bench.start().await;
+    bench.until_booked(5).await;
+    until("the next link is followed", || async { asked("$deltatoken=b").await > 1 }).await;
+    // The first page is also asked for to learn the source's time; the second one only by who reads the list.
+    assert_eq!(asked("$skiptoken=2").await, 1, "a restart goes on by the link");
+    stage.store(2, Ordering::SeqCst);
+    bench.until_booked(6).await;
+    assert_eq!(asked("$skiptoken=2").await, 2, "what is forgotten is read again");
+    worker.stop().await;
+    assert_eq!(bench.books.stats().await.unwrap().writes.applied, 6);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_that_come_for_ever_are_said_and_what_was_on_them_is_delivered_once() {
     let source = MockServer::start().await;
     let answer = answered("r-17", &json!({"orders": orders(1..6)}));
