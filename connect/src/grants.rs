@@ -101,11 +101,11 @@ pub struct Granted {
 pub struct GrantFailure {
     /// What happened. [`FailureKind::CredentialsRejected`] means that nothing but other credentials will help.
     pub failure: CallFailure,
-    /// What became of the refresh token or assertion.
+    /// What became of the refresh token; [`Remains::Intact`] for what is none.
     pub remains: Remains,
 }
 
-/// What a request that failed leaves of the refresh token or assertion it was made with.
+/// What a request that failed leaves of the refresh token it was made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remains {
     /// It is as good as before.
@@ -155,6 +155,12 @@ impl TokenSource {
     /// # Errors
     /// [`GrantFailure`]. Redirects are not followed.
     pub async fn fetch(&self, request: &TokenRequest, nonce: &str) -> Result<Granted, GrantFailure> {
+        let spends = matches!(request.grant, Grant::RefreshToken(_));
+        let kept = |failure: GrantFailure| GrantFailure { remains: Remains::Intact, ..failure };
+        self.ask(request, nonce).await.map_err(|failure| if spends { failure } else { kept(failure) })
+    }
+
+    async fn ask(&self, request: &TokenRequest, nonce: &str) -> Result<Granted, GrantFailure> {
         let never = |failure| GrantFailure { failure, remains: Remains::Intact };
         let url = self.rules.admit(&request.token_url).map_err(|refusal| never(guard::refused("token", refusal)))?;
         let host = url.host_str().unwrap_or_default().to_owned();
@@ -166,7 +172,7 @@ impl TokenSource {
             GrantFailure { failure: setback.failure, remains: setback.reached.into() }
         })?;
         let grants = answer.status.is_success() && !says_no(&answer);
-        if grants { granted(&answer, &host) } else { Err(self.refused(answer, &host)) }
+        if grants { granted(&answer, &host) } else { Err(self.refused(request, answer, &host)) }
     }
 
     fn classifier(&self, host: &str) -> Classifier {
@@ -175,7 +181,7 @@ impl TokenSource {
     }
 
     /// What a refusal means (RFC 6749, section 5.2). Slack refuses with status 200 and codes of its own.
-    fn refused(&self, answer: Answer, host: &str) -> GrantFailure {
+    fn refused(&self, request: &TokenRequest, answer: Answer, host: &str) -> GrantFailure {
         let status = answer.status.as_u16();
         let code = answer.body.as_ref().ok().and_then(response::error_code).unwrap_or_default();
         let told = |kind, meaning: &str| {
@@ -186,8 +192,8 @@ impl TokenSource {
         };
         match (status, code.as_str()) {
             (200..=299 | 400 | 401 | 403, "invalid_grant" | "invalid_refresh_token") => {
-                let meaning = "the refresh token or assertion is not valid any more: authorise the client again";
-                GrantFailure { remains: Remains::Invalid, ..told(FailureKind::CredentialsRejected, meaning) }
+                let refused = told(FailureKind::CredentialsRejected, not_granted(&request.grant));
+                GrantFailure { remains: Remains::Invalid, ..refused }
             }
             (401, _)
             | (
@@ -210,6 +216,17 @@ impl TokenSource {
                 Ok(_) => told(FailureKind::Malformed, "this is no answer to such a request"),
             },
         }
+    }
+}
+
+/// What `invalid_grant` means for what was offered, and what is to be done.
+fn not_granted(grant: &Grant) -> &'static str {
+    match grant {
+        Grant::RefreshToken(_) => "the refresh token is not valid any more: authorise the client again",
+        Grant::JwtBearer(_) => {
+            "it does not take the signed assertion: check issuer, subject, audience and private key, and that the vendor lets the client act for the subject"
+        }
+        Grant::ClientCredentials => "it grants the client nothing: check at the vendor what the client may do",
     }
 }
 

@@ -162,6 +162,12 @@ pub enum Reason {
     // ---- records ----
     /// The mapping fails on most of the records.
     MappingFailing,
+    /// Most of the last records did not reach the destination: it refused them, or their outcome is not known.
+    RecordsFailing,
+    /// As many records wait in the dead letters as are kept: the others wait, so that none is lost.
+    DeadLettersFull,
+    /// So much waits in a flow that nothing more is read.
+    QueueFull,
     /// Records wait in the dead letters.
     DeadLetters,
     /// Writes with an unknown outcome are held until a person decides.
@@ -226,6 +232,9 @@ impl Reason {
             Self::OtherVersionServed => "OtherVersionServed",
             Self::VersionUnsupported => "VersionUnsupported",
             Self::MappingFailing => "MappingFailing",
+            Self::RecordsFailing => "RecordsFailing",
+            Self::DeadLettersFull => "DeadLettersFull",
+            Self::QueueFull => "QueueFull",
             Self::DeadLetters => "DeadLetters",
             Self::OutcomeUnknown => "OutcomeUnknown",
             Self::RecordsLeftBehind => "RecordsLeftBehind",

@@ -17,7 +17,7 @@ pub use message::{Item, Kind, Message};
 pub enum Cause {
     /// Records were set aside.
     DeadLetters,
-    /// Source or destination fail, or ask to wait.
+    /// Source or destination fail, ask to wait, or refuse most records.
     SystemFailing,
     /// Credentials are refused, or the new ones after a rotation.
     CredentialsRejected,
@@ -49,6 +49,7 @@ impl Cause {
             | Reason::Throttled
             | Reason::EgressRefused
             | Reason::SubscriptionMissing
+            | Reason::RecordsFailing
             | Reason::VersionUnsupported => Some(Self::SystemFailing),
             Reason::CredentialsRejected | Reason::RotationRejected => Some(Self::CredentialsRejected),
             Reason::OutcomeUnknown => Some(Self::OutcomeUnknown),
@@ -56,6 +57,8 @@ impl Cause {
             // A worker says `KeyMissing` of what webhooks are verified with.
             Reason::StateLost
             | Reason::StoreFailed
+            | Reason::DeadLettersFull
+            | Reason::QueueFull
             | Reason::PlanInvalid
             | Reason::SecretMalformed
             | Reason::KeyMissing => Some(Self::WorkerTrouble),

@@ -23,7 +23,7 @@ pub use self::records::incoming;
 use crate::{
     lane::Lane,
     resync::Asked,
-    store::{Incoming, Opened, StoreError, TakenPage},
+    store::{Backlog, Incoming, MOST_DEAD_LETTERS, Opened, StoreError, TakenPage},
     trouble,
     waiting::{capped, until},
 };
@@ -42,7 +42,7 @@ const LONGEST_RESTART: Duration = Duration::from_mins(1);
 pub async fn run(lane: Arc<Lane>, opened: Opened, stop: CancellationToken) {
     let Opened { poll, last_run, .. } = opened;
     let mut reader =
-        Reader { lane: &lane, poll, last_run, due: 0, depth: 0, restarts: 0, repeats: false, family: None };
+        Reader { lane: &lane, poll, last_run, backlog: Backlog::default(), restarts: 0, repeats: false, family: None };
     loop {
         let asked = tokio::select! {
             () = stop.cancelled() => return,
@@ -57,8 +57,7 @@ struct Reader<'a> {
     lane: &'a Lane,
     poll: PollState,
     last_run: Option<Timestamp>,
-    due: u64,
-    depth: u64,
+    backlog: Backlog,
     /// How often the vendor forgot a page of the open window.
     restarts: u32,
     /// The pages of the open window came again and again: that the vendor answers does not mean that it can be read.
@@ -173,13 +172,13 @@ impl Reader<'_> {
 
     async fn wait_for_room(&mut self) {
         let lane = self.lane;
-        while is_full(self.due, self.depth) {
+        while is_full(&self.backlog) {
+            lane.facts.waits_for_room(Some(lane.now()));
             sleep(LOOK_AGAIN).await;
-            let due = lane.store.queue_due(lane.scope, lane.now()).await;
-            self.due = lane.store_trouble.looked(due).unwrap_or(self.due);
-            let depth = lane.store.queue_depth(lane.scope).await;
-            self.depth = lane.store_trouble.looked(depth).unwrap_or(self.depth);
+            let backlog = lane.store.backlog(lane.scope, lane.now()).await;
+            self.backlog = lane.store_trouble.looked(backlog).unwrap_or(self.backlog);
         }
+        lane.facts.waits_for_room(None);
     }
 
     /// Reads a page and takes it. Says whether the window is read to its end.
@@ -240,7 +239,7 @@ impl Reader<'_> {
         let page = TakenPage { scope: lane.scope, records, poll: poll.clone(), again, run, synced, now };
         let taken = lane.store_trouble.changed(lane.store.take_page(page).await)?;
         self.poll = poll;
-        (self.due, self.depth) = (taken.due, taken.depth);
+        self.backlog = taken.backlog;
         if finished {
             (self.restarts, self.repeats) = (0, false);
         }
@@ -305,6 +304,6 @@ fn unreadable(stream: &str, problem: &str, request_id: Option<String>) -> CallFa
 }
 
 /// Whether so much waits that nothing more is read.
-fn is_full(due: u64, waiting: u64) -> bool {
-    due > MOST_DUE || waiting > MOST_WAITING
+fn is_full(backlog: &Backlog) -> bool {
+    backlog.due > MOST_DUE || backlog.depth > MOST_WAITING || backlog.dead_letters >= MOST_DEAD_LETTERS
 }

@@ -1,8 +1,10 @@
 //! A lane: everything one flow needs while it runs under one plan. Made when a plan is taken on, dropped with it; the state itself is in the
 //! store.
 
+mod lately;
+
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -18,6 +20,7 @@ use crosstie_engine::{
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+pub use self::lately::{Failing, Lately};
 use crate::{
     delivery::LookUps,
     destination::Destination,
@@ -30,11 +33,6 @@ use crate::{
     store::{ScopeId, SharedStore},
     trouble::StoreTrouble,
 };
-
-/// How many of the last mappings are remembered.
-const MAPPINGS_REMEMBERED: usize = 20;
-/// From how many on they say something.
-const FEWEST_MAPPINGS: usize = 3;
 
 /// One flow while it runs.
 pub struct Lane {
@@ -110,8 +108,12 @@ pub struct Parent {
 /// What a lane knows about itself, for reports.
 #[derive(Debug, Default)]
 pub struct LaneFacts {
+    /// How mappings ended lately.
+    pub mappings: Lately,
+    /// How records ended lately: at the destination, or not.
+    pub deliveries: Lately,
     next_run: Mutex<Option<Timestamp>>,
-    mappings: Mutex<VecDeque<Option<String>>>,
+    no_room_since: Mutex<Option<Timestamp>>,
     mapping_is_long: AtomicBool,
 }
 
@@ -156,46 +158,17 @@ impl LaneFacts {
         self.mapping_is_long.store(long, Ordering::Relaxed);
     }
 
-    /// A record was mapped, or failed to be: why.
-    pub fn mapped(&self, failure: Option<String>) {
-        let mut mappings = self.mappings.lock().unwrap_or_else(PoisonError::into_inner);
-        mappings.push_back(failure);
-        if mappings.len() > MAPPINGS_REMEMBERED {
-            mappings.pop_front();
-        }
+    /// Since when nothing is read because too much waits.
+    pub fn no_room_since(&self) -> Option<Timestamp> {
+        *self.no_room_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Why the mapping fails, if it failed for most of the last records.
-    pub fn mapping_failure(&self) -> Option<String> {
-        let mappings = self.mappings.lock().unwrap_or_else(PoisonError::into_inner);
-        let failed = mappings.iter().flatten().count();
-        if mappings.len() < FEWEST_MAPPINGS || failed * 2 <= mappings.len() {
-            return None;
-        }
-        mappings.iter().flatten().next_back().cloned()
+    /// Sets whether nothing is read at this time because too much waits.
+    pub fn waits_for_room(&self, time: Option<Timestamp>) {
+        let mut since = self.no_room_since.lock().unwrap_or_else(PoisonError::into_inner);
+        *since = time.map(|time| since.map_or(time, |since| since.min(time)));
     }
 }
 
 #[cfg(test)]
 pub mod testing;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_mapping_fails_when_most_of_the_last_records_failed() {
-        let facts = LaneFacts::default();
-        facts.mapped(Some("early".into()));
-        facts.mapped(Some("late".into()));
-        assert_eq!(facts.mapping_failure(), None, "two records say nothing yet");
-        facts.mapped(None);
-        assert_eq!(facts.mapping_failure().as_deref(), Some("late"));
-        facts.mapped(None);
-        assert_eq!(facts.mapping_failure(), None, "half is not most");
-        for _ in 0..MAPPINGS_REMEMBERED {
-            facts.mapped(Some("again".into()));
-        }
-        assert_eq!(facts.mapping_failure().as_deref(), Some("again"));
-    }
-}

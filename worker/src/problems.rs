@@ -7,17 +7,23 @@ use crosstie_connect::{CredentialReport, FailureKind};
 use crosstie_crds::condition::Reason;
 use jiff::Timestamp;
 
-use crate::{board::Hindrance, gate::Trouble, store::Scope};
+use crate::{
+    board::Hindrance,
+    gate::Trouble,
+    store::{MOST_DEAD_LETTERS, Scope},
+};
 
 /// How long a system may fail, with its circuit still closed, before that counts as wrong.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long reading may wait for room before that counts as wrong: a long past is read in pauses.
+const LONGEST_FULL: Duration = Duration::from_mins(10);
 /// Longest message, in characters.
 const LONGEST_MESSAGE: usize = 512;
 /// Most problems.
 const MOST_PROBLEMS: usize = 16;
 
-/// Reasons in the order of importance; others come last.
-const IMPORTANCE: [Reason; 16] = [
+/// Reasons in the order of importance; others come before those that stop nothing, from [`Reason::OutcomeUnknown`] on.
+const IMPORTANCE: [Reason; 19] = [
     Reason::StateLost,
     Reason::StoreFailed,
     Reason::PlanInvalid,
@@ -27,8 +33,11 @@ const IMPORTANCE: [Reason; 16] = [
     Reason::DestinationUnavailable,
     Reason::SourceUnavailable,
     Reason::Throttled,
-    Reason::OutcomeUnknown,
+    Reason::DeadLettersFull,
     Reason::MappingFailing,
+    Reason::RecordsFailing,
+    Reason::QueueFull,
+    Reason::OutcomeUnknown,
     Reason::RotationRejected,
     Reason::SubscriptionMissing,
     Reason::AlertsFailing,
@@ -68,8 +77,18 @@ pub struct FlowFacts {
     pub failing: Vec<(Call, Trouble)>,
     /// Why mapping fails for most records.
     pub mapping_failure: Option<String>,
+    /// Why most records do not reach the destination.
+    pub delivery_failure: Option<String>,
     /// Records held.
     pub held: u64,
+    /// Dead letters.
+    pub dead_letters: u64,
+    /// Records waiting.
+    pub queue_depth: u64,
+    /// Of them, those that wait for another flow's record.
+    pub awaiting_parent: u64,
+    /// Since when nothing is read because too much waits.
+    pub no_room_since: Option<Timestamp>,
 }
 
 /// A kind of call that a flow makes, by the name of what is called.
@@ -127,10 +146,17 @@ pub fn all(facts: &Facts, now: Timestamp) -> Vec<Present> {
         let message = format!("alert `{channel}` tells nobody, and what it has to say waits: {why}");
         Present::new(Reason::AlertsFailing, None, &message)
     }));
-    let rank =
-        |problem: &Present| IMPORTANCE.iter().position(|reason| *reason == problem.reason).unwrap_or(IMPORTANCE.len());
-    problems.sort_by_key(rank);
+    problems.sort_by_key(|problem| rank(problem.reason));
     problems
+}
+
+fn rank(reason: Reason) -> usize {
+    let place = |reason| IMPORTANCE.iter().position(|known| *known == reason);
+    // Doubled, so that there is room before a place.
+    place(reason)
+        .map(|place| 2 * place + 1)
+        .or_else(|| place(Reason::OutcomeUnknown).map(|place| 2 * place))
+        .unwrap_or(0)
 }
 
 fn rotation(connector: &str, report: &CredentialReport) -> Option<Present> {
@@ -178,6 +204,14 @@ fn of_flow(flow: &FlowFacts, now: Timestamp) -> Vec<Present> {
         let message = format!("the mapping fails on most records: {failure}");
         problems.push(Present::new(Reason::MappingFailing, name, &message));
     }
+    problems.extend(full(flow, now));
+    if let Some(failure) = flow.delivery_failure.as_ref().filter(|_| flow.mapping_failure.is_none()) {
+        let message = format!(
+            "most records do not reach Connector `{}`: {failure}; look at them with `kubectl crosstie dlq list`",
+            flow.destination
+        );
+        problems.push(Present::new(Reason::RecordsFailing, name, &message));
+    }
     if flow.held > 0 {
         let message = format!(
             "{} writes by `{}` of Connector `{}` have an unknown outcome and are held, because the operation declares no idempotency key or \
@@ -185,6 +219,31 @@ fn of_flow(flow: &FlowFacts, now: Timestamp) -> Vec<Present> {
             flow.held, flow.operation, flow.destination
         );
         problems.push(Present::new(Reason::OutcomeUnknown, name, &message));
+    }
+    problems
+}
+
+/// What there is too much of.
+fn full(flow: &FlowFacts, now: Timestamp) -> Vec<Present> {
+    let name = Some(flow.flow.as_str());
+    let mut problems = Vec::new();
+    if flow.dead_letters >= MOST_DEAD_LETTERS {
+        let message = format!(
+            "{} records lie in the dead letters, and no more are kept: the others wait, so that none is lost; replay or drop some: \
+             `kubectl crosstie dlq list`",
+            flow.dead_letters
+        );
+        problems.push(Present::new(Reason::DeadLettersFull, name, &message));
+    }
+    let lasts =
+        |since: &Timestamp| Duration::try_from(now.duration_since(*since)).is_ok_and(|lasts| lasts >= LONGEST_FULL);
+    if let Some(since) = flow.no_room_since.filter(lasts) {
+        let message = format!(
+            "nothing was read since {since}, because {} records wait, {} of them for records of another flow: see what keeps them, \
+             and bring what they wait for or drop it",
+            flow.queue_depth, flow.awaiting_parent
+        );
+        problems.push(Present::new(Reason::QueueFull, name, &message));
     }
     problems
 }
@@ -233,97 +292,4 @@ fn reason_of(unavailable: Reason, trouble: &Trouble) -> Reason {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    fn failing(call: fn(String) -> Call, kind: FailureKind, open: bool) -> FlowFacts {
-        let (failures, request_ids) = (1, Vec::new());
-        let trouble =
-            Trouble { kind, detail: "`books` answered 503".into(), since: at(0), open, failures, request_ids };
-        FlowFacts { failing: vec![(call("called".into()), trouble)], ..flow() }
-    }
-
-    fn reasons(facts: &Facts, second: i64) -> Vec<Reason> {
-        derive(facts, at(second)).into_iter().map(|problem| problem.reason).collect()
-    }
-
-    fn flow() -> FlowFacts {
-        FlowFacts { flow: "orders".into(), operation: "upsert".into(), ..FlowFacts::default() }
-    }
-
-    #[test]
-    fn a_failure_shows_at_once_when_the_circuit_is_open_and_after_a_while_when_it_is_not() {
-        let facts =
-            |open| Facts { flows: vec![failing(Call::Send, FailureKind::ServerError, open)], ..Facts::default() };
-        assert_eq!(reasons(&facts(true), 0), [Reason::DestinationUnavailable]);
-        assert_eq!(reasons(&facts(false), 9), []);
-        assert_eq!(reasons(&facts(false), 10), [Reason::DestinationUnavailable]);
-    }
-
-    #[test]
-    fn each_kind_of_failure_has_its_own_reason() {
-        let reason = |kind| reasons(&Facts { flows: vec![failing(Call::Pages, kind, true)], ..Facts::default() }, 0);
-        assert_eq!(reason(FailureKind::TimedOut), [Reason::SourceUnavailable]);
-        assert_eq!(reason(FailureKind::RateLimited), [Reason::Throttled]);
-        assert_eq!(reason(FailureKind::CredentialsRejected), [Reason::CredentialsRejected]);
-        assert_eq!(reason(FailureKind::EgressRefused), [Reason::EgressRefused]);
-    }
-
-    #[test]
-    fn each_call_that_fails_is_named_with_its_system() {
-        let calls: [fn(String) -> Call; 4] = [Call::Pages, Call::Single, Call::Send, Call::LookUp];
-        let said = [
-            (Reason::SourceUnavailable, "reading `called`"),
-            (Reason::SourceUnavailable, "single records of `called`"),
-            (Reason::DestinationUnavailable, "calling `called`"),
-            (Reason::DestinationUnavailable, "looking up what became of calls of `called`"),
-        ];
-        for (call, (reason, words)) in calls.into_iter().zip(said) {
-            let flows = vec![failing(call, FailureKind::TimedOut, true)];
-            let problem = derive(&Facts { flows, ..Facts::default() }, at(0)).remove(0);
-            assert_eq!(problem.reason, reason);
-            assert!(problem.message.contains(words), "{}", problem.message);
-        }
-    }
-
-    #[test]
-    fn the_most_important_comes_first_and_there_are_never_too_many() {
-        let flows = (0..40).map(|_| FlowFacts { held: 1, ..failing(Call::Send, FailureKind::TimedOut, true) });
-        let lost = Hindrance { reason: Reason::StateLost, message: "gone".into() };
-        let facts = Facts {
-            hindrances: vec![lost],
-            store_trouble: Some("full".into()),
-            flows: flows.collect(),
-            ..Facts::default()
-        };
-        let reasons = reasons(&facts, 0);
-        assert_eq!(reasons.len(), MOST_PROBLEMS);
-        assert_eq!(reasons[..3], [Reason::StateLost, Reason::StoreFailed, Reason::DestinationUnavailable]);
-    }
-
-    #[test]
-    fn a_rotation_is_rejected_only_while_the_version_before_works() {
-        let report = |used: &str, accepted| CredentialReport {
-            loaded_version_id: "v2".into(),
-            used_version_id: Some(used.into()),
-            accepted,
-            rejected_version_id: Some("v2".into()),
-        };
-        let facts = |report| Facts { credentials: vec![("shop".into(), report)], ..Facts::default() };
-        let problems = derive(&facts(report("v1", Some(true))), at(0));
-        assert_eq!(problems[0].reason, Reason::RotationRejected);
-        assert!(problems[0].message.contains("v1") && problems[0].message.contains("v2"));
-        assert_eq!(reasons(&facts(report("v1", Some(false))), 0), []);
-        assert_eq!(reasons(&facts(report("v2", Some(true))), 0), []);
-    }
-
-    #[test]
-    fn a_long_message_is_cut_to_its_bound() {
-        let facts = Facts { store_trouble: Some("ü".repeat(2000)), ..Facts::default() };
-        assert_eq!(derive(&facts, at(0))[0].message.chars().count(), LONGEST_MESSAGE);
-    }
-}
+mod tests;

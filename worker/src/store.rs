@@ -23,8 +23,8 @@ use jiff::Timestamp;
 
 pub use alerts::{AlertChange, AlertStanding, Alerts, LetterDigest, WaitingMessage};
 pub use change::{
-    Burial, DeadLetter, Figures, Incoming, NewIntent, Opened, ParentKey, Replay, Replayed, Scope, ScopeId, Settlement,
-    Shown, Taken, TakenPage, Tally, Tidied, Verdict,
+    Backlog, Burial, DeadLetter, Figures, Incoming, MOST_DEAD_LETTERS, NewIntent, Opened, ParentKey, Replay, Replayed,
+    Scope, ScopeId, Settlement, Shown, Taken, TakenPage, Tally, Tidied, Verdict,
 };
 pub use claim::{Claim, ClaimGuard, Claimed, Claims};
 pub use error::StoreError;
@@ -56,14 +56,12 @@ pub trait Store: Send + Sync {
     /// Events of the log with a number below `before`, newest first, at most `limit`.
     fn events(&self, before: i64, limit: usize) -> Answer<'_, Vec<LoggedEvent>>;
 
-    /// How many records are due, or are claimed.
-    fn queue_due(&self, scope: ScopeId, now: Timestamp) -> Answer<'_, u64>;
-
-    /// How many records wait or are claimed.
-    fn queue_depth(&self, scope: ScopeId) -> Answer<'_, u64>;
+    /// How much lies in a scope.
+    fn backlog(&self, scope: ScopeId, now: Timestamp) -> Answer<'_, Backlog>;
 
     /// Hands out records that are due, of different keys, longest due first: up to `limit`, and the whole of a batch that one of them belongs
-    /// to. Records of a batch follow each other, in the order in which they were sent.
+    /// to. Records of a batch follow each other, in the order in which they were sent. While as many dead letters lie in the scope as may,
+    /// only records with an open intent are handed out: what became of them is to be found out while it can be told.
     fn claim(&self, scope: ScopeId, limit: usize, now: Timestamp) -> Answer<'_, Claim>;
 
     /// Stores what is about to be written. There must be no open intent for the key.
@@ -137,7 +135,7 @@ pub trait Store: Send + Sync {
     /// The dead letters of each scope in short, in the order asked for.
     fn letter_digests(&self, scopes: Vec<ScopeId>) -> Answer<'_, Vec<LetterDigest>>;
 
-    /// Removes what is too old or too much, and folds the log into the database.
+    /// Removes what is too old, and folds the log into the database.
     fn tidy(&self, now: Timestamp) -> Answer<'_, Tidied>;
 
     /// Finishes what was asked, folds the log into the database and releases the lock. Whatever is asked afterwards is refused.

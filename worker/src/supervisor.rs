@@ -276,7 +276,7 @@ impl Supervisor {
         {
             tracing::warn!(
                 removed = tidied.dead_letters_removed,
-                "dead letters were removed: they were too old, or too many"
+                "dead letters were removed: they had lain there for thirty days"
             );
         }
     }

@@ -211,6 +211,44 @@ async fn a_mapping_that_fails_on_most_records_is_said_and_heals_with_the_mapping
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flow_whose_records_are_all_refused_does_not_look_well_and_does_once_they_arrive_or_are_dropped() {
+    let bench = Bench::new().await;
+    bench.seed(8).await;
+    bench.books.add_fault(&FaultRule::new(status(422)).method("PUT")).await.unwrap();
+    let worker = bench.start().await;
+    let failing = |report: &crosstie_crds::sync_report::WorkerReport| {
+        names(report, Reason::RecordsFailing) && report.flows[0].dead_letters == 8
+    };
+    let report = until_report(&worker, "that nothing arrives is said", failing).await;
+    let told = &report.problems.iter().find(|problem| problem.reason == Reason::RecordsFailing).unwrap().message;
+    assert!(told.contains("8 of the last 8") && told.contains("422") && !told.contains("jane"), "{told}");
+    // Another process knows it from the store alone.
+    worker.stop().await;
+    let worker = bench.start().await;
+    until_report(&worker, "a process that was just started says it too", failing).await;
+    bench.books.clear_faults().await.unwrap();
+    let letters = worker.letters().list(0, 10).await.unwrap();
+    let ids: Vec<i64> = letters.iter().map(|letter| letter.id).collect();
+    worker.letters().replay(&ids[..6]).await.unwrap();
+    let well = |report: &crosstie_crds::sync_report::WorkerReport| !names(report, Reason::RecordsFailing);
+    until_report(&worker, "what arrives shows that it is mended, though letters are left", |report| {
+        well(report) && report.flows[0].queue_depth == 0 && report.flows[0].dead_letters == 2
+    })
+    .await;
+    bench.books.add_fault(&FaultRule::new(status(422)).method("PUT")).await.unwrap();
+    for id in 900..925 {
+        bench.order(id, "late").await;
+    }
+    until_report(&worker, "it is said again", |report| names(report, Reason::RecordsFailing)).await;
+    until_report(&worker, "all are set aside", |report| report.flows[0].dead_letters == 27).await;
+    let letters = worker.letters().list(0, 100).await.unwrap();
+    let ids: Vec<i64> = letters.iter().map(|letter| letter.id).collect();
+    worker.letters().discard(ids).await.unwrap();
+    until_report(&worker, "what was dropped says nothing any more", well).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_rotation_costs_no_record_and_a_bad_one_is_said() {
     let bench = Bench::new().await;
     bench.books.set_tokens(&["books-1", "books-2"]).await.unwrap();

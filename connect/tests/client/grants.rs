@@ -46,6 +46,19 @@ async fn form(server: &MockServer) -> BTreeMap<String, String> {
     form_urlencoded::parse(&requests[0].body).into_owned().collect()
 }
 
+fn assertion() -> Assertion {
+    Assertion {
+        algorithm: AssertionAlgorithm::Es256,
+        key_id: None,
+        private_key: KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap().serialize_pem().into(),
+        issuer: "id".into(),
+        subject: "ops".into(),
+        audience: "https://login.example.com".into(),
+        lifetime: Duration::from_mins(3),
+        claims: BTreeMap::new(),
+    }
+}
+
 fn token() -> ResponseTemplate {
     ResponseTemplate::new(200)
         .set_body_json(json!({"access_token": "at-1", "token_type": "Bearer", "expires_in": 3600}))
@@ -79,16 +92,6 @@ async fn a_refresh_token_that_rotates_is_given_back_with_the_token() {
 
 #[tokio::test]
 async fn an_assertion_is_signed_for_the_grant_or_for_the_client() {
-    let assertion = || Assertion {
-        algorithm: AssertionAlgorithm::Es256,
-        key_id: None,
-        private_key: KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap().serialize_pem().into(),
-        issuer: "id".into(),
-        subject: "ops".into(),
-        audience: "https://login.example.com".into(),
-        lifetime: Duration::from_mins(3),
-        claims: BTreeMap::new(),
-    };
     for (grant, client, field) in [
         (Grant::JwtBearer(assertion()), ClientAuthentication::Public, "assertion"),
         (Grant::ClientCredentials, ClientAuthentication::Assertion(assertion()), "client_assertion"),
@@ -126,6 +129,20 @@ async fn what_a_server_refuses_is_told_without_any_secret() {
         assert_eq!(refused.remains, remains, "{status}");
         assert!(!refused.to_string().contains("rt-1") && !refused.to_string().contains("hush"), "{refused}");
         form(&server).await;
+    }
+}
+
+#[tokio::test]
+async fn an_assertion_that_is_refused_is_not_taken_for_a_refresh_token() {
+    let grant = Grant::JwtBearer(assertion());
+    for (status, body, kind, advice) in [
+        (400, json!({"error": "invalid_grant"}), FailureKind::CredentialsRejected, "check issuer, subject, audience"),
+        (503, json!({}), FailureKind::ServerError, ""),
+    ] {
+        let server = server(ResponseTemplate::new(status).set_body_json(body)).await;
+        let refused = fetch(&server.uri(), grant.clone(), ClientAuthentication::Public).await.unwrap_err();
+        assert_eq!((refused.failure.kind, refused.remains), (kind, Remains::Intact), "{refused}");
+        assert!(refused.to_string().contains(advice) && !refused.to_string().contains("authorise"), "{refused}");
     }
 }
 

@@ -112,7 +112,7 @@ pub struct WebhookAlert {
 pub enum AlertCause {
     /// Records were set aside in the dead letters. Told again when more of them come, not for those that lie there.
     DeadLetters,
-    /// The source or the destination fails, or asks to wait, for longer than all retries of errorPolicy take.
+    /// The source or the destination fails, asks to wait, or refuses most records, for longer than all retries of errorPolicy take.
     SystemFailing,
     /// A vendor refuses the credentials, or the new ones after a rotation.
     CredentialsRejected,
@@ -120,7 +120,7 @@ pub enum AlertCause {
     OutcomeUnknown,
     /// The mapping fails on most records.
     MappingFailing,
-    /// The worker cannot work: its state is lost, full or damaged, or its plan or credentials cannot be used.
+    /// The worker cannot work: its state is lost, full or damaged, its plan or credentials cannot be used, or too much waits in a flow.
     WorkerTrouble,
 }
 

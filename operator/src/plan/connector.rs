@@ -304,9 +304,14 @@ impl Want {
         let current = &versions.version_id;
         let reports: Vec<&CredentialReport> = self.seen.workers.iter().flatten().collect();
         if !reports.is_empty() && reports.iter().all(|report| report.accepted == Some(false)) {
-            let message = format!(
-                "the vendor refuses every version that workers have, the current one is {current}: store credentials the vendor accepts"
-            );
+            let advice = match self.seen.tokens {
+                Some(_) => {
+                    "another access token is asked for; if that is refused too, check what the client may do at the vendor"
+                }
+                None => "store credentials the vendor accepts",
+            };
+            let message =
+                format!("the vendor refuses every version that workers have, the current one is {current}: {advice}");
             return Some(Draft::no(kind, Reason::CredentialsRejected, message));
         }
         let going_on = reports.iter().find(|report| {

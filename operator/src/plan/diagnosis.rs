@@ -216,7 +216,9 @@ fn crashing(name: &str, container: &ContainerStatus, waiting_for: &str) -> Optio
     if waiting_for != "CrashLoopBackOff" && container.restart_count < 2 {
         return None;
     }
-    let message = if last.reason.as_deref() == Some("OOMKilled") {
+    // A container that does not even start within its memory is ended by its runtime, which says so in words only.
+    let starved = last.message.as_deref().is_some_and(|message| message.contains("OOM-killed"));
+    let message = if starved || last.reason.as_deref() == Some("OOMKilled") {
         format!("worker pod {name} keeps running out of memory: raise spec.workers.resources.limits.memory")
     } else {
         format!(

@@ -73,10 +73,14 @@ fn a_crash_loop_is_seen_also_between_two_crashes() {
 
 #[test]
 fn running_out_of_memory_says_what_to_raise() {
-    let ended = json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}});
+    let killed = json!({"exitCode": 137, "reason": "OOMKilled"});
+    let told = "runc create failed: container init was OOM-killed (memory limit too low?)";
+    let starved = json!({"exitCode": 128, "reason": "StartError", "message": told});
     let waiting = json!({"waiting": {"reason": "CrashLoopBackOff"}});
-    let trouble = seen(&container(&waiting, &ended, 4), 5).trouble.unwrap();
-    assert!(trouble.message.contains("limits.memory"), "{}", trouble.message);
+    for ended in [killed, starved] {
+        let trouble = seen(&container(&waiting, &json!({ "terminated": ended }), 4), 5).trouble.unwrap();
+        assert!(trouble.message.contains("limits.memory"), "{}", trouble.message);
+    }
 }
 
 #[test]

@@ -249,6 +249,9 @@ fn stops(reason: Reason) -> bool {
         | Reason::Throttled
         | Reason::EgressRefused
         | Reason::MappingFailing
+        | Reason::RecordsFailing
+        | Reason::DeadLettersFull
+        | Reason::QueueFull
         | Reason::InternalError => true,
     }
 }

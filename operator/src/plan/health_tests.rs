@@ -116,6 +116,9 @@ fn facts_for(reason: Reason) -> Option<Facts> {
         | Reason::EgressRefused
         | Reason::SubscriptionMissing
         | Reason::MappingFailing
+        | Reason::RecordsFailing
+        | Reason::DeadLettersFull
+        | Reason::QueueFull
         | Reason::InternalError => with_problem(reason),
         Reason::Available
         | Reason::Resolved
@@ -139,7 +142,7 @@ fn facts_for(reason: Reason) -> Option<Facts> {
     })
 }
 
-const EVERY_REASON: [Reason; 53] = [
+const EVERY_REASON: [Reason; 56] = [
     Reason::FixturesPassed,
     Reason::FixtureFailed,
     Reason::FixturesUnusable,
@@ -189,6 +192,9 @@ const EVERY_REASON: [Reason; 53] = [
     Reason::EgressRefused,
     Reason::SubscriptionMissing,
     Reason::MappingFailing,
+    Reason::RecordsFailing,
+    Reason::DeadLettersFull,
+    Reason::QueueFull,
     Reason::DeadLetters,
     Reason::OutcomeUnknown,
     Reason::InternalError,

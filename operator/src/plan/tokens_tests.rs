@@ -171,6 +171,12 @@ fn a_token_that_a_worker_says_is_refused_is_renewed_early() {
         seen.workers = vec![None, Some(report(rejected))];
         assert_eq!(connector(&seen, at(1100)).errand.is_some(), errand, "{rejected:?}");
     }
+    seen.workers = vec![Some(CredentialReport { accepted: Some(false), ..report(Some("t1")) })];
+    let want = connector(&seen, at(1100));
+    assert_said(&want, 1100, ConditionType::CredentialsResolved, Truth::False, Reason::CredentialsRejected);
+    let conditions = want.status_after(None, at(1100)).conditions;
+    let told = conditions.iter().find(|condition| condition.reason == Reason::CredentialsRejected.as_str()).unwrap();
+    assert!(told.message.contains("another access token is asked for"), "nobody can store one: {}", told.message);
 }
 
 #[test]

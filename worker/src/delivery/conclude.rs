@@ -1,6 +1,6 @@
 //! Storing what became of claimed records, and saying so in log and metrics.
 
-use crosstie_engine::delivery::{Change, Postponement, Settled};
+use crosstie_engine::delivery::{Change, IntentChange, Postponement, Settled};
 
 use crate::{
     lane::Lane,
@@ -75,8 +75,18 @@ fn verdict(lane: &Lane, claimed: &Claimed, change: Change) -> Option<Verdict> {
 fn note(lane: &Lane, verdict: &Verdict) {
     let flow = &lane.flow.name;
     match verdict {
-        Verdict::Settle(settlement) => note_settled(lane, settlement),
-        Verdict::Postpone(_, postponement) => say_retry(flow, postponement),
+        Verdict::Settle(settlement) => {
+            if matches!(settlement.how, Settled::Delivered { .. } | Settled::Deleted) {
+                lane.facts.deliveries.ended(None);
+            }
+            note_settled(lane, settlement);
+        }
+        Verdict::Postpone(_, postponement) => {
+            if postponement.intent == IntentChange::Hold {
+                lane.facts.deliveries.ended(Some("its outcome is not known, and nothing can tell it".to_owned()));
+            }
+            say_retry(flow, postponement);
+        }
         Verdict::Bury(burial) => {
             tracing::warn!(
                 flow,
@@ -85,6 +95,7 @@ fn note(lane: &Lane, verdict: &Verdict) {
                 attempts = burial.failures.attempts,
                 "a record went to the dead letters"
             );
+            lane.facts.deliveries.ended(Some(burial.failures.cause.clone()));
             lane.metrics.handled(flow, Outcome::Buried);
         }
     }

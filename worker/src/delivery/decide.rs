@@ -52,11 +52,11 @@ pub async fn decided(
         let decided = pair::decided(lane, paired, claimed, held, probes).await;
         return match decided {
             Ok(decided) => {
-                lane.facts.mapped(None);
+                lane.facts.mappings.ended(None);
                 Ok(decided)
             }
             Err(Stop::Failed(error)) => {
-                lane.facts.mapped(Some(error.to_string()));
+                lane.facts.mappings.ended(Some(error.to_string()));
                 Ok(Decided::Done(lane.judge().faulty(&claimed.facts, error.to_string())))
             }
             Err(Stop::Done(change)) => Ok(Decided::Done(*change)),
@@ -71,7 +71,7 @@ pub async fn decided(
         Err(Stop::Store(error)) => return Err(error),
         Err(Stop::Await(parent, change)) => return Ok(Decided::Await(parent, *change)),
     };
-    lane.facts.mapped(wanted.as_ref().err().map(ToString::to_string));
+    lane.facts.mappings.ended(wanted.as_ref().err().map(ToString::to_string));
     Ok(match lane.judge().mapped(&claimed.facts, wanted) {
         Mapped::Done(change) => Decided::Done(change),
         Mapped::Write(body, body_hash) => match carried(lane, claimed, body).await {

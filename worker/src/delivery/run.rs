@@ -67,6 +67,8 @@ enum Pause {
     Circuit(Option<Timestamp>),
     /// Nothing is due before a time, or before something new comes.
     Idle(Option<Timestamp>),
+    /// As many dead letters lie there as may.
+    Full,
     /// The store failed.
     Store,
 }
@@ -103,7 +105,7 @@ impl Desk {
             Err(_) => Pause::Store,
             Ok(claim) => {
                 self.ahead.extend(claim.records);
-                Pause::Idle(claim.next_due)
+                if claim.full { Pause::Full } else { Pause::Idle(claim.next_due) }
             }
         }
     }
@@ -128,7 +130,7 @@ async fn wait(lane: &Lane, pause: Pause) {
                 () = lane.wake.notified() => {}
             }
         }
-        Pause::Store => sleep(trouble::PAUSE).await,
+        Pause::Full | Pause::Store => sleep(trouble::PAUSE).await,
     }
 }
 

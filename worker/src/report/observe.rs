@@ -12,10 +12,10 @@ use crate::{
     alerts,
     board::{Board, CrewView, Ear, Posted},
     gate::Trouble,
-    lane::Lane,
+    lane::{Failing, Lane},
     metrics::Metrics,
     problems::{self, Call, Facts, FlowFacts},
-    store::{Figures, Scope, ScopeId},
+    store::{Figures, Scope, ScopeId, Tally},
 };
 
 /// What is wrong now.
@@ -133,16 +133,36 @@ fn lanes(posted: &Posted) -> &[Arc<Lane>] {
     posted.crew.as_ref().map_or(&[], |crew| &crew.lanes)
 }
 
+/// From how many records set aside within an hour or two, and none delivered, a process that was just started says that records fail.
+const FEWEST_SET_ASIDE: u64 = 3;
+
 fn flow_facts(lane: &Lane, figures: &Figures) -> FlowFacts {
+    // What failed and is dealt with says nothing any more.
+    let open = figures.dead_letters + figures.retrying + figures.held > 0;
     FlowFacts {
         flow: lane.flow.name.clone(),
         source: lane.source_name.clone(),
         destination: lane.destination_name.clone(),
         operation: lane.flow.operation.name.clone(),
         failing: failing(lane),
-        mapping_failure: lane.facts.mapping_failure(),
+        mapping_failure: lane.facts.mappings.failing().filter(|_| open).map(|failing| failing.why),
+        delivery_failure: delivery_failure(lane, figures).filter(|_| open),
         held: figures.held,
+        dead_letters: figures.dead_letters,
+        queue_depth: figures.queue_depth,
+        awaiting_parent: figures.awaiting_parent,
+        no_room_since: lane.facts.no_room_since(),
     }
+}
+
+/// Why most records do not reach the destination.
+fn delivery_failure(lane: &Lane, figures: &Figures) -> Option<String> {
+    let Tally { delivered, buried } = figures.hour;
+    if lane.facts.deliveries.is_empty() && delivered == 0 && buried >= FEWEST_SET_ASIDE {
+        return Some(format!("{buried} were set aside lately, and none arrived"));
+    }
+    let Failing { failed, of, why } = lane.facts.deliveries.failing()?;
+    Some(format!("{failed} of the last {of} did not arrive, the last of them because {why}"))
 }
 
 /// What a system says of its API's version, once enough of it was heard.

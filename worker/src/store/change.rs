@@ -119,11 +119,23 @@ pub struct Taken {
     pub known: u64,
     /// Records that went to the dead letters.
     pub buried: u64,
-    /// Records that are due in all.
-    pub due: u64,
-    /// Records waiting in all.
-    pub depth: u64,
+    /// What lies in the scope now.
+    pub backlog: Backlog,
 }
+
+/// How much lies in a scope and takes up room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Records that are due, or are claimed.
+    pub due: u64,
+    /// Records that wait, or are claimed.
+    pub depth: u64,
+    /// Dead letters; counted up to [`MOST_DEAD_LETTERS`].
+    pub dead_letters: u64,
+}
+
+/// Dead letters of a scope beyond which nothing of it is delivered: none may be lost, and nobody reads that many.
+pub const MOST_DEAD_LETTERS: u64 = 10_000;
 
 /// A record as its source showed it when it was asked, in place of what was read.
 #[derive(Clone, Debug)]
@@ -349,7 +361,7 @@ pub struct Tally {
 /// What tidying removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tidied {
-    /// Dead letters removed because they were too old or too many.
+    /// Dead letters removed because they were too old.
     pub dead_letters_removed: u64,
     /// Hourly counts removed.
     pub counts_removed: u64,

@@ -17,6 +17,8 @@ pub struct Claim {
     pub records: Vec<Claimed>,
     /// When the next one is due, if one waits for a time to come.
     pub next_due: Option<Timestamp>,
+    /// Whether as many dead letters lie in the scope as may, so that others are not handed out.
+    pub full: bool,
 }
 
 /// A record handed out, with everything known of its key. No other record of the key is handed out while the guard lives.

@@ -28,9 +28,9 @@ use self::{
     writer::{Session, Writer},
 };
 use super::{
-    AlertChange, Alerts, Answer, Burial, Claim, DeadLetter, EventFate, Figures, LetterDigest, LoggedEvent, NewIntent,
-    Opened, ParentKey, Replay, Replayed, Scope, ScopeId, Settlement, Store, StoreError, Taken, TakenEvents, TakenPage,
-    Tidied, TwinFacts, TwinQuestion, Verdict,
+    AlertChange, Alerts, Answer, Backlog, Burial, Claim, DeadLetter, EventFate, Figures, LetterDigest, LoggedEvent,
+    NewIntent, Opened, ParentKey, Replay, Replayed, Scope, ScopeId, Settlement, Store, StoreError, Taken, TakenEvents,
+    TakenPage, Tidied, TwinFacts, TwinQuestion, Verdict,
 };
 
 /// Name of the database below the state folder.
@@ -95,12 +95,8 @@ impl Store for SqliteStore {
         Box::pin(self.writer.look(move |session| events::events(session, before, limit)))
     }
 
-    fn queue_due(&self, scope: ScopeId, now: Timestamp) -> Answer<'_, u64> {
-        Box::pin(self.writer.look(move |session| intake::queue_due(session, scope, now)))
-    }
-
-    fn queue_depth(&self, scope: ScopeId) -> Answer<'_, u64> {
-        Box::pin(self.writer.look(move |session| intake::queue_depth(session, scope)))
+    fn backlog(&self, scope: ScopeId, now: Timestamp) -> Answer<'_, Backlog> {
+        Box::pin(self.writer.look(move |session| intake::backlog(session, scope, now)))
     }
 
     fn claim(&self, scope: ScopeId, limit: usize, now: Timestamp) -> Answer<'_, Claim> {

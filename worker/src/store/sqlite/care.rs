@@ -1,6 +1,6 @@
 //! What care asks of the database: figures, dead letters, retention.
 //!
-//! Retention: a dead letter is kept for thirty days, and at most ten thousand of them are kept; beyond that the oldest go first. Hourly
+//! Retention: a dead letter is kept for thirty days, however many there are: a flow that has too many delivers nothing more. Hourly
 //! counts are kept for eight days, events as long as the Integration says. The queue, open intents and the ledger are never removed by age.
 
 use crosstie_engine::delivery;
@@ -17,8 +17,6 @@ use crate::store::{DeadLetter, Figures, Replay, Replayed, Scope, ScopeId, StoreE
 
 /// Longest time a dead letter is kept, in microseconds: thirty days.
 const LONGEST_DEAD: i64 = 30 * 24 * 3_600_000_000;
-/// Most dead letters kept.
-const MOST_DEAD: i64 = 10_000;
 /// Hours for which hourly counts are kept: eight days.
 const HOURS_KEPT: i64 = 8 * 24;
 /// Hours of the spans that figures are shown of: the present one and the one before, a day, a week.
@@ -193,16 +191,14 @@ pub fn discard(session: &mut Session, ids: &[i64]) -> Result<Vec<i64>, StoreErro
     Ok(discarded)
 }
 
-/// Removes what is too old or too much.
+/// Removes what is too old.
 pub fn tidy(session: &mut Session, now: Timestamp) -> Result<Tidied, StoreError> {
     events::forget(session, now)?;
     let now = now.as_microsecond();
     let old = execute(session, "DELETE FROM dead_letter WHERE last_failed_at < ?1", [now - LONGEST_DEAD])?;
-    let many = "DELETE FROM dead_letter WHERE id IN (SELECT id FROM dead_letter ORDER BY last_failed_at DESC, id DESC LIMIT -1 OFFSET ?1)";
-    let many = execute(session, many, [MOST_DEAD])?;
     forget_operations(session)?;
     let counts = execute(session, "DELETE FROM hourly WHERE hour < ?1", [hour(now) - HOURS_KEPT])?;
-    Ok(Tidied { dead_letters_removed: (old + many) as u64, counts_removed: counts as u64 })
+    Ok(Tidied { dead_letters_removed: old as u64, counts_removed: counts as u64 })
 }
 
 /// Folds the log into the database. Must run outside a transaction.

@@ -10,12 +10,15 @@ use jiff::Timestamp;
 use rusqlite::{Row, params};
 
 use super::{
+    intake::dead_letters,
     intents::{self, json},
     rows::{add, advance, all, document, execute, first, ledger, optional_time, prepare, seen},
     twins,
     writer::Session,
 };
-use crate::store::{Burial, Claim, ClaimGuard, Claimed, ParentKey, ScopeId, Settlement, StoreError, Verdict};
+use crate::store::{
+    Burial, Claim, ClaimGuard, Claimed, MOST_DEAD_LETTERS, ParentKey, ScopeId, Settlement, StoreError, Verdict,
+};
 
 struct Due {
     id: i64,
@@ -36,10 +39,14 @@ impl Due {
 pub fn claim(session: &Session, scope: ScopeId, limit: usize, now: Timestamp) -> Result<Claim, StoreError> {
     let now = now.as_microsecond();
     let mut claim = Claim::default();
-    let mut statement = prepare(
-        session,
-        "SELECT id, key, version, source_hash, payload, failures FROM queue WHERE scope = ?1 AND due <= ?2 ORDER BY due, id",
-    )?;
+    claim.full = dead_letters(session, scope)? >= MOST_DEAD_LETTERS;
+    let due = if claim.full {
+        "SELECT id, key, queue.version, queue.source_hash, payload, failures FROM outgoing JOIN queue ON id = record \
+         WHERE scope = ?1 AND due <= ?2 ORDER BY due, id"
+    } else {
+        "SELECT id, key, version, source_hash, payload, failures FROM queue WHERE scope = ?1 AND due <= ?2 ORDER BY due, id"
+    };
+    let mut statement = prepare(session, due)?;
     let mut rows = statement.query((scope.0, now))?;
     while claim.records.len() < limit {
         let Some(row) = rows.next()? else { break };

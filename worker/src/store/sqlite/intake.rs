@@ -13,7 +13,7 @@ use super::{
     rows::{add, all, count, document, environment_name, execute, first, ledger, optional_time, seen},
     writer::Session,
 };
-use crate::store::{Incoming, Opened, Scope, ScopeId, StoreError, Taken, TakenPage};
+use crate::store::{Backlog, Incoming, MOST_DEAD_LETTERS, Opened, Scope, ScopeId, StoreError, Taken, TakenPage};
 
 /// See [`Store::open_scope`](crate::store::Store::open_scope).
 pub fn open_scope(session: &mut Session, scope: &Scope, now: Timestamp) -> Result<Opened, StoreError> {
@@ -75,7 +75,7 @@ pub fn take_page(session: &mut Session, page: &TakenPage) -> Result<Taken, Store
     let update = "UPDATE scope SET poll = ?2, last_run = ?3, last_sync = coalesce(?4, last_sync) WHERE id = ?1";
     let synced = page.synced.map(Timestamp::as_microsecond);
     execute(session, update, (page.scope.0, poll, page.run.as_microsecond(), synced))?;
-    (taken.due, taken.depth) = (queue_due(session, page.scope, page.now)?, queue_depth(session, page.scope)?);
+    taken.backlog = backlog(session, page.scope, page.now)?;
     Ok(taken)
 }
 
@@ -186,15 +186,21 @@ fn bury_faulty(
     Ok(true)
 }
 
-/// See [`Store::queue_due`](crate::store::Store::queue_due).
-pub fn queue_due(session: &Session, scope: ScopeId, now: Timestamp) -> Result<u64, StoreError> {
-    let sql = "SELECT count(*) FROM queue WHERE scope = ?1 AND due <= ?2";
-    let due = first(session, sql, (scope.0, now.as_microsecond()), |row| row.get(0))?;
-    Ok(count(due.unwrap_or(0)))
+/// See [`Store::backlog`](crate::store::Store::backlog).
+pub fn backlog(session: &Session, scope: ScopeId, now: Timestamp) -> Result<Backlog, StoreError> {
+    let due = "SELECT count(*) FROM queue WHERE scope = ?1 AND due <= ?2";
+    let due = first(session, due, (scope.0, now.as_microsecond()), |row| row.get(0))?;
+    let depth = first(session, "SELECT count(*) FROM queue WHERE scope = ?1", [scope.0], |row| row.get(0))?;
+    let dead_letters = dead_letters(session, scope)?;
+    Ok(Backlog { due: count(due.unwrap_or(0)), depth: count(depth.unwrap_or(0)), dead_letters })
 }
 
-/// See [`Store::queue_depth`](crate::store::Store::queue_depth).
-pub fn queue_depth(session: &Session, scope: ScopeId) -> Result<u64, StoreError> {
-    let depth = first(session, "SELECT count(*) FROM queue WHERE scope = ?1", [scope.0], |row| row.get(0))?;
-    Ok(count(depth.unwrap_or(0)))
+/// How many dead letters a scope has, counted up to as many as may lie there.
+pub fn dead_letters(session: &Session, scope: ScopeId) -> Result<u64, StoreError> {
+    if !any_dead(session)? {
+        return Ok(0);
+    }
+    let sql = "SELECT count(*) FROM (SELECT 1 FROM dead_letter WHERE scope = ?1 LIMIT ?2)";
+    let most = i64::try_from(MOST_DEAD_LETTERS).unwrap_or(i64::MAX);
+    Ok(count(first(session, sql, (scope.0, most), |row| row.get(0))?.unwrap_or(0)))
 }

@@ -22,7 +22,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::{Claimed, Incoming};
+use crate::store::{Claimed, Incoming, MOST_DEAD_LETTERS};
 
 /// A store in a folder of its own, with one scope.
 pub struct Bench {
@@ -119,6 +119,10 @@ impl Bench {
         self.store.figures(vec![self.scope], now).await.unwrap().remove(0)
     }
 
+    pub async fn backlog(&self, now: Timestamp) -> Backlog {
+        self.store.backlog(self.scope, now).await.unwrap()
+    }
+
     pub fn new_intent(&self, claimed: &Claimed, now: Timestamp) -> NewIntent {
         NewIntent {
             record: claimed.id,
@@ -135,6 +139,10 @@ impl Bench {
             now,
         }
     }
+}
+
+pub fn keys(claimed: &[Claimed]) -> Vec<&str> {
+    claimed.iter().map(|claimed| claimed.key.as_str()).collect()
 }
 
 pub fn incoming(key: &str, version: i64, content: &str) -> Incoming {

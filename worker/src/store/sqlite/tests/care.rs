@@ -180,7 +180,8 @@ async fn a_record_without_key_or_version_is_set_aside_once_and_cannot_be_replaye
         now,
     };
     assert_eq!(bench.store.take_page(page(at(1))).await.unwrap().buried, 1);
-    assert_eq!(bench.store.take_page(page(at(2))).await.unwrap(), Taken { known: 1, ..Taken::default() });
+    let again = bench.store.take_page(page(at(2))).await.unwrap();
+    assert_eq!((again.kept, again.known, again.buried, again.backlog.dead_letters), (0, 1, 0, 1));
     let letter = bench.store.dead_letters(0, 10).await.unwrap().remove(0);
     assert_eq!((letter.version, letter.cause.as_str()), (None, "no key"));
     assert_eq!(letter.request_ids, ["r-5"]);
@@ -212,9 +213,12 @@ async fn dead_letters_and_hourly_counts_age_and_the_ledger_does_not() {
 }
 
 #[tokio::test]
-async fn of_too_many_dead_letters_the_oldest_go() {
-    const MOST: u64 = 10_000;
+async fn of_too_many_dead_letters_none_goes_and_nothing_more_is_handed_out_but_what_is_in_doubt() {
     let bench = Bench::new().await;
+    bench.take(&[("doubted", 1, "x"), ("waits", 1, "x")], at(1)).await;
+    let [doubted, waits] = <[_; 2]>::try_from(bench.claim(2, at(1)).await).unwrap();
+    bench.store.open_intent(bench.new_intent(&doubted, at(1))).await.unwrap();
+    drop((doubted, waits));
     let faulty = |number: u64| Incoming::Faulty {
         key: format!("k{number}"),
         hash: format!("h{number}"),
@@ -222,24 +226,28 @@ async fn of_too_many_dead_letters_the_oldest_go() {
         cause: "no version".into(),
         request_id: None,
     };
-    for (second, numbers) in [(1, 0..3), (2, 3..MOST + 3)] {
-        let now = at(second);
-        let records = numbers.map(faulty).collect();
-        let page = TakenPage {
-            scope: bench.scope,
-            records,
-            poll: PollState::default(),
-            again: false,
-            run: now,
-            synced: None,
-            now,
-        };
-        bench.store.take_page(page).await.unwrap();
-    }
-    assert_eq!(bench.store.tidy(at(3)).await.unwrap().dead_letters_removed, 3);
+    let page = |records| TakenPage {
+        scope: bench.scope,
+        records,
+        poll: PollState::default(),
+        again: false,
+        run: at(2),
+        synced: None,
+        now: at(2),
+    };
+    let taken = bench.store.take_page(page((1..MOST_DEAD_LETTERS).map(faulty).collect())).await.unwrap();
+    assert_eq!(taken.backlog.dead_letters, MOST_DEAD_LETTERS - 1);
+    assert_eq!(keys(&bench.claim(9, at(2)).await), ["doubted", "waits"], "there is room for one more");
+    let taken = bench.store.take_page(page((0..3).map(faulty).collect())).await.unwrap();
+    assert_eq!((taken.buried, taken.backlog.dead_letters), (1, MOST_DEAD_LETTERS));
+    let claim = bench.store.claim(bench.scope, 9, at(2)).await.unwrap();
+    assert_eq!((keys(&claim.records), claim.full), (vec!["doubted"], true));
+    drop(claim);
+    assert_eq!(bench.store.tidy(at(3)).await.unwrap(), Tidied::default(), "nothing is lost for being too much");
     let oldest = bench.store.dead_letters(0, 1).await.unwrap().remove(0);
-    assert_eq!((oldest.source_hash.as_str(), bench.figures(at(3)).await.dead_letters), ("h3", MOST));
-    assert_eq!(bench.store.tidy(at(4)).await.unwrap(), Tidied::default());
+    bench.store.discard(vec![oldest.id]).await.unwrap();
+    let claim = bench.store.claim(bench.scope, 9, at(3)).await.unwrap();
+    assert_eq!((keys(&claim.records), claim.full), (vec!["doubted", "waits"], false));
 }
 
 /// The ledger keeps one row for each key that ever was; everything else goes, and its pages are used again.

@@ -4,10 +4,6 @@ use super::*;
 use crate::store::Shown;
 use crosstie_engine::delivery::{Failures, IntentChange};
 
-fn keys(claimed: &[Claimed]) -> Vec<&str> {
-    claimed.iter().map(|claimed| claimed.key.as_str()).collect()
-}
-
 fn postponement(due: Timestamp, intent: IntentChange) -> Postponement {
     Postponement { due, failures: Failures::default(), by_system: false, intent }
 }
@@ -20,14 +16,14 @@ async fn a_page_that_was_taken_survives_a_crash_with_the_state_of_reading() {
     let bench = bench.crash(at(2)).await;
     let opened = bench.store.open_scope(names(), at(0)).await.unwrap();
     assert_eq!((opened.poll, opened.last_run, opened.last_sync), (poll, Some(at(1)), Some(at(1))));
-    assert_eq!(bench.store.queue_depth(bench.scope).await.unwrap(), 2);
+    assert_eq!(bench.backlog(at(1)).await.depth, 2);
 }
 
 #[tokio::test]
 async fn what_is_known_already_is_dropped_and_what_is_not_is_kept() {
     let bench = Bench::new().await;
     let first = bench.take(&[("a", 1, "x"), ("a", 1, "x"), ("a", 2, "y")], at(1)).await;
-    assert_eq!((first.kept, first.known, first.depth), (2, 1, 2));
+    assert_eq!((first.kept, first.known, first.backlog.depth), (2, 1, 2));
     let claimed = bench.claim_one(at(1)).await;
     bench.settle(&claimed, delivered("h1"), at(2)).await;
     drop(claimed);
@@ -77,14 +73,13 @@ async fn a_record_that_is_retried_blocks_its_own_key_only() {
 async fn what_waits_for_a_time_or_for_another_record_is_not_due_and_neither_is_what_waits_behind_it() {
     let bench = Bench::new().await;
     let taken = bench.take(&[("a", 1, "x"), ("a", 2, "y"), ("b", 1, "x"), ("c", 1, "x")], at(1)).await;
-    assert_eq!((taken.due, taken.depth), (3, 4));
+    assert_eq!((taken.backlog.due, taken.backlog.depth), (3, 4));
     let claimed = bench.claim(2, at(1)).await;
     bench.store.postpone(claimed[0].id, postponement(at(100), IntentChange::Hold)).await.unwrap();
     let parent = ParentKey { scope: bench.scope, key: "z".into() };
     bench.store.await_parent(claimed[1].id, parent, at(60)).await.unwrap();
-    assert_eq!(bench.store.queue_due(bench.scope, at(2)).await.unwrap(), 1);
-    assert_eq!(bench.store.queue_due(bench.scope, at(100)).await.unwrap(), 3);
-    assert_eq!(bench.store.queue_depth(bench.scope).await.unwrap(), 4);
+    assert_eq!(bench.backlog(at(2)).await, Backlog { due: 1, depth: 4, dead_letters: 0 });
+    assert_eq!(bench.backlog(at(100)).await.due, 3);
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ async fn a_full_disk_is_said_and_nothing_acknowledged_is_lost() {
     let large = "x".repeat(100_000);
     let error = bench.take_with(&[("b", 1, &large)], PollState::default(), at(2)).await.unwrap_err();
     assert!(matches!(error, StoreError::Full(_)), "{error:?}");
-    assert_eq!(bench.store.queue_depth(bench.scope).await.unwrap(), 1);
+    assert_eq!(bench.backlog(at(2)).await.depth, 1);
     bench.store.writer.look(limit(1_000_000)).await.unwrap();
     assert_eq!(bench.take(&[("b", 1, &large)], at(3)).await.kept, 1, "it goes on once there is space");
 }
@@ -56,7 +56,7 @@ async fn a_second_store_in_the_same_folder_is_refused() {
     bench.store.close().await.unwrap();
     let again = SqliteStore::open(bench.folder.path(), Uuid::new_v4(), at(2)).unwrap();
     assert_eq!(again.id(), bench.store.id(), "the id is made once");
-    assert!(matches!(bench.store.queue_depth(bench.scope).await, Err(StoreError::Closed)));
+    assert!(matches!(bench.store.backlog(bench.scope, at(1)).await, Err(StoreError::Closed)));
 }
 
 /// A store that holds so many records, more than SQLite keeps in memory, open, and damaged from this page on after it was opened.
@@ -115,6 +115,6 @@ async fn many_changes_at_the_same_moment_share_syncs() {
         task.await.unwrap();
     }
     let after = bench.store.writer.look(commits).await.unwrap();
-    assert_eq!(bench.store.queue_depth(bench.scope).await.unwrap(), CHANGES as u64);
+    assert_eq!(bench.backlog(at(1)).await.depth, CHANGES as u64);
     assert!(after - before < CHANGES as u64 / 4, "{} commits", after - before);
 }
