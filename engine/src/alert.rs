@@ -17,7 +17,7 @@ pub use message::{Item, Kind, Message};
 pub enum Cause {
     /// Records were set aside.
     DeadLetters,
-    /// Source or destination fail, ask to wait, or refuse most records.
+    /// Source or destination fail, or ask to wait.
     SystemFailing,
     /// Credentials are refused, or the new ones after a rotation.
     CredentialsRejected,
@@ -49,7 +49,6 @@ impl Cause {
             | Reason::Throttled
             | Reason::EgressRefused
             | Reason::SubscriptionMissing
-            | Reason::RecordsFailing
             | Reason::VersionUnsupported => Some(Self::SystemFailing),
             Reason::CredentialsRejected | Reason::RotationRejected => Some(Self::CredentialsRejected),
             Reason::OutcomeUnknown => Some(Self::OutcomeUnknown),
@@ -62,7 +61,9 @@ impl Cause {
             | Reason::PlanInvalid
             | Reason::SecretMalformed
             | Reason::KeyMissing => Some(Self::WorkerTrouble),
+            // Of `RecordsFailing` the dead letters or the held writes are told.
             Reason::Flowing
+            | Reason::RecordsFailing
             | Reason::Suspended
             | Reason::Available
             | Reason::Resolved

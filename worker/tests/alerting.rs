@@ -176,6 +176,27 @@ async fn what_slack_refuses_with_200_waits_shows_in_the_report_and_is_posted_whe
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_its_channel_refuses_keeps_back_none_about_something_else() {
+    let mut bench = refusing(1).await;
+    let chat = chat(&bench).await;
+    let no = Fault::Status { code: 400, headers: BTreeMap::new(), body: json!("no") };
+    chat.add_fault(&FaultRule::new(no).body_contains("dead letters")).await.unwrap();
+    let slack = slack(&chat, "C0SUPPORT");
+    tell(&mut bench, slack);
+    let worker = bench.start().await;
+    until_report(&worker, "it is refused", |report| names(report, Reason::AlertsFailing)).await;
+    bench.books.clear_faults().await.unwrap();
+    bench.books.set_tokens(&["another"]).await.unwrap();
+    bench.order(900, "late").await;
+    let texts = until_posted(&chat, 1).await;
+    assert!(texts[0].contains("CredentialsRejected"), "{texts:?}");
+    chat.clear_faults().await.unwrap();
+    let texts = until_posted(&chat, 2).await;
+    assert!(texts[1].contains("1 record lies in the dead letters"), "{texts:?}");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_credentials_for_the_channel_data_flows_and_it_is_said_that_nobody_would_be_told() {
     let mut bench = Bench::new().await;
     bench.seed(5).await;

@@ -112,7 +112,7 @@ pub struct WebhookAlert {
 pub enum AlertCause {
     /// Records were set aside in the dead letters. Told again when more of them come, not for those that lie there.
     DeadLetters,
-    /// The source or the destination fails, asks to wait, or refuses most records, for longer than all retries of errorPolicy take.
+    /// The source or the destination fails, or asks to wait, for longer than all retries of errorPolicy take.
     SystemFailing,
     /// A vendor refuses the credentials, or the new ones after a rotation.
     CredentialsRejected,

@@ -36,6 +36,19 @@ pub struct Standing {
     pub said: Option<Said>,
 }
 
+impl Standing {
+    /// The same, where nothing happened later than now: a clock that was set back must not keep anything from being told until it has caught up.
+    fn by(&self, now: Timestamp) -> Self {
+        let said = self.said.clone().map(|said| Said { at: said.at.min(now), ..said });
+        Self {
+            wrong_since: self.wrong_since.map(|since| since.min(now)),
+            seen: self.seen.min(now),
+            open: self.open,
+            said,
+        }
+    }
+}
+
 /// What was told of a cause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -77,6 +90,8 @@ pub fn decide(
     waits: bool,
     now: Timestamp,
 ) -> Decision {
+    let before = before.map(|before| before.by(now));
+    let before = before.as_ref();
     if wrong.is_empty() {
         return before.map_or(Decision { standing: None, message: None }, |before| ended(terms, cause, before, now));
     }

@@ -1,9 +1,13 @@
 //! The desk: what was told to whom, what waits to be accepted, and the store that both are kept in. While the process lives its own memory is what
 //! counts, so that a store that fails can be told of; the store is written first wherever it takes it.
 
-use std::{collections::BTreeMap, future, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future,
+    sync::Arc,
+};
 
-use crosstie_connect::CallFailure;
+use crosstie_connect::{CallFailure, FailureKind};
 use crosstie_crds::condition::Reason;
 use crosstie_engine::alert::{Cause, Message, Standing, Terms, decide};
 use jiff::Timestamp;
@@ -37,6 +41,8 @@ struct Waiting {
     /// Its number in the store; none of one that the store did not take.
     number: Option<i64>,
     message: Message,
+    /// How often its channel refused it.
+    refusals: u32,
 }
 
 /// What became of a message.
@@ -114,6 +120,13 @@ impl Desk {
                 self.forget_accepted(&store).await;
             }
         }
+        if outcome
+            .as_ref()
+            .is_err_and(|failure| matches!(failure.kind, FailureKind::Refused | FailureKind::BodyTooLarge))
+            && let Some(refused) = self.waiting.iter_mut().find(|waiting| waiting.message.id == id)
+        {
+            refused.refusals = refused.refusals.saturating_add(1);
+        }
         if let Some(channel) = self.channels.iter_mut().find(|known| known.alert.name == channel) {
             channel.took(outcome);
         }
@@ -162,7 +175,8 @@ impl Desk {
             self.standings.entry((known.channel, known.cause)).or_insert(standing);
         }
         let stored = alerts.waiting.into_iter();
-        let stored = stored.map(|waiting| Waiting { number: Some(waiting.number), message: waiting.message });
+        let stored =
+            stored.map(|waiting| Waiting { number: Some(waiting.number), message: waiting.message, refusals: 0 });
         let own = std::mem::take(&mut self.waiting);
         self.waiting = stored.chain(own).collect();
         self.read = Some(store.id().to_owned());
@@ -239,7 +253,7 @@ impl Desk {
         for (change, number) in news.into_iter().zip(numbers) {
             if let Some(message) = change.message.clone() {
                 tracing::info!(alert = change.channel, cause = change.cause.as_str(), kind = ?message.kind, "an alert is to be sent");
-                self.waiting.push(Waiting { number, message });
+                self.waiting.push(Waiting { number, message, refusals: 0 });
             }
             self.remember(change);
         }
@@ -256,12 +270,10 @@ impl Desk {
         }
     }
 
-    /// Sends each channel the oldest message that waits for it.
+    /// Sends each channel the message whose turn it is.
     fn send(&mut self) {
         for channel in &mut self.channels {
-            let Some(waiting) = self.waiting.iter().find(|waiting| waiting.message.alert == channel.alert.name) else {
-                continue;
-            };
+            let Some(waiting) = next(&self.waiting, &channel.alert.name) else { continue };
             let Some(messenger) = channel.ready().cloned() else { continue };
             let (message, name) = (waiting.message.clone(), channel.alert.name.clone());
             channel.sending = true;
@@ -287,6 +299,14 @@ impl Desk {
         }
         self.outlook.board.post_alerts(view);
     }
+}
+
+/// The message of a channel whose turn it is: of each cause the oldest, because it is over only after it began; of these one that the channel did
+/// not refuse, or not as often, so that none keeps the others back.
+fn next<'a>(waiting: &'a [Waiting], channel: &str) -> Option<&'a Waiting> {
+    let mut causes = BTreeSet::new();
+    let oldest = waiting.iter().filter(|waiting| waiting.message.alert == channel);
+    oldest.filter(|waiting| causes.insert(waiting.message.cause)).min_by_key(|waiting| waiting.refusals)
 }
 
 /// The store, unless it is another one than has to be there: nothing is written into that.

@@ -189,3 +189,17 @@ fn that_something_is_still_seen_to_be_wrong_is_no_news_and_anything_told_is() {
     let told = decide(&terms, Cause::DeadLetters, before.as_ref(), &letters(1), false, at(60));
     assert!(told.is_news(before.as_ref()));
 }
+
+#[test]
+fn a_clock_that_was_set_back_keeps_nothing_from_being_told() {
+    let year = 365 * 24 * 3600;
+    let mut story = Story::of(Cause::DeadLetters);
+    story.passes(year..year + 61, |_| letters(1));
+    assert_eq!(story.told, [(year, Kind::Began)]);
+    story.told.clear();
+    story.passes(0..120, |_| letters(2));
+    assert_eq!(story.told, [(60, Kind::Grew)], "as soon as it would have been, counted from when the clock is right");
+    story.told.clear();
+    story.passes(120..400, |_| Vec::new());
+    assert_eq!(story.told.iter().map(|(_, kind)| *kind).collect::<Vec<_>>(), [Kind::Resolved]);
+}
