@@ -226,12 +226,24 @@ impl Vendor {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn through_kills_what_webhooks_and_polls_bring_of_the_same_records_arrives_once_and_in_order() {
-    let (records, kills) = (size("CROSSTIE_WEBHOOKS", 1000), size("CROSSTIE_WEBHOOK_KILLS", 15));
+    webhooks_through_kills(1).await;
+}
+
+/// Nothing is read after the first states: what was acknowledged and is not there at the end is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn through_kills_what_was_acknowledged_and_is_never_read_arrives_once_and_in_order() {
+    webhooks_through_kills(24 * 3600).await;
+}
+
+/// Kills a worker again and again that reads the shop every so many seconds and receives what changes there.
+async fn webhooks_through_kills(every: u32) {
+    let (records, kills) = (size("CROSSTIE_WEBHOOKS", 500), size("CROSSTIE_WEBHOOK_KILLS", 10));
     let (seed, mut random) = random();
     let mut bench = bench(records, seed).await;
     bench.plan.receiver = Some(common::hooks::receiver());
     // States within the same instant are told apart by asking, as the vendor's own clock cannot.
     bench.plan.flows[0].stream.one = Some(common::one());
+    bench.plan.flows[0].triggers = vec![Trigger::EverySeconds(every)];
     bench.plan.flows[0].events = vec![common::hooks::route("orders/*", Brings::Record(String::new()))];
     bench.write_plan();
     bench.write_secrets(&[("v1", "hush")]);
@@ -244,6 +256,8 @@ async fn through_kills_what_webhooks_and_polls_bring_of_the_same_records_arrives
     };
     let mut history = History::default();
     let mut process = Some(Process::receiving(&bench, port, &[]));
+    bench.until_booked(records.into()).await;
+    let last = bench.shop.log(0).await.unwrap().entries.last().map_or(0, |entry| entry.sequence);
     let mut next_kill = 0;
     for number in 0..records {
         let id = random.random_range(1..=records);
@@ -282,6 +296,9 @@ async fn through_kills_what_webhooks_and_polls_bring_of_the_same_records_arrives
         backwards.len()
     );
     assert!(vendor.refused > 0, "no kill met a webhook");
+    let lists = |entry: &&LogEntry| entry.path.contains("orders.json");
+    let read = bench.shop.log(last).await.unwrap().entries.iter().filter(lists).count();
+    assert_eq!(read > 0, every == 1, "the orders were read {read} times");
     assert_all_struck(&bench.books.stats().await.unwrap());
     assert_eq!((twice, backwards), (Vec::new(), Vec::new()));
 }
