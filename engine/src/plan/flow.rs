@@ -144,6 +144,10 @@ pub enum OnUnknownOutcome {
 }
 
 impl Flow {
+    pub(super) fn needs_seventh_format(&self) -> bool {
+        self.operation.only_there.is_some()
+    }
+
     pub(super) fn needs_sixth_format(&self) -> bool {
         self.direction != Direction::Forward || self.pair.is_some()
     }

@@ -120,6 +120,7 @@ fn flow() -> Flow {
             shape: crosstie_engine::plan::Shape::default(),
             find: None,
             if_match: None,
+            only_there: None,
             job: None,
             batch: None,
         },

@@ -149,6 +149,7 @@ fn plain_operation(name: &str) -> Operation {
         shape: Shape::default(),
         find: None,
         if_match: None,
+        only_there: None,
         job: None,
         batch: None,
     }

@@ -103,6 +103,7 @@ pub fn operation(means: Means) -> Operation {
         shape: crate::plan::Shape::default(),
         find: None,
         if_match: None,
+        only_there: None,
         job: None,
         batch: None,
     }
