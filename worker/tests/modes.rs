@@ -5,9 +5,11 @@
 
 mod common;
 
-use common::{Bench, delete_operation, process::Process, until, until_report};
+use std::collections::BTreeSet;
+
+use common::{Bench, PATIENCE, delete_operation, one, process::Process, until, until_report, until_within};
 use crosstie_crds::sync_report::WorkerReport;
-use crosstie_engine::plan::{KnownBy, OnWhenFalse, Proof};
+use crosstie_engine::plan::{Allowance, KnownBy, OnWhenFalse, Proof};
 use crosstie_vendors::wire::{Fault, FaultRule};
 use serde_json::json;
 
@@ -192,5 +194,128 @@ async fn a_mirror_deletes_what_the_source_deleted_and_what_stops_to_take_part() 
     bench.shop.patch_record("orders", "2", &json!({"cancelled_at": "2026-11-01T00:00:00Z"})).await.unwrap();
     until_report(&worker, "both are gone", |report| done(report, 5, 0)).await;
     assert!(bench.booked(1).await.is_none() && bench.booked(2).await.is_none() && bench.booked(3).await.is_some());
+    worker.stop().await;
+}
+
+/// The same where orders are listed as a whole each time.
+async fn listing() -> Bench {
+    let bench = mirroring(|bench| {
+        let flow = &mut bench.plan.flows[0];
+        (flow.stream.cursor, flow.stream.one, flow.deletes_unlisted) = (None, Some(one()), true);
+    })
+    .await;
+    bench.write_shares(Allowance { requests: 10_000, per_seconds: 1, concurrency: 16 });
+    assert_eq!(bench.plan.format_version, 7);
+    bench
+}
+
+/// Lists of orders that come back empty.
+fn empty() -> FaultRule {
+    FaultRule::new(Fault::Status { code: 200, headers: [].into(), body: json!({"orders": []}) })
+        .path_contains("/orders.json")
+}
+
+/// Whether so many orders were asked for by themselves.
+async fn asked(bench: &Bench, orders: usize) -> bool {
+    let log = bench.shop.log(0).await.unwrap().entries;
+    let alone = log.iter().filter(|entry| entry.path.contains("/orders/")).map(|entry| entry.path.clone());
+    alone.collect::<BTreeSet<_>>().len() >= orders
+}
+
+async fn deletes(bench: &Bench, id: u64) -> u64 {
+    bench.books.writes("salesOrder", &id.to_string()).await.unwrap().deletes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_vanished_from_the_list_is_asked_for_and_deleted_once_its_source_does_not_find_it() {
+    let bench = listing().await;
+    for id in 1..=3 {
+        bench.order(id, "").await;
+    }
+    let worker = bench.start().await;
+    bench.until_booked(3).await;
+    bench.shop.delete_record("orders", "2").await.unwrap();
+    until("the sales order is gone", || async { bench.booked(2).await.is_none() }).await;
+    until_report(&worker, "nothing waits", |report| report.flows[0].queue_depth == 0).await;
+    assert!(asked(&bench, 1).await);
+    assert!(bench.booked(1).await.is_some() && bench.booked(3).await.is_some());
+    // It is made anew when it is back.
+    bench.order(2, "back").await;
+    until("the sales order is back", || async { bench.booked(2).await.is_some() }).await;
+    let report = until_report(&worker, "nothing waits", |report| report.flows[0].queue_depth == 0).await;
+    assert_eq!((deletes(&bench, 2).await, report.flows[0].dead_letters), (1, 0));
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_comes_back_empty_deletes_nothing_that_its_source_still_finds() {
+    let bench = listing().await;
+    for id in 1..=3 {
+        bench.order(id, "").await;
+    }
+    let worker = bench.start().await;
+    bench.until_booked(3).await;
+    let empty = bench.shop.add_fault(&empty()).await.unwrap();
+    until("all were asked for", || asked(&bench, 3)).await;
+    until_report(&worker, "nothing waits", |report| report.flows[0].queue_depth == 0).await;
+    // One is gone in truth: that alone is deleted, whatever the list says.
+    bench.shop.delete_record("orders", "3").await.unwrap();
+    until("the sales order is gone", || async { bench.booked(3).await.is_none() }).await;
+    bench.shop.remove_fault(empty).await.unwrap();
+    bench.order(4, "").await;
+    until("the list is read", || async { bench.booked(4).await.is_some() }).await;
+    let report = until_report(&worker, "nothing waits", |report| report.flows[0].queue_depth == 0).await;
+    assert_eq!((deletes(&bench, 1).await, deletes(&bench, 2).await, deletes(&bench, 3).await), (0, 0, 1));
+    assert_eq!((bench.writes(1).await, report.flows[0].dead_letters), (1, 0));
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_does_not_answer_for_a_record_makes_it_wait_and_deletes_nothing() {
+    let bench = listing().await;
+    bench.order(1, "").await;
+    let worker = bench.start().await;
+    bench.until_booked(1).await;
+    let down = Fault::Status { code: 503, headers: [].into(), body: json!({}) };
+    let down = bench.shop.add_fault(&FaultRule::new(down).path_contains("/orders/")).await.unwrap();
+    let empty = bench.shop.add_fault(&empty()).await.unwrap();
+    until("it was asked for", || asked(&bench, 1)).await;
+    until_report(&worker, "it waits", |report| report.flows[0].queue_depth == 1).await;
+    for fault in [empty, down] {
+        bench.shop.remove_fault(fault).await.unwrap();
+    }
+    let report = until_report(&worker, "nothing waits", |report| report.flows[0].queue_depth == 0).await;
+    assert_eq!((deletes(&bench, 1).await, report.flows[0].dead_letters), (0, 0));
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_that_vanish_at_once_are_deleted_once_each_also_through_kills() {
+    const MANY: u64 = 1_050;
+    let bench = listing().await;
+    bench.seed(MANY).await;
+    let patience = PATIENCE * 4;
+    let mut process = Process::start(&bench);
+    let booked = || async { bench.books.stats().await.unwrap().writes.distinct };
+    until_within(patience, "all are booked", || async { booked().await >= MANY }).await;
+    process.kill();
+    bench.shop.add_fault(&empty()).await.unwrap();
+    let gone = Fault::Status { code: 404, headers: [].into(), body: json!({}) };
+    bench.shop.add_fault(&FaultRule::new(gone).path_contains("/orders/")).await.unwrap();
+    let left = || async { bench.books.records("salesOrder", 0, 1).await.unwrap().total };
+    for mark in [MANY - 1, MANY / 2, MANY / 4] {
+        let mut process = Process::start(&bench);
+        until_within(patience, "some are gone", || async { left().await <= usize::try_from(mark).unwrap() }).await;
+        process.kill();
+    }
+    let worker = bench.start().await;
+    until_within(patience, "all are gone", || async { left().await == 0 }).await;
+    let report =
+        until_report(&worker, "nothing waits", |report| report.flows.first().is_some_and(|flow| flow.queue_depth == 0))
+            .await;
+    assert_eq!(report.flows[0].dead_letters, 0);
+    for id in [1, MANY / 2, MANY] {
+        assert_eq!(deletes(&bench, id).await, 1);
+    }
     worker.stop().await;
 }

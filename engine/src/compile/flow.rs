@@ -49,10 +49,7 @@ pub(crate) fn resolve(
     }
     let marks = stream.as_ref().is_some_and(|stream| stream.deleted.is_some());
     let events = receiver::events(&at, flow, source, stream.as_mut(), findings);
-    if let Some(stream) = &stream {
-        let is_told = marks || mode::tell_of_deletions(&events);
-        mode::mirrors(&at, flow, (stream, is_told), findings);
-    }
+    let is_told = marks || mode::tell_of_deletions(&events);
     let map = flow.map.iter().map(|(field, expression)| (field.clone(), expression.0.clone())).collect();
     let when = flow.when.as_ref().map(|expression| expression.0.clone());
     let lookups = match Mapping::compile(&MappingSource { when: when.as_deref(), map: &map }) {
@@ -67,6 +64,9 @@ pub(crate) fn resolve(
     };
     let depends_on = flow.depends_on.as_ref().and_then(|depends_on| parent(&at, depends_on, findings));
     let Writes { operation, once, delete_operation, batch_size } = writes(&at, flow, destination, &map, findings)?;
+    let deletes_unlisted = stream.as_ref().is_some_and(|stream| {
+        mode::deletes_unlisted(&at, flow, (stream, is_told), (delete_operation.as_ref(), &map), findings)
+    });
     let pair = flow.pair.as_ref().and_then(|spec| {
         let ends = pair::Ends { among, stream: stream.as_ref(), operation: &operation, destination };
         pair::resolve(&at, flow, spec, &ends, findings)
@@ -87,6 +87,7 @@ pub(crate) fn resolve(
         operation,
         writes_once: once,
         delete_operation,
+        deletes_unlisted,
         batch_size,
         on_unknown_outcome: match flow.on_unknown_outcome.unwrap_or_default() {
             SpecOnUnknownOutcome::Hold => OnUnknownOutcome::Hold,

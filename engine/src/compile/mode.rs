@@ -1,11 +1,14 @@
 //! What a flow's write mode asks of its operations and of its stream.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crosstie_crds::integration::{Flow as SpecFlow, OnWhenFalse as SpecOnWhenFalse, WriteMode};
 
 use super::{Findings, ownership::shows_all, receiver::overlap};
 use crate::{
-    delivery::only_creates,
-    plan::{Brings, EventRoute, KnownBy, Operation, Proof, Stream},
+    delivery::{needed_fields, only_creates, part_of},
+    mapping::{Mapping, MappingSource},
+    plan::{Brings, EventRoute, KnownBy, Operation, Pagination, Proof, Stream},
 };
 
 /// Makes an operation write only records that are there, by whatever tells which are. `creates` is whether it makes those that are not.
@@ -72,30 +75,58 @@ pub(super) fn on_when_false(at: &dyn Fn(&str) -> String, flow: &SpecFlow, findin
     }
 }
 
-/// Checks that a flow that mirrors its source can delete, and is told what to: `is_told` is whether its source says what it
-/// deleted.
-pub(super) fn mirrors(
+/// Whether a flow that mirrors its source deletes what its list does not hold any more; with everything that keeps it from deleting, or from
+/// being told what to. `is_told` is whether its source says what it deleted.
+pub(super) fn deletes_unlisted(
     at: &dyn Fn(&str) -> String,
     flow: &SpecFlow,
     (stream, is_told): (&Stream, bool),
+    (delete, map): (Option<&Operation>, &BTreeMap<String, String>),
     findings: &mut Findings,
-) {
+) -> bool {
     if flow.write.mode != Some(WriteMode::Mirror) {
-        return;
+        return false;
     }
     if flow.write.delete_operation.is_none() {
         let message = "mode Mirror deletes what the source no longer has: set it, or set mode to Upsert";
         findings.invalid(at("write.deleteOperation"), message);
     }
-    if is_told || flow.when.is_some() {
-        return;
+    let whole =
+        stream.leading().cursor.is_none() && !matches!(stream.leading().pagination, Pagination::DeltaLink { .. });
+    let strangers = delete.map(|delete| not_by_key(delete, map, &stream.key)).unwrap_or_default();
+    if whole && stream.one.is_some() && strangers.is_empty() {
+        return true;
     }
-    let message = format!(
-        "the stream `{}` does not say what was deleted, so that mode Mirror would keep it for ever: set `deleted` on the stream, take a webhook \
-         that tells of deletions, or set mode to Upsert",
-        stream.name
-    );
+    if is_told || !whole && flow.when.is_some() {
+        return false;
+    }
+    let name = &stream.name;
+    let or = "take a webhook that tells of deletions, or set mode to Upsert";
+    let message = match (whole, strangers.first()) {
+        (true, Some(field)) if stream.one.is_some() => format!(
+            "of a record that the stream `{name}` no longer lists only its key is known, and the field `{field}`, by which it is deleted, is made \
+             of more: make it of {} alone, delete by {{identifier}}, or set mode to Upsert",
+            stream.key
+        ),
+        (true, _) => format!(
+            "the stream `{name}` does not say what was deleted, and what it does not list any more cannot be asked for: set `one` or `deleted` on \
+             the stream, {or}"
+        ),
+        (false, _) => format!(
+            "the stream `{name}` does not say what was deleted, so that mode Mirror would keep it for ever: set `deleted` on the stream, {or}"
+        ),
+    };
     findings.invalid(at("write.mode"), message);
+    false
+}
+
+/// The fields that a delete needs and that are made of more than the record's key.
+fn not_by_key(delete: &Operation, map: &BTreeMap<String, String>, key: &str) -> Vec<String> {
+    let part = needed_fields(delete).map_or_else(|| map.clone(), |fields| part_of(map, &fields));
+    // What does not compile is found with the whole map.
+    let reads = Mapping::compile(&MappingSource { when: None, map: &part }).map(|mapping| mapping.reads_by_field());
+    let by_key = |reads: &BTreeSet<String>| reads.iter().all(|pointer| pointer == key);
+    reads.unwrap_or_default().into_iter().filter(|(_, reads)| !by_key(reads)).map(|(field, _)| field).collect()
 }
 
 /// Whether some of the events that a flow takes tell of deletions.

@@ -104,6 +104,7 @@ fn flow() -> Flow {
         when: None,
         on_when_false: OnWhenFalse::Ignore,
         writes_once: false,
+        deletes_unlisted: false,
         map: BTreeMap::new(),
         lookups: Vec::new(),
         depends_on: None,

@@ -132,3 +132,40 @@ fn a_mirror_needs_the_means_to_delete_and_to_know_what() {
     let not_told = json!([{"webhook": {"topics": ["orders/create"]}}]);
     assert_eq!(findings(&mirroring(&[("when", Value::Null), ("triggers", not_told)])).len(), 1);
 }
+
+/// Orders that are listed as a whole each time, with these changes of the stream.
+fn listing(stream: &Value, flow: &[(&str, Value)]) -> Compiled<Plan> {
+    let mut all = json!({"name": "everything", "path": "/orders", "key": "/id", "version": "/updated_at"});
+    all.as_object_mut().unwrap().extend(stream.as_object().unwrap().clone());
+    let source = with(shopify(), "/spec/streams", json!([all]));
+    let mut orders = writing(&json!({"mode": "Mirror", "deleteOperation": "remove"}));
+    orders["spec"]["flows"][0]["stream"] = json!("everything");
+    for (name, value) in flow {
+        orders["spec"]["flows"][0][*name] = value.clone();
+    }
+    compile(source, destination(&ensure(&json!({}))), orders)
+}
+
+#[test]
+fn what_a_whole_list_does_not_hold_any_more_is_deleted_where_it_can_be_asked_for() {
+    let one = json!({"one": {"path": "/orders/{key}"}});
+    let compiled = listing(&one, &[]);
+    assert_eq!(compiled.findings, []);
+    let plan = compiled.value.unwrap();
+    assert!(plan.flows[0].deletes_unlisted && plan.format_version == 7, "an older worker would keep it");
+    assert_eq!(Plan::parse(plan.to_json().as_bytes()).unwrap(), plan);
+    let message = only(&listing(&json!({}), &[])).1;
+    assert!(message.contains("cannot be asked for: set `one` or `deleted` on the stream"), "{message}");
+    let told = listing(&json!({"deleted": "/deleted_at"}), &[]).value.unwrap();
+    assert!(!told.flows[0].deletes_unlisted, "nothing can be asked for");
+    let by_name = json!({"externalId": "record.name"});
+    let message = only(&listing(&one, &[("map", by_name.clone())])).1;
+    assert!(message.contains("the field `externalId`") && message.contains("make it of /id alone"), "{message}");
+    let told = json!({"one": {"path": "/orders/{key}"}, "deleted": "/deleted_at"});
+    assert!(!listing(&told, &[("map", by_name)]).value.unwrap().flows[0].deletes_unlisted);
+    let cursor = json!({
+        "one": {"path": "/orders/{key}"},
+        "cursor": {"field": "/updated_at", "param": "since", "lookbackSeconds": 60},
+    });
+    assert!(!listing(&cursor, &[]).value.unwrap().flows[0].deletes_unlisted, "its list never holds all");
+}

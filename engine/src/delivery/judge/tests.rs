@@ -2,6 +2,7 @@
 
 mod ignored;
 mod looking_up;
+mod missing;
 mod unanswered;
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -66,6 +66,7 @@ pub fn flow(means: Means) -> Flow {
         delete_operation: Some(Operation { method: Method::Delete, ..operation.clone() }),
         operation,
         writes_once: means.once,
+        deletes_unlisted: false,
         batch_size: means.batch.into(),
         on_unknown_outcome: terms(means).on_unknown,
     }

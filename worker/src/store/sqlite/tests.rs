@@ -4,6 +4,7 @@ mod alerts;
 mod atomic;
 mod batches;
 mod care;
+mod listed;
 mod protocol;
 mod retention;
 mod trouble;
@@ -84,7 +85,16 @@ impl Bench {
     ) -> Result<Taken, StoreError> {
         let records = records.iter().map(|(key, version, content)| incoming(key, *version, content)).collect();
         self.store
-            .take_page(TakenPage { scope: self.scope, records, poll, again: false, run: now, synced: Some(now), now })
+            .take_page(TakenPage {
+                scope: self.scope,
+                records,
+                poll,
+                again: false,
+                round: None,
+                run: now,
+                synced: Some(now),
+                now,
+            })
             .await
     }
 
