@@ -136,6 +136,14 @@ fn lint_has_nothing_to_say_of_the_example_of_ownership() {
 }
 
 #[test]
+fn lint_has_nothing_to_say_of_the_examples_of_write_modes() {
+    let printed = linted(&examples("docs/write-modes.md"));
+    for object in ["connector/warehouse", "connector/pim", "integration/stock"] {
+        assert!(printed.contains(&format!("{object}: ok")), "{object}: {printed}");
+    }
+}
+
+#[test]
 fn lint_has_nothing_to_say_of_the_example_of_a_pair() {
     let printed = linted(&examples("docs/two-way.md"));
     for object in ["connector/hubspot", "connector/salesforce", "integration/contacts"] {

@@ -94,6 +94,7 @@ fn accepted(written: Written) -> Result<(), CallFailure> {
                 None => failure,
             })
         }
+        Written::Missing => Err(CallFailure::new(FailureKind::Refused, "there is nothing to write the message to")),
         Written::NotSent { failure } | Written::Unknown { failure } => Err(failure),
     }
 }

@@ -52,6 +52,8 @@ pub enum Written {
         /// What the vendor said of it.
         fault: RecordFault,
     },
+    /// There is no such record, and the operation writes only those that are there: none was made.
+    Missing,
     /// It never left, or was turned away before it was looked at: surely not applied.
     NotSent {
         /// Why.

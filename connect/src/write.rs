@@ -1,7 +1,7 @@
 //! Making a request of a record, and judging what came of it. Pure.
 
 use bytes::Bytes;
-use crosstie_engine::plan::{Identifier, Method, Operation};
+use crosstie_engine::plan::{Identifier, KnownBy, Method, Operation};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -122,6 +122,9 @@ pub fn judge(
         Ok(Reply::Refusal(answer)) if operation.method == Method::Delete && is_gone(&answer) => {
             Written::Applied { identifier: None, request_id: request_id(&answer) }
         }
+        Ok(Reply::Refusal(answer)) if operation.only_there == Some(KnownBy::Answer) && is_gone(&answer) => {
+            Written::Missing
+        }
         Ok(Reply::Refusal(answer)) => Written::Refused {
             fault: fault(host, operation, "it refuses the record as it is mapped", request_id(&answer), &answer),
         },
@@ -222,6 +225,7 @@ mod tests {
             shape: crosstie_engine::plan::Shape::default(),
             find: None,
             if_match: None,
+            only_there: None,
             job: None,
             batch: None,
         }

@@ -146,6 +146,7 @@ impl VendorClient {
 
     async fn write_over(&self, operation: &Operation, outgoing: Outgoing<'_>, before: Before) -> Written {
         let (identifier, tag) = match before {
+            Before::Absent if operation.only_there.is_some() => return Written::Missing,
             Before::Absent => {
                 let none = (header::IF_NONE_MATCH, "*".to_owned());
                 // A create by POST makes a record of its own; only a PUT has a place that must be empty.

@@ -9,6 +9,7 @@ mod dependencies;
 mod environment;
 mod errors;
 mod flow;
+mod mode;
 mod oauth2;
 mod operation;
 mod ownership;

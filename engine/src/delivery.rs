@@ -19,6 +19,7 @@ mod judge;
 mod present;
 mod rule;
 mod standing;
+mod unlisted;
 mod wish;
 
 #[cfg(test)]
@@ -35,4 +36,5 @@ pub use judge::{Change, IntentChange, Judge, Mapped, Next, Postponement, Resolve
 pub use present::{Compared, Fetched, Fetching};
 pub use rule::Rule;
 pub use standing::{Standing, needs_write, standing};
+pub use unlisted::{gone, is_unlisted, unlisted};
 pub use wish::{Wish, is_deleted, needed_fields, part_of};

@@ -25,8 +25,8 @@ pub use authentication::{
 pub use errors::{BodyTest, Condition, ErrorRule, HeaderTest, Meaning, Place, RetryAfter, Test, WaitFormat};
 pub use flow::{DependsOn, Direction, Flow, OnUnknownOutcome, OnWhenFalse, Pair, StartFrom, Trigger};
 pub use operation::{
-    Batch, BatchResults, Evidence, FailedRows, IDENTIFIER, Idempotency, Identifier, LookUp, Method, Operation, Outcome,
-    Proof, ResultKey, SINCE, SINCE_EPOCH, names_a_record,
+    Batch, BatchResults, Evidence, FailedRows, IDENTIFIER, Idempotency, Identifier, KnownBy, LookUp, Method, Operation,
+    Outcome, Proof, ResultKey, SINCE, SINCE_EPOCH, names_a_record,
 };
 pub use ownership::Ownership;
 pub use rate::{Cache, Cost, Daily, Endpoint, RateHeaders, RateRules, ResetHeader, Restore};
@@ -40,7 +40,7 @@ pub use stream::{
 };
 
 /// Newest format this version writes and reads. A plan is written in the oldest format that says all it has to say: see [`Plan::format`].
-pub const FORMAT_VERSION: u32 = 6;
+pub const FORMAT_VERSION: u32 = 7;
 
 /// Oldest format this version reads.
 pub const OLDEST_FORMAT_VERSION: u32 = 1;
@@ -232,7 +232,7 @@ impl Plan {
 
     /// The oldest format that says all this plan has to say. A worker that knows only an older one would get it wrong (write what was
     /// deleted, write before the parent, mix environments up, read another window than it was told, take a refusal for a success, tell nobody, write over what is the
-    /// destination's, carry records the wrong way),
+    /// destination's, carry records the wrong way, make records that are only to be changed),
     /// so it has to refuse the plan; what it would only do more slowly, such as writing without batches, it may take on.
     pub fn format(&self) -> u32 {
         let second = self.environment != Environment::Production || self.flows.iter().any(Flow::needs_second_format);
@@ -241,7 +241,8 @@ impl Plan {
         let fourth = self.receiver.is_some() || !self.alerts.is_empty();
         let fifth = self.flows.iter().any(Flow::needs_fifth_format) || self.has_dates_of_http();
         let sixth = self.flows.iter().any(Flow::needs_sixth_format);
-        let needed = [(6, sixth), (5, fifth), (4, fourth), (3, third), (2, second)];
+        let seventh = self.flows.iter().any(Flow::needs_seventh_format);
+        let needed = [(7, seventh), (6, sixth), (5, fifth), (4, fourth), (3, third), (2, second)];
         needed.into_iter().find_map(|(format, needed)| needed.then_some(format)).unwrap_or(OLDEST_FORMAT_VERSION)
     }
 

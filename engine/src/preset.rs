@@ -262,6 +262,7 @@ fn merge_operations(under: &Operation, over: &Operation) -> Operation {
         headers: merge_maps(&under.headers, &over.headers),
         omit: if over.omit.is_empty() { under.omit.clone() } else { over.omit.clone() },
         replaces: over.replaces.or(under.replaces),
+        creates: over.creates.or(under.creates),
         body_format: over.body_format.or(under.body_format),
         xml_root: over.xml_root.clone().or_else(|| under.xml_root.clone()),
         wrap: over.wrap.clone().or_else(|| under.wrap.clone()),

@@ -6,6 +6,8 @@
 //! cursor moves to the highest number seen once everything from the lower bound on was read, and what commits late is met by reaching back.
 
 mod again;
+mod pages;
+mod sweep;
 mod value;
 mod watch;
 
@@ -16,6 +18,9 @@ use crate::delivery::Rule;
 use crate::plan::{Cursor, Pagination, StartFrom, Stream};
 
 pub use again::{AgainFrom, NotFromATime};
+pub use pages::numbered_page;
+use pages::overlapping;
+pub use sweep::Sweep;
 pub use value::{CursorProblem, CursorValue, time};
 use watch::Watch;
 
@@ -41,6 +46,9 @@ pub struct PollState {
     /// Where pages are those of parents: how far the children of the page to read next were read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub child: Option<Box<Child>>,
+    /// A whole list was read to its end, and what is known is being compared with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<Sweep>,
 }
 
 /// How far the children of a page of parents were read.
@@ -73,6 +81,9 @@ pub struct Window {
     /// Records read since reading began with the lower bound, where the vendor does not let pages go any depth.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub depth: u64,
+    /// What the keys are marked with that it lists, where it tells what is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round: Option<i64>,
     /// Whether pages come again.
     #[serde(default, skip_serializing_if = "Watch::is_new")]
     watch: Watch,
@@ -141,28 +152,6 @@ pub enum Stuck {
         "more records have the same value of the cursor than the vendor lets be read: no window can tell them apart"
     )]
     NoProgress,
-}
-
-/// The numbered page, of at most `size` records, that has the record at a position and as many as possible behind it: its number, counted
-/// from 0, and its size.
-pub fn numbered_page(position: u64, size: u32) -> (u64, u32) {
-    // From the largest down, so that among equals the largest is taken.
-    let behind = |size: &u32| u64::from(*size) - 1 - position % u64::from(*size);
-    let size = (1..=size).rev().max_by_key(|size| (behind(size), *size)).unwrap_or(1);
-    (position / u64::from(size), size)
-}
-
-/// Records a page, where pages are positions and overlap.
-fn overlapping(stream: &Stream) -> Option<u32> {
-    match &stream.pagination {
-        Pagination::Offset { limit, .. } => Some(*limit),
-        Pagination::Page { size, .. } => Some(*size),
-        Pagination::None
-        | Pagination::LinkHeader
-        | Pagination::Cursor(_)
-        | Pagination::NextUrl { .. }
-        | Pagination::DeltaLink { .. } => None,
-    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
@@ -337,7 +326,8 @@ impl PollState {
             None => self.cursor.filter(|cursor| cursor.counter().is_some()).max(highest),
         };
         let again = self.again && window.behind;
-        Self { cursor, open: None, begins: self.begins, behind: window.behind, again, delta: None, child: None }
+        let sweep = window.round.map(|round| Sweep { round, after: String::new() });
+        Self { cursor, open: None, begins: self.begins, behind: window.behind, again, delta: None, child: None, sweep }
     }
 
     /// Starts the open window again from its first page, with the same bounds: for a vendor that no longer knows a page's URL or cursor, or
@@ -351,11 +341,11 @@ impl PollState {
 impl Window {
     fn new(bounds: Bounds) -> Self {
         let watch = Watch::default();
-        Self { bounds, next: Position::First, anchor: None, highest: None, behind: false, depth: 0, watch }
+        Self { bounds, next: Position::First, anchor: None, highest: None, behind: false, depth: 0, round: None, watch }
     }
 
     fn restarted(&self) -> Self {
-        Self { highest: self.highest, behind: self.behind, ..Self::new(self.bounds) }
+        Self { highest: self.highest, behind: self.behind, round: self.round, ..Self::new(self.bounds) }
     }
 
     /// The window from the last value of the cursor on, where pages may go no deeper.

@@ -3,6 +3,7 @@
 
 mod family;
 pub mod records;
+mod sweep;
 
 use std::{sync::Arc, time::Duration};
 
@@ -111,7 +112,8 @@ impl Reader<'_> {
     async fn run(&mut self) {
         loop {
             // A window that a stop left open is read on at once, and so is the next one of a long past.
-            let mut run = self.last_run.filter(|_| self.poll.open.is_some() || self.poll.behind);
+            let mut run =
+                self.last_run.filter(|_| self.poll.open.is_some() || self.poll.behind || self.poll.sweep.is_some());
             while run.is_none() {
                 run = self.wait_for_trigger().await;
             }
@@ -139,6 +141,9 @@ impl Reader<'_> {
     /// Reads one page, or waits out what is in the way. Says whether the window is read to its end.
     async fn advance(&mut self, run: Timestamp) -> bool {
         self.wait_for_room().await;
+        if self.poll.sweep.is_some() {
+            return self.sweep().await;
+        }
         let gate = &self.lane.gates.pages;
         match gate.admit(self.lane.now()) {
             Admission::Pass | Admission::Probe => {}
@@ -219,7 +224,8 @@ impl Reader<'_> {
         } else {
             self.lane.source.source_time(stream).await?
         };
-        Ok(self.poll.opened(stream, self.lane.flow.start_from, source_now))
+        let opened = self.poll.opened(stream, self.lane.flow.start_from, source_now);
+        Ok(if self.lane.flow.deletes_unlisted { opened.marking(self.lane.now()) } else { opened })
     }
 
     /// The source answered as it should. While its pages come again and again that is not so, however well each of them looks.
@@ -235,8 +241,8 @@ impl Reader<'_> {
         let (lane, now) = (self.lane, self.lane.now());
         let finished = poll.open.is_none();
         let synced = (finished && !poll.behind).then_some(now);
-        let again = self.poll.again;
-        let page = TakenPage { scope: lane.scope, records, poll: poll.clone(), again, run, synced, now };
+        let (again, round) = (self.poll.again, poll.round());
+        let page = TakenPage { scope: lane.scope, records, poll: poll.clone(), again, round, run, synced, now };
         let taken = lane.store_trouble.changed(lane.store.take_page(page).await)?;
         self.poll = poll;
         self.backlog = taken.backlog;
@@ -254,7 +260,7 @@ impl Reader<'_> {
             );
         }
         lane.metrics.taken(&lane.flow.name, taken);
-        Ok(finished)
+        Ok(finished && self.poll.sweep.is_none())
     }
 
     async fn failed(&self, failure: &CallFailure) {

@@ -23,6 +23,8 @@ pub enum Outcome {
     Unchanged,
     /// Left out by `when`.
     LeftOut,
+    /// Left out because the destination does not have it, and its flow only changes what is there.
+    Missing,
     /// A newer state was settled before.
     Superseded,
     /// Not, or no longer, at the destination.
@@ -37,6 +39,7 @@ impl Outcome {
             Self::Delivered => "delivered",
             Self::Unchanged => "unchanged",
             Self::LeftOut => "left_out",
+            Self::Missing => "missing",
             Self::Superseded => "superseded",
             Self::Deleted => "deleted",
             Self::Buried => "dead_letter",

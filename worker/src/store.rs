@@ -17,14 +17,17 @@ mod twin;
 
 use std::sync::Arc;
 
-use crosstie_engine::delivery::{OpenIntent, Postponement};
+use crosstie_engine::{
+    delivery::{OpenIntent, Postponement},
+    window::PollState,
+};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 pub use alerts::{AlertChange, AlertStanding, Alerts, LetterDigest, WaitingMessage};
 pub use change::{
     Backlog, Burial, DeadLetter, Figures, Incoming, MOST_DEAD_LETTERS, NewIntent, Opened, ParentKey, Replay, Replayed,
-    Scope, ScopeId, Settlement, Shown, Taken, TakenPage, Tally, Tidied, Verdict,
+    Scope, ScopeId, Settlement, Shown, SweptPart, Taken, TakenPage, Tally, Tidied, Verdict,
 };
 pub use claim::{Claim, ClaimGuard, Claimed, Claims};
 pub use error::StoreError;
@@ -48,6 +51,10 @@ pub trait Store: Send + Sync {
 
     /// Takes a page: its records and the new state of reading, together. Records that are known already are dropped.
     fn take_page(&self, page: TakenPage) -> Answer<'_, Taken>;
+
+    /// Compares a part of what the destination has with the list that was read: of each record that is not on it, word is taken. Gives the state of
+    /// reading after that, which is stored with it.
+    fn sweep(&self, part: SweptPart) -> Answer<'_, (Taken, PollState)>;
 
     /// Takes the events of a webhook with what they bring, together: an event that came before is not taken again, and of the others those
     /// records are dropped that are known already. Says what became of each.

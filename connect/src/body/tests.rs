@@ -20,6 +20,7 @@ fn operation(shape: &Value, omit: &[&str]) -> Operation {
         shape: serde_json::from_value(shape.clone()).unwrap(),
         find: None,
         if_match: None,
+        only_there: None,
         job: None,
         omit: omit.iter().map(ToString::to_string).collect(),
         ownership: crosstie_engine::plan::Ownership::default(),

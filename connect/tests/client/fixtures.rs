@@ -130,6 +130,7 @@ pub fn operation() -> Operation {
         shape: crosstie_engine::plan::Shape::default(),
         find: None,
         if_match: None,
+        only_there: None,
         job: None,
         batch: None,
     }

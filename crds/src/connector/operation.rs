@@ -58,6 +58,11 @@ pub struct Operation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<bool>,
 
+    /// Whether a write makes a record that is not there. Set it to false for one that only changes records, and is answered 404 or 410 where there
+    /// is none: flows with write.mode `Update` then need no look before they write. Taken to make records when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub creates: Option<bool>,
+
     /// Format of the request's body. Json when it is left out. Batches are JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_format: Option<BodyFormat>,

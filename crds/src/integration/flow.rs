@@ -14,6 +14,8 @@ use super::verification::FixtureSource;
 #[x_kube(
     validation = Rule::new("!has(self.onWhenFalse) || has(self.when)").message("set when as well: onWhenFalse says what becomes of the records that it leaves out"),
     validation = Rule::new("!has(self.onWhenFalse) || self.onWhenFalse != 'Delete' || has(self.write.deleteOperation)").message("set write.deleteOperation: onWhenFalse Delete needs an operation to delete with"),
+    validation = Rule::new("!has(self.write.mode) || self.write.mode != 'Mirror' || has(self.write.deleteOperation)").message("set write.deleteOperation: mode Mirror deletes what the source no longer has"),
+    validation = Rule::new("!has(self.write.mode) || self.write.mode != 'Mirror' || !has(self.onWhenFalse) || self.onWhenFalse == 'Delete'").message("leave onWhenFalse out, or set it to Delete: mode Mirror keeps no record that stops to take part"),
     validation = Rule::new("!has(self.dependsOn) || self.dependsOn.flow != self.name").message("set dependsOn.flow to another flow: a flow cannot wait for itself"),
     validation = Rule::new("!has(self.pair) || self.pair.flow != self.name").message("set pair.flow to the flow that carries the same records the other way"),
     validation = Rule::new("!has(self.pair) || !has(self.ownership)").message("leave ownership out of a flow with pair: it writes only what its source changed"),
@@ -59,7 +61,7 @@ pub struct Flow {
 
     /// What becomes, at the destination, of a record that took part and stops to, because `when` turned false: `Ignore` leaves it as it was
     /// written last, `Delete` deletes it with write.deleteOperation, `Update` writes it once more, mapped as ever. A record that was never
-    /// written stays unwritten. `Ignore` when left out.
+    /// written stays unwritten. `Ignore` when left out, with write.mode `Mirror` `Delete`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_when_false: Option<OnWhenFalse>,
 
@@ -187,14 +189,15 @@ pub struct Write {
     #[schemars(length(min = 1, max = 63))]
     pub operation: String,
 
-    /// What a record that was written before gets when its source changes it: `Upsert` writes it again, whenever it maps to another body;
-    /// `Create` never does, for messages and other things that are made once. Upsert when left out.
+    /// Which records are written: `Upsert` makes those that are not there and writes all again whenever they map to another body; `Create`
+    /// writes each once, for messages and other things that are made once; `Update` writes those that the destination has and makes none;
+    /// `Mirror` is Upsert, and deletes what the source no longer has. Upsert when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<WriteMode>,
 
     /// Operation of the destination's Connector that deletes a record, for example `deleteSalesOrder`. It is called for records that were
-    /// deleted at the source, and for those that stop to take part where onWhenFalse is `Delete`; only if the record was written before.
-    /// Nothing is ever deleted when it is left out. 1 to 63 characters.
+    /// deleted at the source, and for those that stop to take part where onWhenFalse is `Delete` or mode is `Mirror`; only if the record was
+    /// written before. Nothing is ever deleted when it is left out. 1 to 63 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub delete_operation: Option<String>,
@@ -207,14 +210,19 @@ pub struct Write {
     pub batch_size: Option<u32>,
 }
 
-/// What a record that was written before gets when its source changes it. `Upsert` when left out.
+/// Which records are written. `Upsert` when left out.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum WriteMode {
-    /// It is written again, whenever it maps to another body.
+    /// All: those that are not there are made, and a record is written again whenever it maps to another body.
     #[default]
     Upsert,
-    /// Nothing: each record is written once.
+    /// All, each once: a record that was written is left as it is.
     Create,
+    /// Those that the destination has; one that it does not have is left out until its source changes it again. The operation has to be able
+    /// to tell which are there.
+    Update,
+    /// All, as Upsert does; and what the source deleted, no longer lists or no longer lets take part is deleted. It needs deleteOperation.
+    Mirror,
 }
 
 /// What has to be at the destination before a record.

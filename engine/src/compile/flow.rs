@@ -2,13 +2,13 @@
 
 use crosstie_crds::integration::{
     DependsOn as SpecDependsOn, Direction as SpecDirection, Flow as SpecFlow, OnUnknownOutcome as SpecOnUnknownOutcome,
-    OnWhenFalse as SpecOnWhenFalse, Trigger as SpecTrigger,
+    OnWhenFalse as SpecOnWhenFalse, Trigger as SpecTrigger, WriteMode,
 };
 
 use super::{
     Findings,
     connector::Resolved,
-    dependencies, pair, receiver,
+    dependencies, mode, pair, receiver,
     write::{Writes, writes},
 };
 use crate::{
@@ -47,7 +47,9 @@ pub(crate) fn resolve(
     if let (Some(stream), Some(start)) = (&stream, start_from) {
         begins(&at("startFrom"), stream, (start, flow.start_from.is_some()), findings);
     }
+    let marks = stream.as_ref().is_some_and(|stream| stream.deleted.is_some());
     let events = receiver::events(&at, flow, source, stream.as_mut(), findings);
+    let is_told = marks || mode::tell_of_deletions(&events);
     let map = flow.map.iter().map(|(field, expression)| (field.clone(), expression.0.clone())).collect();
     let when = flow.when.as_ref().map(|expression| expression.0.clone());
     let lookups = match Mapping::compile(&MappingSource { when: when.as_deref(), map: &map }) {
@@ -62,6 +64,9 @@ pub(crate) fn resolve(
     };
     let depends_on = flow.depends_on.as_ref().and_then(|depends_on| parent(&at, depends_on, findings));
     let Writes { operation, once, delete_operation, batch_size } = writes(&at, flow, destination, &map, findings)?;
+    let deletes_unlisted = stream.as_ref().is_some_and(|stream| {
+        mode::deletes_unlisted(&at, flow, (stream, is_told), (delete_operation.as_ref(), &map), findings)
+    });
     let pair = flow.pair.as_ref().and_then(|spec| {
         let ends = pair::Ends { among, stream: stream.as_ref(), operation: &operation, destination };
         pair::resolve(&at, flow, spec, &ends, findings)
@@ -82,6 +87,7 @@ pub(crate) fn resolve(
         operation,
         writes_once: once,
         delete_operation,
+        deletes_unlisted,
         batch_size,
         on_unknown_outcome: match flow.on_unknown_outcome.unwrap_or_default() {
             SpecOnUnknownOutcome::Hold => OnUnknownOutcome::Hold,
@@ -142,7 +148,7 @@ fn parent(at: &dyn Fn(&str) -> String, depends_on: &SpecDependsOn, findings: &mu
 }
 
 fn on_when_false(at: &dyn Fn(&str) -> String, flow: &SpecFlow, findings: &mut Findings) -> OnWhenFalse {
-    let chosen = flow.on_when_false.unwrap_or_default();
+    let chosen = mode::on_when_false(at, flow, findings);
     if flow.on_when_false.is_some() && flow.when.is_none() {
         let message = "set when as well: onWhenFalse says what becomes of the records that it leaves out";
         findings.invalid(at("onWhenFalse"), message);
@@ -151,7 +157,7 @@ fn on_when_false(at: &dyn Fn(&str) -> String, flow: &SpecFlow, findings: &mut Fi
         SpecOnWhenFalse::Ignore => OnWhenFalse::Ignore,
         SpecOnWhenFalse::Update => OnWhenFalse::Update,
         SpecOnWhenFalse::Delete => {
-            if flow.write.delete_operation.is_none() {
+            if flow.write.delete_operation.is_none() && flow.write.mode != Some(WriteMode::Mirror) {
                 findings
                     .invalid(at("onWhenFalse"), "set write.deleteOperation: Delete needs an operation to delete with");
             }

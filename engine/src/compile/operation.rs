@@ -57,6 +57,7 @@ impl Resolved {
             omit: operation.omit.clone(),
             // A flow says which.
             ownership: Ownership::default(),
+            only_there: None,
             shape,
             find,
             if_match: operation.if_match.as_ref().map(|spec| IfMatch { pointer: spec.pointer.clone() }),

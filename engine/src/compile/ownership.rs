@@ -67,7 +67,7 @@ fn tells(Owner { operation, once, .. }: &Owner<'_>) -> bool {
 }
 
 /// Whether a look-up shows what is there from whenever; one that reaches back to when a write was decided does not.
-fn shows_all(lookup: &LookUp) -> bool {
+pub(super) fn shows_all(lookup: &LookUp) -> bool {
     let templates = std::iter::once(&lookup.path).chain(lookup.query.values());
     !templates.flat_map(Template::names).any(|name| [SINCE, SINCE_EPOCH].contains(&name))
 }

@@ -118,8 +118,16 @@ fn writes(at: &dyn Fn(&str) -> String, flow: &SpecFlow, ends: &Ends<'_>, finding
         );
         findings.invalid(at("write.operation"), message);
     }
-    if flow.write.mode == Some(WriteMode::Create) {
-        findings.invalid(at("write.mode"), "records of a pair are written again when they change: leave mode out");
+    match flow.write.mode {
+        None | Some(WriteMode::Upsert) => {}
+        Some(WriteMode::Create) => {
+            findings.invalid(at("write.mode"), "records of a pair are written again when they change: leave mode out");
+        }
+        Some(WriteMode::Update | WriteMode::Mirror) => {
+            let message = "what becomes of a record of a pair is decided by both ends: leave mode out, and set write.deleteOperation where \
+                           deletes are to go over";
+            findings.invalid(at("write.mode"), message);
+        }
     }
     if flow.ownership.is_some() {
         let message = "a flow with pair writes only what its source changed: leave ownership out";

@@ -377,7 +377,7 @@ pub(super) fn events(
 }
 
 /// Whether two patterns may fit the same topic. One of them mostly has no `*`.
-fn overlap(known: &str, wanted: &str) -> bool {
+pub(super) fn overlap(known: &str, wanted: &str) -> bool {
     glob::matches(known, wanted) || glob::matches(wanted, known)
 }
 

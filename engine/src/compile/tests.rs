@@ -8,6 +8,7 @@ mod authentication;
 mod environment;
 mod errors;
 mod language;
+mod modes;
 mod oauth2;
 mod ownership;
 mod pairs;
@@ -121,8 +122,8 @@ fn a_plan_survives_its_own_format() {
     let plan = compile(shopify(), netsuite(), orders()).value.unwrap();
     let again = Plan::parse(plan.to_json().as_bytes()).unwrap();
     assert_eq!((again.hash(), &again), (plan.hash(), &plan));
-    let newer = plan.to_json().replace(&format!("\"formatVersion\":{}", plan.format_version), "\"formatVersion\":7");
-    assert!(Plan::parse(newer.as_bytes()).unwrap_err().to_string().contains("format 7"));
+    let newer = plan.to_json().replace(&format!("\"formatVersion\":{}", plan.format_version), "\"formatVersion\":8");
+    assert!(Plan::parse(newer.as_bytes()).unwrap_err().to_string().contains("format 8"));
 }
 
 #[test]

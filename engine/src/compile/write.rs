@@ -8,6 +8,7 @@ use super::{
     Findings,
     connector::Resolved,
     flow::listed,
+    mode,
     ownership::{self, Owner},
     request::wanted,
 };
@@ -52,14 +53,19 @@ pub(super) fn writes(
         None => None,
         Some(operation) => Some(operation?),
     };
+    let mut operation = operation?;
+    let said = destination.operations.iter().find(|spec| spec.name == operation.name);
     let once = match flow.write.mode.unwrap_or_default() {
         WriteMode::Create => true,
-        WriteMode::Upsert => false,
+        WriteMode::Update => {
+            let creates = said.is_none_or(|spec| spec.creates != Some(false));
+            mode::only_changes(at, flow, &mut operation, creates, findings);
+            false
+        }
+        WriteMode::Upsert | WriteMode::Mirror => false,
     };
-    let mut operation = operation?;
     if let Some(spec) = &flow.ownership {
-        let replaces =
-            destination.operations.iter().any(|spec| spec.name == operation.name && spec.replaces == Some(true));
+        let replaces = said.is_some_and(|spec| spec.replaces == Some(true));
         operation.ownership =
             ownership::check(at, spec, &Owner { operation: &operation, once, replaces, map }, findings);
     }

@@ -16,6 +16,8 @@ pub enum Sent {
     Refused(Fault),
     /// The vendor's rules say that there is nothing to be done for it: surely not applied.
     Ignored(Fault),
+    /// There is no such record, and none was made.
+    Missing,
     /// It never left, or was turned away before it was looked at: surely not applied.
     NotSent(Setback),
     /// It may or may not have been applied.

@@ -12,6 +12,7 @@ use super::{
     Change, Facts, Failures, Fault, Intent, IntentChange, Judge, OpenIntent, Postponement, Rule, Setback, Settled,
     Step, Weather,
     failing::{others_passed, would_blame},
+    judge::unsent,
     spares_system,
 };
 use crate::{plan::OnUnknownOutcome, retry::Tally};
@@ -180,7 +181,7 @@ impl Judge<'_> {
                     self.apart(open, since, failures)
                 }
                 Some(_) | None => {
-                    let intent = doubt.map_or(IntentChange::Keep, IntentChange::Doubt);
+                    let intent = doubt.map_or_else(|| unsent(Some(open)), IntentChange::Doubt);
                     Change::Postpone(Postponement { due, failures, by_system, intent })
                 }
             }

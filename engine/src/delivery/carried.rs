@@ -2,7 +2,7 @@
 //! bodies, before anything is left out.
 
 use super::{
-    Change, Facts, Fault, Found, Judge, LedgerEntry, Rule,
+    Change, Facts, Fault, Found, Judge, LedgerEntry, Rule, Settled,
     judge::{SEVERAL, STRANGER},
 };
 use crate::plan::{Method, Operation, Ownership, Proof};
@@ -22,6 +22,9 @@ impl Carried {
     /// Of a write of a record, by what the ledger knows of it. `once` says that a record is never written again.
     pub fn of(operation: &Operation, once: bool, ledger: Option<&LedgerEntry>) -> Self {
         let Ownership { destination_owned, create_only: _ } = &operation.ownership;
+        if operation.is_looked_up_first() {
+            return Self::LookUpFirst;
+        }
         if operation.ownership.is_empty() || operation.looks() {
             return Self::Whole;
         }
@@ -45,8 +48,9 @@ impl Judge<'_> {
     ///
     /// # Errors
     /// What becomes of the record, where what was found is a fault.
-    pub fn found_first(&self, facts: &Facts, found: &Found) -> Result<Carried, Box<Change>> {
+    pub fn found_first(&self, operation: &Operation, facts: &Facts, found: &Found) -> Result<Carried, Box<Change>> {
         match found {
+            Found::Absent if operation.only_there.is_some() => Err(Box::new(Change::Settle(Settled::Missing))),
             Found::Absent => Ok(Carried::Whole),
             Found::Present(_) => Ok(Carried::Rest),
             Found::Stranger => Err(Box::new(self.failed(facts, Fault::of(STRANGER)))),

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Change, Facts, Failures, Fault, IntentChange, Judge, OpenIntent, Postponement, Rule, Setback, Step};
+use super::{
+    Change, Facts, Failures, Fault, IntentChange, Judge, OpenIntent, Postponement, Rule, Setback, Step, judge::unsent,
+};
 use crate::retry::{self, Tally};
 
 /// What the operation's gate says around a failure.
@@ -98,7 +100,7 @@ impl Judge<'_> {
             Some(since) => self.due_in_doubt(open, since, &failures),
             None => failures.retry_at.unwrap_or(self.now),
         };
-        let (by_system, intent) = (waits && !blamed, doubt.map_or(IntentChange::Keep, IntentChange::Doubt));
+        let (by_system, intent) = (waits && !blamed, doubt.map_or_else(|| unsent(Some(open)), IntentChange::Doubt));
         Change::Postpone(Postponement { due, failures, by_system, intent })
     }
 

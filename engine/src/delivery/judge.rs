@@ -111,6 +111,8 @@ pub enum Settled {
     },
     /// `when` leaves it out.
     LeftOut,
+    /// The destination does not have it, and only what it has is written: nothing is known to be there any more, and the next state is tried.
+    Missing,
     /// The destination no longer has it, or never had: a tombstone stays, so that an older state does not bring it back.
     Deleted,
     /// A newer state was settled before; the ledger stays.
@@ -262,12 +264,22 @@ impl Judge<'_> {
                 self.refused_in_doubt(facts, fault)
             }
             Sent::Refused(fault) | Sent::Ignored(fault) => self.failed(facts, fault),
+            Sent::Missing => self.missing(facts, open),
             Sent::NotSent(setback) => self.set_back(facts, open, setback, None, weather),
             Sent::Unknown(setback) => {
                 let earlier = open.intent.in_doubt_since.filter(|_| !Rule::DoubtIsRenewed.holds());
                 self.set_back(facts, open, setback, Some(earlier.unwrap_or(self.now)), weather)
             }
         }
+    }
+
+    /// The destination does not have the record. Where an earlier send is in doubt, a look-up tells once it has settled; without one nothing can
+    /// have made the record.
+    fn missing(&self, facts: &Facts, open: &OpenIntent) -> Change {
+        if open.intent.in_doubt_since.is_some() && open.operation.outcome.lookup.is_some() {
+            return self.waiting(self.now, facts.failures.clone(), IntentChange::Refused);
+        }
+        Change::Settle(Settled::Missing)
     }
 
     /// Decides by what a look-up found.
@@ -298,7 +310,7 @@ impl Judge<'_> {
         let failures = facts.failures.clone();
         let behind = if Rule::ProbesChangeKeys.holds() { failures.unjudged.min(MOST_BEHIND) } else { 0 };
         let due = until.checked_add(Duration::from_millis(behind.into())).unwrap_or(Timestamp::MAX);
-        Change::Postpone(Postponement { due, failures, by_system: true, intent: IntentChange::Keep })
+        Change::Postpone(Postponement { due, failures, by_system: true, intent: unsent(facts.intent.as_ref()) })
     }
 
     /// The record waits, unchanged.
@@ -321,4 +333,11 @@ impl Judge<'_> {
     pub fn given_up(&self, facts: &Facts) -> Change {
         Change::Bury(facts.failures.clone())
     }
+}
+
+/// What becomes of an intent of which surely nothing was sent while it waits for the system: one that rests on a look is decided anew, because the
+/// record may go meanwhile.
+pub(super) fn unsent(open: Option<&OpenIntent>) -> IntentChange {
+    let anew = open.is_some_and(|open| open.operation.is_looked_up_first() && open.intent.in_doubt_since.is_none());
+    if anew { IntentChange::Close } else { IntentChange::Keep }
 }

@@ -49,6 +49,9 @@ pub struct Flow {
     /// What it calls for a record that is to be there no longer. Without one nothing is ever deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delete_operation: Option<Operation>,
+    /// Whether a record is deleted that the source's whole list does not hold any more, and that the source does not find when it is asked for it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub deletes_unlisted: bool,
     /// How many records one call carries, at most; 1 for single writes. Above 1 only where the operation has `batch`.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub batch_size: u32,
@@ -144,6 +147,10 @@ pub enum OnUnknownOutcome {
 }
 
 impl Flow {
+    pub(super) fn needs_seventh_format(&self) -> bool {
+        self.operation.only_there.is_some() || self.deletes_unlisted
+    }
+
     pub(super) fn needs_sixth_format(&self) -> bool {
         self.direction != Direction::Forward || self.pair.is_some()
     }

@@ -33,6 +33,9 @@ pub struct Operation {
     /// Fields of the mapped body that only the write which makes a record carries.
     #[serde(default, skip_serializing_if = "Ownership::is_empty")]
     pub ownership: Ownership,
+    /// Whether it writes only records that are there, and how it is known which are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only_there: Option<KnownBy>,
     /// How a single write's body is made.
     #[serde(default, skip_serializing_if = "is_default")]
     pub shape: Shape,
@@ -52,6 +55,17 @@ pub struct Operation {
     /// How several records are written by one call, where the vendor takes that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<Batch>,
+}
+
+/// How it is known whether the destination has a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KnownBy {
+    /// It is looked up, by the look-up of the operation's outcome, before each write is stored.
+    LookUp,
+    /// The operation looks before each write by itself.
+    Itself,
+    /// A write of one that is not there makes none and is answered 404 or 410.
+    Answer,
 }
 
 /// How several records are written by one call. The operation's headers and its idempotency header go with it.
@@ -245,6 +259,11 @@ impl Operation {
     /// Whether it looks for a record before it writes it.
     pub fn looks(&self) -> bool {
         self.find.is_some() || self.if_match.is_some()
+    }
+
+    /// Whether what is written rests on a look that was taken before it was stored, and is taken anew rather than sent late.
+    pub fn is_looked_up_first(&self) -> bool {
+        self.only_there == Some(KnownBy::LookUp)
     }
 
     /// The names that its constant members want filled.

@@ -9,6 +9,7 @@ pub fn sent(written: Written) -> Sent {
         Written::Applied { identifier, request_id: _ } => Sent::Applied { identifier },
         Written::Refused { fault } => Sent::Refused(refusal(fault)),
         Written::Ignored { fault } => Sent::Ignored(refusal(fault)),
+        Written::Missing => Sent::Missing,
         Written::NotSent { failure } => Sent::NotSent(setback(failure)),
         Written::Unknown { failure } => Sent::Unknown(setback(failure)),
     }

@@ -126,7 +126,7 @@ impl<'a> Carrier<'a> {
         let written = lane.destination.write(&open.operation, outgoing).await;
         self.slot = None;
         let weather = match &written {
-            Written::Applied { .. } | Written::Refused { .. } | Written::Ignored { .. } => {
+            Written::Applied { .. } | Written::Refused { .. } | Written::Ignored { .. } | Written::Missing => {
                 self.passage.well(gate).await
             }
             Written::NotSent { failure } | Written::Unknown { failure } => {

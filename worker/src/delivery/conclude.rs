@@ -138,6 +138,7 @@ fn outcome(how: &Settled) -> Outcome {
         Settled::Delivered { .. } => Outcome::Delivered,
         Settled::Unchanged { .. } => Outcome::Unchanged,
         Settled::LeftOut => Outcome::LeftOut,
+        Settled::Missing => Outcome::Missing,
         Settled::Deleted => Outcome::Deleted,
         Settled::Superseded => Outcome::Superseded,
     }

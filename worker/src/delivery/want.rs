@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crosstie_engine::{
     circuit::Admission,
-    delivery::{Change, Compared, Fetched, Fetching, LedgerEntry, Wanted, Wish, is_deleted},
+    delivery::{Change, Compared, Fetched, Fetching, LedgerEntry, Wanted, Wish, gone, is_deleted, is_unlisted},
     json::Json,
     mapping::EvaluationError,
 };
@@ -45,7 +45,11 @@ impl From<StoreError> for Stop {
 pub async fn wanted(lane: &Lane, claimed: &mut Claimed, probes: bool) -> Result<Wanted, Stop> {
     // No more of it than is read here is parsed: `part` has to name whatever is asked of the record below.
     let payload = Arc::clone(&claimed.payload);
-    let shown = present(lane, claimed, probes).await?;
+    let shown = match present(lane, claimed, probes).await? {
+        Present::Gone(word) => return unlisted(lane, claimed, &word).await,
+        Present::Shown(shown) => Some(shown),
+        Present::AsRead => None,
+    };
     let record = match &shown {
         Some(shown) => Json::from(shown),
         None => lane.part.parse(&payload).map_err(|_| StoreError::Unreadable { what: "record" })?,
@@ -65,16 +69,42 @@ pub async fn wanted(lane: &Lane, claimed: &mut Claimed, probes: bool) -> Result<
     }
 }
 
-/// The state that the record's source shows now, where it has to be asked; none where the one that was read will do.
-async fn present(lane: &Lane, claimed: &mut Claimed, probes: bool) -> Result<Option<Value>, Stop> {
+/// What is wanted of a record that its source lists no longer and does not find: of it, no more is left than the word.
+async fn unlisted(lane: &Lane, claimed: &mut Claimed, word: &Value) -> Result<Wanted, Stop> {
+    claimed.facts.seen = gone(&claimed.facts.seen, claimed.facts.ledger.as_ref());
+    // Where the plan does not delete so any more, it stays.
+    if !lane.flow.deletes_unlisted || Wish::of_deleted(&lane.flow) == Wish::Leave {
+        return Ok(Wanted::Leave);
+    }
+    Seeker { lane, claimed }.known(remains(lane, &Json::from(word)).await).map(Wanted::Delete)
+}
+
+/// Which state of a record counts.
+enum Present {
+    /// The one that was read.
+    AsRead,
+    /// The one that its source shows now.
+    Shown(Value),
+    /// None: the source neither lists it, as this word says, nor finds it.
+    Gone(Value),
+}
+
+/// The state that the record's source shows now, where it has to be asked.
+async fn present(lane: &Lane, claimed: &mut Claimed, probes: bool) -> Result<Present, Stop> {
     let fetching = if lane.flow.stream.one.is_some() { Fetching::Possible } else { Fetching::Impossible };
     match lane.judge().compared(&claimed.facts, fetching) {
-        Compared::Go => return Ok(None),
+        Compared::Go => return Ok(Present::AsRead),
         Compared::Done(change) => return Err(done(change)),
         Compared::Fetch => {}
     }
     let shown = asked(lane, claimed, probes).await?;
-    taken(lane, claimed, shown)
+    if shown.is_none() {
+        let word = serde_json::from_str(&claimed.payload).map_err(|_| StoreError::Unreadable { what: "record" })?;
+        if is_unlisted(&claimed.facts.seen, &word) {
+            return Ok(Present::Gone(word));
+        }
+    }
+    Ok(taken(lane, claimed, shown)?.map_or(Present::AsRead, Present::Shown))
 }
 
 /// The state that the record's source shows now; none where it does not find the record.

@@ -76,6 +76,7 @@ async fn subscribe(client: &VendorClient, subscription: &Subscription, topic: &s
     match client.write(&subscription.operation, outgoing).await {
         Written::Applied { .. } => Ok(()),
         Written::Refused { fault } | Written::Ignored { fault } => Err(fault.detail),
+        Written::Missing => Err("there is nothing to subscribe at".into()),
         // The next look shows whether it was made.
         Written::NotSent { failure } | Written::Unknown { failure } => Err(failure.detail),
     }

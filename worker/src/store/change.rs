@@ -55,10 +55,27 @@ pub struct TakenPage {
     pub poll: PollState,
     /// Whether records are taken that are known already, because somebody asked for them to be read again.
     pub again: bool,
+    /// What its records' keys are marked with, where the list tells what is gone.
+    pub round: Option<i64>,
     /// When this read was begun.
     pub run: Timestamp,
     /// When the window was read to its end, if this page was its last.
     pub synced: Option<Timestamp>,
+    /// The present.
+    pub now: Timestamp,
+}
+
+/// A part of what is known, to be compared with a list that was read to its end.
+#[derive(Clone, Debug)]
+pub struct SweptPart {
+    /// Where it belongs.
+    pub scope: ScopeId,
+    /// The state of reading, which says how far it was compared.
+    pub poll: PollState,
+    /// Pointer to a record's key.
+    pub key: String,
+    /// How many keys are compared, at most.
+    pub limit: u32,
     /// The present.
     pub now: Timestamp,
 }

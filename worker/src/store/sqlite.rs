@@ -7,6 +7,7 @@ mod delivery;
 mod events;
 mod intake;
 mod intents;
+mod listed;
 mod lock;
 mod rows;
 mod schema;
@@ -18,7 +19,10 @@ mod tests;
 
 use std::{path::Path, sync::Arc};
 
-use crosstie_engine::delivery::{Intent, OpenIntent, Postponement};
+use crosstie_engine::{
+    delivery::{Intent, OpenIntent, Postponement},
+    window::PollState,
+};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -29,8 +33,8 @@ use self::{
 };
 use super::{
     AlertChange, Alerts, Answer, Backlog, Burial, Claim, DeadLetter, EventFate, Figures, LetterDigest, LoggedEvent,
-    NewIntent, Opened, ParentKey, Replay, Replayed, Scope, ScopeId, Settlement, Store, StoreError, Taken, TakenEvents,
-    TakenPage, Tidied, TwinFacts, TwinQuestion, Verdict,
+    NewIntent, Opened, ParentKey, Replay, Replayed, Scope, ScopeId, Settlement, Store, StoreError, SweptPart, Taken,
+    TakenEvents, TakenPage, Tidied, TwinFacts, TwinQuestion, Verdict,
 };
 
 /// Name of the database below the state folder.
@@ -85,6 +89,10 @@ impl Store for SqliteStore {
 
     fn take_page(&self, page: TakenPage) -> Answer<'_, Taken> {
         Box::pin(self.writer.change(move |session| intake::take_page(session, &page)))
+    }
+
+    fn sweep(&self, part: SweptPart) -> Answer<'_, (Taken, PollState)> {
+        Box::pin(self.writer.change(move |session| listed::sweep(session, &part)))
     }
 
     fn take_events(&self, events: TakenEvents) -> Answer<'_, Vec<EventFate>> {

@@ -269,6 +269,7 @@ pub fn flow(name: &str) -> Flow {
         when: Some("record.?cancelled_at.orValue(null) == null".into()),
         on_when_false: OnWhenFalse::Ignore,
         writes_once: false,
+        deletes_unlisted: false,
         map: map.map(|(field, expression)| (field.to_owned(), expression.to_owned())).into(),
         lookups: Vec::new(),
         depends_on: None,
@@ -325,6 +326,7 @@ pub fn operation() -> Operation {
         shape: crosstie_engine::plan::Shape::default(),
         find: None,
         if_match: None,
+        only_there: None,
         job: None,
         batch: None,
     }

@@ -55,6 +55,7 @@ fn operation() -> Operation {
         shape: crosstie_engine::plan::Shape::default(),
         find: None,
         if_match: None,
+        only_there: None,
         job: None,
         identifier: Some(Identifier::Pointer("/id".into())),
         outcome: Outcome { idempotency: None, lookup: Some(lookup) },

@@ -95,6 +95,7 @@ fn orders(means: Means) -> Flow {
         operation: operation(means, "upsertOrder", Method::Put),
         delete_operation: Some(operation(means, "deleteOrder", Method::Delete)),
         writes_once: means.once,
+        deletes_unlisted: false,
         on_unknown_outcome: if means.resend { OnUnknownOutcome::Resend } else { OnUnknownOutcome::Hold },
         ..flow("orders")
     }
@@ -149,6 +150,7 @@ fn plain_operation(name: &str) -> Operation {
         shape: Shape::default(),
         find: None,
         if_match: None,
+        only_there: None,
         job: None,
         batch: None,
     }
@@ -186,6 +188,7 @@ fn flow(name: &str) -> Flow {
         depends_on: None,
         operation: plain_operation(name),
         writes_once: false,
+        deletes_unlisted: false,
         delete_operation: None,
         batch_size: 1,
         on_unknown_outcome: OnUnknownOutcome::Hold,

@@ -104,6 +104,7 @@ fn a_pair_needs_single_reads_and_writes_of_parts_to_what_has_a_name() {
     }
     for (pointer, value, said) in [
         ("/spec/flows/0/write/mode", json!("Create"), "leave mode out"),
+        ("/spec/flows/0/write/mode", json!("Update"), "is decided by both ends"),
         ("/spec/flows/0/write/batchSize", json!(5), "one by one"),
         ("/spec/flows/0/ownership", json!({"createOnly": ["email"]}), "leave ownership out"),
         ("/spec/flows/0/pair/key", json!("xref('contacts-back', record.id)"), "leave `xref` and `lookup` out"),

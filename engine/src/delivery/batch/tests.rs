@@ -47,6 +47,7 @@ fn batch(size: u32, outcome: &Outcome, in_doubt_since: Option<Timestamp>) -> Vec
         shape: crate::plan::Shape::default(),
         find: None,
         if_match: None,
+        only_there: None,
         job: None,
         omit: Vec::new(),
         ownership: crate::plan::Ownership::default(),

@@ -2,6 +2,7 @@
 
 mod ignored;
 mod looking_up;
+mod missing;
 mod unanswered;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -58,6 +59,7 @@ fn open(outcome: Outcome, in_doubt_since: Option<Timestamp>) -> OpenIntent {
         shape: crate::plan::Shape::default(),
         find: None,
         if_match: None,
+        only_there: None,
         job: None,
         batch: None,
     };

@@ -142,7 +142,7 @@ impl Worker {
             Part::LookUpFirst => {
                 let decided = self.world.now();
                 let found = self.look(carried, &body, Some(decided))?;
-                self.judge().found_first(&carried.facts, &found)?
+                self.judge().found_first(&self.flow.operation, &carried.facts, &found)?
             }
             known @ (Part::Whole | Part::Rest) => known,
         };
@@ -181,7 +181,7 @@ impl Worker {
             WriteAnswer::NeverLeft => Sent::NotSent(setback(None, false)),
         };
         let weather = match &sent {
-            Sent::Applied { .. } | Sent::Refused(_) | Sent::Ignored(_) => {
+            Sent::Applied { .. } | Sent::Refused(_) | Sent::Ignored(_) | Sent::Missing => {
                 self.well(call);
                 Weather::default()
             }

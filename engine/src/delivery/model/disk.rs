@@ -203,7 +203,7 @@ impl Disk {
         let body_hash = match how {
             Settled::Delivered { body_hash, .. } | Settled::Unchanged { body_hash } => Some(body_hash.clone()),
             Settled::LeftOut if Rule::LeftOutStaysKnown.holds() => before.and_then(|entry| entry.body_hash.clone()),
-            Settled::LeftOut | Settled::Deleted | Settled::Superseded => None,
+            Settled::LeftOut | Settled::Missing | Settled::Deleted | Settled::Superseded => None,
         };
         let wrote = matches!(how, Settled::Delivered { .. } | Settled::Deleted);
         if *how == Settled::Deleted && !Rule::TombstonesStay.holds() {
@@ -213,7 +213,7 @@ impl Disk {
             self.dead.retain(|dead| dead.key != key || !outdates(seen, &dead.seen, singles));
             let present = match how {
                 Settled::Delivered { .. } | Settled::Unchanged { .. } => true,
-                Settled::Deleted => false,
+                Settled::Missing | Settled::Deleted => false,
                 Settled::LeftOut | Settled::Superseded => before.is_some_and(|entry| entry.present),
             };
             let entry = LedgerEntry { version, source_hash, body_hash, present, identifier: None };

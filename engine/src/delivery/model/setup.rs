@@ -66,6 +66,7 @@ pub fn flow(means: Means) -> Flow {
         delete_operation: Some(Operation { method: Method::Delete, ..operation.clone() }),
         operation,
         writes_once: means.once,
+        deletes_unlisted: false,
         batch_size: means.batch.into(),
         on_unknown_outcome: terms(means).on_unknown,
     }
@@ -103,6 +104,7 @@ pub fn operation(means: Means) -> Operation {
         shape: crate::plan::Shape::default(),
         find: None,
         if_match: None,
+        only_there: None,
         job: None,
         batch: None,
     }

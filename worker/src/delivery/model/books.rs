@@ -172,7 +172,7 @@ fn written_batch(answer: BatchAnswer) -> WrittenBatch {
     };
     match whole {
         // A vendor does not say of several records that they are applied without saying so of each.
-        Written::Applied { .. } => WrittenBatch::Refused { fault: refusal() },
+        Written::Applied { .. } | Written::Missing => WrittenBatch::Refused { fault: refusal() },
         Written::Refused { fault } | Written::Ignored { fault } => WrittenBatch::Refused { fault },
         Written::NotSent { failure } => WrittenBatch::NotSent { failure },
         Written::Unknown { failure } => WrittenBatch::Unknown { failure },

@@ -17,8 +17,16 @@ impl Process {
         let stream = &lane.flow.stream;
         let records: Vec<_> = states.iter().map(|state| self.incoming(state, stream)).collect();
         let resting: Vec<String> = records.iter().filter_map(|record| self.resting(record)).collect();
-        let page =
-            TakenPage { scope: lane.scope, records, poll: poll.clone(), again: false, run: now, synced: None, now };
+        let page = TakenPage {
+            scope: lane.scope,
+            records,
+            poll: poll.clone(),
+            again: false,
+            round: None,
+            run: now,
+            synced: None,
+            now,
+        };
         self.runtime.block_on(lane.store.take_page(page)).unwrap();
         self.poll = poll;
         self.note_come_back(states, &resting);

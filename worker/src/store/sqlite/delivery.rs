@@ -101,7 +101,7 @@ pub fn settle(session: &mut Session, done: &Settlement) -> Result<(), StoreError
     let (name, body_hash, identifier) = match &done.how {
         Settled::Delivered { body_hash, identifier } => ("delivered", Some(body_hash), identifier.as_ref()),
         Settled::Unchanged { body_hash } => ("unchanged", Some(body_hash), None),
-        Settled::LeftOut => ("leftOut", None, None),
+        Settled::LeftOut | Settled::Missing => ("leftOut", None, None),
         Settled::Deleted => ("deleted", None, None),
         Settled::Superseded => ("superseded", None, None),
     };
@@ -132,7 +132,7 @@ fn write_ledger(
     let now = done.now.as_microsecond();
     let present = match &done.how {
         Settled::Delivered { .. } | Settled::Unchanged { .. } => Some(true),
-        Settled::Deleted => Some(false),
+        Settled::Missing | Settled::Deleted => Some(false),
         Settled::LeftOut | Settled::Superseded => None,
     };
     let upsert = "INSERT INTO ledger (scope, key, version, source_hash, body_hash, identifier, updated_at, present) \

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::{
     intents::any_dead,
+    listed,
     rows::{add, all, count, document, environment_name, execute, first, ledger, optional_time, seen},
     writer::Session,
 };
@@ -65,6 +66,9 @@ pub fn take_page(session: &mut Session, page: &TakenPage) -> Result<Taken, Store
     let mut taken = Taken::default();
     let now = page.now.as_microsecond();
     for record in &page.records {
+        if let Some(round) = page.round {
+            listed::mark(session, page.scope, record, round)?;
+        }
         match take_one(session, page.scope, record, page.again, now)? {
             TakenOne::Kept => taken.kept += 1,
             TakenOne::Buried => taken.buried += 1,

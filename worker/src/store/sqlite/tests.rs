@@ -4,6 +4,7 @@ mod alerts;
 mod atomic;
 mod batches;
 mod care;
+mod listed;
 mod protocol;
 mod retention;
 mod trouble;
@@ -84,7 +85,16 @@ impl Bench {
     ) -> Result<Taken, StoreError> {
         let records = records.iter().map(|(key, version, content)| incoming(key, *version, content)).collect();
         self.store
-            .take_page(TakenPage { scope: self.scope, records, poll, again: false, run: now, synced: Some(now), now })
+            .take_page(TakenPage {
+                scope: self.scope,
+                records,
+                poll,
+                again: false,
+                round: None,
+                run: now,
+                synced: Some(now),
+                now,
+            })
             .await
     }
 
@@ -168,6 +178,7 @@ pub fn operation() -> Operation {
         shape: crosstie_engine::plan::Shape::default(),
         find: None,
         if_match: None,
+        only_there: None,
         job: None,
         batch: None,
     }

@@ -103,7 +103,7 @@ pub fn settled(session: &mut Session, done: &Settlement) -> Result<bool, StoreEr
     let (applied, identifier) = match &done.how {
         Settled::Delivered { identifier, .. } => (true, identifier.clone()),
         Settled::Deleted => (true, None),
-        Settled::Unchanged { .. } | Settled::LeftOut | Settled::Superseded => (false, None),
+        Settled::Unchanged { .. } | Settled::LeftOut | Settled::Missing | Settled::Superseded => (false, None),
     };
     let change = match (sent, applied) {
         (false, _) => done.twin.clone(),

@@ -84,7 +84,7 @@ async fn dead_letters_are_summed_up_with_what_most_of_the_newest_died_of() {
     let (poll, run, now) = (PollState::default(), at(4), at(4));
     bench
         .store
-        .take_page(TakenPage { scope: bench.scope, records, poll, again: false, run, synced: None, now })
+        .take_page(TakenPage { scope: bench.scope, records, poll, again: false, round: None, run, synced: None, now })
         .await
         .unwrap();
     let digest = bench.store.letter_digests(vec![bench.scope]).await.unwrap().remove(0);

@@ -237,6 +237,7 @@ async fn scopes_that_differ_in_any_part_have_queue_ledger_and_cursor_of_their_ow
             records,
             poll: PollState::default(),
             again: false,
+            round: None,
             run: at(3),
             synced: None,
             now: at(3),
@@ -300,7 +301,8 @@ async fn a_letter_holds_the_record_whose_state_it_names() {
     // Refused, after mere word of it came.
     let word = Incoming::Word { key: "a".into(), hash: "word".into(), payload: r#"{"id":"a"}"#.into() };
     let (scope, poll) = (bench.scope, PollState::default());
-    let page = TakenPage { scope, records: vec![word], poll, again: false, run: at(4), synced: None, now: at(4) };
+    let page =
+        TakenPage { scope, records: vec![word], poll, again: false, round: None, run: at(4), synced: None, now: at(4) };
     bench.store.take_page(page).await.unwrap();
     let claimed = bench.claim_one(at(4)).await;
     let refused = shown(3, "z");

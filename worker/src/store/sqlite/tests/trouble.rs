@@ -34,6 +34,7 @@ async fn a_change_that_fails_undoes_itself_alone_and_not_those_it_shares_a_trans
         records: vec![incoming("lost", 1, "x")],
         poll: PollState::default(),
         again: false,
+        round: None,
         run: at(1),
         synced: None,
         now: at(1),
