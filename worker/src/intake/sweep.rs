@@ -25,7 +25,7 @@ impl Reader<'_> {
             return false;
         };
         self.poll = poll;
-        (self.due, self.depth) = (taken.due, taken.depth);
+        self.backlog = taken.backlog;
         if taken.kept > 0 {
             let (flow, records) = (&lane.flow.name, taken.kept);
             tracing::info!(flow, records, "records are not on the source's list any more: each is asked for by itself");

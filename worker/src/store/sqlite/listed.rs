@@ -7,7 +7,7 @@ use crosstie_engine::{
 };
 
 use super::{
-    intake::{TakenOne, queue_depth, queue_due, take_one},
+    intake::{TakenOne, backlog, take_one},
     rows::{all, execute},
     writer::Session,
 };
@@ -47,6 +47,6 @@ pub fn sweep(session: &mut Session, part: &SweptPart) -> Result<(Taken, PollStat
     }
     let text = serde_json::to_string(&poll).map_err(|_| StoreError::Unreadable { what: "state of reading" })?;
     execute(session, "UPDATE scope SET poll = ?2 WHERE id = ?1", (scope.0, text))?;
-    (taken.due, taken.depth) = (queue_due(session, scope, part.now)?, queue_depth(session, scope)?);
+    taken.backlog = backlog(session, scope, part.now)?;
     Ok((taken, poll))
 }

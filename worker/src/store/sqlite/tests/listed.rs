@@ -43,7 +43,7 @@ async fn what_is_not_on_the_list_makes_word_part_by_part_and_a_crash_between_los
     let (taken, poll) = sweep(&bench, stored, at(3)).await;
     assert_eq!(taken.kept, 2);
     let (taken, poll) = sweep(&bench, poll, at(3)).await;
-    assert_eq!((taken.kept, taken.depth), (1, 4));
+    assert_eq!((taken.kept, taken.backlog.depth), (1, 4));
     let (_, poll) = sweep(&bench, poll, at(3)).await;
     assert_eq!(poll.sweep, None);
     let words = bench.claim(100, at(4)).await;
@@ -69,5 +69,5 @@ async fn what_waits_for_its_first_write_was_on_the_list_and_what_is_gone_is_not_
     bench.settle(&word, Settled::Deleted, at(3)).await;
     let poll = list(&bench, &[("b", 1, "x")], at(4)).await;
     let (taken, _) = sweep(&bench, poll, at(4)).await;
-    assert_eq!((taken.kept, taken.depth), (0, 0));
+    assert_eq!((taken.kept, taken.backlog.depth), (0, 0));
 }
