@@ -21,5 +21,5 @@ mod want;
 #[cfg(test)]
 mod model;
 
-pub use look_ups::LookUps;
+pub use look_ups::{LookUps, Unanswered, fetch};
 pub use run::run;

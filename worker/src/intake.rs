@@ -19,8 +19,8 @@ use jiff::Timestamp;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use self::family::Family;
 pub use self::records::incoming;
+use self::{family::Family, sweep::Singles};
 use crate::{
     lane::Lane,
     resync::Asked,
@@ -42,8 +42,16 @@ const LONGEST_RESTART: Duration = Duration::from_mins(1);
 /// Reads a flow's stream at its times until it is told to stop. A page under way is given up; the next start reads it again.
 pub async fn run(lane: Arc<Lane>, opened: Opened, stop: CancellationToken) {
     let Opened { poll, last_run, .. } = opened;
-    let mut reader =
-        Reader { lane: &lane, poll, last_run, backlog: Backlog::default(), restarts: 0, repeats: false, family: None };
+    let mut reader = Reader {
+        lane: &lane,
+        poll,
+        last_run,
+        backlog: Backlog::default(),
+        restarts: 0,
+        repeats: false,
+        family: None,
+        singles: Singles::default(),
+    };
     loop {
         let asked = tokio::select! {
             () = stop.cancelled() => return,
@@ -65,6 +73,8 @@ struct Reader<'a> {
     repeats: bool,
     /// The page of parents whose children are being read, where the stream has a parent.
     family: Option<Family>,
+    /// What finding out what is gone rests on, where a whole list tells that.
+    singles: Singles,
 }
 
 /// What reading a page came to nothing for.
@@ -242,6 +252,9 @@ impl Reader<'_> {
         let finished = poll.open.is_none();
         let synced = (finished && !poll.behind).then_some(now);
         let (again, round) = (self.poll.again, poll.round());
+        if round.is_some() {
+            self.singles.listed(&records);
+        }
         let page = TakenPage { scope: lane.scope, records, poll: poll.clone(), again, round, run, synced, now };
         let taken = lane.store_trouble.changed(lane.store.take_page(page).await)?;
         self.poll = poll;

@@ -115,6 +115,7 @@ pub struct LaneFacts {
     next_run: Mutex<Option<Timestamp>>,
     no_room_since: Mutex<Option<Timestamp>>,
     mapping_is_long: AtomicBool,
+    finds_nothing: AtomicBool,
 }
 
 /// As much of a flow's records as its expressions read, and what marks them as deleted.
@@ -156,6 +157,16 @@ impl LaneFacts {
     /// Sets whether the last evaluation of the mapping took long.
     pub fn set_mapping_is_long(&self, long: bool) {
         self.mapping_is_long.store(long, Ordering::Relaxed);
+    }
+
+    /// Whether the source does not find by itself what its list holds, so that nothing is deleted for not being on it.
+    pub fn finds_nothing(&self) -> bool {
+        self.finds_nothing.load(Ordering::Relaxed)
+    }
+
+    /// Sets whether the source finds by itself what its list holds.
+    pub fn set_finds_what_is_listed(&self, finds: bool) {
+        self.finds_nothing.store(!finds, Ordering::Relaxed);
     }
 
     /// Since when nothing is read because too much waits.

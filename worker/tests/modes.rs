@@ -9,7 +9,10 @@ use std::collections::BTreeSet;
 
 use common::{Bench, PATIENCE, delete_operation, one, process::Process, until, until_report, until_within};
 use crosstie_crds::sync_report::WorkerReport;
-use crosstie_engine::plan::{Allowance, KnownBy, OnWhenFalse, Proof};
+use crosstie_engine::{
+    plan::{Allowance, KnownBy, OnWhenFalse, Proof, ReadOne},
+    template::Template,
+};
 use crosstie_vendors::wire::{Fault, FaultRule};
 use serde_json::json;
 
@@ -317,5 +320,32 @@ async fn many_that_vanish_at_once_are_deleted_once_each_also_through_kills() {
     for id in [1, MANY / 2, MANY] {
         assert_eq!(deletes(&bench, id).await, 1);
     }
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_does_not_find_by_itself_what_it_lists_is_not_believed_that_something_is_gone() {
+    let mut bench = listing().await;
+    let elsewhere = Template::parse("/admin/api/2026-07/elsewhere/{key}.json").unwrap();
+    bench.plan.flows[0].stream.one = Some(ReadOne { path: elsewhere, ..one() });
+    bench.write_plan();
+    for id in 1..=3 {
+        bench.order(id, "").await;
+    }
+    let worker = bench.start().await;
+    bench.until_booked(3).await;
+    bench.shop.delete_record("orders", "2").await.unwrap();
+    bench.order(4, "").await;
+    bench.until_booked(4).await;
+    let report = until_report(&worker, "it says so", |report| {
+        report.flows[0].problem.as_ref().is_some_and(|problem| problem.contains("check the stream's `one`"))
+    })
+    .await;
+    assert_eq!((report.flows[0].dead_letters, deletes(&bench, 2).await), (0, 0));
+    // Once single reads are right, what is gone is deleted.
+    bench.plan.flows[0].stream.one = Some(one());
+    bench.write_plan();
+    until("the sales order is gone", || async { bench.booked(2).await.is_none() }).await;
+    until_report(&worker, "nothing is wrong any more", |report| report.flows[0].problem.is_none()).await;
     worker.stop().await;
 }

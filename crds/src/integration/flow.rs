@@ -191,7 +191,7 @@ pub struct Write {
 
     /// Which records are written: `Upsert` makes those that are not there and writes all again whenever they map to another body; `Create`
     /// writes each once, for messages and other things that are made once; `Update` writes those that the destination has and makes none;
-    /// `Mirror` is Upsert, and deletes what the source no longer has. Upsert when left out.
+    /// `Mirror` is Upsert, and deletes what the source no longer has. `Upsert` when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<WriteMode>,
 
@@ -210,7 +210,9 @@ pub struct Write {
     pub batch_size: Option<u32>,
 }
 
-/// Which records are written. `Upsert` when left out.
+/// Which records are written: `Upsert` makes those that are not there and writes all again whenever they map to another body; `Create` writes each
+/// once, for messages and other things that are made once; `Update` writes those that the destination has and makes none; `Mirror` is Upsert, and
+/// deletes what the source no longer has. `Upsert` when left out.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum WriteMode {
     /// All: those that are not there are made, and a record is written again whenever it maps to another body.
@@ -239,7 +241,8 @@ pub struct DependsOn {
     pub key: Expression,
 }
 
-/// What becomes, at the destination, of a record that took part in a flow and stops to, because `when` turned false. `Ignore` when left out.
+/// What becomes, at the destination, of a record that took part in a flow and stops to, because `when` turned false. `Ignore` when left out, with
+/// write.mode `Mirror` `Delete`.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum OnWhenFalse {
     /// It stays as it was written last.

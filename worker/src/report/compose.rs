@@ -39,6 +39,8 @@ pub struct FlowState {
     pub next_run: Option<Timestamp>,
     /// The flows whose records its own may wait for.
     pub parents: Vec<String>,
+    /// The source does not find by itself what its list holds.
+    pub finds_nothing: bool,
 }
 
 /// What is reported of the worker.
@@ -108,7 +110,7 @@ pub fn compose(identity: &Identity, state: State, problems: Vec<Problem>, now: T
 fn flow(state: FlowState) -> FlowReport {
     let amount = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let problem = waits(&state);
-    let FlowState { flow, figures, next_run, parents: _ } = state;
+    let FlowState { flow, figures, next_run, parents: _, finds_nothing: _ } = state;
     FlowReport {
         flow,
         delivered: amount(figures.delivered),
@@ -152,7 +154,10 @@ fn waits(state: &FlowState) -> Option<String> {
             records(figures.awaiting_parent)
         )
     });
-    let message = [retrying, awaiting].into_iter().flatten().collect::<Vec<_>>().join("; ");
+    let blind = state.finds_nothing.then(|| {
+        "the source does not find by itself what its list holds, so that what went from the list is not deleted: check the stream's `one`".to_owned()
+    });
+    let message = [retrying, awaiting, blind].into_iter().flatten().collect::<Vec<_>>().join("; ");
     (!message.is_empty()).then(|| message.chars().take(LONGEST_MESSAGE).collect())
 }
 

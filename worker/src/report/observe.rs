@@ -193,6 +193,7 @@ fn state(posted: &Posted, facts: Facts, figures: Vec<Figures>) -> State {
         figures,
         next_run: lane.facts.next_run(),
         parents: parents(lane),
+        finds_nothing: lane.facts.finds_nothing(),
     };
     State {
         plan_hash,
