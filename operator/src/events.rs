@@ -98,16 +98,16 @@ fn turned(before: &[Condition], after: &[Condition]) -> Option<Notice> {
     Some(Notice { warning: new.status != "True", reason: new.reason, action: "Watch", note: new.message })
 }
 
+/// What is wrong with the credentials while `Ready` has no word of it: once for each message.
 fn refused(before: &[Condition], after: &[Condition]) -> Option<Notice> {
-    let reasons = [Reason::RotationRejected, Reason::CredentialsRejected, Reason::ReauthRequired].map(Reason::as_str);
     let find = |list: &'_ [Condition]| {
-        list.iter()
-            .find(|condition| condition.type_ == "CredentialsResolved" && reasons.contains(&condition.reason.as_str()))
-            .cloned()
+        let is = |condition: &&Condition| condition.type_ == "CredentialsResolved" && condition.status == "False";
+        list.iter().find(is).cloned()
     };
     let new = find(after)?;
     let known = find(before).is_some_and(|old| old.message == new.message);
-    (!known).then_some(Notice { warning: true, reason: new.reason, action: "Rotate", note: new.message })
+    let in_ready = after.iter().any(|condition| condition.type_ == "Ready" && condition.reason == new.reason);
+    (!known && !in_ready).then_some(Notice { warning: true, reason: new.reason, action: "Rotate", note: new.message })
 }
 
 /// Writes Events. Kube's own recorder keeps every Event for minutes to count repeats; ours follow changes of status, and are not kept.
@@ -236,6 +236,25 @@ mod tests {
         };
         assert_eq!(reasons(&connector(None, &held)), [("RotationRejected", true)]);
         assert_eq!(connector(Some(&held), &held), []);
+    }
+
+    #[test]
+    fn a_fault_that_data_outlasts_is_told_once_and_one_that_it_does_not_is_no_news_twice() {
+        let with = |good: bool| {
+            let resolved = Draft::no(ConditionType::CredentialsResolved, Reason::KeyMissing, "v2 lacks a key");
+            let ready = match good {
+                true => Draft::yes(ConditionType::Ready, Reason::Available, "m"),
+                false => Draft::no(ConditionType::Ready, Reason::KeyMissing, "v2 lacks a key"),
+            };
+            let conditions = merge(&[], &[ready, resolved], Some(1), Timestamp::UNIX_EPOCH);
+            ConnectorStatus { conditions, ..ConnectorStatus::default() }
+        };
+        let good = Draft::yes(ConditionType::Ready, Reason::Available, "m");
+        let good = merge(&[], &[good], Some(1), Timestamp::UNIX_EPOCH);
+        let good = ConnectorStatus { conditions: good, ..ConnectorStatus::default() };
+        assert_eq!(reasons(&connector(Some(&good), &with(true))), [("KeyMissing", true)]);
+        assert_eq!(connector(Some(&with(true)), &with(true)), []);
+        assert_eq!(reasons(&connector(Some(&good), &with(false))), [("KeyMissing", true)]);
     }
 
     #[test]

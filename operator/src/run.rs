@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    broker::{Broker, Servers, Work, books, renewal::Renewals},
+    broker::{Broker, Servers, Work, books, renewal::Renewals, seats::Seats},
     cache,
     context::{Context, Shared},
     controller,
@@ -243,6 +243,7 @@ fn work(
             grantor: Servers::new(surroundings, shared.metrics.clone()),
             now: Timestamp::now,
             id: || Uuid::new_v4().to_string(),
+            seats: Seats::default(),
             stop,
         },
         secrets: shared.secrets.clone(),

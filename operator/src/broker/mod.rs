@@ -1,12 +1,14 @@
 //! Access tokens by OAuth 2.0 grants. The operator is the only one who gets them: what they are got with never reaches a worker. What is to be done is
 //! decided in `decision`, from what `ledger` has; one renewal is `renewal`, in terms of what it keeps books in (`books`), where refresh tokens are
-//! stored (`vault::aws`) and who grants (`exchange`, `connect::grants`). Here is what is remembered, and the loop that runs errands.
+//! stored (`vault::aws`) and who grants (`exchange`, `connect::grants`). Here is what is remembered, and the loop that runs errands, as many at the
+//! same moment as there are `seats`.
 
 pub mod books;
 pub mod decision;
 mod exchange;
 pub mod ledger;
 pub mod renewal;
+pub mod seats;
 
 use std::{
     collections::{HashMap, hash_map},
@@ -21,7 +23,7 @@ use crosstie_connect::{
 use crosstie_engine::{credentials::CredentialVersion, grant::Grant, plan::System};
 use futures::{StreamExt, stream::FuturesUnordered};
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Semaphore, broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -38,8 +40,6 @@ use crate::{
 
 /// How many changes a slow listener may lag behind before it is told that it missed some.
 const CHANGES_KEPT: usize = 1024;
-/// How many errands are run at the same moment.
-const MOST_AT_ONCE: usize = 64;
 /// Wait before the first try after one that came to nothing; it doubles with each further one.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 /// The longest such wait, unless the server asks for a longer one.
@@ -119,6 +119,7 @@ impl Broker {
 
     /// Has an errand run, unless one of the same Connector is under way. [`Broker::changes`] tells when it changed anything.
     pub fn send(&self, errand: Errand) {
+        self.entries.write().unwrap_or_else(PoisonError::into_inner).entry(errand.key()).or_default();
         // Nobody listens only while the operator is stopping.
         let _ = self.wanted.send(errand);
     }
@@ -128,16 +129,16 @@ impl Broker {
         self.changes.subscribe()
     }
 
-    /// Drops what is known of a Connector that is gone.
+    /// Drops what is known of a Connector that is gone. Errands of its end.
     pub fn forget(&self, connector: &Key) {
         self.entries.write().unwrap_or_else(PoisonError::into_inner).remove(connector);
     }
 
-    /// Takes over what came of an errand, and tells listeners if it changed anything. `random` is from 0 to 1.
-    fn store(&self, errand: &Errand, outcome: Outcome, now: Timestamp, random: f64) {
+    /// Takes over what came of an errand, and tells listeners if it changed anything. `random` is from 0 to 1. Says whether the Connector is still there.
+    fn store(&self, errand: &Errand, outcome: Outcome, now: Timestamp, random: f64) -> bool {
         let key = errand.key();
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        let entry = entries.entry(key.clone()).or_default();
+        let Some(entry) = entries.get_mut(&key) else { return false };
         let failure = outcome.trouble.map(|trouble| {
             let before = entry.failure.as_ref().filter(|before| before.source == errand.source);
             let count = before.map_or(0, |before| before.count).saturating_add(1);
@@ -162,6 +163,7 @@ impl Broker {
             *entry = after;
             let _ = self.changes.send(key);
         }
+        true
     }
 }
 
@@ -185,7 +187,6 @@ pub struct Work<B, S, G, N> {
 impl<B: Books, S: Safe, G: Grantor, N: Fn() -> Timestamp + Send + Sync> Work<B, S, G, N> {
     /// Runs until it is stopped. What is under way then is finished: a refresh token that was used and not stored would be lost.
     pub async fn run(self, mut asked: mpsc::UnboundedReceiver<Errand>, stop: CancellationToken) {
-        let seats = Semaphore::new(MOST_AT_ONCE);
         let mut under_way = FuturesUnordered::new();
         // Connectors that are attended to, each with the newest errand that came meanwhile.
         let mut busy: HashMap<Key, Option<Errand>> = HashMap::new();
@@ -196,13 +197,13 @@ impl<B: Books, S: Safe, G: Grantor, N: Fn() -> Timestamp + Send + Sync> Work<B, 
                     hash_map::Entry::Occupied(mut waiting) => drop(waiting.insert(Some(errand))),
                     hash_map::Entry::Vacant(free) => {
                         free.insert(None);
-                        under_way.push(self.attend(errand, &seats, &stop));
+                        under_way.push(self.attend(errand, &stop));
                     }
                 },
                 Some(key) = under_way.next(), if !under_way.is_empty() => {
                     if let Some(Some(errand)) = busy.remove(&key) {
                         busy.insert(key, None);
-                        under_way.push(self.attend(errand, &seats, &stop));
+                        under_way.push(self.attend(errand, &stop));
                     }
                 }
             }
@@ -210,13 +211,13 @@ impl<B: Books, S: Safe, G: Grantor, N: Fn() -> Timestamp + Send + Sync> Work<B, 
         while under_way.next().await.is_some() {}
     }
 
-    async fn attend(&self, errand: Errand, seats: &Semaphore, stop: &CancellationToken) -> Key {
-        let _seat = seats.acquire().await;
-        if stop.is_cancelled() {
+    async fn attend(&self, errand: Errand, stop: &CancellationToken) -> Key {
+        let seat = self.renewals.seats.take(&errand.owner.namespace).await;
+        if stop.is_cancelled() || self.broker.look(&errand.key()).is_none() {
             return errand.key();
         }
         let take_over = |outcome| self.broker.store(&errand, outcome, (self.renewals.now)(), (self.jitter)());
-        let outcome = self.renewals.attend(&errand, &take_over).await;
+        let outcome = self.renewals.attend(&errand, seat, &take_over).await;
         let current = outcome.kept.as_ref().and_then(|(ledger, _)| ledger.current.as_ref());
         let refresh = current.and_then(|token| token.source.refresh.as_ref());
         if let Some(key) = errand.refresh.as_ref().filter(|_| refresh != errand.source.refresh.as_ref()) {

@@ -18,6 +18,7 @@ use super::{
     decision::{Decision, Facts, decide},
     exchange,
     ledger::{Claim, Ledger, Source, Spent},
+    seats::{Seat, Seats},
 };
 use crate::vault::{SecretKey, VaultFault};
 
@@ -85,6 +86,8 @@ pub struct Renewals<B, S, G, N> {
     pub now: N,
     /// Gives an id that it never gave before.
     pub id: fn() -> String,
+    /// Who may be at a call.
+    pub seats: Seats,
     /// From then on nothing is tried again.
     pub stop: CancellationToken,
 }
@@ -129,16 +132,19 @@ struct Claimed {
     /// The refresh token that is used, if there is one.
     refresh: Option<CredentialVersion>,
     early: bool,
+    /// Held for calls, not while something is waited for.
+    seat: Option<Seat>,
     /// Somebody else took it over: nothing is written any more.
     lost: bool,
 }
 
 impl<B: Books, S: Safe, G: Grantor, N: Fn() -> Timestamp + Send + Sync> Renewals<B, S, G, N> {
-    /// Does what is to be done about one Connector's token now, which may be nothing. `tell` hears of what takes longer.
-    pub async fn attend(&self, errand: &Errand, tell: &(impl Fn(Outcome) + Sync)) -> Outcome {
-        let mut kept = None;
+    /// Does what is to be done about one Connector's token now, which may be nothing. `tell` hears of what takes longer, and says whether the Connector
+    /// is still there.
+    pub async fn attend(&self, errand: &Errand, seat: Seat, tell: &(impl Fn(Outcome) -> bool + Sync)) -> Outcome {
+        let (mut kept, mut seat) = (None, Some(seat));
         for _ in 0..ATTEMPTS {
-            match self.attempt(errand, &mut kept, tell).await {
+            match self.attempt(errand, &mut seat, &mut kept, tell).await {
                 Ok(Next::Done) => return Outcome { kept, trouble: None },
                 Ok(Next::Again) => {}
                 Err(trouble) => return Outcome { kept, trouble: Some(trouble) },
@@ -151,8 +157,9 @@ impl<B: Books, S: Safe, G: Grantor, N: Fn() -> Timestamp + Send + Sync> Renewals
     async fn attempt(
         &self,
         errand: &Errand,
+        seat: &mut Option<Seat>,
         known: &mut Option<(Ledger, Revision)>,
-        tell: &(impl Fn(Outcome) + Sync),
+        tell: &(impl Fn(Outcome) -> bool + Sync),
     ) -> Result<Next, Trouble> {
         let (ledger, revision) = match self.books.read(&errand.owner).await {
             Ok(read) => read,
@@ -187,7 +194,8 @@ impl<B: Books, S: Safe, G: Grantor, N: Fn() -> Timestamp + Send + Sync> Renewals
                     Err(BooksFault::Changed) => return Ok(Next::Again),
                     Err(BooksFault::Failed(fault)) => return Err(fault.into()),
                 };
-                let claimed = Claimed { ledger, revision, id, asked_at, refresh, early, lost: false };
+                let seat = seat.take();
+                let claimed = Claimed { ledger, revision, id, asked_at, refresh, early, seat, lost: false };
                 self.renew(errand, claimed, &request, known, tell).await
             }
         }
@@ -200,7 +208,7 @@ impl<B: Books, S: Safe, G: Grantor, N: Fn() -> Timestamp + Send + Sync> Renewals
         mut claimed: Claimed,
         request: &TokenRequest,
         known: &mut Option<(Ledger, Revision)>,
-        tell: &(impl Fn(Outcome) + Sync),
+        tell: &(impl Fn(Outcome) -> bool + Sync),
     ) -> Result<Next, Trouble> {
         let (answered, outcome) = match self.grantor.fetch(&errand.system, request, &claimed.id).await {
             Ok(granted) => (self.take(errand, &mut claimed, &granted, tell).await, Ok(Next::Done)),
@@ -220,7 +228,7 @@ impl<B: Books, S: Safe, G: Grantor, N: Fn() -> Timestamp + Send + Sync> Renewals
         errand: &Errand,
         claimed: &mut Claimed,
         granted: &Granted,
-        tell: &(impl Fn(Outcome) + Sync),
+        tell: &(impl Fn(Outcome) -> bool + Sync),
     ) -> bool {
         let refresh_id = claimed.refresh.as_ref().map(|refresh| refresh.version_id.clone());
         let source = Source { refresh: refresh_id, ..errand.source.clone() };
@@ -242,7 +250,8 @@ impl<B: Books, S: Safe, G: Grantor, N: Fn() -> Timestamp + Send + Sync> Renewals
     }
 
     /// Stores a new refresh token, as often as it takes. While that cannot be done the access token is handed out all the same, and the claim made
-    /// again. Says whether it is stored.
+    /// again. Says whether it is stored. It is given up only where the Connector is gone, or the claim: whoever has it, or comes next, finds out that
+    /// the refresh token of before is used up, and says so.
     async fn keep(
         &self,
         errand: &Errand,
@@ -250,7 +259,7 @@ impl<B: Books, S: Safe, G: Grantor, N: Fn() -> Timestamp + Send + Sync> Renewals
         key: &SecretKey,
         new: &CredentialVersion,
         replacing: &str,
-        tell: &(impl Fn(Outcome) + Sync),
+        tell: &(impl Fn(Outcome) -> bool + Sync),
     ) -> bool {
         let mut wait = FIRST_WAIT;
         loop {
@@ -265,11 +274,17 @@ impl<B: Books, S: Safe, G: Grantor, N: Fn() -> Timestamp + Send + Sync> Renewals
             }
             self.write(errand, claimed).await;
             let kept = Some((claimed.ledger.clone(), claimed.revision.clone()));
-            tell(Outcome { kept, trouble: Some(fault.into()) });
-            if !self.pause(&mut wait).await {
-                tracing::error!(secret = %key, "the operator stops before the new refresh token could be stored");
-                return false;
-            }
+            let why = if claimed.lost {
+                "somebody else took over"
+            } else if !tell(Outcome { kept, trouble: Some(fault.into()) }) {
+                "the Connector is gone"
+            } else if !self.pause(errand, claimed, &mut wait).await {
+                "the operator stops"
+            } else {
+                continue;
+            };
+            tracing::error!(secret = %key, "the new refresh token could not be stored, and {why}");
+            return false;
         }
     }
 
@@ -302,7 +317,7 @@ impl<B: Books, S: Safe, G: Grantor, N: Fn() -> Timestamp + Send + Sync> Renewals
     async fn settle(&self, errand: &Errand, claimed: &mut Claimed) {
         let mut wait = FIRST_WAIT;
         while !self.write(errand, claimed).await {
-            if !self.pause(&mut wait).await {
+            if !self.pause(errand, claimed, &mut wait).await {
                 return;
             }
         }
@@ -336,13 +351,16 @@ impl<B: Books, S: Safe, G: Grantor, N: Fn() -> Timestamp + Send + Sync> Renewals
         false
     }
 
-    /// Waits, longer each time; not when the operator stops.
-    async fn pause(&self, wait: &mut Duration) -> bool {
+    /// Waits, longer each time, without a seat; not when the operator stops.
+    async fn pause(&self, errand: &Errand, claimed: &mut Claimed, wait: &mut Duration) -> bool {
         let now = std::mem::replace(wait, wait.saturating_mul(2).min(LONGEST_WAIT));
+        claimed.seat = None;
         tokio::select! {
-            () = tokio::time::sleep(now) => true,
-            () = self.stop.cancelled() => false,
+            () = tokio::time::sleep(now) => {}
+            () = self.stop.cancelled() => return false,
         }
+        claimed.seat = Some(self.seats.take(&errand.owner.namespace).await);
+        true
     }
 }
 
@@ -365,4 +383,4 @@ fn refused(errand: &Errand, ledger: &mut Ledger, failed: GrantFailure) -> Result
 mod tests;
 #[cfg(test)]
 #[path = "renewal_world.rs"]
-mod world;
+pub(super) mod world;

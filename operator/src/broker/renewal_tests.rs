@@ -1,13 +1,16 @@
 //! Renewals: what the server, the safe and the books are asked, and what is left when the operator dies in between.
 
-use std::sync::{Arc, Mutex, atomic::Ordering};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU32, Ordering},
+};
 
 use crosstie_engine::grant::GrantKind;
 use futures::future::join;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{
-    world::{Death, World, errand},
+    world::{Death, World, errand, seat},
     *,
 };
 
@@ -15,16 +18,16 @@ use super::{
 async fn a_token_is_got_once_handed_out_without_what_it_was_got_with_and_renewed_at_half_its_life() {
     let world = World::new(false);
     let client = errand(GrantKind::ClientCredentials, None);
-    let outcome = world.operator().attend(&client, &|_| {}).await;
+    let outcome = world.operator().attend(&client, seat().await, &|_| true).await;
     let token = outcome.kept.unwrap().0.current.unwrap();
     assert_eq!(token.version.values.keys().collect::<Vec<_>>(), ["clientId", "token", "webhookSecret"]);
     assert_eq!(world.writes.load(Ordering::Relaxed), 2, "a claim and what came of it");
     world.pass(299);
-    world.operator().attend(&client, &|_| {}).await;
+    world.operator().attend(&client, seat().await, &|_| true).await;
     assert_eq!(world.used(), ["client"], "nothing is due");
     assert_eq!(world.writes.load(Ordering::Relaxed), 2);
     world.pass(1);
-    world.operator().attend(&client, &|_| {}).await;
+    world.operator().attend(&client, seat().await, &|_| true).await;
     let ledger = world.ledger();
     assert_eq!(ledger.previous.unwrap().version.version_id, token.version.version_id);
     assert_ne!(ledger.current.unwrap().version.version_id, token.version.version_id);
@@ -48,7 +51,7 @@ async fn two_operators_at_the_same_time_ask_once() {
     let world = World::new(true);
     let errand = world.errand();
     let (one, other) = (world.operator(), world.operator());
-    join(one.attend(&errand, &|_| {}), other.attend(&errand, &|_| {})).await;
+    join(one.attend(&errand, seat().await, &|_| true), other.attend(&errand, seat().await, &|_| true)).await;
     assert_eq!(world.used(), ["rt-0"]);
     assert!(world.ledger().claim.is_none());
 }
@@ -116,7 +119,7 @@ async fn what_a_person_stores_during_a_renewal_stays_and_is_used_next() {
         world.edit("by-hand", "rt-by-hand");
     };
     // The operator is at the point where it stored its own and has not promoted it.
-    let attending = timeout(Duration::from_secs(1), operator.attend(&errand, &|_| {}));
+    let attending = timeout(Duration::from_secs(1), operator.attend(&errand, seat().await, &|_| true));
     assert!(join(attending, edit).await.0.is_err());
     *world.death.lock().unwrap() = Death::Never;
     world.pass(60);
@@ -131,7 +134,11 @@ async fn a_new_refresh_token_is_stored_as_often_as_it_takes_and_the_access_token
     world.denied.store(3, Ordering::Relaxed);
     let told: Mutex<Vec<Outcome>> = Mutex::default();
     let errand = world.errand();
-    let outcome = world.operator().attend(&errand, &|outcome| told.lock().unwrap().push(outcome)).await;
+    let tell = |outcome| {
+        told.lock().unwrap().push(outcome);
+        true
+    };
+    let outcome = world.operator().attend(&errand, seat().await, &tell).await;
     assert_eq!((outcome.trouble, world.ledger().claim), (None, None));
     assert_eq!(world.used(), ["rt-0"]);
     let told = told.lock().unwrap();
@@ -139,6 +146,33 @@ async fn a_new_refresh_token_is_stored_as_often_as_it_takes_and_the_access_token
     let (ledger, _) = told[0].kept.as_ref().unwrap();
     assert!(ledger.current.is_some() && ledger.claim.is_some());
     assert_eq!(told[0].trouble.as_ref().unwrap().fault.reason, Reason::AccessDenied);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_token_that_cannot_be_stored_is_given_up_once_somebody_else_said_what_became_of_it() {
+    let world = World::new(true);
+    world.denied.store(u32::MAX, Ordering::Relaxed);
+    let (errand, other) = (world.errand(), world.errand());
+    // At the third denial its claim is older than claims count, as after a long pause, and another operator finds it.
+    let told = AtomicU32::default();
+    let tell = |_| {
+        told.fetch_add(1, Ordering::Relaxed);
+        true
+    };
+    let operator = world.operator();
+    let takes_over = async {
+        while told.load(Ordering::Relaxed) < 3 {
+            sleep(Duration::from_millis(10)).await;
+        }
+        world.pass(61);
+        world.operator().attend(&other, seat().await, &|_| true).await
+    };
+    let attending = timeout(Duration::from_hours(1), operator.attend(&errand, seat().await, &tell));
+    let (outcome, _) = join(attending, takes_over).await;
+    let (ledger, _) = outcome.unwrap().kept.unwrap();
+    assert_eq!(told.load(Ordering::Relaxed), 3);
+    assert_eq!(ledger.spent.as_ref().unwrap().refresh, "r0", "a person is asked for another one");
+    assert_eq!((ledger, world.used()), (world.ledger(), vec!["rt-0".to_owned()]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -188,7 +222,7 @@ async fn what_lacks_a_key_or_may_not_go_there_claims_nothing() {
         (with("clientId", None), Reason::KeyMissing),
         (with("allowedHosts", Some("other.example.com")), Reason::HostNotAllowed),
     ] {
-        let trouble = world.operator().attend(&errand, &|_| {}).await.trouble.unwrap();
+        let trouble = world.operator().attend(&errand, seat().await, &|_| true).await.trouble.unwrap();
         assert_eq!(trouble.fault.reason, reason);
         assert!(!trouble.fault.message.contains("hush"), "{}", trouble.fault);
     }

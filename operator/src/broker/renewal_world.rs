@@ -108,6 +108,7 @@ impl World {
             grantor: Held(Arc::clone(self)),
             now: move || Timestamp::from_second(clock.clock.load(Ordering::Relaxed)).unwrap(),
             id: || format!("c{}", IDS.fetch_add(1, Ordering::Relaxed)),
+            seats: Seats::default(),
             stop: CancellationToken::new(),
         }
     }
@@ -115,7 +116,7 @@ impl World {
     /// One operator runs an errand, and is killed when nothing happens any more.
     pub async fn run(self: &Arc<Self>) -> Option<Outcome> {
         let errand = self.errand();
-        timeout(Duration::from_hours(1), self.operator().attend(&errand, &|_| {})).await.ok()
+        timeout(Duration::from_hours(1), self.operator().attend(&errand, seat().await, &|_| true)).await.ok()
     }
 
     pub fn errand(&self) -> Errand {
@@ -212,12 +213,17 @@ impl Grantor for Held {
     }
 }
 
-fn granted(nonce: &str, refresh_token: Option<String>) -> Granted {
+pub fn granted(nonce: &str, refresh_token: Option<String>) -> Granted {
     Granted {
         access_token: format!("at-{nonce}").into(),
         lifetime: Some(Duration::from_mins(10)),
         refresh_token: refresh_token.map(Into::into),
     }
+}
+
+/// A seat of its own.
+pub async fn seat() -> Seat {
+    Seats::default().take("shop").await
 }
 
 fn key() -> SecretKey {

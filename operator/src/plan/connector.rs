@@ -66,6 +66,8 @@ pub struct Want {
     decision: Decision,
     published: Option<CredentialVersions>,
     publishing: Option<CredentialVersions>,
+    /// Whether workers can do with what was published, as the spec is now.
+    published_does: bool,
     aging: Aging,
 }
 
@@ -76,15 +78,17 @@ pub fn connector(seen: &Seen, now: Timestamp) -> Want {
     let mut keys: Vec<&str> = seen.compiled.value.iter().flat_map(System::credential_keys).collect();
     // One that is not there is the alert's trouble, and must not take the Connector from the others.
     keys.extend(seen.signing_keys.iter().map(String::as_str).filter(|key| seen.stored.holds(key)));
-    let decision = match &seen.compiled.value {
+    let published = seen.secret.as_ref().and_then(CredentialVersions::of);
+    let (decision, published_does) = match &seen.compiled.value {
         Some(system) => {
             let hosts = hosts(system);
             let webhook_keys = &system.webhook_keys;
-            decide(Use { connector: &owner.name, keys: &keys, webhook_keys, hosts: &hosts }, &seen.stored)
+            let usage = Use { connector: &owner.name, keys: &keys, webhook_keys, hosts: &hosts };
+            let does = published.as_ref().is_some_and(|published| usage.goes_on_with(published, &seen.stored));
+            (decide(usage, &seen.stored), does)
         }
-        None => Decision { publish: None, fault: None },
+        None => (Decision { publish: None, fault: None }, false),
     };
-    let published = seen.secret.as_ref().and_then(CredentialVersions::of);
     let publishing = decision.publish.as_ref().map(|document| {
         let same = published.as_ref().filter(|published| published.version_id == document.current.version_id);
         CredentialVersions {
@@ -98,7 +102,8 @@ pub fn connector(seen: &Seen, now: Timestamp) -> Want {
         Step::Apply(objects::credentials(&owner, document, versions.seen_at.unwrap_or(now)))
     });
     let look_again = look_again.map_or(now + LOOK_AGAIN, |at| at.min(now + LOOK_AGAIN));
-    Want { steps: steps.collect(), look_again, errand, seen, at: now, decision, published, publishing, aging }
+    let steps = steps.collect();
+    Want { steps, look_again, errand, seen, at: now, decision, published, publishing, published_does, aging }
 }
 
 /// The same with access tokens in the place of what they are got with, where the Connector has such; and what of it has an age that counts.
@@ -251,10 +256,8 @@ impl Want {
         }
         match (&self.decision.fault, handed_out) {
             (Some(fault), None) => Draft::no(kind, fault.reason, fault.message.clone()),
-            (Some(fault), Some(versions)) if !passing(fault.reason) && !self.outlasts(fault.reason) => {
-                let message =
-                    format!("{}; version {} of the credentials stays in use", fault.message, versions.version_id);
-                Draft::no(kind, fault.reason, message)
+            (Some(fault), Some(versions)) if !passing(fault.reason) && !self.goes_on_with(versions) => {
+                Draft::no(kind, fault.reason, fault.message.clone())
             }
             (Some(_) | None, Some(_)) => Draft::yes(kind, Reason::Available, "Integrations can use this Connector"),
             (None, None) => Draft::no(
@@ -265,10 +268,13 @@ impl Want {
         }
     }
 
-    /// Whether data flows in spite of a fault, because it only keeps the next access token from being got.
-    fn outlasts(&self, reason: Reason) -> bool {
-        let lasts = self.seen.said.expires_at.is_some_and(|at| self.at < at);
-        lasts && matches!(reason, Reason::ReauthRequired | Reason::TokenUnavailable)
+    /// Whether data flows in spite of a fault: it keeps a newer version from being used, and workers can do with the one they have. Whether the vendor
+    /// takes that one is the workers' to say.
+    fn goes_on_with(&self, versions: &CredentialVersions) -> bool {
+        let lasts = self.seen.tokens.is_none() || self.seen.said.expires_at.is_some_and(|at| self.at < at);
+        let is_checked =
+            self.publishing.as_ref().is_some_and(|publishing| publishing.version_id == versions.version_id);
+        lasts && (is_checked || self.published_does)
     }
 
     fn resolved(&self, handed_out: Option<&CredentialVersions>, failure: Option<&str>) -> Draft {
@@ -278,7 +284,12 @@ impl Want {
                 reason if passing(reason) || reason == Reason::TokenUnavailable => {
                     Draft::unknown(kind, reason, fault.message.clone())
                 }
-                reason => Draft::no(kind, reason, fault.message.clone()),
+                reason => {
+                    let kept = handed_out.filter(|versions| self.goes_on_with(versions));
+                    let kept =
+                        kept.map(|kept| format!("; version {} of the credentials stays in use", kept.version_id));
+                    Draft::no(kind, reason, format!("{}{}", fault.message, kept.unwrap_or_default()))
+                }
             };
         }
         let Some(versions) = handed_out else {

@@ -148,7 +148,8 @@ fn a_version_that_may_not_go_to_the_connectors_host_stays_behind_and_the_rotatio
     let seen = Seen { secret: Some(secret("v1")), ..seen(stored) };
     assert!(connector(&seen, at(100)).steps.is_empty());
     let status = status(&seen);
-    assert_said(&status, ConditionType::Ready, Truth::False, Reason::HostNotAllowed);
+    assert_said(&status, ConditionType::Ready, Truth::True, Reason::Available);
+    assert_said(&status, ConditionType::CredentialsResolved, Truth::False, Reason::HostNotAllowed);
     let credentials = status.credentials.unwrap();
     assert_eq!((credentials.version_id.as_str(), credentials.stage.as_deref()), ("v1", Some("AWSPREVIOUS")));
     assert_eq!(credentials.state, Some(CredentialState::Held));
@@ -211,13 +212,38 @@ fn an_outage_right_after_a_restart_is_no_reason_to_stop_either() {
 }
 
 #[test]
-fn a_secret_that_was_deleted_is_told_while_its_last_values_stay() {
-    let stored =
-        Stored::Known { current: Some(version("v1")), previous: None, fault: Some(fault(Reason::SecretMissing)) };
-    let status = status(&Seen { secret: Some(secret("v1")), ..seen(stored) });
-    assert_said(&status, ConditionType::Ready, Truth::False, Reason::SecretMissing);
-    assert!(status.conditions[0].message.contains("version v1 of the credentials stays in use"));
-    assert_eq!(status.credentials.unwrap().version_id, "v1");
+fn a_fault_that_leaves_the_last_good_version_in_use_is_told_and_leaves_the_connector_ready() {
+    for reason in [Reason::SecretMissing, Reason::SecretMalformed, Reason::AccessDenied] {
+        let stored = Stored::Known { current: Some(version("v1")), previous: None, fault: Some(fault(reason)) };
+        let status = status(&Seen { secret: Some(secret("v1")), ..seen(stored) });
+        assert_said(&status, ConditionType::Ready, Truth::True, Reason::Available);
+        assert_said(&status, ConditionType::CredentialsResolved, Truth::False, reason);
+        assert!(status.conditions[1].message.contains("version v1 of the credentials stays in use"));
+        assert_eq!(status.credentials.unwrap().version_id, "v1");
+    }
+}
+
+/// A version without the key that is needed.
+fn lacking(id: &str) -> Arc<CredentialVersion> {
+    Arc::new(CredentialVersion { version_id: id.into(), values: [("tokn".to_owned(), "hush".to_owned())].into() })
+}
+
+#[test]
+fn a_new_version_that_lacks_a_key_stays_behind_as_long_as_the_one_before_has_it() {
+    let told = |stored, secret| status(&Seen { secret: Some(secret), ..seen(stored) });
+    let newest = |previous| Stored::Known { current: Some(lacking("v3")), previous, fault: None };
+    // The one in use is older than what the vault still tells of.
+    let mut forgotten = secret("v1");
+    forgotten.annotations.as_mut().unwrap().insert(objects::ANNOTATION_KEYS.into(), "token".into());
+    for status in [told(newest(Some(version("v2"))), secret("v2")), told(newest(Some(lacking("v2"))), forgotten)] {
+        assert_said(&status, ConditionType::Ready, Truth::True, Reason::Available);
+        assert_said(&status, ConditionType::CredentialsResolved, Truth::False, Reason::KeyMissing);
+        assert_eq!(status.credentials.unwrap().state, Some(CredentialState::Held));
+    }
+    // The spec asks for another key than it did, and nobody has that.
+    for status in [told(newest(None), secret("v3")), told(newest(Some(lacking("v2"))), secret("v2"))] {
+        assert_said(&status, ConditionType::Ready, Truth::False, Reason::KeyMissing);
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crosstie_crds::condition::Reason;
 use crosstie_engine::credentials::{ALLOWED_HOSTS, CredentialVersion, CredentialsDocument};
 
+use super::objects::CredentialVersions;
 use crate::vault::VaultFault;
 
 /// What is stored for a Connector.
@@ -34,6 +35,16 @@ impl Stored {
             Self::Known { current: None, .. } | Self::Asked | Self::Refused(_) => false,
         }
     }
+
+    /// What is known of a version by its id.
+    fn version(&self, id: &str) -> Option<&CredentialVersion> {
+        match self {
+            Self::Known { current, previous, .. } => {
+                [current, previous].into_iter().flatten().find(|version| version.version_id == id).map(AsRef::as_ref)
+            }
+            Self::Asked | Self::Refused(_) => None,
+        }
+    }
 }
 
 /// What is to be done about it.
@@ -58,6 +69,23 @@ pub struct Use<'a> {
     pub hosts: &'a [&'a str],
 }
 
+impl Use<'_> {
+    /// Whether a version holds every key that is needed, and may go to every host.
+    fn can_do_with(&self, version: &CredentialVersion) -> bool {
+        let has_keys = self.keys.iter().all(|&key| version.values.contains_key(key));
+        has_keys && self.hosts.iter().all(|host| version.may_go_to(host))
+    }
+
+    /// The same of a version that was handed out, which may be older than everything that is remembered. Its hosts are not known then; the worker
+    /// that has it keeps to them, and says so.
+    pub fn goes_on_with(&self, handed_out: &CredentialVersions, stored: &Stored) -> bool {
+        match stored.version(&handed_out.version_id) {
+            Some(version) => self.can_do_with(version),
+            None => handed_out.hold(self.keys),
+        }
+    }
+}
+
 /// Decides what of `stored` reaches the workers of a Connector. Keys that nothing names stay behind: what a worker does not have it cannot lose.
 /// Only the hosts that a secret names go along with it, so that a worker whose plan is older or newer keeps to them too.
 pub fn decide(usage: Use, stored: &Stored) -> Decision {
@@ -78,13 +106,13 @@ pub fn decide(usage: Use, stored: &Stored) -> Decision {
     if let Some(host) = hosts.iter().find(|host| !current.may_go_to(host)) {
         return Decision { publish: None, fault: Some(host_not_allowed(connector, current, host)) };
     }
-    let complete = |version: &&Arc<CredentialVersion>| {
-        keys.iter().all(|&key| version.values.contains_key(key)) && hosts.iter().all(|host| version.may_go_to(host))
-    };
     let document = CredentialsDocument {
         connector: connector.to_owned(),
         current: only(current, keys, webhook_keys),
-        previous: previous.as_ref().filter(complete).map(|previous| only(previous, keys, webhook_keys)),
+        previous: previous
+            .as_ref()
+            .filter(|previous| usage.can_do_with(previous))
+            .map(|previous| only(previous, keys, webhook_keys)),
     };
     Decision { publish: Some(document), fault: fault.clone() }
 }
