@@ -20,7 +20,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 pub use self::records::incoming;
-use self::{family::Family, sweep::Singles};
+use self::{family::Family, sweep::last_key};
 use crate::{
     lane::Lane,
     resync::Asked,
@@ -50,7 +50,7 @@ pub async fn run(lane: Arc<Lane>, opened: Opened, stop: CancellationToken) {
         restarts: 0,
         repeats: false,
         family: None,
-        singles: Singles::default(),
+        listed: None,
     };
     loop {
         let asked = tokio::select! {
@@ -73,8 +73,8 @@ struct Reader<'a> {
     repeats: bool,
     /// The page of parents whose children are being read, where the stream has a parent.
     family: Option<Family>,
-    /// What finding out what is gone rests on, where a whole list tells that.
-    singles: Singles,
+    /// A record that the list holds which is being read, where a whole list tells what is gone.
+    listed: Option<String>,
 }
 
 /// What reading a page came to nothing for.
@@ -253,7 +253,7 @@ impl Reader<'_> {
         let synced = (finished && !poll.behind).then_some(now);
         let (again, round) = (self.poll.again, poll.round());
         if round.is_some() {
-            self.singles.listed(&records);
+            self.listed = last_key(&records).or(self.listed.take());
         }
         let page = TakenPage { scope: lane.scope, records, poll: poll.clone(), again, round, run, synced, now };
         let taken = lane.store_trouble.changed(lane.store.take_page(page).await)?;

@@ -14,7 +14,7 @@ use crosstie_engine::{
     template::Template,
 };
 use crosstie_vendors::wire::{Fault, FaultRule};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Orders change sales orders that are there, as a plan with `write.mode: Update` says it.
 fn updates(bench: &mut Bench, known_by: KnownBy) {
@@ -212,10 +212,22 @@ async fn listing() -> Bench {
     bench
 }
 
-/// Lists of orders that come back empty.
-fn empty() -> FaultRule {
-    FaultRule::new(Fault::Status { code: 200, headers: [].into(), body: json!({"orders": []}) })
-        .path_contains("/orders.json")
+/// Lists of orders that come back with these.
+fn listed(orders: &[Value]) -> FaultRule {
+    let body = json!({"orders": orders});
+    FaultRule::new(Fault::Status { code: 200, headers: [].into(), body }).path_contains("/orders.json")
+}
+
+/// An order that takes no part, by itself on every list.
+async fn short(bench: &Bench) -> FaultRule {
+    let order = json!({"id": 9_999, "name": "#9999", "cancelled_at": "2026-11-01T00:00:00Z"});
+    bench.shop.put_record("orders", "9999", &order).await.unwrap();
+    listed(&[bench.shop.record("orders", "9999").await.unwrap().unwrap()])
+}
+
+/// How often the list was read.
+async fn readings(bench: &Bench) -> usize {
+    bench.shop.log(0).await.unwrap().entries.iter().filter(|entry| entry.path.contains("/orders.json")).count()
 }
 
 /// Whether so many orders were asked for by themselves.
@@ -251,20 +263,20 @@ async fn what_vanished_from_the_list_is_asked_for_and_deleted_once_its_source_do
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_that_comes_back_empty_deletes_nothing_that_its_source_still_finds() {
+async fn a_list_that_comes_back_short_deletes_nothing_that_its_source_still_finds() {
     let bench = listing().await;
     for id in 1..=3 {
         bench.order(id, "").await;
     }
     let worker = bench.start().await;
     bench.until_booked(3).await;
-    let empty = bench.shop.add_fault(&empty()).await.unwrap();
-    until("all were asked for", || asked(&bench, 3)).await;
+    let short = bench.shop.add_fault(&short(&bench).await).await.unwrap();
+    until("all were asked for", || asked(&bench, 4)).await;
     until_report(&worker, "nothing waits", |report| report.flows[0].queue_depth == 0).await;
     // One is gone in truth: that alone is deleted, whatever the list says.
     bench.shop.delete_record("orders", "3").await.unwrap();
     until("the sales order is gone", || async { bench.booked(3).await.is_none() }).await;
-    bench.shop.remove_fault(empty).await.unwrap();
+    bench.shop.remove_fault(short).await.unwrap();
     bench.order(4, "").await;
     until("the list is read", || async { bench.booked(4).await.is_some() }).await;
     let report = until_report(&worker, "nothing waits", |report| report.flows[0].queue_depth == 0).await;
@@ -274,21 +286,42 @@ async fn a_list_that_comes_back_empty_deletes_nothing_that_its_source_still_find
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_source_that_does_not_answer_for_a_record_makes_it_wait_and_deletes_nothing() {
+async fn a_source_that_shows_nothing_at_all_deletes_nothing() {
     let bench = listing().await;
     bench.order(1, "").await;
     let worker = bench.start().await;
     bench.until_booked(1).await;
-    let down = Fault::Status { code: 503, headers: [].into(), body: json!({}) };
-    let down = bench.shop.add_fault(&FaultRule::new(down).path_contains("/orders/")).await.unwrap();
-    let empty = bench.shop.add_fault(&empty()).await.unwrap();
-    until("it was asked for", || asked(&bench, 1)).await;
-    until_report(&worker, "it waits", |report| report.flows[0].queue_depth == 1).await;
-    for fault in [empty, down] {
-        bench.shop.remove_fault(fault).await.unwrap();
-    }
+    // As to a token that may see nothing any more.
+    let gone = Fault::Status { code: 404, headers: [].into(), body: json!({}) };
+    bench.shop.add_fault(&FaultRule::new(gone).path_contains("/orders/")).await.unwrap();
+    bench.shop.add_fault(&listed(&[])).await.unwrap();
+    let before = readings(&bench).await;
+    until("empty lists were read", || async { readings(&bench).await >= before + 3 }).await;
+    bench.shop.clear_faults().await.unwrap();
+    bench.order(2, "").await;
+    bench.until_booked(2).await;
     let report = until_report(&worker, "nothing waits", |report| report.flows[0].queue_depth == 0).await;
     assert_eq!((deletes(&bench, 1).await, report.flows[0].dead_letters), (0, 0));
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_does_not_answer_for_single_records_is_read_on_and_deletes_nothing_meanwhile() {
+    let bench = listing().await;
+    bench.order(1, "").await;
+    bench.order(2, "").await;
+    let worker = bench.start().await;
+    bench.until_booked(2).await;
+    let down = Fault::Status { code: 503, headers: [].into(), body: json!({}) };
+    let down = bench.shop.add_fault(&FaultRule::new(down).path_contains("/orders/")).await.unwrap();
+    bench.shop.delete_record("orders", "1").await.unwrap();
+    bench.order(3, "").await;
+    bench.until_booked(3).await;
+    assert_eq!(deletes(&bench, 1).await, 0);
+    bench.shop.remove_fault(down).await.unwrap();
+    until("the sales order is gone", || async { bench.booked(1).await.is_none() }).await;
+    let report = until_report(&worker, "nothing waits", |report| report.flows[0].queue_depth == 0).await;
+    assert_eq!((deletes(&bench, 1).await, report.flows[0].dead_letters), (1, 0));
     worker.stop().await;
 }
 
@@ -302,9 +335,11 @@ async fn many_that_vanish_at_once_are_deleted_once_each_also_through_kills() {
     let booked = || async { bench.books.stats().await.unwrap().writes.distinct };
     until_within(patience, "all are booked", || async { booked().await >= MANY }).await;
     process.kill();
-    bench.shop.add_fault(&empty()).await.unwrap();
-    let gone = Fault::Status { code: 404, headers: [].into(), body: json!({}) };
-    bench.shop.add_fault(&FaultRule::new(gone).path_contains("/orders/")).await.unwrap();
+    // An order that takes no part stays on the list.
+    short(&bench).await;
+    for id in 1..=MANY {
+        bench.shop.delete_record("orders", &id.to_string()).await.unwrap();
+    }
     let left = || async { bench.books.records("salesOrder", 0, 1).await.unwrap().total };
     for mark in [MANY - 1, MANY / 2, MANY / 4] {
         let mut process = Process::start(&bench);

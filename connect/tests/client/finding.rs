@@ -109,6 +109,35 @@ async fn a_record_that_is_gone_since_it_was_written_is_looked_for_before_it_is_m
 }
 
 #[tokio::test]
+async fn what_is_only_to_be_changed_is_not_created_where_it_is_not_there_or_not_any_more() {
+    let only_there = operation(&json!({"onlyThere": "Itself"}));
+    for (known, expected) in
+        [(None, vec!["GET /search?ext=5001"]), (Some("9"), vec!["PUT /issues/9", "GET /search?ext=5001"])]
+    {
+        let vendor = Scripted::start(|request, _| if request.is("GET") { issues(&[]) } else { bare(404, "") }).await;
+        let written = put(&client(&system(&vendor.base_url)), &only_there, known).await;
+        assert!(matches!(written, Written::Missing), "{written:?}");
+        assert_eq!(vendor.lines(), expected);
+    }
+    let vendor = Scripted::start(move |request, _| {
+        if request.is("GET") { issues(&[issue("77", "5001")]) } else { json(200, &json!({"id": "77"})) }
+    })
+    .await;
+    let written = put(&client(&system(&vendor.base_url)), &only_there, None).await;
+    assert_eq!(identifier(written).as_deref(), Some("77"));
+}
+
+#[tokio::test]
+async fn where_an_operation_makes_nothing_404_and_410_say_that_the_record_is_not_there() {
+    for (status, is_missing) in [(404, true), (410, true), (409, false), (422, false)] {
+        let vendor = Scripted::start(move |_, _| bare(status, "")).await;
+        let answers = operation(&json!({"onlyThere": "Answer", "find": null}));
+        let written = put(&client(&system(&vendor.base_url)), &answers, None).await;
+        assert_eq!(matches!(written, Written::Missing), is_missing, "{status}: {written:?}");
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_written_over_strangers_or_where_several_answer() {
     for (found, said) in [
         (vec![issue("1", "5002")], "another record stands"),

@@ -9,37 +9,17 @@ use crate::{
     delivery::{Unanswered, fetch},
     store::{Incoming, SweptPart},
     trouble,
-    waiting::{capped, until},
 };
 
 /// Keys that are compared in one transaction.
 const KEYS: u32 = 1000;
 
-/// Whether the source finds by itself what it lists: what it does not find is deleted, and a wrong path finds nothing.
-#[derive(Default)]
-pub(super) struct Singles {
-    /// A record of the list that was read last.
-    listed: Option<String>,
-    /// One of the list was found.
-    find: bool,
-}
-
-impl Singles {
-    /// These records are on the list.
-    pub(super) fn listed(&mut self, records: &[Incoming]) {
-        let key = records.iter().rev().find_map(|record| match record {
-            Incoming::Record { key, .. } => Some(key.clone()),
-            Incoming::Word { .. } | Incoming::Faulty { .. } => None,
-        });
-        self.listed = key.or(self.listed.take());
-    }
-}
-
-/// Whether a list may be compared now.
-enum Compare {
-    Go,
-    Later,
-    Never,
+/// The last of some records of a list that can be asked for by its key.
+pub(super) fn last_key(records: &[Incoming]) -> Option<String> {
+    records.iter().rev().find_map(|record| match record {
+        Incoming::Record { key, .. } => Some(key.clone()),
+        Incoming::Word { .. } | Incoming::Faulty { .. } => None,
+    })
 }
 
 impl Reader<'_> {
@@ -51,14 +31,11 @@ impl Reader<'_> {
             self.poll.sweep = None;
             return true;
         }
-        match self.proven().await {
-            Compare::Go => {}
-            Compare::Later => return false,
-            Compare::Never => {
-                let (run, poll) = (self.last_run.unwrap_or_else(|| lane.now()), self.poll.clone());
-                let left = PollState { sweep: None, ..poll };
-                return self.take(Vec::new(), left, run).await.is_ok();
-            }
+        let begins = self.poll.sweep.as_ref().is_some_and(|sweep| sweep.after.is_empty());
+        if begins && !self.is_believed().await {
+            let run = self.last_run.unwrap_or_else(|| lane.now());
+            let left = PollState { sweep: None, ..self.poll.clone() };
+            return self.take(Vec::new(), left, run).await.is_ok();
         }
         let (scope, poll, key) = (lane.scope, self.poll.clone(), lane.flow.stream.key.clone());
         let part = SweptPart { scope, poll, key, limit: KEYS, now: lane.now() };
@@ -74,38 +51,33 @@ impl Reader<'_> {
             lane.wake.notify_one();
         }
         lane.metrics.taken(&lane.flow.name, taken);
-        if self.poll.sweep.is_none() {
-            self.singles.listed = None;
-        }
         self.poll.sweep.is_none()
     }
 
-    /// Asks, before the first list is compared, for a record that is on it.
-    async fn proven(&mut self) -> Compare {
+    /// Whether what is not on the list may be gone: not where the list is empty, and not where its source does not find by itself what it holds. What
+    /// sees nothing, for a token that was changed or a path that is wrong, says nothing of what is there.
+    async fn is_believed(&mut self) -> bool {
         let lane = self.lane;
-        if self.singles.find {
-            return Compare::Go;
-        }
-        // An empty list has none that could be asked for.
-        let Some(key) = self.singles.listed.clone() else { return Compare::Go };
+        let Some(key) = self.listed.take() else {
+            tracing::debug!(
+                flow = lane.flow.name,
+                "the source's list is empty: nothing is deleted for not being on it"
+            );
+            return false;
+        };
         let found = match fetch(lane, &key).await {
             Ok(found) => found.is_some(),
-            Err(Unanswered::Wait(time)) => {
-                sleep(capped(until(time, lane.now()))).await;
-                return Compare::Later;
-            }
             Err(Unanswered::Refused(_)) => false,
+            // The next list is as good.
+            Err(Unanswered::Wait(_)) => return false,
         };
         lane.facts.set_finds_what_is_listed(found);
-        self.singles.find = found;
-        if found {
-            return Compare::Go;
+        if !found {
+            tracing::warn!(
+                flow = lane.flow.name,
+                "a record that the source lists is not found by itself: nothing is deleted for not being on the list; check the stream's `one`"
+            );
         }
-        tracing::warn!(
-            flow = lane.flow.name,
-            "a record that the source lists is not found by itself: nothing is deleted for not being on the list; check the stream's `one`"
-        );
-        self.singles.listed = None;
-        Compare::Never
+        found
     }
 }
