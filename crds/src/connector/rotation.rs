@@ -22,7 +22,7 @@ pub struct RotationPolicy {
 /// What happens to credentials that are too old; `Alert` when nothing is said.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum OnMaxAge {
-    /// `CredentialsFresh` is False, and an Event says so.
+    /// `CredentialsFresh` is False, and an Event says so once. The alerts of Integrations do not tell it.
     #[default]
     Alert,
     /// That, and AWS Secrets Manager is asked once for each version to rotate the secret, where it has a rotation configured.

@@ -40,7 +40,7 @@ pub enum Decision {
 /// Decides.
 pub fn decide(facts: Facts, now: Timestamp) -> Decision {
     let Facts { ledger, source, .. } = facts;
-    if let Some(spent) = ledger.spent.as_ref().filter(|spent| source.refresh.as_ref() == Some(&spent.refresh)) {
+    if let Some(spent) = ledger.spent.as_ref().filter(|spent| spent.stops(source)) {
         return Decision::ReauthRequired(spent.message.clone());
     }
     if let Some(claim) = &ledger.claim {
@@ -160,12 +160,24 @@ mod tests {
     #[test]
     fn a_spent_refresh_token_waits_for_a_person_and_another_one_ends_that() {
         let old = source("v1", Some("r1"));
-        let spent = Spent { refresh: "r1".into(), message: "authorise the client again".into() };
+        let spent = Spent { refresh: "r1".into(), message: "authorise the client again".into(), refused: None };
         let ledger = Ledger { spent: Some(spent), claim: Some(claim(&old, 1560)), rotates: Some(true), ..held(&old) };
         let again = Decision::ReauthRequired("authorise the client again".into());
         assert_eq!(decided(&ledger, &old, 1001), again);
         assert_eq!(decided(&ledger, &source("v2", Some("r1")), 9000), again, "another client's secret is no help");
         assert_eq!(decided(&ledger, &source("v1", Some("r2")), 1600), RENEW);
+    }
+
+    #[test]
+    fn what_a_server_called_invalid_is_tried_once_more_by_another_client_or_grant() {
+        let old = source("v1", Some("r1"));
+        let message = "authorise the client again".to_owned();
+        let spent = Spent { refresh: "r1".into(), message: message.clone(), refused: Some(old.clone()) };
+        let ledger = Ledger { spent: Some(spent), rotates: Some(true), ..held(&old) };
+        assert_eq!(decided(&ledger, &old, 9000), Decision::ReauthRequired(message));
+        assert_eq!(decided(&ledger, &source("v2", Some("r1")), 1001), RENEW);
+        assert_eq!(decided(&ledger, &Source { grant: "h".into(), ..old }, 1001), RENEW);
+        assert_eq!(decided(&ledger, &source("v1", Some("r2")), 1001), RENEW);
     }
 
     #[test]

@@ -76,6 +76,17 @@ pub struct Spent {
     pub refresh: String,
     /// A sentence for people: what happened, and what to do.
     pub message: String,
+    /// What the server was asked with when it called it invalid: asked otherwise, it may not. Absent where it may be used up, which makes it of no use to anybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Source>,
+}
+
+impl Spent {
+    /// Whether nothing can be got with this. What the server called invalid may be good for another client, or at another server, as after a wrong
+    /// `tokenURL` was corrected: each is tried once.
+    pub fn stops(&self, source: &Source) -> bool {
+        source.refresh.as_ref() == Some(&self.refresh) && self.refused.as_ref().is_none_or(|refused| refused == source)
+    }
 }
 
 impl Token {

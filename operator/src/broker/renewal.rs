@@ -306,7 +306,7 @@ impl<B: Books, S: Safe, G: Grantor, N: Fn() -> Timestamp + Send + Sync> Renewals
              client again and store the new refresh token there"
         );
         ledger.claim = None;
-        ledger.spent = Some(Spent { refresh: replacing.clone(), message });
+        ledger.spent = Some(Spent { refresh: replacing.clone(), message, refused: None });
         match self.books.write(&errand.owner, &ledger, revision).await {
             Ok(_) | Err(BooksFault::Changed) => Ok(Next::Again),
             Err(BooksFault::Failed(fault)) => Err(fault.into()),
@@ -367,10 +367,11 @@ impl<B: Books, S: Safe, G: Grantor, N: Fn() -> Timestamp + Send + Sync> Renewals
 /// What a failed request leaves. Only a refresh token that the server calls invalid is given up; everything else is tried again.
 fn refused(errand: &Errand, ledger: &mut Ledger, failed: GrantFailure) -> Result<Next, Trouble> {
     let GrantFailure { failure: CallFailure { kind, detail, retry_after, .. }, remains } = failed;
-    let refresh = ledger.claim.as_ref().and_then(|claim| claim.source.refresh.clone());
+    let asked_with = ledger.claim.as_ref().map(|claim| claim.source.clone());
+    let refresh = asked_with.as_ref().and_then(|source| source.refresh.clone());
     if let (Remains::Invalid, Some(refresh), Some(key)) = (remains, refresh, &errand.refresh) {
         let message = format!("{detail}, and store the new refresh token in {key}");
-        ledger.spent = Some(Spent { refresh, message });
+        ledger.spent = Some(Spent { refresh, message, refused: asked_with });
         return Ok(Next::Done);
     }
     let reason =

@@ -205,6 +205,29 @@ async fn only_a_token_that_the_server_calls_invalid_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refresh_token_that_the_wrong_server_called_invalid_is_good_once_the_right_one_is_asked() {
+    let world = World::new(true);
+    let with = |grant: &str| {
+        let mut errand = world.errand();
+        errand.source.grant = grant.into();
+        errand
+    };
+    *world.fails.lock().unwrap() = Some((FailureKind::CredentialsRejected, Remains::Invalid));
+    for grant in ["wrong", "wrong", "as wrong"] {
+        world.operator().attend(&with(grant), seat().await, &|_| true).await;
+        let refused = world.ledger().spent.unwrap().refused.unwrap();
+        assert_eq!((refused.grant.as_str(), refused.refresh.as_deref()), (grant, Some("r0")));
+    }
+    *world.fails.lock().unwrap() = None;
+    world.operator().attend(&with("as wrong"), seat().await, &|_| true).await;
+    assert!(world.used().is_empty(), "what was called invalid is tried once with the same");
+    world.operator().attend(&with("right"), seat().await, &|_| true).await;
+    let ledger = world.ledger();
+    assert_eq!((ledger.spent, world.used()), (None, vec!["rt-0".to_owned()]));
+    assert_eq!(ledger.current.unwrap().source.refresh, Some(world.current()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_lacks_a_key_or_may_not_go_there_claims_nothing() {
     let world = World::new(true);
     let with = |key: &str, value: Option<&str>| {

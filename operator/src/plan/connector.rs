@@ -75,16 +75,18 @@ pub struct Want {
 pub fn connector(seen: &Seen, now: Timestamp) -> Want {
     let owner = Owner::connector(&seen.connector);
     let (seen, errand, look_again, aging) = with_tokens(&owner, seen, now);
-    let mut keys: Vec<&str> = seen.compiled.value.iter().flat_map(System::credential_keys).collect();
+    let needed: Vec<&str> = seen.compiled.value.iter().flat_map(System::credential_keys).collect();
     // One that is not there is the alert's trouble, and must not take the Connector from the others.
-    keys.extend(seen.signing_keys.iter().map(String::as_str).filter(|key| seen.stored.holds(key)));
+    let signing = seen.signing_keys.iter().map(String::as_str).filter(|key| seen.stored.holds(key));
+    let keys: Vec<&str> = needed.iter().copied().chain(signing).collect();
     let published = seen.secret.as_ref().and_then(CredentialVersions::of);
     let (decision, published_does) = match &seen.compiled.value {
         Some(system) => {
             let hosts = hosts(system);
             let webhook_keys = &system.webhook_keys;
             let usage = Use { connector: &owner.name, keys: &keys, webhook_keys, hosts: &hosts };
-            let does = published.as_ref().is_some_and(|published| usage.goes_on_with(published, &seen.stored));
+            let before = Use { keys: &needed, ..usage };
+            let does = published.as_ref().is_some_and(|published| before.goes_on_with(published, &seen.stored));
             (decide(usage, &seen.stored), does)
         }
         None => (Decision { publish: None, fault: None }, false),

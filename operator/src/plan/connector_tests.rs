@@ -230,7 +230,7 @@ fn lacking(id: &str) -> Arc<CredentialVersion> {
 
 #[test]
 fn a_new_version_that_lacks_a_key_stays_behind_as_long_as_the_one_before_has_it() {
-    let told = |stored, secret| status(&Seen { secret: Some(secret), ..seen(stored) });
+    let told = |stored, secret| self::status(&Seen { secret: Some(secret), ..seen(stored) });
     let newest = |previous| Stored::Known { current: Some(lacking("v3")), previous, fault: None };
     // The one in use is older than what the vault still tells of.
     let mut forgotten = secret("v1");
@@ -240,6 +240,12 @@ fn a_new_version_that_lacks_a_key_stays_behind_as_long_as_the_one_before_has_it(
         assert_said(&status, ConditionType::CredentialsResolved, Truth::False, Reason::KeyMissing);
         assert_eq!(status.credentials.unwrap().state, Some(CredentialState::Held));
     }
+    let mut signing = (*lacking("v3")).clone();
+    signing.values.insert("signing".into(), "hush".into());
+    let stored = Stored::Known { current: Some(Arc::new(signing)), previous: Some(version("v2")), fault: None };
+    let signing_keys = ["signing".to_owned()].into();
+    let status = self::status(&Seen { secret: Some(secret("v2")), signing_keys, ..seen(stored) });
+    assert_said(&status, ConditionType::Ready, Truth::True, Reason::Available);
     // The spec asks for another key than it did, and nobody has that.
     for status in [told(newest(None), secret("v3")), told(newest(Some(lacking("v2"))), secret("v2"))] {
         assert_said(&status, ConditionType::Ready, Truth::False, Reason::KeyMissing);

@@ -182,7 +182,7 @@ fn a_token_that_a_worker_says_is_refused_is_renewed_early() {
 #[test]
 fn a_refresh_token_of_no_use_is_said_at_once_and_the_connector_is_ready_for_as_long_as_its_token_lasts() {
     let seen = seen(&refreshing(), client());
-    let spent = Spent { refresh: "r1".into(), message: "authorise the client again".into() };
+    let spent = Spent { refresh: "r1".into(), message: "authorise the client again".into(), refused: None };
     let seen = remembering(seen.clone(), Ledger { spent: Some(spent), ..ledger(&seen) }, None);
     for (now, ready, reason) in [(1900, Truth::True, Reason::Available), (2000, Truth::False, Reason::ReauthRequired)] {
         let want = connector(&seen, at(now));

@@ -196,7 +196,7 @@ pub(crate) mod tests {
             Ok(())
         }
 
-        fn forget(&self, _key: &SecretKey) {}
+        fn forget(&self, _account: &Account) {}
     }
 
     async fn fetch(vault: &Scripted, key: &SecretKey, known: Option<&Held>) -> Result<Held, VaultFault> {

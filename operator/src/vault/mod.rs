@@ -187,8 +187,8 @@ pub trait Vault: Send + Sync + 'static {
     /// Asks the vault to replace a version of a secret by a new one. Asking twice for the same version starts one rotation.
     fn rotate(&self, key: &SecretKey, version_id: &str) -> impl Future<Output = Result<(), VaultFault>> + Send;
 
-    /// Nobody uses the secret any more: what was kept for it alone can go.
-    fn forget(&self, key: &SecretKey);
+    /// Nobody uses a secret of the account any more: what was kept for it can go.
+    fn forget(&self, account: &Account);
 }
 
 #[cfg(test)]

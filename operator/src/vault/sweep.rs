@@ -113,7 +113,9 @@ where
         for key in unused {
             forget(&key);
             self.secrets.forget(&key);
-            self.vault.forget(&key);
+            if used.iter().all(|other| other.account != key.account) {
+                self.vault.forget(&key.account);
+            }
         }
         batch
     }

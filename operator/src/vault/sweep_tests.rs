@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::vault::{
-    Description, Stage, StoredValue,
+    Account, Description, Stage, StoredValue,
     fetch::tests::{Answer, Scripted, key, named},
     schedule::FIRST_RETRY,
 };
@@ -89,6 +89,7 @@ struct Regions {
     values: Mutex<Vec<(Instant, usize, Option<String>)>>,
     previous: Mutex<usize>,
     rotated: Mutex<Vec<(SecretKey, String)>>,
+    forgotten: Mutex<Vec<Account>>,
 }
 
 impl Regions {
@@ -141,21 +142,24 @@ impl Vault for Regions {
         Err(VaultFault::new(Reason::AccessDenied, "not allowed"))
     }
 
-    fn forget(&self, _key: &SecretKey) {}
+    fn forget(&self, account: &Account) {
+        self.forgotten.lock().unwrap().push(account.clone());
+    }
 }
 
 fn sweeping(keys: &BTreeSet<SecretKey>) -> (Arc<Regions>, Arc<Secrets>, tokio_util::sync::DropGuard) {
+    let used = keys.clone();
+    sweeping_what_is_used(move || used.clone())
+}
+
+fn sweeping_what_is_used(
+    used: impl Fn() -> BTreeSet<SecretKey> + Send + Sync + 'static,
+) -> (Arc<Regions>, Arc<Secrets>, tokio_util::sync::DropGuard) {
     let vault = Arc::new(Regions::default());
     let (secrets, asked) = Secrets::new();
     let secrets = Arc::new(secrets);
-    let (stop, used) = (CancellationToken::new(), keys.clone());
-    let sweep = Sweep {
-        vault: vault.clone(),
-        secrets: secrets.clone(),
-        used: move || used.clone(),
-        interval: INTERVAL,
-        jitter: || 0.5,
-    };
+    let stop = CancellationToken::new();
+    let sweep = Sweep { vault: vault.clone(), secrets: secrets.clone(), used, interval: INTERVAL, jitter: || 0.5 };
     tokio::spawn(sweep.run(asked, stop.clone()));
     (vault, secrets, stop.drop_guard())
 }
@@ -277,4 +281,27 @@ async fn a_rotation_is_asked_for_once_an_hour_at_the_most_and_a_refusal_is_known
     secrets.rotate(&key(), "v2".into());
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(vault.rotated.lock().unwrap().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_is_forgotten_with_the_last_secret_that_is_used_there() {
+    let keys = everywhere(2);
+    let used = Arc::new(Mutex::new(keys.clone()));
+    let (vault, secrets, _stop) = sweeping_what_is_used({
+        let used = used.clone();
+        move || used.lock().unwrap().clone()
+    });
+    for key in &keys {
+        secrets.look(key);
+    }
+    tokio::time::sleep(INTERVAL).await;
+    let last = |key: &SecretKey| key.account.region.as_deref() == Some("us-east-1") && key.secret_id == "shop/1";
+    let elsewhere = |key: &SecretKey| key.account.region.as_deref() == Some("eu-west-1");
+    used.lock().unwrap().retain(|key| elsewhere(key) || last(key));
+    tokio::time::sleep(INTERVAL).await;
+    assert_eq!(*vault.forgotten.lock().unwrap(), [], "another secret is used in each");
+    used.lock().unwrap().retain(elsewhere);
+    tokio::time::sleep(INTERVAL).await;
+    let forgotten = vault.forgotten.lock().unwrap().clone();
+    assert_eq!(forgotten.iter().map(|account| account.region.as_deref()).collect::<Vec<_>>(), [Some("us-east-1")]);
 }

@@ -70,12 +70,9 @@ impl Clients {
         Ok(known.entry(account.clone()).or_insert(client).clone())
     }
 
-    /// Drops the client of a role, which was one secret's. The operator's own stay: there are as many as regions.
+    /// Drops the client of an account that nobody uses any more. Regions are what Connectors name, so that there may be any number.
     pub fn forget(&self, account: &Account) {
-        match account.identity {
-            Identity::Operator => {}
-            Identity::Role { .. } => drop(self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(account)),
-        }
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(account);
     }
 }
 
@@ -119,7 +116,33 @@ fn session_name(external_id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use aws_config::BehaviorVersion;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_client_is_kept_for_as_long_as_its_account_is_used() {
+        let clients =
+            Clients::new(|| aws_config::defaults(BehaviorVersion::latest()).no_credentials().region("eu-west-1"));
+        let key = |region: &str| SecretKey {
+            account: Account { region: Some(region.to_owned()), identity: Identity::Operator },
+            secret_id: "shop/shopify".into(),
+        };
+        let regions = || {
+            let known = clients.known.lock().unwrap();
+            let mut regions: Vec<_> = known.keys().filter_map(|account| account.region.clone()).collect();
+            regions.sort();
+            regions
+        };
+        for region in ["eu-west-1", "us-east-1", "eu-west-1"] {
+            clients.get(&key(region)).await.unwrap();
+        }
+        assert_eq!(regions(), ["eu-west-1", "us-east-1"]);
+        clients.forget(&key("eu-west-1").account);
+        assert_eq!(regions(), ["us-east-1"]);
+        clients.get(&key("eu-west-1")).await.unwrap();
+        assert_eq!(regions(), ["eu-west-1", "us-east-1"]);
+    }
 
     #[test]
     fn a_session_is_named_after_its_connector() {

@@ -27,7 +27,7 @@ use self::{
     clients::Clients,
     faults::{explain, is_refusal, not_rotated, unanswered, unavailable},
 };
-use super::{Account, Description, Identity, Read, SecretKey, Stage, StoredValue, Vault, VaultFault};
+use super::{Account, Description, Read, SecretKey, Stage, StoredValue, Vault, VaultFault};
 use crate::telemetry::Metrics;
 
 /// How long a call that saves others is not tried again after it was refused.
@@ -98,10 +98,10 @@ impl Vault for SecretsManager {
         }
     }
 
-    fn forget(&self, key: &SecretKey) {
-        self.clients.forget(&key.account);
+    fn forget(&self, account: &Account) {
+        self.clients.forget(account);
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.retain(|(account, _), _| account.identity == Identity::Operator || *account != key.account);
+        refused.retain(|(other, _), _| other != account);
     }
 }
 
