@@ -38,8 +38,8 @@ impl Due {
 /// See [`Store::claim`](crate::store::Store::claim).
 pub fn claim(session: &Session, scope: ScopeId, limit: usize, now: Timestamp) -> Result<Claim, StoreError> {
     let now = now.as_microsecond();
-    let mut claim = Claim::default();
-    claim.full = dead_letters(session, scope)? >= MOST_DEAD_LETTERS;
+    let full = dead_letters(session, scope)? >= MOST_DEAD_LETTERS;
+    let mut claim = Claim { full, ..Claim::default() };
     let due = if claim.full {
         "SELECT id, key, queue.version, queue.source_hash, payload, failures FROM outgoing JOIN queue ON id = record \
          WHERE scope = ?1 AND due <= ?2 ORDER BY due, id"
