@@ -5,6 +5,7 @@
 //! acknowledged before it is durable.
 
 mod answer;
+mod body;
 mod caller;
 mod limit;
 mod serve;
@@ -29,9 +30,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use self::{
     answer::Answer,
+    body::{Room, Unread},
     caller::caller,
     limit::{Bucket, Buckets},
-    take::{body, taken},
+    take::taken,
 };
 pub use self::{serve::serve, subscribe::keep_subscribed};
 use crate::{
@@ -82,6 +84,7 @@ pub struct Receiver {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     memory: Arc<Mutex<Memory>>,
+    room: Arc<Room>,
 }
 
 /// What is remembered of callers, for as long as the process lives.
@@ -105,14 +108,28 @@ pub struct Head<'a> {
     pub peer: IpAddr,
 }
 
+/// A request whose body is read.
+#[derive(Clone, Copy, Debug)]
+pub struct LetIn {
+    /// Who calls.
+    pub caller: IpAddr,
+    /// How many bytes of body are taken at most.
+    pub most: usize,
+}
+
 impl Receiver {
     /// A receiver for whatever plan is at work.
     pub fn new(board: Arc<Board>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
-        Self { board, clock, metrics, memory: Arc::default() }
+        Self { board, clock, metrics, memory: Arc::default(), room: Arc::default() }
     }
 
-    /// Looks at a request before its body is read: an answer, or how many bytes of body are taken at most.
-    pub fn look(&self, head: &Head) -> Result<usize, Answer> {
+    /// What is held of bodies.
+    pub fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// Looks at a request before its body is read: an answer, or who calls and how much is taken.
+    pub fn look(&self, head: &Head) -> Result<LetIn, Answer> {
         let reception = self.reception()?;
         let rules = &reception.rules;
         if head.uri.path() != rules.path {
@@ -127,27 +144,27 @@ impl Receiver {
             }
             _ => return Err(Answer::text(StatusCode::METHOD_NOT_ALLOWED, "send webhooks with POST\n")),
         }
-        let now = self.clock.now();
-        if let Some(wait) = self.memory().failures.spent(&caller(rules, head), FAILURES, now) {
+        let (caller, now) = (caller(rules, head), self.clock.now());
+        if let Some(wait) = self.memory().failures.spent(&caller, FAILURES, now) {
             self.metrics.webhook_refused(Refused::Throttled);
             return Err(Answer::later(StatusCode::TOO_MANY_REQUESTS, wait));
         }
-        Ok(usize::try_from(rules.max_body_bytes).unwrap_or(usize::MAX))
+        Ok(LetIn { caller, most: usize::try_from(rules.max_body_bytes).unwrap_or(usize::MAX) })
     }
 
     /// Takes a request with its body, and answers once what it brings is durable.
-    pub async fn receive(&self, head: &Head<'_>, raw: Bytes) -> Answer {
+    pub async fn receive(&self, head: &Head<'_>, let_in: &LetIn, raw: Bytes) -> Answer {
         let reception = match self.reception() {
             Ok(reception) => reception,
             Err(answer) => return answer,
         };
         let now = self.clock.now();
-        let from = caller(&reception.rules, head);
+        let from = let_in.caller;
         if let Err(failure) = verified(&reception, head, &raw, now) {
             return self.not_verified(&reception, failure, from, now);
         }
         self.memory().failures.forget(&from);
-        let value = match body(head.headers, &raw) {
+        let value = match take::body(head.headers, &raw) {
             Ok(value) => value,
             Err(malformed) => return self.malformed(&malformed),
         };
@@ -182,9 +199,27 @@ impl Receiver {
         Answer::empty(StatusCode::OK)
     }
 
-    /// Takes note of a body that was larger than is taken.
-    pub fn too_large(&self) {
-        self.metrics.webhook_refused(Refused::TooLarge);
+    /// Answers a request whose body was not had. It is a failure of its caller's, unless it was others that left no room.
+    pub fn unread(&self, let_in: &LetIn, unread: Unread) -> Answer {
+        let (refused, answer) = match unread {
+            Unread::TooLarge => {
+                (Refused::TooLarge, Answer::text(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than is taken\n"))
+            }
+            Unread::BrokenOff => (Refused::BrokenOff, Answer::text(StatusCode::BAD_REQUEST, "the body broke off\n")),
+            Unread::TooSlow => {
+                (Refused::TooSlow, Answer::text(StatusCode::REQUEST_TIMEOUT, "the body took too long\n"))
+            }
+            Unread::NoRoom => {
+                self.metrics.webhook_refused(Refused::NoRoom);
+                return Answer::later(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(5));
+            }
+        };
+        self.metrics.webhook_refused(refused);
+        let now = self.clock.now();
+        if self.memory().failures.take(let_in.caller, FAILURES, now).is_none() {
+            tracing::warn!(from = %let_in.caller, ?unread, "the body of a webhook was not had");
+        }
+        answer
     }
 
     fn reception(&self) -> Result<Arc<Reception>, Answer> {
