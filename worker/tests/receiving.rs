@@ -121,3 +121,25 @@ async fn bodies_that_are_too_large_or_break_off_count_as_failures_of_their_calle
     assert!(counted(&worker, r#"{outcome="broken_off"} 20"#), "{}", worker.metrics());
     worker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_caller_that_keeps_failing_only_small_webhooks_are_verified_until_one_is() {
+    let bench = bench().await;
+    let (worker, hooks) = started(&bench).await;
+    let forged = hooks.signing_with("guess");
+    let (small, large) = (order(1, "a"), order(2, &"b".repeat(100_000)));
+    until("a forged one is refused with 429", || async {
+        let answer = forged.try_send("orders/create", "1", &small).await.unwrap();
+        let status = answer.status().as_u16();
+        assert!(status == 401 || status == 429 && answer.headers().contains_key("retry-after"), "{status}");
+        status == 429
+    })
+    .await;
+    let unread = part_sent(worker.webhooks_address().unwrap(), "127.0.0.1", (1, 100_000), false).await;
+    assert_eq!(unread, Some(429), "a large one is not read");
+    assert_eq!(hooks.send("orders/create", "3", &small).await, 200, "a small one is verified");
+    assert_eq!(hooks.send("orders/create", "2", &large).await, 200, "which clears the caller");
+    assert_eq!(forged.send("orders/create", "4", &small).await, 401);
+    bench.until_booked(2).await;
+    worker.stop().await;
+}
