@@ -8,10 +8,11 @@ use std::net::SocketAddr;
 
 use common::{
     Bench,
-    hooks::{Hooks, PATH},
+    hooks::{Hooks, PATH, route},
     process::{Process, free_port},
-    until,
+    until, until_report,
 };
+use crosstie_engine::plan::Brings;
 use crosstie_worker::Worker;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
@@ -141,5 +142,22 @@ async fn of_a_caller_that_keeps_failing_only_small_webhooks_are_verified_until_o
     assert_eq!(hooks.send("orders/create", "2", &large).await, 200, "which clears the caller");
     assert_eq!(forged.send("orders/create", "4", &small).await, 401);
     bench.until_booked(2).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_no_flow_asked_for_is_taken_when_it_is_sent_again_to_a_flow_that_does() {
+    let mut bench = bench().await;
+    let wanted = bench.plan.flows[0].events.clone();
+    bench.plan.flows[0].events = vec![route("refunds/*", Brings::Record(String::new()))];
+    bench.write_plan();
+    let (worker, hooks) = started(&bench).await;
+    assert_eq!(hooks.send("orders/paid", "1", &order(1, "a")).await, 200);
+    bench.plan.flows[0].events = wanted;
+    bench.write_plan();
+    let hash = bench.plan.hash();
+    until_report(&worker, "the new plan is at work", |report| report.plan_hash.as_deref() == Some(hash.as_str())).await;
+    assert_eq!(hooks.send("orders/paid", "1", &order(1, "a")).await, 200);
+    bench.until_booked(1).await;
     worker.stop().await;
 }
