@@ -48,6 +48,15 @@ fn of_integration(
 
 /// Prints what is no problem and may still not be meant.
 fn remark(name: &str, integration: &Integration) {
+    if let Some(receiver) = &integration.spec.receiver
+        && receiver.host.is_some()
+        && receiver.trusted_proxies.is_empty()
+    {
+        println!(
+            "integration/{name}: note: spec.receiver.trustedProxies: where a proxy stands before the receiver, as an Ingress does, all callers count as \
+             one: name the address ranges of its pods, so that forged requests of others cost the vendor nothing"
+        );
+    }
     for flow in &integration.spec.flows {
         for (field, source) in &flow.map {
             if Expression::compile(field, &source.0).is_ok_and(|expression| expression.lets_null_pass()) {

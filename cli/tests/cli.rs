@@ -50,6 +50,18 @@ fn lint_says_where_a_broken_expression_is_and_fails() {
 }
 
 #[test]
+fn lint_notes_a_host_without_the_proxies_before_it_and_does_not_fail_for_it() {
+    for (proxies, noted) in [("", true), (", trustedProxies: [10.0.0.0/8]", false)] {
+        let receiver = format!("  receiver: {{host: hooks.example.com{proxies}}}\n  flows:\n");
+        let folder = changed("  flows:\n", &receiver);
+        let output = crosstie(&["lint", "-f", folder.path().to_str().unwrap()]);
+        assert!(output.status.success(), "{}", printed(&output));
+        let note = "integration/orders: note: spec.receiver.trustedProxies: ";
+        assert_eq!(printed(&output).contains(note), noted, "{}", printed(&output));
+    }
+}
+
+#[test]
 fn lint_notes_that_null_passes_an_or_value_and_does_not_fail_for_it() {
     let folder = changed("otherRefNum: record.name", "otherRefNum: record.?name.orValue('none')");
     let output = crosstie(&["lint", "-f", folder.path().to_str().unwrap()]);

@@ -64,6 +64,12 @@ pub enum Refused {
     NoSecret,
     /// Its body is larger than is taken.
     TooLarge,
+    /// Its body ended before it was whole.
+    BrokenOff,
+    /// Its body took too long.
+    TooSlow,
+    /// Too much of other bodies is held to read its own.
+    NoRoom,
     /// It is verified and cannot be read.
     Malformed,
     /// More came than is taken for whom it is counted.
@@ -82,6 +88,9 @@ impl Refused {
             Self::Stale => "stale",
             Self::NoSecret => "no_secret",
             Self::TooLarge => "too_large",
+            Self::BrokenOff => "broken_off",
+            Self::TooSlow => "too_slow",
+            Self::NoRoom => "no_room",
             Self::Malformed => "malformed",
             Self::Limited => "limited",
             Self::NotStored => "not_stored",

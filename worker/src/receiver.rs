@@ -1,10 +1,11 @@
 //! The receiver of webhooks: verifies what comes in, stores what it brings, and only then says that it was taken. It shows nothing of what is
 //! stored. What a webhook is worth is decided by the engine (`webhook`); how connections are served is in `serve`.
 //!
-//! Order matters: a caller that keeps failing is refused before its body is read; nothing is parsed before it is verified; nothing is
+//! Order matters: of a caller that keeps failing no more is read than costs little to verify; nothing is parsed before it is verified; nothing is
 //! acknowledged before it is durable.
 
 mod answer;
+mod body;
 mod caller;
 mod limit;
 mod serve;
@@ -29,9 +30,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use self::{
     answer::Answer,
+    body::{Room, SMALL, Unread},
     caller::caller,
     limit::{Bucket, Buckets},
-    take::{body, taken},
+    take::taken,
 };
 pub use self::{serve::serve, subscribe::keep_subscribed};
 use crate::{
@@ -41,8 +43,10 @@ use crate::{
     trouble::StoreTrouble,
 };
 
-/// How many webhooks that are not verified a caller may send before others of its are refused unread, and how fast that is forgiven.
+/// How many webhooks that are not verified a caller may send before it is spent, and how fast that is forgiven.
 const FAILURES: Bucket = Bucket { burst: 20, per_seconds: 60 };
+/// How many small webhooks of a spent caller are verified all the same: where no proxy says who calls, it is the vendor's address too.
+const SECOND_LOOKS: Bucket = Bucket { burst: 200, per_seconds: 1 };
 /// Longest text that a challenge is answered with, in bytes.
 const LONGEST_CHALLENGE: usize = 1024;
 
@@ -82,6 +86,7 @@ pub struct Receiver {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     memory: Arc<Mutex<Memory>>,
+    room: Arc<Room>,
 }
 
 /// What is remembered of callers, for as long as the process lives.
@@ -89,6 +94,8 @@ pub struct Receiver {
 struct Memory {
     /// What each caller sent that was not verified.
     failures: Buckets<IpAddr>,
+    /// How many of those that are spent are verified all the same.
+    second_looks: Buckets<IpAddr>,
     /// What was taken for each of those that the plan counts for.
     taken: Buckets<String>,
 }
@@ -105,14 +112,30 @@ pub struct Head<'a> {
     pub peer: IpAddr,
 }
 
+/// A request whose body is read.
+#[derive(Clone, Copy, Debug)]
+pub struct LetIn {
+    /// Who calls.
+    pub caller: IpAddr,
+    /// How many bytes of body are taken at most.
+    pub most: usize,
+    /// How long to wait until anything larger is read, if the caller keeps failing.
+    pub spent: Option<Duration>,
+}
+
 impl Receiver {
     /// A receiver for whatever plan is at work.
     pub fn new(board: Arc<Board>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
-        Self { board, clock, metrics, memory: Arc::default() }
+        Self { board, clock, metrics, memory: Arc::default(), room: Arc::default() }
     }
 
-    /// Looks at a request before its body is read: an answer, or how many bytes of body are taken at most.
-    pub fn look(&self, head: &Head) -> Result<usize, Answer> {
+    /// What is held of bodies.
+    pub fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// Looks at a request before its body is read: an answer, or who calls and how much is taken.
+    pub fn look(&self, head: &Head) -> Result<LetIn, Answer> {
         let reception = self.reception()?;
         let rules = &reception.rules;
         if head.uri.path() != rules.path {
@@ -127,27 +150,31 @@ impl Receiver {
             }
             _ => return Err(Answer::text(StatusCode::METHOD_NOT_ALLOWED, "send webhooks with POST\n")),
         }
-        let now = self.clock.now();
-        if let Some(wait) = self.memory().failures.spent(&caller(rules, head), FAILURES, now) {
-            self.metrics.webhook_refused(Refused::Throttled);
-            return Err(Answer::later(StatusCode::TOO_MANY_REQUESTS, wait));
+        let (caller, now) = (caller(rules, head), self.clock.now());
+        let most = usize::try_from(rules.max_body_bytes).unwrap_or(usize::MAX);
+        let mut memory = self.memory();
+        let spent = memory.failures.spent(&caller, FAILURES, now);
+        if let Some(wait) = spent
+            && memory.second_looks.take(caller, SECOND_LOOKS, now).is_some()
+        {
+            return Err(self.throttled(wait));
         }
-        Ok(usize::try_from(rules.max_body_bytes).unwrap_or(usize::MAX))
+        Ok(LetIn { caller, most: if spent.is_some() { most.min(SMALL) } else { most }, spent })
     }
 
     /// Takes a request with its body, and answers once what it brings is durable.
-    pub async fn receive(&self, head: &Head<'_>, raw: Bytes) -> Answer {
+    pub async fn receive(&self, head: &Head<'_>, let_in: &LetIn, raw: Bytes) -> Answer {
         let reception = match self.reception() {
             Ok(reception) => reception,
             Err(answer) => return answer,
         };
         let now = self.clock.now();
-        let from = caller(&reception.rules, head);
+        let from = let_in.caller;
         if let Err(failure) = verified(&reception, head, &raw, now) {
             return self.not_verified(&reception, failure, from, now);
         }
         self.memory().failures.forget(&from);
-        let value = match body(head.headers, &raw) {
+        let value = match take::body(head.headers, &raw) {
             Ok(value) => value,
             Err(malformed) => return self.malformed(&malformed),
         };
@@ -182,9 +209,30 @@ impl Receiver {
         Answer::empty(StatusCode::OK)
     }
 
-    /// Takes note of a body that was larger than is taken.
-    pub fn too_large(&self) {
-        self.metrics.webhook_refused(Refused::TooLarge);
+    /// Answers a request whose body was not had. It is a failure of its caller's, unless it was others that left no room.
+    pub fn unread(&self, let_in: &LetIn, unread: Unread) -> Answer {
+        if let Some(wait) = let_in.spent {
+            return self.throttled(wait);
+        }
+        let (refused, answer) = match unread {
+            Unread::TooLarge => {
+                (Refused::TooLarge, Answer::text(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than is taken\n"))
+            }
+            Unread::BrokenOff => (Refused::BrokenOff, Answer::text(StatusCode::BAD_REQUEST, "the body broke off\n")),
+            Unread::TooSlow => {
+                (Refused::TooSlow, Answer::text(StatusCode::REQUEST_TIMEOUT, "the body took too long\n"))
+            }
+            Unread::NoRoom => {
+                self.metrics.webhook_refused(Refused::NoRoom);
+                return Answer::later(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(5));
+            }
+        };
+        self.metrics.webhook_refused(refused);
+        let now = self.clock.now();
+        if self.memory().failures.take(let_in.caller, FAILURES, now).is_none() {
+            tracing::warn!(from = %let_in.caller, ?unread, "the body of a webhook was not had");
+        }
+        answer
     }
 
     fn reception(&self) -> Result<Arc<Reception>, Answer> {
@@ -207,12 +255,18 @@ impl Receiver {
                 return Answer::later(StatusCode::SERVICE_UNAVAILABLE, Duration::from_mins(1));
             }
         };
-        self.metrics.webhook_refused(reason);
-        if self.memory().failures.take(from, FAILURES, now).is_none() {
-            tracing::warn!(%from, %failure, "a webhook was refused");
+        if let Some(wait) = self.memory().failures.take(from, FAILURES, now) {
+            return self.throttled(wait);
         }
+        self.metrics.webhook_refused(reason);
+        tracing::warn!(%from, %failure, "a webhook was refused");
         let status = StatusCode::from_u16(reception.rules.refusal_status).unwrap_or(StatusCode::UNAUTHORIZED);
         Answer::text(status, &format!("the webhook was refused: {failure}\n"))
+    }
+
+    fn throttled(&self, wait: Duration) -> Answer {
+        self.metrics.webhook_refused(Refused::Throttled);
+        Answer::later(StatusCode::TOO_MANY_REQUESTS, wait)
     }
 
     fn malformed(&self, malformed: &str) -> Answer {

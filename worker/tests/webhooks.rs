@@ -143,25 +143,6 @@ async fn nothing_is_taken_that_is_not_verified_or_that_nobody_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_caller_that_keeps_failing_is_refused_unread_until_one_of_its_webhooks_is_verified() {
-    let bench = Bench::with_webhooks(SELDOM).await;
-    let (worker, hooks) = started(&bench).await;
-    let forged = hooks.signing_with("guess");
-    let mut refused = None;
-    for number in 0..60 {
-        let answer = forged.try_send("orders/create", &number.to_string(), &order(1, 0, "x")).await.unwrap();
-        if answer.status() == 429 {
-            refused = Some(answer);
-            break;
-        }
-        assert_eq!(answer.status(), 401);
-    }
-    let refused = refused.expect("it is throttled in the end");
-    assert!(refused.headers().contains_key("retry-after"));
-    worker.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_a_signing_secret_is_changed_both_count_and_then_only_the_new_one() {
     let bench = Bench::with_webhooks(SELDOM).await;
     let (worker, old) = started(&bench).await;

@@ -44,7 +44,7 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
         }
         let level = self.0.entry(key).or_insert(Level { left: f64::from(bucket.burst), at: now });
         let left = filled(level, bucket, now);
-        *level = Level { left, at: now.max(level.at) };
+        *level = Level { left, at: now };
         if left < 1.0 {
             return Some(wait(1.0 - left, bucket));
         }
@@ -53,13 +53,13 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
     }
 
     /// How long to wait until a key has one left; none when it has.
-    pub fn spent(&self, key: &K, bucket: Bucket, now: Timestamp) -> Option<Duration> {
+    pub fn spent(&mut self, key: &K, bucket: Bucket, now: Timestamp) -> Option<Duration> {
         self.lacks(key, 1, bucket, now)
     }
 
     /// How long to wait until every key has one left for each time it stands in the list; none when they have. More than a bucket ever holds passes
     /// once it is full.
-    pub fn room_for(&self, keys: &[K], bucket: Bucket, now: Timestamp) -> Option<Duration>
+    pub fn room_for(&mut self, keys: &[K], bucket: Bucket, now: Timestamp) -> Option<Duration>
     where
         K: Ord,
     {
@@ -75,8 +75,11 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
         self.0.remove(key);
     }
 
-    fn lacks(&self, key: &K, count: u32, bucket: Bucket, now: Timestamp) -> Option<Duration> {
-        let left = filled(self.0.get(key)?, bucket, now);
+    fn lacks(&mut self, key: &K, count: u32, bucket: Bucket, now: Timestamp) -> Option<Duration> {
+        let level = self.0.get_mut(key)?;
+        // After a clock was set back, what was given is given back from now on, not only once the clock has caught up.
+        level.at = level.at.min(now);
+        let left = filled(level, bucket, now);
         (left < f64::from(count)).then(|| wait(f64::from(count) - left, bucket))
     }
 
@@ -140,6 +143,22 @@ mod tests {
         assert_eq!(buckets.room_for(&keys, three, at(0)), Some(Duration::from_secs(1)));
         assert_eq!(buckets.room_for(&keys, three, at(1)), None);
         assert_eq!(buckets.room_for(&["a"; 9], three, at(3)), None, "more than it ever holds passes when it is full");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_gives_back_with_time_from_where_it_is() {
+        let mut buckets = Buckets::default();
+        for key in ["a", "b", "c"].repeat(101) {
+            let _taken = buckets.take(key, HUNDRED_A_MINUTE, at(1_000_000));
+        }
+        // Whoever is only asked about, by either question, is not behind one that takes.
+        assert!(buckets.take("a", HUNDRED_A_MINUTE, at(10)).is_some(), "nothing is given for going back");
+        assert!(buckets.spent(&"b", HUNDRED_A_MINUTE, at(10)).is_some());
+        assert!(buckets.room_for(&["c"], HUNDRED_A_MINUTE, at(10)).is_some());
+        for key in ["a", "b", "c"] {
+            let later = (0..200).filter(|_| buckets.take(key, HUNDRED_A_MINUTE, at(40)).is_none()).count();
+            assert_eq!(later, 50, "{key}");
+        }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http::{Request, Response};
+use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -15,10 +15,15 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Head, Receiver, answer::Answer};
+use super::{
+    Head, Receiver,
+    body::{self, Unread},
+};
 
 /// Most connections at the same time; whoever comes then waits to be accepted.
 const MOST_CONNECTIONS: usize = 1024;
+/// Most bytes of a request's headers, and of what is read from a connection at once.
+const MOST_AT_ONCE: usize = 16 * 1024;
 /// Longest time for the headers of a request, and between two requests.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 /// Longest time for its body.
@@ -79,6 +84,7 @@ async fn connection(receiver: Receiver, stream: TcpStream, peer: SocketAddr, sto
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_WITHIN)
         .max_headers(64)
+        .max_buf_size(MOST_AT_ONCE)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(served);
     // However a connection ends, what was answered on it stands.
@@ -94,19 +100,16 @@ async fn connection(receiver: Receiver, stream: TcpStream, peer: SocketAddr, sto
 async fn respond(receiver: &Receiver, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
     let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers, peer: peer.ip() };
-    let most = match receiver.look(&head) {
-        Ok(most) => most,
+    let let_in = match receiver.look(&head) {
+        Ok(let_in) => let_in,
         Err(answer) => return answer.into(),
     };
-    let read = timeout(BODY_WITHIN, Limited::new(body, most).collect()).await;
-    let answer = match read {
-        Ok(Ok(body)) => receiver.receive(&head, body.to_bytes()).await,
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            receiver.too_large();
-            Answer::text(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than is taken\n")
-        }
-        Ok(Err(_)) => Answer::text(StatusCode::BAD_REQUEST, "the body broke off\n"),
-        Err(_) => Answer::text(StatusCode::REQUEST_TIMEOUT, "the body took too long\n"),
+    // What is held of a body is held until it is answered.
+    let mut share = receiver.room().share(let_in.caller);
+    let read = timeout(BODY_WITHIN, body::read(body, let_in.most, &mut share)).await;
+    let answer = match read.unwrap_or(Err(Unread::TooSlow)) {
+        Ok(body) => receiver.receive(&head, &let_in, body).await,
+        Err(unread) => receiver.unread(&let_in, unread),
     };
     answer.into()
 }

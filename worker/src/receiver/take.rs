@@ -93,9 +93,12 @@ pub fn taken(
     Ok(Taken { events: taken, counted_for })
 }
 
-/// By what an event is known again. Without an id, only one that brings whole states with their versions: of any other, the same content may well
-/// be news.
+/// By what an event is known again: one that brings nothing never is, because a flow may ask for it by the time it is sent again. Without an id,
+/// only one that brings whole states with their versions: of any other, the same content may well be news.
 fn mark(event: &Event, brings: &[(Arc<Lane>, Incoming)]) -> Option<String> {
+    if brings.is_empty() {
+        return None;
+    }
     if let Some(id) = &event.id {
         return Some(format!("id {id}"));
     }
@@ -104,7 +107,7 @@ fn mark(event: &Event, brings: &[(Arc<Lane>, Incoming)]) -> Option<String> {
         Incoming::Word { .. } => false,
         Incoming::Faulty { .. } => true,
     };
-    let known_again = !brings.is_empty() && brings.iter().all(|(_, incoming)| is_ordered(incoming));
+    let known_again = brings.iter().all(|(_, incoming)| is_ordered(incoming));
     known_again.then(|| format!("content {}", event.hash))
 }
 

@@ -1,8 +1,13 @@
 //! Vectors that others published, and what must not pass.
 
-use std::collections::BTreeMap;
+use std::{cell::Cell, collections::BTreeMap};
 
 use super::*;
+
+thread_local! {
+    /// How many messages were hashed.
+    pub static HASHED: Cell<usize> = const { Cell::new(0) };
+}
 
 /// A request over which tests vary.
 struct Request {
@@ -185,6 +190,15 @@ fn one_header_may_hold_the_time_and_several_signatures() {
         let request = Request::of("{}", &[("stripe-signature", &header)]);
         assert_eq!(request.verified(&verification, &["whsec_test"], 1_700_000_000), outcome, "{header}");
     }
+}
+
+#[test]
+fn a_body_is_hashed_once_for_each_secret_however_many_signatures_are_given() {
+    let verification = Verification::Hash(plain(part("X-Signature", "", Some(',')), SignatureEncoding::Hex));
+    let request = Request::of("body", &[("x-signature", &vec!["00ff"; 100].join(","))]);
+    let before = HASHED.get();
+    assert_eq!(request.verified(&verification, &["new", "old"], 0), Err(NotVerified::Forged));
+    assert_eq!(HASHED.get() - before, 2);
 }
 
 #[test]
