@@ -160,7 +160,7 @@ fn what_a_whole_list_does_not_hold_any_more_is_deleted_where_it_can_be_asked_for
     assert!(!told.flows[0].deletes_unlisted, "nothing can be asked for");
     let by_name = json!({"externalId": "record.name"});
     let message = only(&listing(&one, &[("map", by_name.clone())])).1;
-    assert!(message.contains("the field `externalId`") && message.contains("make it of /id alone"), "{message}");
+    assert!(message.contains("the field `map[externalId]`") && message.contains("make it of /id alone"), "{message}");
     let told = json!({"one": {"path": "/orders/{key}"}, "deleted": "/deleted_at"});
     assert!(!listing(&told, &[("map", by_name)]).value.unwrap().flows[0].deletes_unlisted);
     let cursor = json!({
