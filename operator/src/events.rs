@@ -242,9 +242,10 @@ mod tests {
     fn a_fault_that_data_outlasts_is_told_once_and_one_that_it_does_not_is_no_news_twice() {
         let with = |good: bool| {
             let resolved = Draft::no(ConditionType::CredentialsResolved, Reason::KeyMissing, "v2 lacks a key");
-            let ready = match good {
-                true => Draft::yes(ConditionType::Ready, Reason::Available, "m"),
-                false => Draft::no(ConditionType::Ready, Reason::KeyMissing, "v2 lacks a key"),
+            let ready = if good {
+                Draft::yes(ConditionType::Ready, Reason::Available, "m")
+            } else {
+                Draft::no(ConditionType::Ready, Reason::KeyMissing, "v2 lacks a key")
             };
             let conditions = merge(&[], &[ready, resolved], Some(1), Timestamp::UNIX_EPOCH);
             ConnectorStatus { conditions, ..ConnectorStatus::default() }
