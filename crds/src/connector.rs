@@ -199,8 +199,8 @@ pub struct AwsSecretsManager {
     #[schemars(length(min = 1, max = 512), regex(pattern = "^[A-Za-z0-9/_+=.@-]+$"))]
     pub secret_id: String,
 
-    /// AWS region of the secret: words and a number, joined by hyphens, as in `eu-west-1`. 1 to 32 characters. The operator's own region applies when it
-    /// is left out.
+    /// AWS region of the secret, for example `eu-west-1`. 1 to 32 characters, words and a number joined by hyphens. The operator's own region
+    /// applies when it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32), regex(pattern = "^[a-z]+(-[a-z]+)+-[0-9]+$"))]
     pub region: Option<String>,
