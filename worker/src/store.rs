@@ -23,8 +23,8 @@ use jiff::Timestamp;
 
 pub use alerts::{AlertChange, AlertStanding, Alerts, LetterDigest, WaitingMessage};
 pub use change::{
-    Burial, DeadLetter, Figures, Incoming, NewIntent, Opened, ParentKey, Replay, Replayed, Scope, ScopeId, Settlement,
-    Shown, Taken, TakenPage, Tally, Tidied, Verdict,
+    Burial, DeadLetter, Figures, Incoming, NewIntent, Opened, ParentKey, ReadAgain, Replay, Replayed, Scope, ScopeId,
+    Settlement, Shown, Taken, TakenPage, Tally, Tidied, Verdict,
 };
 pub use claim::{Claim, ClaimGuard, Claimed, Claims};
 pub use error::StoreError;
