@@ -13,13 +13,15 @@ use axum::{
 };
 use crosstie_connect::Clock;
 use crosstie_crds::letters::{self as wire, Event, Events, Fate, Fates, Ids, Letter, MOST};
+use crosstie_engine::{delivery::Seen, version::Version};
 use serde::Deserialize;
 
 use crate::{
     board::Board,
     intake::incoming,
     lane::Lane,
-    store::{DeadLetter, Incoming, LoggedEvent, Replay, Replayed, SharedStore, StoreError},
+    receiver::brings_again,
+    store::{DeadLetter, Incoming, LoggedEvent, ReadAgain, Replay, Replayed, SharedStore, StoreError},
 };
 
 /// The dead letters of a worker.
@@ -62,7 +64,7 @@ impl Letters {
     }
 
     /// Puts letters at the end of their keys' queues, to be delivered under the plan at work; they pass the ledger like anything else. One that
-    /// had no key or no version is read again by that plan. Says what became of each.
+    /// had no key or no version, or an event that could not be read, is read again by that plan. Says what became of each.
     ///
     /// # Errors
     /// [`NotReplayed`]. Then none of them was touched.
@@ -116,14 +118,19 @@ impl Letters {
     }
 }
 
-/// Key and state by the plan at work of a letter that had none.
-fn read_again(lane: &Lane, letter: &DeadLetter) -> Option<(String, crosstie_engine::delivery::Seen)> {
+/// What a letter that had no key or no version holds by the plan at work: an event by its routes, any other by the stream.
+fn read_again(lane: &Lane, letter: &DeadLetter) -> Option<ReadAgain> {
     if letter.version.is_some() {
         return None;
     }
-    match incoming(&serde_json::from_str(letter.payload.as_deref()?).ok()?, &lane.flow.stream).1 {
-        Incoming::Record { key, seen, .. } => Some((key, seen)),
-        Incoming::Word { .. } | Incoming::Faulty { .. } => None,
+    let held: crosstie_engine::json::Json = serde_json::from_str(letter.payload.as_deref()?).ok()?;
+    let again = brings_again(&lane.flow, &held, letter.first_failed_at);
+    match again.unwrap_or_else(|| incoming(&held, &lane.flow.stream).1) {
+        Incoming::Record { key, seen, payload } => Some(ReadAgain { key, seen, payload }),
+        Incoming::Word { key, hash, payload } => {
+            Some(ReadAgain { key, seen: Seen { version: Version::Unordered, hash }, payload })
+        }
+        Incoming::Faulty { .. } => None,
     }
 }
 

@@ -35,7 +35,7 @@ use self::{
     limit::{Bucket, Buckets},
     take::taken,
 };
-pub use self::{serve::serve, subscribe::keep_subscribed};
+pub use self::{serve::serve, subscribe::keep_subscribed, take::brings_again};
 use crate::{
     board::{Board, CrewView},
     metrics::{Metrics, Refused},

@@ -26,8 +26,8 @@ use jiff::Timestamp;
 
 pub use alerts::{AlertChange, AlertStanding, Alerts, LetterDigest, WaitingMessage};
 pub use change::{
-    Backlog, Burial, DeadLetter, Figures, Incoming, MOST_DEAD_LETTERS, NewIntent, Opened, ParentKey, Replay, Replayed,
-    Scope, ScopeId, Settlement, Shown, SweptPart, Taken, TakenPage, Tally, Tidied, Verdict,
+    Backlog, Burial, DeadLetter, Figures, Incoming, MOST_DEAD_LETTERS, NewIntent, Opened, ParentKey, ReadAgain, Replay,
+    Replayed, Scope, ScopeId, Settlement, Shown, SweptPart, Taken, TakenPage, Tally, Tidied, Verdict,
 };
 pub use claim::{Claim, ClaimGuard, Claimed, Claims};
 pub use error::StoreError;

@@ -6,8 +6,13 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{Bench, until_report};
+use common::{
+    Bench,
+    hooks::{Hooks, route},
+    until, until_report,
+};
 use crosstie_crds::letters::{Fate, Fates, Ids, Letter, Letters, MOST};
+use crosstie_engine::plan::{Brings, Place, Rest};
 use crosstie_vendors::wire::{Fault, FaultRule};
 use crosstie_worker::Worker;
 use serde_json::json;
@@ -126,6 +131,59 @@ async fn a_record_that_had_no_key_is_delivered_once_the_connector_names_the_righ
     assert_eq!(desk.fates("drop", &ids[1..]).await, [Fate::Dropped]);
     bench.until_booked(1).await;
     until_aside(&worker, 0).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_could_not_be_read_is_replayed_and_taken_again_by_the_corrected_route() {
+    let mut bench = Bench::with_webhooks(100_000).await;
+    let deleted = |key: &str| Brings::Deleted {
+        rest: Rest::Key(key.into()),
+        version: Some(Place::Header("X-Shopify-Triggered-At".into())),
+    };
+    let flow = &mut bench.plan.flows[0];
+    flow.stream.deleted = Some("/gone".into());
+    flow.delete_operation = Some(common::delete_operation());
+    // What is at `/data` has an order's shape, and so, nearly, has the event itself.
+    flow.events = vec![
+        route("order.gone", deleted("/dat/id")),
+        route("order.new", Brings::Record(String::new())),
+        route("order.*", Brings::Record("/dat".into())),
+    ];
+    bench.write_plan();
+    let worker = bench.start().await;
+    until("a crew is at work", || async { worker.unready().is_none() }).await;
+    let hooks = Hooks::to(worker.webhooks_address().unwrap(), "hush");
+    let event = |id: u64| {
+        let data =
+            json!({"id": id, "name": "#1", "note": "a", "cancelled_at": null, "updated_at": "2026-07-01T00:00:00Z"});
+        json!({"id": format!("evt_{id}"), "updated_at": "2026-07-02T00:00:00Z", "data": data})
+    };
+    let without_key = json!({"data": event(3)["data"]});
+    assert_eq!(hooks.send("order.changed", "1", &event(1)).await, 200);
+    assert_eq!(hooks.send("order.changed", "2", &event(2)).await, 200);
+    assert_eq!(hooks.send("order.new", "3", &without_key).await, 200);
+    let gone = hooks.signed("order.gone", "4", event(1).to_string().into_bytes());
+    let gone = gone.header("X-Shopify-Triggered-At", "2026-06-30T00:00:00Z").send().await.unwrap();
+    assert_eq!(gone.status(), 200);
+    until_aside(&worker, 4).await;
+    let desk = Desk::of(&worker);
+    let ids: Vec<i64> = desk.letters().await.iter().map(|letter| letter.id).collect();
+    let stays = vec![Fate::Unreadable; 4];
+    assert_eq!(desk.fates("replay", &ids).await, stays, "the event is no record");
+    bench.plan.flows[0].events =
+        vec![route("order.gone", deleted("/data/id")), route("order.*", Brings::Record("/data".into()))];
+    let key = bench.plan.flows[0].stream.key.clone();
+    correct(&mut bench, key, &worker).await;
+    // One is sent again by the vendor, the others are replayed.
+    assert_eq!(hooks.send("order.changed", "2", &event(2)).await, 200);
+    assert_eq!(desk.fates("replay", &[ids[0], ids[2]]).await, [Fate::Replayed; 2]);
+    bench.until_booked(3).await;
+    // Dated by its own time, the deletion is older than what was written.
+    desk.fates("replay", &[ids[3]]).await;
+    desk.fates("drop", &[ids[1]]).await;
+    until_aside(&worker, 0).await;
+    assert!(bench.booked(1).await.is_some());
     worker.stop().await;
 }
 

@@ -6,12 +6,13 @@ use crosstie_engine::{
     canonical,
     delivery::Seen,
     json::Json,
-    plan::{Place, Stream},
+    plan::{Brings, Flow, Place, Stream},
     version::Version,
     webhook::{self, Brought, Event, brought, route},
 };
 use http::{HeaderMap, Uri, header};
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::{Reception, days_from};
 use crate::{
@@ -19,6 +20,9 @@ use crate::{
     lane::Lane,
     store::{Incoming, TakenEvent, TakenEvents},
 };
+
+/// The member under which a dead letter holds an event that could not be read, as no record has it.
+const EVENT: &str = "crosstie.dev/event";
 
 /// Events to be stored, and whom each of them is counted for.
 pub struct Taken {
@@ -74,9 +78,8 @@ pub fn taken(
         let brings: Vec<(Arc<Lane>, Incoming)> = lanes
             .iter()
             .filter_map(|lane| {
-                let route = route(&lane.flow.events, &event.topic)?;
-                let brought = brought(route, &lane.flow.stream, &event, &header, now);
-                Some((Arc::clone(lane), what_comes_in(brought, &event, &lane.flow.stream)))
+                let incoming = brings(&lane.flow, &event, &header, now)?;
+                Some((Arc::clone(lane), incoming))
             })
             .collect();
         let mark = mark(&event, &brings);
@@ -93,10 +96,10 @@ pub fn taken(
     Ok(Taken { events: taken, counted_for })
 }
 
-/// By what an event is known again: one that brings nothing never is, because a flow may ask for it by the time it is sent again. Without an id,
-/// only one that brings whole states with their versions: of any other, the same content may well be news.
+/// By what an event is known again: one that brings nothing, or nothing that can be read, never is, because the plan may be another by the time it is
+/// sent again. Without an id, only one that brings whole states with their versions: of any other, the same content may well be news.
 fn mark(event: &Event, brings: &[(Arc<Lane>, Incoming)]) -> Option<String> {
-    if brings.is_empty() {
+    if brings.iter().all(|(_, incoming)| matches!(incoming, Incoming::Faulty { .. })) {
         return None;
     }
     if let Some(id) = &event.id {
@@ -109,6 +112,47 @@ fn mark(event: &Event, brings: &[(Arc<Lane>, Incoming)]) -> Option<String> {
     };
     let known_again = brings.iter().all(|(_, incoming)| is_ordered(incoming));
     known_again.then(|| format!("content {}", event.hash))
+}
+
+/// What an event brings to a flow, by the first of its routes that fits; none where none does. What cannot be read is kept with all that the routes
+/// of another plan need to read it.
+fn brings<'a>(
+    flow: &Flow,
+    event: &Event,
+    header: &dyn Fn(&str) -> Option<&'a str>,
+    now: Timestamp,
+) -> Option<Incoming> {
+    let route = route(&flow.events, &event.topic)?;
+    let incoming = what_comes_in(brought(route, &flow.stream, event, header, now), event, &flow.stream);
+    let Incoming::Faulty { key, cause, request_id, .. } = incoming else { return Some(incoming) };
+    let headers = flow.events.iter().filter_map(|route| match &route.brings {
+        Brings::Deleted { version: Some(Place::Header(name)), .. } => Some(name.to_ascii_lowercase()),
+        Brings::Deleted { .. } | Brings::Record(_) | Brings::Key(_) => None,
+    });
+    let headers = headers.filter_map(|name| header(&name).map(|value| (name.into(), Json::Text(value.into()))));
+    let kept = [
+        ("topic".into(), Json::Text(event.topic.as_str().into())),
+        ("headers".into(), Json::Object(headers.collect())),
+        ("value".into(), event.value.clone()),
+    ];
+    let kept = Json::Object([(EVENT.into(), Json::Object(kept.into_iter().collect()))].into_iter().collect());
+    // The same content under another topic says something else.
+    let hash =
+        canonical::hash_of(&Json::List([&event.topic, &event.hash].map(|text| Json::Text(text.into())).to_vec()));
+    Some(Incoming::Faulty { key, hash, payload: kept.text(), cause, request_id })
+}
+
+/// What the event of a dead letter brings to its flow by the plan at work. None where the letter holds no event. `received` stands in for the time of
+/// a deletion that nothing tells.
+pub fn brings_again(flow: &Flow, letter: &Json, received: Timestamp) -> Option<Incoming> {
+    let kept = letter.pointer(&format!("/{}", EVENT.replace('/', "~1")))?;
+    let Some(Json::Text(topic)) = kept.pointer("/topic") else { return None };
+    let headers = kept.pointer("/headers")?.to_value();
+    let header = |name: &str| headers.get(name).and_then(Value::as_str);
+    let value = kept.pointer("/value")?.clone();
+    let event = Event { id: None, topic: topic.to_string(), hash: canonical::hash_of(&value), value };
+    let again = brings(flow, &event, &header, received);
+    Some(again.unwrap_or_else(|| faulty(&event.value, format!("no webhook route fits the topic `{topic}`"))))
 }
 
 /// What the store takes of what an event brought.

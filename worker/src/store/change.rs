@@ -304,8 +304,26 @@ impl std::fmt::Debug for DeadLetter {
 pub struct Replay {
     /// Its number.
     pub id: i64,
-    /// Key and state of one that had no key or no version when it was set aside, as the plan at work reads them.
-    pub read: Option<(String, Seen)>,
+    /// What one holds that had no key or no version when it was set aside, as the plan at work reads it.
+    pub read: Option<ReadAgain>,
+}
+
+/// A record that could not be read when it came, read again.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ReadAgain {
+    /// Its key.
+    pub key: String,
+    /// Its state.
+    pub seen: Seen,
+    /// The whole record as JSON.
+    pub payload: String,
+}
+
+impl std::fmt::Debug for ReadAgain {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The payload is personal data, and Debug output ends up in logs.
+        formatter.debug_struct("ReadAgain").field("seen", &self.seen).finish_non_exhaustive()
+    }
 }
 
 impl From<i64> for Replay {

@@ -155,9 +155,9 @@ fn replay_one(session: &Session, letter: &Replay, now: i64) -> Result<Replayed, 
         Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, version.map(|version| (version, hash))))
     })?;
     let Some((scope, key, state)) = found else { return Ok(Replayed::Gone) };
-    let (key, seen) = match (state, &letter.read) {
-        (Some(state), _) => (key, seen(state)?),
-        (None, Some((key, seen))) => (key.clone(), seen.clone()),
+    let (key, seen, payload) = match (state, &letter.read) {
+        (Some(state), _) => (key, seen(state)?, None),
+        (None, Some(read)) => (read.key.clone(), read.seen.clone(), Some(&read.payload)),
         (None, None) => return Ok(Replayed::Unreadable),
     };
     let later = "SELECT version FROM queue WHERE scope = ?1 AND key = ?2 UNION ALL \
@@ -169,8 +169,8 @@ fn replay_one(session: &Session, letter: &Replay, now: i64) -> Result<Replayed, 
     }
     let (text, hash) = (seen.version.to_string(), &seen.hash);
     let insert = "INSERT INTO queue (scope, key, version, source_hash, payload, enqueued_at) \
-                  SELECT scope, ?2, ?3, ?4, payload, ?5 FROM dead_letter WHERE id = ?1";
-    execute(session, insert, (letter.id, &key, &text, hash, now))?;
+                  SELECT scope, ?2, ?3, ?4, coalesce(?6, payload), ?5 FROM dead_letter WHERE id = ?1";
+    execute(session, insert, (letter.id, &key, &text, hash, now, payload))?;
     // What was given up in doubt rests until now: from here on its content is news.
     let wake = "UPDATE ledger SET source_hash = '' \
                 WHERE scope = ?1 AND key = ?2 AND body_hash IS NULL AND version = ?3 AND source_hash = ?4";
