@@ -8,6 +8,7 @@
 //!   doubt.
 
 mod alerts;
+mod backlog;
 mod change;
 mod claim;
 mod error;
@@ -25,9 +26,10 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 pub use alerts::{AlertChange, AlertStanding, Alerts, LetterDigest, WaitingMessage};
+pub use backlog::{Backlog, MOST_DEAD_LETTERS};
 pub use change::{
-    Backlog, Burial, DeadLetter, Figures, Incoming, MOST_DEAD_LETTERS, NewIntent, Opened, ParentKey, ReadAgain, Replay,
-    Replayed, Scope, ScopeId, Settlement, Shown, SweptPart, Taken, TakenPage, Tally, Tidied, Verdict,
+    Burial, DeadLetter, Figures, Incoming, NewIntent, Opened, ParentKey, ReadAgain, Replay, Replayed, Scope, ScopeId,
+    Settlement, Shown, SweptPart, Taken, TakenPage, Tally, Tidied, Verdict,
 };
 pub use claim::{Claim, ClaimGuard, Claimed, Claims};
 pub use error::StoreError;

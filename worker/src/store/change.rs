@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::TwinChange;
+use super::{Backlog, TwinChange};
 
 /// What state belongs to: a flow between two systems. The same flow between others begins anew.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -139,20 +139,6 @@ pub struct Taken {
     /// What lies in the scope now.
     pub backlog: Backlog,
 }
-
-/// How much lies in a scope and takes up room.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Backlog {
-    /// Records that are due, or are claimed.
-    pub due: u64,
-    /// Records that wait, or are claimed.
-    pub depth: u64,
-    /// Dead letters; counted up to [`MOST_DEAD_LETTERS`].
-    pub dead_letters: u64,
-}
-
-/// Dead letters of a scope beyond which nothing of it is delivered: none may be lost, and nobody reads that many.
-pub const MOST_DEAD_LETTERS: u64 = 10_000;
 
 /// A record as its source showed it when it was asked, in place of what was read.
 #[derive(Clone, Debug)]
