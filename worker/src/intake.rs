@@ -23,7 +23,7 @@ pub use self::records::incoming;
 use self::{family::Family, sweep::last_key};
 use crate::{
     lane::Lane,
-    resync::Asked,
+    resync::{Asked, again},
     store::{Backlog, Incoming, MOST_DEAD_LETTERS, Opened, StoreError, TakenPage},
     trouble,
     waiting::{capped, until},
@@ -102,12 +102,12 @@ impl Reader<'_> {
         let lane = self.lane;
         let stream = &lane.flow.stream;
         let windows = stream.parent.as_ref().map_or(stream, |parent| &parent.stream);
-        let began = match PollState::again(windows, asked.from) {
+        // Nobody knows any more what a probe that was under way would have shown, nor how far a page of parents came.
+        lane.gates.pages.undecided(lane.now());
+        (self.family, self.restarts, self.repeats) = (None, 0, false);
+        let began = match again(&self.poll, windows, asked.from, lane.flow.start_from) {
             Err(problem) => Err(problem.to_string()),
             Ok(poll) => {
-                // Nobody knows any more what a probe that was under way would have shown.
-                lane.gates.pages.undecided(lane.now());
-                (self.family, self.restarts, self.repeats) = (None, 0, false);
                 let run = self.last_run.unwrap_or_else(|| lane.now());
                 self.last_run = Some(run);
                 self.take(Vec::new(), poll, run).await.map(|_| ()).map_err(|error| error.to_string())

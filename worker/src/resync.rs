@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
 use crosstie_crds::resync::{Answer, Ask, Begun};
-use crosstie_engine::window::AgainFrom;
+use crosstie_engine::{
+    plan::{StartFrom, Stream},
+    window::{AgainFrom, CursorValue, NotFromATime, PollState},
+};
 use futures::future::join_all;
 use tokio::sync::{Notify, oneshot};
 
@@ -56,6 +59,28 @@ impl Asked {
     }
 }
 
+/// The state of reading from which a stream is read again: from where somebody asked for it, but never behind what was not read yet.
+pub fn again(poll: &PollState, stream: &Stream, asked: AgainFrom, start: StartFrom) -> Result<PollState, NotFromATime> {
+    let again = PollState::again(stream, asked)?;
+    let AgainFrom::Time(time) = asked else { return Ok(again) };
+    let reached = match (&poll.open, poll.cursor, start) {
+        (Some(window), _, _) => window.bounds.from,
+        (None, Some(cursor), _) => Some(cursor),
+        (None, None, StartFrom::Time(start)) => Some(start.into()),
+        // Nothing was to be read of the past.
+        (None, None, StartFrom::Now) => return Ok(again),
+        (None, None, StartFrom::Beginning) => None,
+    };
+    match reached {
+        None => PollState::again(stream, AgainFrom::Beginning),
+        Some(reached) if reached < CursorValue::Time(time) => {
+            let from = if let StartFrom::Time(start) = start { Some(start.into()) } else { None };
+            Ok(PollState { begins: poll.begins.or(from), cursor: Some(reached), ..again })
+        }
+        Some(_) => Ok(again),
+    }
+}
+
 /// The router that the dead letters' address has this on too.
 pub(crate) fn router(board: Arc<Board>) -> Router {
     Router::new().route("/resync", post(resync)).with_state(board)
@@ -88,6 +113,28 @@ fn chosen<'a>(lanes: &'a [Arc<Lane>], names: &[String]) -> Result<Vec<&'a Arc<La
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crosstie_engine::plan::Cursor;
+
+    #[test]
+    fn what_was_not_read_yet_is_not_passed_over_by_reading_again_from_later_on() {
+        let at = |second| jiff::Timestamp::from_second(second).unwrap();
+        let cursor = Cursor { field: "/updated_at".into(), lookback_seconds: 60, ..Cursor::default() };
+        let stream = Stream { cursor: Some(cursor), ..Stream::default() };
+        let from = |poll: &PollState, asked: i64, start: StartFrom| {
+            let poll = again(poll, &stream, AgainFrom::Time(at(asked)), start).unwrap();
+            assert!(poll.again && poll.behind);
+            poll.opened(&stream, start, at(2000)).open.unwrap().bounds.from.and_then(CursorValue::time)
+        };
+        let read = PollState { cursor: Some(at(1000).into()), ..PollState::default() };
+        assert_eq!(from(&read, 500, StartFrom::Beginning), Some(at(500)));
+        assert_eq!(from(&read, 1500, StartFrom::Beginning), Some(at(940)), "with what may have come late");
+        assert_eq!(from(&PollState::default(), 1500, StartFrom::Beginning), None, "the past was not read yet");
+        assert_eq!(from(&PollState::default(), 1500, StartFrom::Time(at(300))), Some(at(300)));
+        let open = read.opened(&stream, StartFrom::Beginning, at(1800));
+        assert_eq!(from(&open, 1500, StartFrom::Beginning), Some(at(880)), "its window was not read to its end");
+        let first = PollState::default().opened(&stream, StartFrom::Beginning, at(1800));
+        assert_eq!(from(&first, 1500, StartFrom::Beginning), None);
+    }
 
     #[tokio::test]
     async fn whoever_asks_first_is_told_when_another_one_asks_before_it_is_begun() {

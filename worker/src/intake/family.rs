@@ -101,10 +101,11 @@ impl Reader<'_> {
         let seen = PageSeen { hashes: &hashes, next, values: &[], delta: None };
         let (turn, last) = self.poll.turned_child(stream, key, following, &seen);
         let Some(poll) = self.taken(turn, stream, request_id, run).await? else { return Ok(false) };
+        // Not before it is stored: what the store did not take is read again.
+        self.take(incoming, poll, run).await?;
         if last && let Some(family) = &mut self.family {
             family.parents.pop_front();
         }
-        self.take(incoming, poll, run).await?;
         Ok(false)
     }
 
