@@ -52,6 +52,7 @@ fn every_page_with_examples_is_tried() {
         "two-way.md",
         "vendors.md",
         "webhooks.md",
+        "write-modes.md",
     ];
     assert_eq!(names, tried, "each has a test here");
 }
