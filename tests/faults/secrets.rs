@@ -81,31 +81,3 @@ async fn a_secret_that_aws_denies_says_what_to_allow_and_takes_no_other_with_it(
     shop.ready("connector", "shopify", "True", "Available").await?;
     shop.close().await
 }
-
-#[tokio::test]
-async fn a_second_version_that_lacks_a_key_and_a_denial_are_said_while_data_flows_on_with_the_first() -> Result<()> {
-    let shop = Shop::open("bad-second").await?;
-    shop.add_orders(1, 3).await?;
-    shop.start().await?;
-    shop.delivered(3).await?;
-    shop.world.secrets.put_json("bad-second/shopify", &json!({"tokne": "hunter2"})).await?;
-    let message = shop.condition("connector", "shopify", "CredentialsResolved", "False", "KeyMissing").await?;
-    ensure!(message.contains("stays in use") && !message.contains("hunter2"), "{message}");
-    shop.add_orders(11, 3).await?;
-    shop.delivered(6).await?;
-    shop.ready("connector", "shopify", "True", "Available").await?;
-    shop.ready("integration", "orders", "True", "Flowing").await?;
-    let aws = shop.world.aws_faults("bad-second")?;
-    aws.set(&[Rule::new(Fault::Deny).name("bad-second/netsuite")]).await?;
-    shop.condition("connector", "netsuite", "CredentialsResolved", "False", "AccessDenied").await?;
-    shop.add_orders(21, 3).await?;
-    shop.delivered(9).await?;
-    shop.ready("connector", "netsuite", "True", "Available").await?;
-    shop.ready("integration", "orders", "True", "Flowing").await?;
-    aws.clear().await?;
-    shop.world.secrets.put_json("bad-second/shopify", &json!({"token": "shopify-1"})).await?;
-    for connector in ["shopify", "netsuite"] {
-        shop.condition("connector", connector, "CredentialsResolved", "True", "Resolved").await?;
-    }
-    shop.close().await
-}

@@ -37,11 +37,6 @@ impl Lately {
         }
     }
 
-    /// Whether any ended since the process started.
-    pub fn is_empty(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
-    }
-
     /// What is the matter, if most of the last ones failed, and not those at the end all went well.
     pub fn failing(&self) -> Option<Failing> {
         let ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);

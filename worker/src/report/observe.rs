@@ -15,7 +15,7 @@ use crate::{
     lane::{Failing, Lane},
     metrics::Metrics,
     problems::{self, Call, Facts, FlowFacts},
-    store::{Figures, Scope, ScopeId, Tally},
+    store::{Figures, Scope, ScopeId},
 };
 
 /// What is wrong now.
@@ -133,9 +133,6 @@ fn lanes(posted: &Posted) -> &[Arc<Lane>] {
     posted.crew.as_ref().map_or(&[], |crew| &crew.lanes)
 }
 
-/// From how many records set aside within an hour or two, and none delivered, a process that was just started says that records fail.
-const FEWEST_SET_ASIDE: u64 = 3;
-
 fn flow_facts(lane: &Lane, figures: &Figures) -> FlowFacts {
     // What failed and is dealt with says nothing any more.
     let open = figures.dead_letters + figures.retrying + figures.held > 0;
@@ -146,7 +143,7 @@ fn flow_facts(lane: &Lane, figures: &Figures) -> FlowFacts {
         operation: lane.flow.operation.name.clone(),
         failing: failing(lane),
         mapping_failure: lane.facts.mappings.failing().filter(|_| open).map(|failing| failing.why),
-        delivery_failure: delivery_failure(lane, figures).filter(|_| open),
+        delivery_failure: lane.facts.deliveries.failing().filter(|_| open).as_ref().map(not_arrived),
         held: figures.held,
         dead_letters: figures.dead_letters,
         queue_depth: figures.queue_depth,
@@ -155,14 +152,9 @@ fn flow_facts(lane: &Lane, figures: &Figures) -> FlowFacts {
     }
 }
 
-/// Why most records do not reach the destination.
-fn delivery_failure(lane: &Lane, figures: &Figures) -> Option<String> {
-    let Tally { delivered, buried } = figures.hour;
-    if lane.facts.deliveries.is_empty() && delivered == 0 && buried >= FEWEST_SET_ASIDE {
-        return Some(format!("{buried} were set aside lately, and none arrived"));
-    }
-    let Failing { failed, of, why } = lane.facts.deliveries.failing()?;
-    Some(format!("{failed} of the last {of} did not arrive, the last of them because {why}"))
+/// That most records do not reach the destination.
+fn not_arrived(Failing { failed, of, why }: &Failing) -> String {
+    format!("{failed} of the last {of} did not arrive, the last of them because {why}")
 }
 
 /// What a system says of its API's version, once enough of it was heard.
