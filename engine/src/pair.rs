@@ -5,14 +5,15 @@
 //! is remembered what it was when it was looked at last, and what it becomes by the writes of the other flow that were not seen yet: that flow
 //! evaluates this one's map on the record as it stands and on the record with what it writes. A field that becomes something else by that is expected to
 //! be that, and any other is expected to stay. Anything else is a change, whoever made it: a person between a write and the next look, also one who took
-//! the write back, or the system, which stored something else than was written. Such an answer goes back; two systems that answer each other for ever are
-//! left alone after [`MOST_ROUNDS`].
+//! the write back, or the system, which stored something else than was written. Such an answer goes back. Two systems may answer each other for ever, and
+//! nothing tells their answers from people's changes: after [`MOST_ROUNDS`] they go back ever more rarely, and none is dropped.
 
 use std::{
     cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
 };
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -24,8 +25,12 @@ use crate::{
     version::Version,
 };
 
-/// How often in a row a change of a record is carried that came before the last write to it was seen to arrive.
+/// How often in a row a change of a record is carried at once that came before the last write to it was seen to arrive.
 pub const MOST_ROUNDS: u32 = 6;
+/// How long after the last write the first one waits that comes after those, in seconds; each further one waits twice as long as the one before it.
+const FIRST_PAUSE: i64 = 60;
+/// How long one waits at most, in seconds.
+const LONGEST_PAUSE: i64 = 3600;
 /// In place of a hash: no field is this.
 const OWED: &str = "?";
 /// How many writes that were not seen yet are remembered of a field.
@@ -94,6 +99,9 @@ pub struct Traces {
     /// Its state before the other flow wrote to it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     since: Option<Seen>,
+    /// When the other flow wrote to it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    written: Option<Timestamp>,
 }
 
 /// What is remembered of a pair of records.
@@ -110,10 +118,19 @@ pub struct Memory {
 pub struct News {
     /// The fields to carry.
     pub fields: BTreeSet<String>,
-    /// Fields that changed once too often in answer to a write: both systems go on changing what they are given.
-    pub worn: BTreeSet<String>,
     /// How many writes answered each other before.
     pub round: u32,
+    /// Before when they are not carried, because both ends go on changing what they are given.
+    pub not_before: Option<Timestamp>,
+}
+
+/// A write that is made because of a change.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer {
+    /// How many writes answered each other before.
+    pub round: u32,
+    /// When it is made.
+    pub at: Timestamp,
 }
 
 /// A record as it is shown: in the terms of its flow, and its state. One that is `stale` is shown as it was before it was last written.
@@ -123,20 +140,22 @@ pub struct Look<'a> {
     pub image: &'a Image,
     /// The state.
     pub seen: &'a Seen,
+    /// When it is shown.
+    pub at: Timestamp,
     /// Whether it is late.
     pub stale: bool,
 }
 
 impl Traces {
     /// A look at a record.
-    pub fn look<'a>(&self, image: &'a Image, seen: &'a Seen) -> Look<'a> {
+    pub fn look<'a>(&self, image: &'a Image, seen: &'a Seen, at: Timestamp) -> Look<'a> {
         let stale = self.since.as_ref().is_some_and(|since| match seen.version.compare(&since.version) {
             Some(Ordering::Less) => true,
             // Single reads of a source that orders nothing do not lag.
             Some(Ordering::Equal) => seen.version != Version::Unordered && seen.hash == since.hash,
             Some(Ordering::Greater) | None => false,
         });
-        Look { image, seen, stale }
+        Look { image, seen, at, stale }
     }
 
     /// What changed of a record. Of a field that nothing is remembered of, to be nothing is no change.
@@ -146,17 +165,25 @@ impl Traces {
             Some(trace) => !trace.explains(hash, look.stale),
         };
         let fields = look.image.0.iter().filter(|(path, hash)| is_news(path.as_str(), hash.as_str()));
-        let fields: BTreeSet<String> = fields.map(|(path, _)| path.clone()).collect();
-        let (fields, worn) =
-            if self.rounds > MOST_ROUNDS { (BTreeSet::new(), fields) } else { (fields, BTreeSet::new()) };
-        News { fields, worn, round: self.rounds }
+        let fields = fields.map(|(path, _)| path.clone()).collect();
+        News { fields, round: self.rounds, not_before: self.pause(look.at) }
+    }
+
+    /// Until when the record rests after the writes that answered each other. A last write that is still to come is of a clock that was set back, and
+    /// holds nothing up.
+    fn pause(&self, now: Timestamp) -> Option<Timestamp> {
+        let written = self.written.filter(|written| *written <= now)?;
+        let doublings = self.rounds.checked_sub(MOST_ROUNDS + 1)?;
+        let pause = 1_i64.checked_shl(doublings).and_then(|times| FIRST_PAUSE.checked_mul(times));
+        let pause = pause.filter(|pause| (1..LONGEST_PAUSE).contains(pause)).unwrap_or(LONGEST_PAUSE);
+        written.checked_add(SignedDuration::from_secs(pause)).ok().filter(|until| *until > now)
     }
 
     /// The record was looked at. Of one that was shown late, what did not change says nothing.
     fn looked(&mut self, look: Look<'_>) {
-        let News { fields, worn, round: _ } = self.news(look);
+        let fields = self.news(look).fields;
         for (path, hash) in &look.image.0 {
-            if !look.stale || fields.contains(path) || worn.contains(path) {
+            if !look.stale || fields.contains(path) {
                 self.fields.entry(path.clone()).or_default().is(hash);
             }
         }
@@ -166,14 +193,13 @@ impl Traces {
     }
 
     /// The other flow writes to the record: what it is before, where there is one, and what becomes of it.
-    fn expect(&mut self, before: Option<Look<'_>>, effect: &Effect, round: u32) {
-        let News { fields, worn, round: _ } = before.map(|before| self.news(before)).unwrap_or_default();
+    fn expect(&mut self, before: Option<Look<'_>>, effect: &Effect, Answer { round, at }: Answer) {
+        let fields = before.map(|before| self.news(before).fields).unwrap_or_default();
         for (path, hash) in &effect.after.0 {
             let was = before.and_then(|before| before.image.0.get(path));
             if was == Some(hash) {
-                let is_news = fields.contains(path) || worn.contains(path);
                 // Both ends changed to the same: that is carried, if it is what was written that made it.
-                if is_news && effect.blank.0.get(path) != was {
+                if fields.contains(path) && effect.blank.0.get(path) != was {
                     self.fields.entry(path.clone()).or_default().is(hash);
                 }
                 continue;
@@ -189,6 +215,7 @@ impl Traces {
             trace.expected.drain(..surplus);
         }
         self.rounds = round.saturating_add(1);
+        self.written = Some(at);
         self.since = before.map(|before| before.seen.clone());
     }
 
@@ -248,9 +275,9 @@ impl Memory {
 
     /// The memory once the flow of a direction has written to the twin. Its own record was looked at before.
     #[must_use]
-    pub fn written(&self, direction: Direction, twin: Twin<'_>, effect: &Effect, round: u32) -> Self {
+    pub fn written(&self, direction: Direction, twin: Twin<'_>, effect: &Effect, answer: Answer) -> Self {
         let mut memory = self.clone();
-        memory.of_mut(direction.back()).expect(twin.before, effect, round);
+        memory.of_mut(direction.back()).expect(twin.before, effect, answer);
         memory
     }
 

@@ -9,7 +9,7 @@ use crosstie_engine::{
     delivery::{Change, Compared, Fetching, Settled, Wish, is_deleted},
     json::Json,
     mapping::NoResolve,
-    pair::{self, Effect, Image, Memory, News},
+    pair::{self, Answer, Effect, Image, Memory, News},
     plan::Direction,
 };
 use jiff::SignedDuration;
@@ -228,17 +228,14 @@ impl Pairing<'_> {
         let body_hash = canonical::hash(&body);
         let image = Image::of(&lane.mapping, &body).without(&self.paired.named_by);
         let before = row.memory.clone();
-        let look = before.of(direction).look(&image, &self.claimed.facts.seen);
+        let look = before.of(direction).look(&image, &self.claimed.facts.seen, lane.now());
         let news = before.of(direction).news(look);
-        row.memory = before.looked(direction, look);
-        if !news.worn.is_empty() {
-            let (flow, fields) = (&lane.flow.name, &news.worn);
-            tracing::warn!(
-                flow,
-                ?fields,
-                "the two systems go on changing these fields of what they are given: they are left"
-            );
+        if let Some(until) = news.not_before.filter(|_| !news.fields.is_empty() && self.has_twin(&row)) {
+            let (flow, fields) = (&lane.flow.name, &news.fields);
+            tracing::warn!(flow, ?fields, %until, "both ends go on changing these fields of a record after each write to it: they wait");
+            return Err(done(lane.judge().waits(&self.claimed.facts, until)));
         }
+        row.memory = before.looked(direction, look);
         let mapped = Mapped { body, body_hash, news, before };
         let other = Other::of(lane, self.paired)?;
         match row.key(self.back()).map(str::to_owned) {
@@ -268,8 +265,9 @@ impl Pairing<'_> {
         let made = pair::overlaid(&Value::Object(serde_json::Map::new()), other.place, &body);
         let after = other.image(self.claimed, &made).await?;
         let nothing = pair::Twin { before: None, takes_part: true };
+        let answer = self.answer(&news);
         row.memory =
-            row.memory.written(self.paired.direction, nothing, &Effect { after, ..Effect::default() }, news.round);
+            row.memory.written(self.paired.direction, nothing, &Effect { after, ..Effect::default() }, answer);
         self.held.identifier = None;
         self.change(row, None);
         Ok(Decided::Write(Sending::of(&self.lane.operation, body, body_hash, self.claimed)))
@@ -284,7 +282,7 @@ impl Pairing<'_> {
         mut row: TwinRow,
     ) -> Result<Decided, Stop> {
         let (shown, seen) = (other.image(self.claimed, twin).await?, other.seen(self.claimed, twin)?);
-        let before = Some(mapped.before.of(self.back()).look(&shown, &seen));
+        let before = Some(mapped.before.of(self.back()).look(&shown, &seen, self.lane.now()));
         let there = pair::Twin { before, takes_part: other.takes_part(self.claimed, twin).await? };
         let written = self.against(other, twin, there, &mapped).await?;
         row.memory = row.memory.yielded(self.paired.direction, &written.owed);
@@ -292,7 +290,7 @@ impl Pairing<'_> {
             let how = Settled::Unchanged { body_hash: mapped.body_hash };
             return Ok(self.settled(how, row, written.overruled));
         }
-        row.memory = row.memory.written(self.paired.direction, there, &written.effect, mapped.news.round);
+        row.memory = row.memory.written(self.paired.direction, there, &written.effect, self.answer(&mapped.news));
         let Mapped { body, body_hash, .. } = mapped;
         self.held.identifier = row.key(self.back()).map(str::to_owned);
         let part = pair::part(&self.lane.mapping, &body, &self.with_names(&written.fields));
@@ -332,6 +330,10 @@ impl Pairing<'_> {
         Ok(Written { fields, effect, overruled: known.then_some(loser), owed })
     }
 
+    fn answer(&self, news: &News) -> Answer {
+        Answer { round: news.round, at: self.lane.now() }
+    }
+
     /// What the twin becomes, in the terms of its own flow, when these fields are written to it.
     async fn after(
         &self,
@@ -369,7 +371,7 @@ impl Pairing<'_> {
             };
             let (image, seen) = (other.image(self.claimed, &twin).await?, other.seen(self.claimed, &twin)?);
             let traces = row.memory.of(self.back());
-            let news = traces.news(traces.look(&image, &seen));
+            let news = traces.news(traces.look(&image, &seen, lane.now()));
             if !news.fields.is_empty() && other.takes_part(self.claimed, &twin).await? {
                 // What was changed at the other end makes the record anew.
                 row.gone = Some(self.back());
