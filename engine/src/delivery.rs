@@ -20,6 +20,7 @@ mod present;
 mod rule;
 mod standing;
 mod unlisted;
+mod untimed;
 mod wish;
 
 #[cfg(test)]
@@ -37,4 +38,5 @@ pub use present::{Compared, Fetched, Fetching};
 pub use rule::Rule;
 pub use standing::{Standing, needs_write, standing};
 pub use unlisted::{gone, is_unlisted, unlisted};
+pub use untimed::{is_untimed, mark_untimed};
 pub use wish::{Wish, is_deleted, needed_fields, part_of};

@@ -13,12 +13,12 @@ use std::sync::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use common::{
     Bench,
-    hooks::{PATH, receiver},
+    hooks::{Hooks, PATH, receiver, route},
     until, until_report,
 };
 use crosstie_connect::{Clock, SystemClock};
 use crosstie_engine::{
-    plan::{HeaderPart, SentAt, TimestampFormat, Verification},
+    plan::{Brings, HeaderPart, Rest, SentAt, TimestampFormat, Verification},
     template::Template,
 };
 use crosstie_vendors::wire::{Fault, FaultRule};
@@ -136,6 +136,40 @@ async fn a_clock_that_jumps_ahead_and_back_stops_nothing_loses_nothing_and_repea
     bench.until_booked(6).await;
     let writes = bench.books.stats().await.unwrap().writes;
     assert_eq!((writes.applied, writes.distinct), (6, 6));
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_without_a_time_deletes_no_record_that_was_restored() {
+    let mut bench = Bench::with_webhooks(SELDOM).await;
+    let flow = &mut bench.plan.flows[0];
+    let deleted = Brings::Deleted { rest: Rest::Key("/objectId".into()), version: None };
+    flow.events = vec![route("deal.deletion", deleted), route("*", Brings::Key("/objectId".into()))];
+    flow.stream.one = Some(common::one());
+    flow.stream.deleted = Some("/gone".into());
+    flow.delete_operation = Some(common::delete_operation());
+    bench.write_plan();
+    let clock = Arc::new(Settable::default());
+    let worker = started(&bench, &clock).await;
+    until("a crew is at work", || async { worker.unready().is_none() }).await;
+    let hooks = Hooks::to(worker.webhooks_address().unwrap(), "hush");
+    bench.order(1, "x").await;
+    assert_eq!(hooks.send("deal.creation", "1", &json!({"objectId": 1})).await, 200);
+    bench.until_booked(1).await;
+    // Its deletion and its restoring came in the other order, or a copy that lags behind is read: that is not known yet.
+    assert_eq!(hooks.send("deal.deletion", "2", &json!({"objectId": 1})).await, 200);
+    until_report(&worker, "it waits", |report| report.flows[0].queue_depth == 1).await;
+    clock.set(1);
+    until_report(&worker, "nothing waits", |report| report.flows[0].queue_depth == 0).await;
+    assert!(bench.booked(1).await.is_some(), "the source shows it");
+    // A change of what was restored is news.
+    bench.order(1, "y").await;
+    assert_eq!(hooks.send("deal.change", "3", &json!({"objectId": 1})).await, 200);
+    until("the change is booked", || async { bench.booked(1).await.is_some_and(|order| order["memo"] == "y") }).await;
+    // And what is not there any more is deleted at once.
+    bench.shop.delete_record("orders", "1").await.unwrap();
+    assert_eq!(hooks.send("deal.deletion", "4", &json!({"objectId": 1})).await, 200);
+    until("it is gone", || async { bench.booked(1).await.is_none() }).await;
     worker.stop().await;
 }
 

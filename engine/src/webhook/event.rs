@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    canonical, glob,
+    canonical,
+    delivery::mark_untimed,
+    glob,
     json::{Json, put},
     plan::{Brings, EventRoute, Place, Receiver, Rest, Stream},
     version::Version,
@@ -144,7 +146,12 @@ pub fn brought<'a, 'e, 'b>(
                 }),
             };
             rest.map(|mut record| {
-                let version = ended(Version::in_stream(&record, stream).ok(), told, now);
+                let last = Version::in_stream(&record, stream).ok();
+                // Counters go on counting; where time orders states, nothing else says when this one ended.
+                if told.is_none() && stream.one.is_some() && !matches!(last, Some(Version::Counter(_))) {
+                    mark_untimed(&mut record);
+                }
+                let version = ended(last, told, now);
                 if let Some(pointer) = stream.deleted.as_ref().filter(|pointer| !is_set(&record, pointer)) {
                     put(&mut record, pointer, Value::Bool(true));
                 }
@@ -180,7 +187,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::plan::{HeaderPart, SignatureEncoding, Verification, WebhookHash};
+    use crate::delivery::is_untimed;
+    use crate::plan::{HeaderPart, ReadOne, SignatureEncoding, Verification, WebhookHash};
 
     fn receiver() -> Receiver {
         Receiver {
@@ -266,6 +274,19 @@ mod tests {
         assert_eq!(version(None, json!({"at": 7})), "8", "counters go on counting");
         let (record, _) = deleted(&stream, Rest::Key("/objectId".into()), None, &json!({"objectId": 5})).unwrap();
         assert_eq!(record, json!({"id": "5", "state": {"gone": true}}));
+        let stream = Stream { one: Some(ReadOne {
+            path: crate::template::Template::parse("/{key}").unwrap(),
+            query: [].into(),
+            record: String::new(),
+            into: String::new(),
+        }), ..stream };
+        let marked = |value: Value| {
+            let told = Some(Place::Pointer("/w".into()));
+            let (record, _) = deleted(&stream, Rest::Record(String::new()), told, &value).unwrap();
+            is_untimed(&record.to_string())
+        };
+        assert!(marked(json!({"id": 1})) && marked(json!({"id": 1, "at": "2026-07-01T00:00:00Z"})));
+        assert!(!marked(json!({"id": 1, "w": "1970-01-02T00:00:00Z"})) && !marked(json!({"id": 1, "at": 7})));
         for (rest, value) in [(Rest::Record(String::new()), json!("text")), (Rest::Key("/k".into()), json!({}))] {
             assert_eq!(deleted(&stream, rest, None, &value), None);
         }

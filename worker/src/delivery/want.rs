@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use crosstie_engine::{
     circuit::Admission,
-    delivery::{Change, Compared, Fetched, Fetching, LedgerEntry, Wanted, Wish, gone, is_deleted, is_unlisted},
+    delivery::{Change, Compared, Fetched, Fetching, LedgerEntry, Wanted, Wish, gone, is_deleted, is_unlisted, is_untimed},
     json::Json,
     mapping::EvaluationError,
+    version::Version,
 };
 use serde_json::Value;
 
@@ -91,6 +92,9 @@ enum Present {
 
 /// The state that the record's source shows now, where it has to be asked.
 async fn present(lane: &Lane, claimed: &mut Claimed, probes: bool) -> Result<Present, Stop> {
+    if lane.flow.stream.one.is_some() && is_untimed(&claimed.payload) {
+        return untimed(lane, claimed, probes).await;
+    }
     let fetching = if lane.flow.stream.one.is_some() { Fetching::Possible } else { Fetching::Impossible };
     match lane.judge().compared(&claimed.facts, fetching) {
         Compared::Go => return Ok(Present::AsRead),
@@ -105,6 +109,29 @@ async fn present(lane: &Lane, claimed: &mut Claimed, probes: bool) -> Result<Pre
         }
     }
     Ok(taken(lane, claimed, shown)?.map_or(Present::AsRead, Present::Shown))
+}
+
+/// The state of a record whose deletion was told without a time: the source says whether it still has it.
+async fn untimed(lane: &Lane, claimed: &mut Claimed, probes: bool) -> Result<Present, Stop> {
+    if let Compared::Done(change @ Change::Settle(_)) = lane.judge().compared(&claimed.facts, Fetching::Impossible) {
+        return Err(done(change));
+    }
+    let Some(record) = asked(lane, claimed, probes).await? else {
+        // Where a counter orders states, the time at which word came orders nothing.
+        if claimed.facts.ledger.as_ref().is_some_and(|ledger| matches!(ledger.version, Version::Counter(_))) {
+            claimed.facts.seen = gone(&claimed.facts.seen, claimed.facts.ledger.as_ref());
+        }
+        return Ok(Present::AsRead);
+    };
+    if let Some(change) = lane.judge().shown_after_all(&claimed.facts) {
+        return Err(done(change));
+    }
+    claimed.facts.seen = seen(&record, &lane.flow.stream).map_err(|problem| done(lane.judge().faulty(&claimed.facts, problem)))?;
+    claimed.shown = Some(Shown { seen: claimed.facts.seen.clone(), payload: record.to_string().into() });
+    match lane.judge().compared(&claimed.facts, Fetching::Done) {
+        Compared::Done(change) => Err(done(change)),
+        Compared::Go | Compared::Fetch => Ok(Present::Shown(record)),
+    }
 }
 
 /// The state that the record's source shows now; none where it does not find the record.
