@@ -23,7 +23,7 @@ pub use self::records::incoming;
 use self::{family::Family, sweep::last_key};
 use crate::{
     lane::Lane,
-    resync::{Asked, again},
+    resync::{Again, Asked, again},
     store::{Backlog, Incoming, MOST_DEAD_LETTERS, Opened, StoreError, TakenPage},
     trouble,
     waiting::{capped, until},
@@ -42,6 +42,7 @@ const LONGEST_RESTART: Duration = Duration::from_mins(1);
 /// Reads a flow's stream at its times until it is told to stop. A page under way is given up; the next start reads it again.
 pub async fn run(lane: Arc<Lane>, opened: Opened, stop: CancellationToken) {
     let Opened { poll, last_run, .. } = opened;
+    let _closing = Closing(&lane.again);
     let mut reader = Reader {
         lane: &lane,
         poll,
@@ -59,6 +60,15 @@ pub async fn run(lane: Arc<Lane>, opened: Opened, stop: CancellationToken) {
             () = reader.run() => return,
         };
         reader.begin_again(asked).await;
+    }
+}
+
+/// Tells those who ask for reading again that nobody reads any more, however that came.
+struct Closing<'a>(&'a Again);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 

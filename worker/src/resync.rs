@@ -1,7 +1,7 @@
 //! Reading flows again because a person asked for it: after a mapping was corrected, or the destination lost something. What was settled comes
 //! in once more and is compared with the ledger, so that only what differs is written.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
 use crosstie_crds::resync::{Answer, Ask, Begun};
@@ -17,8 +17,15 @@ use crate::{board::Board, lane::Lane};
 /// Where a flow's intake hears that it is to begin again.
 #[derive(Debug, Default)]
 pub struct Again {
-    asked: Mutex<Option<Asked>>,
+    line: Mutex<Line>,
     wake: Notify,
+}
+
+/// Who asked last, and whether anybody still answers.
+#[derive(Debug, Default)]
+struct Line {
+    asked: Option<Asked>,
+    closed: bool,
 }
 
 /// That somebody asked, and waits for the answer.
@@ -33,7 +40,11 @@ impl Again {
     /// Asks, and waits until it is stored. An error says in words why the flow is not read again.
     async fn ask(&self, from: AgainFrom) -> Result<(), String> {
         let (answer, answered) = oneshot::channel();
-        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Asked { from, answer });
+        {
+            let mut line = self.line();
+            // Where nobody answers any more, the one who would have is let go of here.
+            line.asked = (!line.closed).then_some(Asked { from, answer });
+        }
         self.wake.notify_one();
         answered.await.unwrap_or_else(|_| {
             Err("somebody else asked for it meanwhile, or another plan came to work: ask once more".to_owned())
@@ -43,11 +54,20 @@ impl Again {
     /// Waits until somebody asks. Nothing is lost when waiting is given up.
     pub async fn asked(&self) -> Asked {
         loop {
-            if let Some(asked) = self.asked.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            if let Some(asked) = self.line().asked.take() {
                 return asked;
             }
             self.wake.notified().await;
         }
+    }
+
+    /// Nobody reads the flow any more: whoever waits is told so, and whoever asks later.
+    pub fn close(&self) {
+        *self.line() = Line { asked: None, closed: true };
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -134,6 +154,15 @@ mod tests {
         assert_eq!(from(&open, 1500, StartFrom::Beginning), Some(at(880)), "its window was not read to its end");
         let first = PollState::default().opened(&stream, StartFrom::Beginning, at(1800));
         assert_eq!(from(&first, 1500, StartFrom::Beginning), None);
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_while_another_plan_comes_to_work_is_told() {
+        let again = Again::default();
+        let waiting = again.ask(AgainFrom::Beginning);
+        let (waiting, ()) = tokio::join!(waiting, async { again.close() });
+        assert!(waiting.unwrap_err().contains("ask once more"));
+        assert!(again.ask(AgainFrom::Beginning).await.unwrap_err().contains("ask once more"));
     }
 
     #[tokio::test]
