@@ -198,7 +198,7 @@ fn index(token: &str) -> Option<usize> {
 }
 
 /// Puts a value at a pointer, and objects on the way to it, whatever was there.
-pub(crate) fn put(place: &mut Value, pointer: &str, value: Value) {
+pub fn put(place: &mut Value, pointer: &str, value: Value) {
     let mut place = place;
     for segment in pointer.split('/').skip(1) {
         let name = segment.replace("~1", "/").replace("~0", "~");

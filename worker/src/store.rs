@@ -34,7 +34,7 @@ pub use change::{
 pub use claim::{Claim, ClaimGuard, Claimed, Claims};
 pub use error::StoreError;
 pub use event::{EventFate, LoggedEvent, TakenEvent, TakenEvents};
-pub use twin::{PairScopes, TwinChange, TwinFacts, TwinQuestion, TwinRow};
+pub use twin::{PairScopes, TwinChange, TwinFacts, TwinQuestion, TwinRow, TwinWord};
 
 /// What a store answers, sooner or later.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;

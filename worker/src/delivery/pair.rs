@@ -24,7 +24,7 @@ use super::{
 use crate::{
     lane::Lane,
     pairs::{Paired, TwinGuard},
-    store::{Claimed, StoreError, TwinChange, TwinFacts, TwinQuestion, TwinRow},
+    store::{Claimed, StoreError, TwinChange, TwinFacts, TwinQuestion, TwinRow, TwinWord},
 };
 
 /// How long a record waits while its twin is under way.
@@ -148,12 +148,12 @@ impl Pairing<'_> {
         row.gone.is_none() && row.key(self.back()).is_some()
     }
 
-    fn settled(&mut self, how: Settled, row: TwinRow, overruled: Option<Direction>) -> Decided {
-        self.change(row, overruled);
+    fn settled(&mut self, how: Settled, row: TwinRow, overruled: Option<Direction>, word: Option<TwinWord>) -> Decided {
+        self.change(row, overruled, word);
         Decided::Done(Change::Settle(how))
     }
 
-    fn change(&mut self, row: TwinRow, overruled: Option<Direction>) {
+    fn change(&mut self, row: TwinRow, overruled: Option<Direction>, word: Option<TwinWord>) {
         let (scopes, direction) = (self.paired.scopes, self.paired.direction);
         if overruled.is_some() {
             let flow = &self.lane.flow.name;
@@ -162,7 +162,7 @@ impl Pairing<'_> {
                 "both records of a pair were changed in the same fields: what the flow in the direction Forward carries wins"
             );
         }
-        self.claimed.twin = Some(TwinChange { scopes, direction, row, overruled });
+        self.claimed.twin = Some(TwinChange { scopes, direction, row, overruled, word });
     }
 
     /// A record that its source has.
@@ -242,14 +242,14 @@ impl Pairing<'_> {
             None => self.made(&other, mapped, row).await,
             Some(_) if mapped.news.fields.is_empty() => {
                 let how = Settled::Unchanged { body_hash: mapped.body_hash };
-                Ok(self.settled(how, row, None))
+                Ok(self.settled(how, row, None, None))
             }
             Some(key) => match other.fetched(self.claimed, &key).await? {
                 Some(twin) => self.written_over(&other, &twin, mapped, row).await,
                 // It is deleted, which the flow in the direction Forward carries.
                 None if direction == Direction::Reverse => {
                     let how = Settled::Unchanged { body_hash: mapped.body_hash };
-                    Ok(self.settled(how, row, Some(direction)))
+                    Ok(self.settled(how, row, Some(direction), None))
                 }
                 None => {
                     row.set_key(self.back(), None);
@@ -269,7 +269,7 @@ impl Pairing<'_> {
         row.memory =
             row.memory.written(self.paired.direction, nothing, &Effect { after, ..Effect::default() }, answer);
         self.held.identifier = None;
-        self.change(row, None);
+        self.change(row, None, None);
         Ok(Decided::Write(Sending::of(&self.lane.operation, body, body_hash, self.claimed)))
     }
 
@@ -286,15 +286,17 @@ impl Pairing<'_> {
         let there = pair::Twin { before, takes_part: other.takes_part(self.claimed, twin).await? };
         let written = self.against(other, twin, there, &mapped).await?;
         row.memory = row.memory.yielded(self.paired.direction, &written.owed);
+        // What was owed was not seen by its own flow yet, and may never be shown to it as news.
+        let word = row.key(self.back()).filter(|_| !written.owed.is_empty()).map(|key| other.word(key));
         if written.fields.is_empty() {
             let how = Settled::Unchanged { body_hash: mapped.body_hash };
-            return Ok(self.settled(how, row, written.overruled));
+            return Ok(self.settled(how, row, written.overruled, word));
         }
         row.memory = row.memory.written(self.paired.direction, there, &written.effect, self.answer(&mapped.news));
         let Mapped { body, body_hash, .. } = mapped;
         self.held.identifier = row.key(self.back()).map(str::to_owned);
         let part = pair::part(&self.lane.mapping, &body, &self.with_names(&written.fields));
-        self.change(row, written.overruled);
+        self.change(row, written.overruled, word);
         Ok(Decided::Write(Sending::of(&self.paired.update, part, body_hash, self.claimed)))
     }
 
@@ -367,7 +369,7 @@ impl Pairing<'_> {
             let other = Other::of(lane, self.paired)?;
             let Some(twin) = other.fetched_or_none(self.claimed, &key).await? else {
                 row.gone = Some(direction);
-                return Ok(self.settled(Settled::Deleted, row, None));
+                return Ok(self.settled(Settled::Deleted, row, None, None));
             };
             let (image, seen) = (other.image(self.claimed, &twin).await?, other.seen(self.claimed, &twin)?);
             let traces = row.memory.of(self.back());
@@ -375,14 +377,14 @@ impl Pairing<'_> {
             if !news.fields.is_empty() && other.takes_part(self.claimed, &twin).await? {
                 // What was changed at the other end makes the record anew.
                 row.gone = Some(self.back());
-                return Ok(self.settled(Settled::Deleted, row, Some(direction)));
+                return Ok(self.settled(Settled::Deleted, row, Some(direction), None));
             }
         }
         let body = self.seeker().known(remains(lane, record).await)?;
         let body_hash = canonical::hash(&body);
         row.gone = Some(direction);
         self.held.identifier = Some(key);
-        self.change(row, None);
+        self.change(row, None, None);
         Ok(Decided::Delete(Sending::of(operation, body, body_hash, self.claimed).deleting()))
     }
 

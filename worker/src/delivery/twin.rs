@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crosstie_engine::{
     delivery::{Seen, is_deleted},
-    json::Json,
+    json::{Json, put},
     pair::Image,
 };
 use serde_json::Value;
@@ -18,7 +18,7 @@ use crate::{
     intake::records::seen,
     lane::Lane,
     pairs::Paired,
-    store::{Claimed, StoreError},
+    store::{Claimed, StoreError, TwinWord},
 };
 
 /// The flow that carries records back, as the one sees it that writes to them.
@@ -79,6 +79,13 @@ impl<'a> Other<'a> {
     pub fn seen(&self, claimed: &Claimed, state: &Value) -> Result<Seen, Stop> {
         let seen = seen(state, &self.back.flow.stream);
         seen.map_err(|problem| done(self.lane.judge().faulty(&claimed.facts, problem)))
+    }
+
+    /// Word of the twin of this key for its own flow.
+    pub fn word(&self, key: &str) -> TwinWord {
+        let mut record = Value::Null;
+        put(&mut record, &self.back.flow.stream.key, Value::String(key.to_owned()));
+        TwinWord { key: key.to_owned(), payload: record.to_string() }
     }
 
     /// Whether its own flow would carry what changed of the twin.

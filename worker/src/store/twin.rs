@@ -69,6 +69,18 @@ pub struct TwinChange {
     pub row: TwinRow,
     /// The flow a change of whose record is not carried any more, because the other end changed the same.
     pub overruled: Option<Direction>,
+    /// Word of the record at the other end, whose own flow is to look at it, because a change was left out for what changed of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub word: Option<TwinWord>,
+}
+
+/// Word of a record for the flow that reads it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TwinWord {
+    /// The record's key.
+    pub key: String,
+    /// A record of which nothing but the key is known, as JSON.
+    pub payload: String,
 }
 
 /// A question about the pair of a claimed record.

@@ -1,15 +1,18 @@
 //! What the database keeps of pairs of records. What becomes of a pair is decided by whoever carries a record of it; here it is stored with what
 //! becomes of that record, or not at all.
 
-use crosstie_engine::{delivery::Settled, pair::Memory, plan::Direction};
+use crosstie_engine::{canonical, delivery::Settled, pair::Memory, plan::Direction};
 use rusqlite::Row;
 
 use super::{
+    intake::take_one,
     intents::json,
     rows::{add, document, execute, first},
     writer::Session,
 };
-use crate::store::{PairScopes, ScopeId, Settlement, StoreError, TwinChange, TwinFacts, TwinQuestion, TwinRow};
+use crate::store::{
+    Incoming, PairScopes, ScopeId, Settlement, StoreError, TwinChange, TwinFacts, TwinQuestion, TwinRow, TwinWord,
+};
 
 const FORWARD: &str = "Forward";
 const REVERSE: &str = "Reverse";
@@ -111,6 +114,7 @@ pub fn settled(session: &mut Session, done: &Settlement) -> Result<bool, StoreEr
         // What was sent took no effect.
         (true, false) => None,
     };
+    execute(session, "DELETE FROM twin_writing WHERE record = ?1", [done.record])?;
     let Some(mut change) = change else { return Ok(false) };
     let (direction, back) = (change.direction, change.direction.back());
     if change.row.key(back).is_none() {
@@ -123,7 +127,11 @@ pub fn settled(session: &mut Session, done: &Settlement) -> Result<bool, StoreEr
         let delete = "UPDATE ledger SET present = 0, body_hash = NULL, identifier = NULL WHERE scope = ?1 AND key = ?2";
         execute(session, delete, (change.scopes.of(back).0, twin))?;
     }
-    execute(session, "DELETE FROM twin_writing WHERE record = ?1", [done.record])?;
+    if let Some(TwinWord { key, payload }) = change.word {
+        let hash = canonical::short_hash(&(done.record, &payload));
+        let word = Incoming::Word { key, hash, payload };
+        take_one(session, change.scopes.of(back), &word, false, done.now.as_microsecond())?;
+    }
     let Some(overruled) = change.overruled else { return Ok(false) };
     add(session, change.scopes.of(overruled).0, "superseded", 1, done.now.as_microsecond());
     Ok(!sent && overruled == direction)

@@ -30,7 +30,7 @@ fn change(scopes: PairScopes, reverse: Option<&str>) -> TwinChange {
         memory: memory(),
         ..TwinRow::default()
     };
-    TwinChange { scopes, direction: FORWARD, row, overruled: None }
+    TwinChange { scopes, direction: FORWARD, row, overruled: None, word: None }
 }
 
 async fn facts(bench: &Bench, scopes: PairScopes, asks: (Direction, &str), named: Option<&str>) -> TwinFacts {
