@@ -198,9 +198,10 @@ impl Traces {
         for (path, hash) in &effect.after.0 {
             let was = before.and_then(|before| before.image.0.get(path));
             if was == Some(hash) {
-                // Both ends changed to the same: that is carried, if it is what was written that made it.
+                // Both ends changed to the same, as far as this map tells; of what it joins of several fields, the other end may have another part. It is
+                // carried whatever becomes of it meanwhile, if it is what was written that made it.
                 if fields.contains(path) && effect.blank.0.get(path) != was {
-                    self.fields.entry(path.clone()).or_default().is(hash);
+                    self.owe(&BTreeSet::from([path.clone()]));
                 }
                 continue;
             }

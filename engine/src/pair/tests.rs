@@ -272,6 +272,30 @@ proptest! {
     }
 
     #[test]
+    fn pairs_that_join_and_split_fields_end_equal(
+        steps in prop::collection::vec((ends(), prop::option::weighted(0.6, (0_usize..2, select(vec!["Ann", "Beth", "C", "dora"])))), 1..60)
+    ) {
+        let join = mapping(&[("left", "record.first + ' ' + record.last")]);
+        let split = mapping(&[("first", "split(record.left, ' ')[0]"), ("last", "split(record.left, ' ')[1]")]);
+        let mut world = World::linked(json!({"first": "Zoe", "last": "Zed"}), [join, split], [keeps, keeps]);
+        for (end, edit) in steps {
+            match (end, edit) {
+                (end, None) => drop(world.carry(end)),
+                (Direction::Forward, Some((field, text))) => world.edit(end, ["first", "last"][field], text),
+                (Direction::Reverse, Some((field, text))) => {
+                    let left = world.records[1]["left"].as_str().unwrap().to_owned();
+                    let mut parts: Vec<&str> = left.split(' ').collect();
+                    parts[field] = text;
+                    world.edit(end, "left", &parts.join(" "));
+                }
+            }
+        }
+        world.rest();
+        let joined = ["first", "last"].map(|name| world.records[0][name].as_str().unwrap().to_owned()).join(" ");
+        prop_assert_eq!(&world.records[1]["left"], &json!(joined));
+    }
+
+    #[test]
     fn an_edit_of_a_quiet_pair_arrives_and_nothing_comes_back(
         forward in select(forward_maps()),
         reverse in select(reverse_maps()),

@@ -274,12 +274,15 @@ mod tests {
         assert_eq!(version(None, json!({"at": 7})), "8", "counters go on counting");
         let (record, _) = deleted(&stream, Rest::Key("/objectId".into()), None, &json!({"objectId": 5})).unwrap();
         assert_eq!(record, json!({"id": "5", "state": {"gone": true}}));
-        let stream = Stream { one: Some(ReadOne {
-            path: crate::template::Template::parse("/{key}").unwrap(),
-            query: [].into(),
-            record: String::new(),
-            into: String::new(),
-        }), ..stream };
+        let stream = Stream {
+            one: Some(ReadOne {
+                path: crate::template::Template::parse("/{key}").unwrap(),
+                query: [].into(),
+                record: String::new(),
+                into: String::new(),
+            }),
+            ..stream
+        };
         let marked = |value: Value| {
             let told = Some(Place::Pointer("/w".into()));
             let (record, _) = deleted(&stream, Rest::Record(String::new()), told, &value).unwrap();

@@ -266,8 +266,7 @@ impl Pairing<'_> {
         let after = other.image(self.claimed, &made).await?;
         let nothing = pair::Twin { before: None, takes_part: true };
         let answer = self.answer(&news);
-        row.memory =
-            row.memory.written(self.paired.direction, nothing, &Effect { after, ..Effect::default() }, answer);
+        row.memory = row.memory.written(self.paired.direction, nothing, &Effect { after, ..Effect::default() }, answer);
         self.held.identifier = None;
         self.change(row, None, None);
         Ok(Decided::Write(Sending::of(&self.lane.operation, body, body_hash, self.claimed)))

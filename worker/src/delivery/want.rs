@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use crosstie_engine::{
     circuit::Admission,
-    delivery::{Change, Compared, Fetched, Fetching, LedgerEntry, Wanted, Wish, gone, is_deleted, is_unlisted, is_untimed},
+    delivery::{
+        Change, Compared, Fetched, Fetching, LedgerEntry, Wanted, Wish, gone, is_deleted, is_unlisted, is_untimed,
+    },
     json::Json,
     mapping::EvaluationError,
     version::Version,
@@ -126,7 +128,8 @@ async fn untimed(lane: &Lane, claimed: &mut Claimed, probes: bool) -> Result<Pre
     if let Some(change) = lane.judge().shown_after_all(&claimed.facts) {
         return Err(done(change));
     }
-    claimed.facts.seen = seen(&record, &lane.flow.stream).map_err(|problem| done(lane.judge().faulty(&claimed.facts, problem)))?;
+    claimed.facts.seen =
+        seen(&record, &lane.flow.stream).map_err(|problem| done(lane.judge().faulty(&claimed.facts, problem)))?;
     claimed.shown = Some(Shown { seen: claimed.facts.seen.clone(), payload: record.to_string().into() });
     match lane.judge().compared(&claimed.facts, Fetching::Done) {
         Compared::Done(change) => Err(done(change)),
