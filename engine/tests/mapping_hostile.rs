@@ -117,6 +117,14 @@ fn record() -> Value {
     json!({"a": {"a": [1, 2, {"a": 1}]}, "list": [1, 2.5, "x", null, [1], {"a": 2}], "map": {"a": 1, "b": [2]}, "text": "some text", "null": null})
 }
 
+#[test]
+fn what_the_parser_passes_over_hides_no_brackets() {
+    for hidden in ["=//", "\0//", "é//", "='", "a &\"", "|//"] {
+        survive(&format!("{hidden}{}1{}", "[".repeat(30), "]".repeat(30)), &record());
+        survive(&format!("{hidden}{}", "{".repeat(30)), &record());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
 

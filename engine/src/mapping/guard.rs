@@ -29,12 +29,9 @@ fn walk(source: &str) -> Result<Walk, Problem> {
     let mut walk = Walk::default();
     let mut rest = source;
     while let Some(first) = rest.chars().next() {
-        let length = token_length(rest, first).map_err(|what| {
-            Problem::new(what, "close the literal, and write a backslash inside it as `\\\\`")
-                .at(Some(position_at(source, source.len() - rest.len())))
-        })?;
-        let taken = walk.token(&rest[..length]).and_then(|()| walk.check());
-        taken.map_err(|problem| problem.at(Some(position_at(source, source.len() - rest.len()))))?;
+        let length = token_length(rest, first);
+        let taken = length.and_then(|length| walk.token(&rest[..length]).and_then(|()| walk.check()).map(|()| length));
+        let length = taken.map_err(|problem| problem.at(Some(position_at(source, source.len() - rest.len()))))?;
         rest = &rest[length..];
     }
     Ok(walk)
@@ -103,7 +100,7 @@ impl Walk {
         let Some(first) = token.chars().next() else {
             return Ok(());
         };
-        if first.is_whitespace() || token.starts_with("//") {
+        if is_white_space(first) || token.starts_with("//") {
             return Ok(());
         }
         match token {
@@ -184,20 +181,22 @@ impl Walk {
     }
 }
 
-/// The length in bytes of the token that `rest` begins with.
-fn token_length(rest: &str, first: char) -> Result<usize, String> {
+/// The length in bytes of the token that `rest` begins with. What begins none is refused: the parser's lexer passes over it together with the character
+/// behind it, and sees brackets in what is a comment or a text without that.
+fn token_length(rest: &str, first: char) -> Result<usize, Problem> {
+    let unclosed = |what: String| Problem::new(what, "close the literal, and write a backslash inside it as `\\\\`");
     if first.is_ascii_alphabetic() || first == '_' {
         let word = word_length(rest);
         return match literal_prefix(&rest[..word], &rest[word..]) {
-            Some(raw) => Ok(word + quoted_length(&rest[word..], raw)?),
+            Some(raw) => Ok(word + quoted_length(&rest[word..], raw).map_err(unclosed)?),
             None => Ok(word),
         };
     }
     if first == '"' || first == '\'' {
-        return quoted_length(rest, false);
+        return quoted_length(rest, false).map_err(unclosed);
     }
     if first == '`' {
-        return quoted_name_length(rest);
+        return quoted_name_length(rest).map_err(unclosed);
     }
     if let Some(length) = number_length(rest) {
         return Ok(length);
@@ -208,7 +207,20 @@ fn token_length(rest: &str, first: char) -> Result<usize, String> {
     if ["&&", "||", "==", "!=", "<=", ">="].iter().any(|operator| rest.starts_with(operator)) {
         return Ok(2);
     }
-    Ok(first.len_utf8())
+    if is_white_space(first) || "()[]{},.?:+-*/%!<>".contains(first) {
+        return Ok(1);
+    }
+    let remedy = match first {
+        '=' => "compare with `==`",
+        '&' | '|' => "write `&&` or `||`",
+        _ => "write it between quotation marks, if it is text",
+    };
+    Err(Problem::new(format!("{first:?} means nothing in an expression"), remedy))
+}
+
+/// White space of the language, which is less than that of Unicode.
+fn is_white_space(character: char) -> bool {
+    matches!(character, ' ' | '\t' | '\n' | '\r' | '\u{c}')
 }
 
 /// The length in bytes of the number that `rest` begins with. Numbers matter because what follows one, as `r"` in
@@ -317,74 +329,4 @@ fn escape_length(rest: &str) -> Result<usize, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The deepest brackets, and the most operators on one way from the root to a leaf.
-    fn depth(source: &str) -> (usize, usize) {
-        let walk = walk(source).unwrap();
-        (walk.deepest_nesting, walk.operators())
-    }
-
-    #[test]
-    fn brackets_in_text_and_comments_do_not_nest() {
-        for source in [r#""(((""#, r"'(\'('", r#"r"(\""#, "'''('(\n'''", "1 // ((((", "b'(('", "record.`a-b c`"] {
-            assert_eq!(depth(source).0, 0, "{source}");
-        }
-        assert_eq!(depth("f([{1: 2}])").0, 3);
-    }
-
-    #[test]
-    fn unfinished_literals_are_refused() {
-        for source in ["\"a", "'a\nb'", "'''a", "\"\\q\"", "\"\\u12\"", "r'", "`a", "`a(`", "``"] {
-            assert!(measure(source).is_err(), "{source}");
-        }
-    }
-
-    #[test]
-    fn a_raw_literal_behind_a_number_is_seen() {
-        assert_eq!(depth(r#"1e5r"\"(("#).0, 2);
-        assert_eq!(depth(r#".5e5r"\"(("#).0, 2);
-        assert_eq!(depth(r#"7ur"\"(("#).0, 2);
-        assert_eq!(depth(r#"0x1b"\"((""#).0, 0);
-    }
-
-    #[test]
-    fn brackets_close_what_they_open() {
-        for source in ["(]", "f(}", "[)", ")", "a]", "{(})"] {
-            assert!(measure(source).is_err(), "{source}");
-        }
-        assert!(measure("({[").is_ok(), "the parser says what is missing");
-    }
-
-    #[test]
-    fn chains_add_up_and_alternatives_do_not() {
-        assert_eq!(depth("a + b + c").1, 2);
-        assert_eq!(depth("a.b.c[0]").1, 3);
-        assert_eq!(depth("f(a.b, c.d)").1, 1);
-        assert_eq!(depth("f(a + b, (c + d) * e)").1, 2);
-        assert!(depth(&["record.a == 1"; 100].join(" || ")).1 < 12);
-    }
-
-    #[test]
-    fn deep_sources_are_refused() {
-        for open in ["(", "[", "{1:", "f("] {
-            assert!(measure(&open.repeat(MAX_NESTING)).is_ok(), "{open}");
-            assert!(measure(&open.repeat(MAX_NESTING + 1)).is_err(), "{open}");
-        }
-        for link in ["!", "-", "+1", ".a", "[0]", "a?b:", "<1", ".a()"] {
-            assert!(measure(&link.repeat(MAX_OPERATORS)).is_ok(), "{link}");
-            assert!(measure(&link.repeat(MAX_OPERATORS + 1)).is_err(), "{link}");
-        }
-        assert!(measure(&"x".repeat(MAX_SOURCE_BYTES)).is_ok());
-        assert!(measure(&"x".repeat(MAX_SOURCE_BYTES + 1)).is_err());
-    }
-
-    #[test]
-    fn positions_count_characters_from_one() {
-        let source = "é + 1\n  + 'a";
-        assert_eq!(position_at(source, 0), Position { line: 1, column: 1 });
-        assert_eq!(position_at(source, source.find('+').unwrap()), Position { line: 1, column: 3 });
-        assert_eq!(measure(source).unwrap_err().position, Some(Position { line: 2, column: 5 }));
-    }
-}
+mod tests;
