@@ -30,6 +30,8 @@ pub enum Contestant {
     Worker,
     /// A loop that reads, maps and writes, and keeps nothing.
     RawLoop,
+    /// Somebody else's program for such jobs, which keeps nothing either.
+    Benthos,
 }
 
 /// The programs that take part.
@@ -38,21 +40,33 @@ pub struct Programs {
     worker: PathBuf,
     raw_loop: PathBuf,
     simulator: PathBuf,
+    benthos: Option<PathBuf>,
 }
 
 impl Programs {
-    /// The worker as it is given, and the others from the folder of this program.
+    /// The worker and Benthos as they are given, and the others from the folder of this program. Benthos takes no part where it is missing.
     ///
     /// # Errors
-    /// When one is missing.
-    pub fn beside_this_one(worker: PathBuf) -> Result<Self> {
+    /// When one of the others is missing.
+    pub fn beside_this_one(worker: PathBuf, benthos: Option<PathBuf>) -> Result<Self> {
         let this = env::current_exe()?;
         let folder = this.parent().context("this program lies in no folder")?;
-        let programs = Self { worker, raw_loop: folder.join("raw-loop"), simulator: folder.join("crosstie-vendors") };
+        let programs = Self {
+            worker,
+            raw_loop: folder.join("raw-loop"),
+            simulator: folder.join("crosstie-vendors"),
+            benthos: benthos.filter(|program| program.is_file()),
+        };
         for program in [&programs.worker, &programs.raw_loop, &programs.simulator] {
             ensure!(program.is_file(), "{} is missing: run `make bench`", program.display());
         }
         Ok(programs)
+    }
+
+    /// Those who can take part.
+    pub fn contestants(&self) -> Vec<Contestant> {
+        let all = [Contestant::RawLoop, Contestant::Benthos, Contestant::Worker];
+        all.into_iter().filter(|one| *one != Contestant::Benthos || self.benthos.is_some()).collect()
     }
 }
 
@@ -62,6 +76,7 @@ impl Contestant {
         match self {
             Self::Worker => "worker",
             Self::RawLoop => "raw-loop",
+            Self::Benthos => "benthos",
         }
     }
 
@@ -124,6 +139,14 @@ impl Contestant {
                 if let Some(batch) = job.batch {
                     command.args(["--batch", &batch.to_string()]);
                 }
+                command
+            }
+            Self::Benthos => {
+                let program =
+                    programs.benthos.as_ref().context("Benthos is missing: run tests/cluster/build benthos")?;
+                let mut command = Command::new(program);
+                command.arg("run").arg(job.for_benthos()?);
+                command.envs([("SHOP", shop.as_str()), ("BOOKS", books.as_str()), ("TOKEN", TOKEN)]);
                 command
             }
         })

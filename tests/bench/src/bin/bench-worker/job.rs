@@ -1,7 +1,10 @@
 //! The job: the orders of `examples/orders`, from a Shopify shop to a NetSuite account, both in the simulator; or in batches to a Salesforce org,
 //! because NetSuite takes none. And the files that tell a worker to do it.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, bail};
 use crosstie_bench::process::write;
@@ -48,6 +51,19 @@ impl Job {
             write(folder, &format!("credentials/{end}/credentials.json"), &serde_json::to_string(&document)?)?;
         }
         Ok(())
+    }
+
+    /// The file that tells Benthos to do it.
+    ///
+    /// # Errors
+    /// When the file is for another job.
+    pub fn for_benthos(&self) -> Result<PathBuf> {
+        let file = match (self.in_flight, self.batch) {
+            (32, None) => "single.yaml",
+            (32, Some(100)) => "batches.yaml",
+            _ => bail!("Benthos has files for 32 writes under way, single or of 100 records, and none for {self:?}"),
+        };
+        Ok(Path::new(env!("CARGO_MANIFEST_DIR")).join("benthos").join(file))
     }
 
     fn plan(&self, shop: &str, books: &str) -> Result<Plan> {

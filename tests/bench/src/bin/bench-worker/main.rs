@@ -1,6 +1,6 @@
-//! `bench-worker`: what the worker costs, beside a raw loop that does the same job without durability and without CEL. Both run as processes of
-//! their own, one after the other and several times over, each from a fresh simulator to the same one; the medians are printed. The job is done
-//! in single writes, and in batches.
+//! `bench-worker`: what the worker costs, beside a raw loop that does the same job without durability and without CEL, and beside Benthos, which does it
+//! without durability. They run as processes of their own, one after the other and several times over, each from a fresh simulator to the same one; the
+//! medians are printed. The job is done in single writes, and in batches.
 
 mod contestant;
 mod job;
@@ -31,6 +31,9 @@ struct Options {
     /// The worker's binary, as it is shipped
     #[arg(long, value_name = "FILE")]
     worker: PathBuf,
+    /// Benthos, as `tests/cluster/build benthos` makes it; it takes no part without
+    #[arg(long, value_name = "FILE")]
+    benthos: Option<PathBuf>,
     /// Where the worker's store is made; on a real disk
     #[arg(long, env = "CROSSTIE_BENCH_STATE", value_name = "FOLDER", default_value = "/var/tmp")]
     state: PathBuf,
@@ -68,14 +71,17 @@ async fn main() -> Result<()> {
         options.state.display()
     );
     figure::line(&note)?;
-    let programs = Programs::beside_this_one(options.worker.clone())?;
+    let programs = Programs::beside_this_one(options.worker.clone(), options.benthos.clone())?;
     let (single, batches) = (Job { records: options.records, in_flight: 32, batch: None }, Some(100));
     let jobs = match options.writes {
         None => vec![single, Job { batch: batches, ..single }],
         Some(Writes::Single) => vec![single],
         Some(Writes::Batches) => vec![Job { batch: batches, ..single }],
     };
-    let contestants = options.only.map_or_else(|| vec![Contestant::RawLoop, Contestant::Worker], |only| vec![only]);
+    let contestants = options.only.map_or_else(|| programs.contestants(), |only| vec![only]);
+    if options.only.is_none() && !contestants.contains(&Contestant::Benthos) {
+        eprintln!("Benthos takes no part, because its program is missing: run tests/cluster/build benthos");
+    }
     let mut entries: Vec<Entry> = jobs.iter().map(|job| Entry::new(*job, &contestants)).collect();
     for run in 1..=options.runs {
         for entry in &mut entries {
@@ -113,23 +119,21 @@ impl Entry {
         Ok(())
     }
 
-    /// Prints the medians, and ratios where both ran.
+    /// Prints the medians, and the worker's ratios to the others that ran.
     fn report(&self) -> Result<()> {
         let median = |wanted: Contestant| {
             let outcomes = self.outcomes.iter().find(|(contestant, _)| *contestant == wanted);
             outcomes.and_then(|(_, outcomes)| Outcome::median(outcomes))
         };
         let batches = if self.job.batch.is_some() { "batches_" } else { "" };
-        let (worker, raw_loop) = (median(Contestant::Worker), median(Contestant::RawLoop));
-        if let Some(raw_loop) = &raw_loop {
-            raw_loop.print(BENCH, &format!("raw_loop_{batches}"))?;
+        let others = [Contestant::RawLoop, Contestant::Benthos].map(|one| (one.name(), median(one)));
+        let others: Vec<(&str, Outcome)> =
+            others.into_iter().filter_map(|(name, outcome)| Some((name, outcome?))).collect();
+        for (name, other) in &others {
+            other.print(BENCH, &format!("{}_{batches}", name.replace('-', "_")))?;
         }
-        if let Some(worker) = &worker {
-            worker.print(BENCH, batches)?;
-        }
-        if let (Some(worker), Some(raw_loop)) = (worker, raw_loop) {
-            worker.print_ratios(BENCH, batches, &raw_loop)?;
-        }
-        Ok(())
+        let Some(worker) = median(Contestant::Worker) else { return Ok(()) };
+        worker.print(BENCH, batches)?;
+        others.iter().try_for_each(|(name, other)| Ok(worker.print_ratios(BENCH, batches, name, other)?))
     }
 }

@@ -54,17 +54,17 @@ impl Outcome {
         figures.iter().try_for_each(|(metric, value, unit)| bench.figure(&format!("{prefix}{metric}"), *value, unit))
     }
 
-    /// Prints how many times the other's figures these are.
+    /// Prints how many times the figures of `against` these are.
     ///
     /// # Errors
     /// When standard output cannot be written.
-    pub fn print_ratios(&self, bench: Bench, prefix: &str, other: &Self) -> io::Result<()> {
+    pub fn print_ratios(&self, bench: Bench, prefix: &str, against: &str, other: &Self) -> io::Result<()> {
         let ratios = [
             ("records_per_second", self.per_second() / other.per_second()),
             ("cpu_seconds_per_100000", self.processor_seconds_per_100_000() / other.processor_seconds_per_100_000()),
             ("peak_rss", self.memory_mib / other.memory_mib),
         ];
-        ratios.iter().try_for_each(|(metric, value)| bench.ratio(&format!("{prefix}{metric}"), *value, "raw-loop"))
+        ratios.iter().try_for_each(|(metric, value)| bench.ratio(&format!("{prefix}{metric}"), *value, against))
     }
 
     fn per_second(&self) -> f64 {
