@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crosstie_engine::plan::{Job, LookUp, Operation};
+use crosstie_engine::plan::{Job, LookUp, Operation, is_of_one_record};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -330,7 +330,12 @@ impl VendorClient {
             }
             Reply::Ignored(answer) => Ok((LookedUp::Absent, answer.headers)),
             Reply::Refusal(answer) if answer.status == http::StatusCode::NOT_FOUND => {
-                Ok((LookedUp::Absent, answer.headers))
+                // A search that is nowhere finds nothing of anything: each record would be made again.
+                if is_of_one_record(&lookup.path) {
+                    Ok((LookedUp::Absent, answer.headers))
+                } else {
+                    Err(Unsought::Failed(self.unfound(&operation.name, &answer)))
+                }
             }
             Reply::Refusal(answer) | Reply::Redirect(answer) => {
                 Err(Unsought::Failed(self.refused(&operation.name, &answer)))
