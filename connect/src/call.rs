@@ -44,6 +44,13 @@ pub struct Answer {
     pub code: Option<String>,
 }
 
+impl Answer {
+    /// Whether it says that there is nothing at the path.
+    pub fn finds_nothing(&self) -> bool {
+        matches!(self.status, StatusCode::NOT_FOUND | StatusCode::GONE)
+    }
+}
+
 /// Why there is a head of an answer without its body.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyFailure {

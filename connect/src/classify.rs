@@ -37,7 +37,7 @@ impl Classifier {
         match meaning::said(&self.rules, asked, &answer) {
             Said::Nothing => self.by_status(asked.name, answer),
             Said::Unclear => {
-                let meaning = "its body could not be read, and only that says whether the call went well";
+                let meaning = "its body could not be read, or holds more values than are read, and only that says whether the call went well";
                 let told = Told { kind: FailureKind::Malformed, reached: Reached::Perhaps, meaning, code: None };
                 Err(self.setback(asked.name, &answer, &told, None))
             }

@@ -160,7 +160,7 @@ impl VendorClient {
             }
             Reply::Ignored(_) => Ok(None),
             Reply::Refusal(answer) if write::is_gone(&one.path, &answer) => Ok(None),
-            Reply::Refusal(answer) if write::finds_nothing(&answer) => Err(self.unfound(&stream.name, &answer)),
+            Reply::Refusal(answer) if answer.finds_nothing() => Err(self.unfound(&stream.name, &answer)),
             Reply::Refusal(answer) | Reply::Redirect(answer) => Err(self.refused(&stream.name, &answer)),
         }
     }

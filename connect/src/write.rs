@@ -5,15 +5,14 @@ use crosstie_engine::{
     plan::{Identifier, KnownBy, Method, Operation, is_of_one_record},
     template::Template,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use percent_encoding::percent_decode_str;
-use serde_json::Value;
 use url::Url;
 
 use crate::{
     body,
     call::{Answer, Call, Reached, Reading, Reply, Setback},
-    classify,
+    classify, document,
     failure::{CallFailure, FailureKind},
     observe::Purpose,
     outcome::{Outgoing, RecordFault, Written},
@@ -127,7 +126,7 @@ pub fn judge(
         }
         Ok(Reply::Refusal(answer)) if changes && is_gone(&operation.path, &answer) => Written::Missing,
         Ok(Reply::Refusal(answer)) => {
-            let said = if (deletes || changes) && finds_nothing(&answer) {
+            let said = if (deletes || changes) && answer.finds_nothing() {
                 "its path is the same for every record, so that this does not say that the record is absent; check path and API version in the \
                  Connector"
             } else {
@@ -151,14 +150,9 @@ pub fn judge(
     }
 }
 
-/// Whether a refusal says that there is nothing at the path.
-pub fn finds_nothing(answer: &Answer) -> bool {
-    matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE)
-}
-
 /// Whether a refusal says that there is no such record: the path is that record's own, and there is nothing at it.
 pub fn is_gone(path: &Template, answer: &Answer) -> bool {
-    finds_nothing(answer) && is_of_one_record(path)
+    answer.finds_nothing() && is_of_one_record(path)
 }
 
 /// Whether a write that was answered with a redirect may have taken effect.
@@ -195,7 +189,7 @@ pub fn fault(
 fn identifier(source: &Identifier, answer: &Answer) -> Option<String> {
     match source {
         Identifier::Pointer(pointer) => {
-            let document: Value = serde_json::from_slice(answer.body.as_ref().ok()?).ok()?;
+            let document = document::value(answer.body.as_ref().ok()?).ok()?;
             document.pointer(pointer).and_then(response::key_text)
         }
         Identifier::Header(name) => {
@@ -215,7 +209,7 @@ mod tests {
         plan::{Idempotency, Outcome},
         template::Template,
     };
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::testing::{answer, setback};

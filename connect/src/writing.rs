@@ -15,6 +15,7 @@ use crate::{
     call::{Answer, Call, Reply, Setback},
     client::{VendorClient, read_call},
     csrf::Token,
+    document,
     failure::{CallFailure, FailureKind},
     found, guard,
     job::{self, State},
@@ -309,10 +310,8 @@ impl VendorClient {
             Reply::Success(answer) => {
                 let bytes = answer.body.as_ref();
                 let bytes = bytes.map_err(|failure| self.without_body(&operation.name, &answer, failure));
-                let document: Value = serde_json::from_slice(bytes.map_err(Unsought::Failed)?).map_err(|error| {
-                    let detail = format!("the look-up of `{}` was answered with no JSON", operation.name);
-                    let failure =
-                        CallFailure::new(FailureKind::Malformed, detail).because(response::without_content(&error));
+                let document = document::value(bytes.map_err(Unsought::Failed)?).map_err(|unreadable| {
+                    let failure = unreadable.failure(&format!("the answer to the look-up of `{}`", operation.name));
                     Unsought::Failed(failure.answered(answer.status.as_u16(), self.request_id(&answer)))
                 })?;
                 let found = match &lookup.place {

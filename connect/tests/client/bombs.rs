@@ -12,13 +12,13 @@ use std::{
 
 use crosstie_connect::{CallFailure, FailureKind, VendorClient, Written};
 use crosstie_engine::{
-    plan::{Format, Pagination, Stream},
+    plan::{Format, Pagination, Stream, System},
     window::Position,
 };
 use flate2::{Compression, write::GzEncoder};
 use tokio::io::AsyncWriteExt;
 
-use crate::fixtures::{PLENTY, RawVendor, patient, read_request, store, stream, system, write};
+use crate::fixtures::{PLENTY, RawVendor, look_up, patient, read_request, store, stream, system, write};
 
 /// As much as any answer may have, in mebibytes.
 const LARGEST: usize = 32;
@@ -152,6 +152,38 @@ async fn values_without_number_are_given_up_before_there_is_a_place_for_each() {
     let vendor = answering("", &csv).await;
     let told = failure(&vendor, &Stream { format, records: String::new(), ..stream(Pagination::None) }).await;
     assert_eq!(told.kind, FailureKind::BodyTooLarge);
+}
+
+#[tokio::test]
+async fn lists_in_lists_are_given_up_and_told_as_that() {
+    let deep = [b"{\"orders\": ", &b"[".repeat(1 << 20)[..]].concat();
+    let told = failure(&answering("", &deep).await, &stream(Pagination::None)).await;
+    assert_eq!((told.kind, told.request_id.as_deref()), (FailureKind::Malformed, Some("r-9")));
+    assert!(told.detail.contains("nested deeper than 127"), "{told}");
+    let format = Format::Xml;
+    let xml = format!("<a{}/>", (0..300_000).map(|number| format!(" a{number}=''")).collect::<String>());
+    let vendor = answering("", xml.as_bytes()).await;
+    let told = failure(&vendor, &Stream { format, ..stream(Pagination::None) }).await;
+    assert_eq!((told.kind, told.request_id.as_deref()), (FailureKind::BodyTooLarge, Some("r-9")));
+}
+
+#[tokio::test]
+async fn values_without_number_are_given_up_in_every_answer_and_not_only_in_pages() {
+    let many = [b"[", &b"{},".repeat(4 << 20)[..], b"0]"].concat();
+    let looked = look_up(&client(&answering("", &many).await)).await.unwrap_err();
+    assert_eq!((looked.kind, looked.request_id.as_deref()), (FailureKind::BodyTooLarge, Some("r-9")));
+    assert!(looked.detail.contains("more values than are read"), "{looked}");
+    let written = write(&client(&answering("", &many).await)).await;
+    assert!(matches!(written, Written::Applied { identifier: None, .. }), "{written:?}");
+    // Where a rule has to read it to know what it says, nobody knows what it says.
+    let vendor = answering("", &many).await;
+    let rule = serde_json::json!({"when": {"body": {"pointer": "/0/error", "test": {"exists": true}}}, "means": "RecordFailure"});
+    let system = System { errors: vec![serde_json::from_value(rule).unwrap()], ..system(&vendor.base_url()) };
+    let client = VendorClient::surrounded(&system, store(), PLENTY, &patient()).unwrap();
+    let Written::Unknown { failure } = write(&client).await else { panic!("taken for something") };
+    assert_eq!(failure.request_id.as_deref(), Some("r-9"));
+    let read = client.read_page(&stream(Pagination::None), None, &Position::First).await.unwrap_err();
+    assert!(read.detail.contains("more values than are read"), "{read}");
 }
 
 #[tokio::test]
