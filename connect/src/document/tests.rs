@@ -90,6 +90,26 @@ fn csv_that_is_cut_off_or_no_text_is_not_taken() {
 }
 
 #[test]
+fn a_quote_that_is_not_closed_or_is_not_the_end_of_its_value_swallows_no_records() {
+    for (body, said) in [
+        (&b"id,name\n1,\"jane\n2,b\n"[..], "the quote that opens in line 2 is not closed"),
+        (b"id,\"name\n1,jane\n2,b\n", "the quote that opens in line 1 is not closed"),
+        (b"id,name\n1,a\n2,\"", "the quote that opens in line 3 is not closed"),
+        // The next quote seems to close it, and the record between them would be part of its value.
+        (b"id,name\n1,\"jane\n2,\"b\"\n3,c\n", "whose quote opens in line 2 goes on behind its closing quote"),
+        (b"id,name\n1,\"a\"jane\n", "whose quote opens in line 2 goes on behind its closing quote"),
+    ] {
+        let told = problem(&csv(',', &[]), body);
+        assert!(told.contains(said), "{told}");
+    }
+    let body = b"id,name\r\n1,\"a \"\"b\"\"\"\r\n2,5\" pipe\r\n3,\"\"\r\n4,\"two\r\nlines\"";
+    let names = ["a \"b\"", "5\" pipe", "", "two\r\nlines"];
+    let rows: Vec<_> = (1..).zip(names).map(|(id, name)| json!({"id": id.to_string(), "name": name})).collect();
+    assert_eq!(read(&csv(',', &[]), body).unwrap(), json!(rows));
+    assert!(problem(&csv(';', &["a"]), b"\"jane;\n").contains("not closed"));
+}
+
+#[test]
 fn what_gzip_packed_is_unpacked_whatever_it_is_called() {
     assert_eq!(read(&Format::Json, &packed(b"{\"id\": 1}")).unwrap(), json!({"id": 1}));
     let two = [packed(b"[1,"), packed(b"2]")].concat();

@@ -187,6 +187,16 @@ async fn values_without_number_are_given_up_in_every_answer_and_not_only_in_page
 }
 
 #[tokio::test]
+async fn a_quote_in_csv_that_swallows_the_rows_behind_it_is_told_with_the_requests_id() {
+    let format = Format::Csv { delimiter: ',', columns: Vec::new() };
+    let csv = Stream { format, records: String::new(), ..stream(Pagination::None) };
+    let vendor = answering("content-type: text/csv\r\n", b"id,name\n1,\"jane\n2,b\n3,c\n").await;
+    let told = failure(&vendor, &csv).await;
+    assert_eq!((told.kind, told.request_id.as_deref()), (FailureKind::Malformed, Some("r-9")));
+    assert!(told.detail.contains("the quote that opens in line 2 is not closed"), "{told}");
+}
+
+#[tokio::test]
 async fn what_is_not_what_it_should_be_is_told_with_the_requests_id_and_not_repeated() {
     for (headers, body, told) in [
         ("", &b"{\"orders\": [{\"id\": 1, \"name\": \"jane"[..], "no JSON"),
