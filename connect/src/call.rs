@@ -42,6 +42,8 @@ pub struct Answer {
     pub body: Result<Bytes, BodyFailure>,
     /// The vendor's own code of what is wrong, where one of the system's rules found it.
     pub code: Option<String>,
+    /// Number of the version of the credentials that it is an answer to; the authentication layer sets it.
+    pub asked_as: Option<u64>,
 }
 
 impl Answer {
@@ -107,6 +109,15 @@ pub enum Reply {
     Refusal(Answer),
     /// The call was not carried out and need not be.
     Ignored(Answer),
+}
+
+impl Reply {
+    /// The same answer, to a version of the credentials.
+    pub fn to(mut self, version: u64) -> Self {
+        let (Self::Success(answer) | Self::Redirect(answer) | Self::Refusal(answer) | Self::Ignored(answer)) = &mut self;
+        answer.asked_as = Some(version);
+        self
+    }
 }
 
 /// The system did not do its part.

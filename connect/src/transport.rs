@@ -164,7 +164,7 @@ impl Transport {
             Reading::Whole if status.is_success() => read(response, LARGEST_BODY, Beyond::Fails).await,
             Reading::Whole => read(response, LARGEST_ERROR_BODY, Beyond::IsLeft).await,
         };
-        Ok(Answer { status, headers, body, code: None })
+        Ok(Answer { status, headers, body, code: None, asked_as: None })
     }
 
     /// Whether a host's addresses are such as requests may go to. An address in the place of a host was judged by the guard already.
