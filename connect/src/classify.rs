@@ -14,7 +14,7 @@ use tower::Service;
 
 use crate::{
     call::{Answer, Break, Call, Cause, Pending, Reached, Reply, Setback},
-    clock::Clock,
+    clock::{self, Clock},
     failure::{CallFailure, FailureKind},
     guard,
     meaning::{self, Asked, Said},
@@ -123,6 +123,7 @@ impl Classifier {
     pub fn without_answer(&self, name: &str, broken: Break) -> Setback {
         use FailureKind::{BodyTooLarge, CredentialsRejected, Refused, TimedOut, Unreachable};
         use Reached::{Never, Perhaps};
+        let is_of_the_head = broken.cause == Cause::HeadTooLarge;
         let (kind, reached, meaning) = match broken.cause {
             Cause::Egress(refusal) => return Setback::never(guard::refused(name, refusal)),
             Cause::NoRequest => (Refused, Never, "no request can be made of what the Connector says"),
@@ -153,13 +154,17 @@ impl Classifier {
             Cause::NoConnectionInTime => (TimedOut, Never, "no connection was made in time"),
             Cause::ConnectionLost => (Unreachable, Perhaps, "the connection broke before the answer"),
             Cause::NoAnswerInTime => (TimedOut, Perhaps, "no answer came in time"),
-            Cause::HeadTooLarge => (
-                BodyTooLarge,
-                Perhaps,
-                "its answer has more headers than are read (100 of them, 400 KiB in all), the one with its id of the request among them; \
-                 ask the vendor about the requests of this moment",
-            ),
+            Cause::HeadTooLarge => {
+                (BodyTooLarge, Perhaps, "its answer has more headers than are read, 400 KiB in all, or 100 by HTTP/1.1")
+            }
         };
+        let mut meaning = meaning.to_owned();
+        if is_of_the_head {
+            // The library gives headers all or none.
+            let at = clock::whole_seconds(self.clock.now());
+            let seen = "; none was looked at, so that neither its status nor its id of the request is known, and it was cut off at";
+            meaning = format!("{meaning}{seen} {at}: ask the vendor, or whoever runs a proxy between, what answers so");
+        }
         let mut failure = CallFailure::new(kind, format!("`{}` was called for `{name}`: {meaning}", self.host));
         failure.source = broken.source;
         Setback { failure, reached }

@@ -37,6 +37,9 @@ pub const LARGEST_BODY: usize = 32 * 1024 * 1024;
 /// How much of any other answer's body is read, in bytes after decompression; the rest is left.
 pub const LARGEST_ERROR_BODY: usize = 1024 * 1024;
 
+/// How much of an answer's headers is read by HTTP/2, in bytes, as much as the library reads by HTTP/1.1.
+const LARGEST_HEAD: u32 = 400 * 1024;
+
 /// How long a connection is kept without use. Shorter than vendors' servers and load balancers keep theirs, so that a request is seldom sent
 /// into a connection that is being closed at the other end: that request's outcome would be unknown.
 const LONGEST_IDLE: Duration = Duration::from_secs(20);
@@ -93,6 +96,7 @@ impl Pools {
                 .connect_timeout(surroundings.timeouts.connect)
                 .timeout(surroundings.timeouts.whole)
                 .pool_idle_timeout(LONGEST_IDLE)
+                .http2_max_header_list_size(LARGEST_HEAD)
                 .http2_keep_alive_interval(TEST_OF_LIFE)
                 .http2_keep_alive_timeout(TEST_OF_LIFE)
         };
@@ -190,8 +194,7 @@ impl Pools {
         let refusal = causes(&error).find_map(|cause| cause.downcast_ref::<EgressRefusal>()).cloned();
         let tls = causes(&error).find_map(|cause| cause.downcast_ref::<rustls::Error>());
         let (of_tls, not_known) = (tls.is_some(), tls.is_some_and(is_about_our_certificate));
-        let too_large = causes(&error)
-            .any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse_too_large));
+        let too_large = causes(&error).any(has_too_large_a_head);
         let cause = match refusal {
             Some(refusal) => Cause::Egress(refusal),
             None if error.is_builder() => Cause::NoRequest,
@@ -300,6 +303,15 @@ fn is_about_our_certificate(error: &rustls::Error) -> bool {
         Alert::AccessDenied,
     ];
     of_certificates.contains(alert)
+}
+
+/// Whether an error is that more headers came than are read. By HTTP/2 the library then refuses the stream, or the connection, by itself.
+fn has_too_large_a_head(cause: &(dyn Error + 'static)) -> bool {
+    let by_http_1 = cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse_too_large);
+    let by_http_2 = cause.downcast_ref::<h2::Error>().is_some_and(|error| {
+        error.is_library() && matches!(error.reason(), Some(h2::Reason::REFUSED_STREAM | h2::Reason::ENHANCE_YOUR_CALM))
+    });
+    by_http_1 || by_http_2
 }
 
 /// An error and everything beneath it. What an I/O error wraps is no source of it by the standard library's reading, but its stand-in.

@@ -77,6 +77,7 @@ async fn headers_without_end_are_given_up() {
     let told = failure(&vendor, &stream(Pagination::None)).await;
     assert_eq!(told.kind, FailureKind::BodyTooLarge);
     assert!(told.detail.contains("`orders`") && told.detail.contains("more headers than are read"), "{told}");
+    assert!(told.detail.contains("its id of the request is known, and it was cut off at 20"), "{told}");
     assert!(sent.load(Ordering::SeqCst) < 16 << 20, "{sent:?}");
 }
 
