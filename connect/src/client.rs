@@ -72,9 +72,34 @@ impl VendorClient {
         share: Allowance,
         surroundings: &Surroundings,
     ) -> Result<Self, BuildError> {
+        Self::build(system, credentials, share, surroundings, None)
+    }
+
+    /// The client of a system that was described otherwise before: what was sent today counts on.
+    ///
+    /// # Errors
+    /// [`BuildError`] when the system is not one that can be called.
+    pub fn succeeding(
+        &self,
+        system: &System,
+        credentials: CredentialStore,
+        share: Allowance,
+        surroundings: &Surroundings,
+    ) -> Result<Self, BuildError> {
+        Self::build(system, credentials, share, surroundings, Some(&self.0.shared.paces))
+    }
+
+    fn build(
+        system: &System,
+        credentials: CredentialStore,
+        share: Allowance,
+        surroundings: &Surroundings,
+        before: Option<&Arc<Paces>>,
+    ) -> Result<Self, BuildError> {
+        let clock = Arc::clone(&surroundings.clock);
         let shared = Shared {
             rules: Arc::new(Rules::new(system)?),
-            paces: Arc::new(Paces::new(system, share, Arc::clone(&surroundings.clock))),
+            paces: Arc::new(Paces::new(system, share, clock, before.map(AsRef::as_ref))),
             vendor_clock: Arc::<VendorClock>::default(),
             heard: Arc::new(Heard::new(system.api_version.clone())),
             credentials,
