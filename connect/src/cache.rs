@@ -143,16 +143,19 @@ impl Kept {
         let plain = call.clone();
         let old = entry.filter(|entry| entry.ask(&mut call));
         let mut outcome = inner.clone().oneshot(call).await;
-        if let (Ok(Reply::Redirect(answer)), Some(old)) = (&outcome, old)
-            && answer.status == StatusCode::NOT_MODIFIED
-        {
-            if answer.asked_as == Some(key.version) {
+        let still_holds = match &outcome {
+            Ok(Reply::Redirect(answer)) if answer.status == StatusCode::NOT_MODIFIED => answer.asked_as,
+            Ok(_) | Err(_) => None,
+        };
+        match (old, still_holds) {
+            (Some(old), Some(version)) if version == key.version => {
                 let entry = self.keep(key, old.headers.clone(), old.body.clone()).await;
                 self.observer.cached(&name, CacheUse::Revalidated);
                 return Ok(entry.reply());
             }
             // It was said to the other version of the credentials, which may be another account's: what is kept is not its.
-            outcome = inner.oneshot(plain).await;
+            (Some(_), Some(_)) => outcome = inner.oneshot(plain).await,
+            (Some(_) | None, None) | (None, Some(_)) => {}
         }
         self.observer.cached(&name, CacheUse::Miss);
         if let Ok(Reply::Success(Answer { status: StatusCode::OK, headers, body: Ok(body), asked_as: Some(version), .. })) =
