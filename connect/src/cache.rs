@@ -158,8 +158,13 @@ impl Kept {
             (Some(_) | None, None) | (None, Some(_)) => {}
         }
         self.observer.cached(&name, CacheUse::Miss);
-        if let Ok(Reply::Success(Answer { status: StatusCode::OK, headers, body: Ok(body), asked_as: Some(version), .. })) =
-            &outcome
+        if let Ok(Reply::Success(Answer {
+            status: StatusCode::OK,
+            headers,
+            body: Ok(body),
+            asked_as: Some(version),
+            ..
+        })) = &outcome
             && !forbids(headers)
         {
             self.keep(key.asked_as(*version), copied(headers), Bytes::copy_from_slice(body)).await;

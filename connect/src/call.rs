@@ -97,6 +97,8 @@ pub enum Cause {
     NoAnswerInTime,
     /// More headers came than are read, and so none of them is known.
     HeadTooLarge,
+    /// The same by HTTP/2, or headers that are none: which of the two it was is not told.
+    HeadUnreadable,
 }
 
 /// An answer that says something of the call itself.
@@ -114,7 +116,8 @@ pub enum Reply {
 impl Reply {
     /// The same answer, to a version of the credentials.
     pub fn to(mut self, version: u64) -> Self {
-        let (Self::Success(answer) | Self::Redirect(answer) | Self::Refusal(answer) | Self::Ignored(answer)) = &mut self;
+        let (Self::Success(answer) | Self::Redirect(answer) | Self::Refusal(answer) | Self::Ignored(answer)) =
+            &mut self;
         answer.asked_as = Some(version);
         self
     }

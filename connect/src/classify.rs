@@ -121,9 +121,9 @@ impl Classifier {
 
     /// What the absence of an answer says.
     pub fn without_answer(&self, name: &str, broken: Break) -> Setback {
-        use FailureKind::{BodyTooLarge, CredentialsRejected, Refused, TimedOut, Unreachable};
+        use FailureKind::{BodyTooLarge, CredentialsRejected, Malformed, Refused, TimedOut, Unreachable};
         use Reached::{Never, Perhaps};
-        let is_of_the_head = broken.cause == Cause::HeadTooLarge;
+        let is_of_the_head = matches!(broken.cause, Cause::HeadTooLarge | Cause::HeadUnreadable);
         let (kind, reached, meaning) = match broken.cause {
             Cause::Egress(refusal) => return Setback::never(guard::refused(name, refusal)),
             Cause::NoRequest => (Refused, Never, "no request can be made of what the Connector says"),
@@ -155,8 +155,13 @@ impl Classifier {
             Cause::ConnectionLost => (Unreachable, Perhaps, "the connection broke before the answer"),
             Cause::NoAnswerInTime => (TimedOut, Perhaps, "no answer came in time"),
             Cause::HeadTooLarge => {
-                (BodyTooLarge, Perhaps, "its answer has more headers than are read, 400 KiB in all, or 100 by HTTP/1.1")
+                (BodyTooLarge, Perhaps, "its answer has more headers than are read, 100 of them and 400 KiB in all")
             }
+            Cause::HeadUnreadable => (
+                Malformed,
+                Perhaps,
+                "its answer has more headers than are read, 400 KiB in all, or breaks the rules of HTTP/2",
+            ),
         };
         let mut meaning = meaning.to_owned();
         if is_of_the_head {
@@ -305,6 +310,7 @@ mod tests {
             (Cause::ConnectionLost, FailureKind::Unreachable, Reached::Perhaps),
             (Cause::NoAnswerInTime, FailureKind::TimedOut, Reached::Perhaps),
             (Cause::HeadTooLarge, FailureKind::BodyTooLarge, Reached::Perhaps),
+            (Cause::HeadUnreadable, FailureKind::Malformed, Reached::Perhaps),
         ] {
             let setback = classifier().without_answer("orders", Break { cause: cause.clone(), source: None });
             assert_eq!((setback.failure.kind, setback.reached), (kind, reached), "{cause:?}");

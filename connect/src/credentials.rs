@@ -114,7 +114,8 @@ impl CredentialStore {
     /// The credentials as a document has them.
     pub fn new(document: &CredentialsDocument) -> Self {
         let hold = |version, number| Held { version: Arc::new(Version::new(version, number)), refused: None };
-        let (current, previous) = (hold(&document.current, 0), document.previous.as_ref().map(|version| hold(version, 1)));
+        let (current, previous) =
+            (hold(&document.current, 0), document.previous.as_ref().map(|version| hold(version, 1)));
         Self(Arc::new(Mutex::new(State { current, previous, used: None, next_request: 0, next_version: 2 })))
     }
 

@@ -51,7 +51,8 @@ impl Unreadable {
     pub fn failure(self, answer: &str) -> CallFailure {
         match self {
             Self::TooLarge | Self::TooMany => {
-                let detail = format!("{answer} holds more values than are read: let the Connector ask for less at a time");
+                let detail =
+                    format!("{answer} holds more values than are read: let the Connector ask for less at a time");
                 CallFailure::new(FailureKind::BodyTooLarge, detail)
             }
             Self::Malformed { problem, source } => {

@@ -194,7 +194,9 @@ impl Pools {
         let refusal = causes(&error).find_map(|cause| cause.downcast_ref::<EgressRefusal>()).cloned();
         let tls = causes(&error).find_map(|cause| cause.downcast_ref::<rustls::Error>());
         let (of_tls, not_known) = (tls.is_some(), tls.is_some_and(is_about_our_certificate));
-        let too_large = causes(&error).any(has_too_large_a_head);
+        let too_large = causes(&error)
+            .any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse_too_large));
+        let unreadable = causes(&error).any(|cause| cause.downcast_ref::<h2::Error>().is_some_and(is_about_a_head));
         let cause = match refusal {
             Some(refusal) => Cause::Egress(refusal),
             None if error.is_builder() => Cause::NoRequest,
@@ -209,6 +211,7 @@ impl Pools {
             None if error.is_connect() => Cause::NoConnection,
             None if error.is_timeout() => Cause::NoAnswerInTime,
             None if too_large => Cause::HeadTooLarge,
+            None if unreadable => Cause::HeadUnreadable,
             None => Cause::ConnectionLost,
         };
         Break { cause, source: Some(Box::new(error)) }
@@ -305,13 +308,11 @@ fn is_about_our_certificate(error: &rustls::Error) -> bool {
     of_certificates.contains(alert)
 }
 
-/// Whether an error is that more headers came than are read. By HTTP/2 the library then refuses the stream, or the connection, by itself.
-fn has_too_large_a_head(cause: &(dyn Error + 'static)) -> bool {
-    let by_http_1 = cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse_too_large);
-    let by_http_2 = cause.downcast_ref::<h2::Error>().is_some_and(|error| {
-        error.is_library() && matches!(error.reason(), Some(h2::Reason::REFUSED_STREAM | h2::Reason::ENHANCE_YOUR_CALM))
-    });
-    by_http_1 || by_http_2
+/// Whether the library gave an answer up by HTTP/2 for what it was sent, and no vendor did. Before there are headers of it, that is about them.
+fn is_about_a_head(error: &h2::Error) -> bool {
+    use h2::Reason;
+    let reasons = [Reason::PROTOCOL_ERROR, Reason::COMPRESSION_ERROR, Reason::ENHANCE_YOUR_CALM];
+    error.is_library() && error.reason().is_some_and(|reason| reasons.contains(&reason))
 }
 
 /// An error and everything beneath it. What an I/O error wraps is no source of it by the standard library's reading, but its stand-in.

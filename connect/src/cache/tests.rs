@@ -135,9 +135,8 @@ async fn an_answer_that_the_other_version_got_is_not_kept_for_the_one_that_was_r
 
 #[tokio::test(start_paused = true)]
 async fn what_is_asked_with_other_headers_or_for_another_stream_is_another_answer() {
-    let (cache, requests) = caching(1, Arc::new(Silent), |number, _| {
-        Ok(Reply::Success(answer(200, &[], ["a", "b", "c"][number])))
-    });
+    let (cache, requests) =
+        caching(1, Arc::new(Silent), |number, _| Ok(Reply::Success(answer(200, &[], ["a", "b", "c"][number]))));
     let with = |shop: &'static str, name: &str| {
         let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(shop))]);
         Call { headers, name: name.into(), ..ask("/menus/1") }

@@ -87,7 +87,9 @@ fn check(body: &[u8], delimiter: u8) -> Result<(), Unreadable> {
                 At::Start
             }
             (At::Closed, _) => {
-                return Err(quotes(format!("the value whose quote opens in line {opened} goes on behind its closing quote")));
+                return Err(quotes(format!(
+                    "the value whose quote opens in line {opened} goes on behind its closing quote"
+                )));
             }
             (At::Start | At::Plain, _) => At::Plain,
         };

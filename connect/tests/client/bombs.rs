@@ -157,12 +157,18 @@ async fn values_without_number_are_given_up_before_there_is_a_place_for_each() {
 
 #[tokio::test]
 async fn lists_in_lists_are_given_up_and_told_as_that() {
-    let deep = [b"{\"orders\": ", &b"[".repeat(1 << 20)[..]].concat();
-    let told = failure(&answering("", &deep).await, &stream(Pagination::None)).await;
-    assert_eq!((told.kind, told.request_id.as_deref()), (FailureKind::Malformed, Some("r-9")));
-    assert!(told.detail.contains("nested deeper than 127"), "{told}");
+    for (depth, kind, said) in [
+        (10_000, FailureKind::Malformed, "nested deeper than 127"),
+        (1 << 20, FailureKind::BodyTooLarge, "more values than are read"),
+    ] {
+        let deep = [b"{\"orders\": ", &b"[".repeat(depth)[..]].concat();
+        let told = failure(&answering("", &deep).await, &stream(Pagination::None)).await;
+        assert_eq!((told.kind, told.request_id.as_deref()), (kind, Some("r-9")));
+        assert!(told.detail.contains(said), "{told}");
+    }
     let format = Format::Xml;
-    let xml = format!("<a{}/>", (0..300_000).map(|number| format!(" a{number}=''")).collect::<String>());
+    let attributes: Vec<String> = (0..300_000).map(|number| format!(" a{number}=''")).collect();
+    let xml = format!("<a{}/>", attributes.concat());
     let vendor = answering("", xml.as_bytes()).await;
     let told = failure(&vendor, &Stream { format, ..stream(Pagination::None) }).await;
     assert_eq!((told.kind, told.request_id.as_deref()), (FailureKind::BodyTooLarge, Some("r-9")));

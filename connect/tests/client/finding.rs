@@ -131,7 +131,8 @@ async fn what_is_only_to_be_changed_is_not_created_where_it_is_not_there_or_not_
 async fn where_an_operation_makes_nothing_404_and_410_say_that_the_record_is_not_there() {
     for (status, is_missing) in [(404, true), (410, true), (409, false), (422, false)] {
         let vendor = Scripted::start(move |_, _| bare(status, "")).await;
-        let answers = json!({"onlyThere": "Answer", "find": null, "method": "PUT", "path": "/issues/{body.externalId}"});
+        let answers =
+            json!({"onlyThere": "Answer", "find": null, "method": "PUT", "path": "/issues/{body.externalId}"});
         let written = put(&client(&system(&vendor.base_url)), &operation(&answers), None).await;
         assert_eq!(matches!(written, Written::Missing), is_missing, "{status}: {written:?}");
         let shared = operation(&json!({"onlyThere": "Answer", "find": null}));
@@ -171,7 +172,10 @@ async fn a_search_that_is_not_found_says_of_no_record_that_it_is_absent() {
         let Written::NotSent { failure } = put(&client, &operation, None).await else { panic!("written: {line}") };
         assert_eq!((failure.kind, failure.status), (FailureKind::Refused, Some(404)));
         assert_eq!(failure.request_id.as_deref(), Some("r-4"));
-        assert!(failure.detail.contains("check path and API version") && failure.detail.contains("means Ignore"), "{failure}");
+        assert!(
+            failure.detail.contains("check path and API version") && failure.detail.contains("means Ignore"),
+            "{failure}"
+        );
         // Nor is a write whose answer was lost taken for one that was not applied.
         let lookup = operation.outcome.lookup.as_ref().unwrap();
         let doubted = client.look_up(&operation, lookup, &body(), jiff::Timestamp::now()).await;
@@ -189,7 +193,8 @@ async fn a_rule_can_say_that_a_search_is_answered_404_where_there_is_none() {
         if request.is("GET") { json(404, &json!({"code": "none"})) } else { json(201, &json!({"id": "10"})) }
     })
     .await;
-    let rule = json!({"when": {"statuses": [404], "body": {"pointer": "/code", "test": {"in": ["none"]}}}, "means": "Ignore"});
+    let rule =
+        json!({"when": {"statuses": [404], "body": {"pointer": "/code", "test": {"in": ["none"]}}}, "means": "Ignore"});
     let system = System { errors: vec![serde_json::from_value(rule).unwrap()], ..system(&vendor.base_url) };
     let written = put(&client(&system), &operation(&json!({})), None).await;
     assert_eq!(identifier(written).as_deref(), Some("10"));

@@ -161,11 +161,16 @@ async fn headers_without_end_are_told_as_that_by_http_2_as_well() {
     for (headers, is_read) in [(90, true), (420, false), (2_000, false)] {
         let vendor =
             secure_vendor(&identity("127.0.0.1"), b"h2", move |session| by_http_2_with(headers, session)).await;
-        let read = first_page(&client(vendor.address, Authorities::Only(vec![vendor.certificate])), Pagination::None).await;
+        let read =
+            first_page(&client(vendor.address, Authorities::Only(vec![vendor.certificate])), Pagination::None).await;
         assert_eq!(read.is_ok(), is_read, "{headers}: {read:?}");
         if let Err(failure) = read {
-            assert_eq!(failure.kind, FailureKind::BodyTooLarge, "{headers}: {failure}");
-            assert!(failure.detail.contains("more headers than are read"), "{failure}");
+            assert_eq!(failure.kind, FailureKind::Malformed, "{headers}: {failure}");
+            assert!(
+                failure.detail.contains("more headers than are read, 400 KiB in all, or breaks the rules of HTTP/2"),
+                "{failure}"
+            );
+            assert!(failure.detail.contains("its id of the request is known, and it was cut off at 20"), "{failure}");
         }
     }
 }

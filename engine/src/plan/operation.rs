@@ -299,10 +299,14 @@ mod tests {
     #[test]
     fn a_path_is_one_records_own_if_it_names_something_of_it_before_its_query() {
         let is_of_one = |text: &str| is_of_one_record(&Template::parse(text).unwrap());
-        for path in ["/orders/eid:{body.ext}", "/{body.channel}/find?ext={body.ext}", "/orders/{identifier}", "/x/{key}.json"] {
+        for path in
+            ["/orders/eid:{body.ext}", "/{body.channel}/find?ext={body.ext}", "/orders/{identifier}", "/x/{key}.json"]
+        {
             assert!(is_of_one(path), "{path}");
         }
-        for path in ["/search", "/search?ext={body.ext}", "/orders?id={key}", "/history/{since}", "/v{apiVersion}/{sinceEpoch}"] {
+        for path in
+            ["/search", "/search?ext={body.ext}", "/orders?id={key}", "/history/{since}", "/v{apiVersion}/{sinceEpoch}"]
+        {
             assert!(!is_of_one(path), "{path}");
         }
     }

@@ -157,7 +157,10 @@ async fn read(simulator: &Simulator, preset: &str, name: &str, case: Case) {
     assert_eq!(page.records.len(), case.found, "{at}: {:?}", page.records);
     for record in &page.records {
         for pointer in [Some(&stream.key), stream.version.as_ref()].into_iter().flatten() {
-            assert!(record.pointer(pointer).is_some_and(|value| !value.is_null()), "{at}: nothing at {pointer} of {record}");
+            assert!(
+                record.pointer(pointer).is_some_and(|value| !value.is_null()),
+                "{at}: nothing at {pointer} of {record}"
+            );
         }
     }
     // What an event is about is not kept by itself here.
@@ -167,7 +170,8 @@ async fn read(simulator: &Simulator, preset: &str, name: &str, case: Case) {
         Some(key) => key.to_string(),
         None => panic!("{at}: no key"),
     };
-    let single = client.read_one(stream, &key).await.unwrap_or_else(|failure| panic!("{at} by {}: {failure}", one.path));
+    let single =
+        client.read_one(stream, &key).await.unwrap_or_else(|failure| panic!("{at} by {}: {failure}", one.path));
     assert!(single.is_some(), "{at}: not there by its key");
 }
 
