@@ -183,7 +183,7 @@ where
         let moment = Moment { now: own.clock.now(), nonce: &nonce, session };
         let put = own.scheme.put(&mut call, version, &moment);
         put.map_err(|problem| Setback::never(own.unusable(version, &problem)))?;
-        self.inner.clone().oneshot(call).await
+        self.inner.clone().oneshot(call).await.map(|reply| reply.to(version.number))
     }
 
     /// A call that says whose it is, with the client certificate where there is one; none to a host that the secret does not name, whatever the

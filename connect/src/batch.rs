@@ -18,6 +18,7 @@ use crate::{
     body,
     call::{Answer, BodyFailure, Call, Reached, Reply, Setback},
     classify,
+    document::{self, Unreadable},
     failure::{CallFailure, FailureKind},
     outcome::{RecordFault, Row, WrittenBatch},
     response,
@@ -196,8 +197,12 @@ impl Judge<'_> {
             };
             self.unclear(kind, &failure.to_string())
         })?;
-        let document: Value = serde_json::from_slice(body)
-            .map_err(|error| self.malformed("it is no JSON").because(response::without_content(&error)))?;
+        let document = document::value(body).map_err(|unreadable| match unreadable {
+            Unreadable::TooLarge | Unreadable::TooMany => {
+                self.unclear(FailureKind::BodyTooLarge, "it holds more values than are read")
+            }
+            Unreadable::Malformed { problem, source } => self.malformed(&problem).because(source),
+        })?;
         let list = document.pointer(&results.records).and_then(Value::as_array);
         let list =
             list.ok_or_else(|| self.malformed(&format!("there is no list of results at `{}`", results.records)))?;

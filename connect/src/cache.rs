@@ -1,6 +1,9 @@
 //! The cache layer: keeps answers to reads that may be a while old, such as records that mappings look up. An answer is used for a time; then the
 //! vendor is asked whether it still holds (`If-None-Match`, `If-Modified-Since`). However many ask for the same at the same moment, one request is
 //! made. Memory is bounded. Pages of streams, single records that delivery fetches anew and look-ups of writes never come from here.
+//!
+//! An answer is given again only to whoever asks the same: for the same stream, by the same URL and headers, and with the same version of the
+//! credentials as it was given to, because another one may be another account's, which sees other records.
 
 use std::{
     collections::HashMap,
@@ -18,6 +21,7 @@ use tower::{Service, ServiceExt};
 
 use crate::{
     call::{Answer, Call, Pending, Reading, Reply, Setback},
+    credentials::CredentialStore,
     observe::{CacheUse, Observer, Purpose},
 };
 
@@ -30,10 +34,35 @@ const LONGEST_IDLE: Duration = Duration::from_hours(1);
 pub struct Kept {
     ttl: Duration,
     paths: Vec<String>,
-    answers: Cache<String, Arc<Entry>>,
+    answers: Cache<Key, Arc<Entry>>,
     /// Reads under way; whoever wants the same waits for its turn.
-    flights: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    flights: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<()>>>>,
+    credentials: CredentialStore,
     observer: Arc<dyn Observer>,
+}
+
+/// What has to be the same for an answer to be given again.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    /// Number of the version of the credentials.
+    version: u64,
+    /// What is asked for, in one text: the stream, the URL, and the headers that the Connector gives it.
+    asked: Arc<str>,
+}
+
+impl Key {
+    fn of(call: &Call, version: u64) -> Self {
+        let headers = call.headers.iter();
+        let headers = headers.map(|(name, value)| format!("\n{name}: {}", value.as_bytes().escape_ascii()));
+        let mut headers: Vec<String> = headers.collect();
+        headers.sort_unstable();
+        // None of them has a line break in it.
+        Self { version, asked: format!("{}\n{}{}", call.name, call.url, headers.concat()).into() }
+    }
+
+    fn asked_as(self, version: u64) -> Self {
+        Self { version, ..self }
+    }
 }
 
 struct Entry {
@@ -45,7 +74,7 @@ struct Entry {
 impl Entry {
     fn reply(&self) -> Reply {
         let (headers, body) = (self.headers.clone(), Ok(self.body.clone()));
-        Reply::Success(Answer { status: StatusCode::OK, headers, body, code: None })
+        Reply::Success(Answer { status: StatusCode::OK, headers, body, code: None, asked_as: None })
     }
 
     fn is_fresh(&self) -> bool {
@@ -69,9 +98,9 @@ impl Entry {
 
 impl Kept {
     /// Nothing is kept yet. Patterns are of whole paths, the base URL's with them.
-    pub fn new(rules: &Rules, base_path: &str, observer: Arc<dyn Observer>) -> Self {
-        let weigh = |url: &String, entry: &Arc<Entry>| {
-            u32::try_from(url.len() + entry.body.len() + OVERHEAD_BYTES).unwrap_or(u32::MAX)
+    pub fn new(rules: &Rules, base_path: &str, credentials: CredentialStore, observer: Arc<dyn Observer>) -> Self {
+        let weigh = |key: &Key, entry: &Arc<Entry>| {
+            u32::try_from(key.asked.len() + entry.body.len() + OVERHEAD_BYTES).unwrap_or(u32::MAX)
         };
         let base = base_path.trim_end_matches('/');
         Self {
@@ -83,6 +112,7 @@ impl Kept {
                 .time_to_idle(LONGEST_IDLE)
                 .build(),
             flights: Mutex::default(),
+            credentials,
             observer,
         }
     }
@@ -98,41 +128,53 @@ impl Kept {
     where
         S: Service<Call, Response = Reply, Error = Setback, Future: Send> + Clone + Send + 'static,
     {
-        let (url, name) = (call.url.to_string(), Arc::clone(&call.name));
-        if let Some(entry) = self.answers.get(&url).await.filter(|entry| entry.is_fresh()) {
+        let (key, name) = (Key::of(&call, self.credentials.in_turn()), Arc::clone(&call.name));
+        if let Some(entry) = self.answers.get(&key).await.filter(|entry| entry.is_fresh()) {
             self.observer.cached(&name, CacheUse::Hit);
             return Ok(entry.reply());
         }
-        let flight = Flight::of(&self, &url);
+        let flight = Flight::of(&self, &key);
         let _turn = flight.turn.lock().await;
-        let entry = self.answers.get(&url).await;
+        let entry = self.answers.get(&key).await;
         if let Some(entry) = entry.as_ref().filter(|entry| entry.is_fresh()) {
             self.observer.cached(&name, CacheUse::Hit);
             return Ok(entry.reply());
         }
+        let plain = call.clone();
         let old = entry.filter(|entry| entry.ask(&mut call));
-        let outcome = inner.oneshot(call).await;
-        match (outcome, old) {
-            (Ok(Reply::Redirect(answer)), Some(old)) if answer.status == StatusCode::NOT_MODIFIED => {
-                let entry = self.keep(url, old.headers.clone(), old.body.clone()).await;
+        let mut outcome = inner.clone().oneshot(call).await;
+        let still_holds = match &outcome {
+            Ok(Reply::Redirect(answer)) if answer.status == StatusCode::NOT_MODIFIED => answer.asked_as,
+            Ok(_) | Err(_) => None,
+        };
+        match (old, still_holds) {
+            (Some(old), Some(version)) if version == key.version => {
+                let entry = self.keep(key, old.headers.clone(), old.body.clone()).await;
                 self.observer.cached(&name, CacheUse::Revalidated);
-                Ok(entry.reply())
+                return Ok(entry.reply());
             }
-            (outcome, _) => {
-                self.observer.cached(&name, CacheUse::Miss);
-                if let Ok(Reply::Success(Answer { status: StatusCode::OK, headers, body: Ok(body), .. })) = &outcome
-                    && !forbids(headers)
-                {
-                    self.keep(url, copied(headers), Bytes::copy_from_slice(body)).await;
-                }
-                outcome
-            }
+            // It was said to the other version of the credentials, which may be another account's: what is kept is not its.
+            (Some(_), Some(_)) => outcome = inner.oneshot(plain).await,
+            (Some(_) | None, None) | (None, Some(_)) => {}
         }
+        self.observer.cached(&name, CacheUse::Miss);
+        if let Ok(Reply::Success(Answer {
+            status: StatusCode::OK,
+            headers,
+            body: Ok(body),
+            asked_as: Some(version),
+            ..
+        })) = &outcome
+            && !forbids(headers)
+        {
+            self.keep(key.asked_as(*version), copied(headers), Bytes::copy_from_slice(body)).await;
+        }
+        outcome
     }
 
-    async fn keep(&self, url: String, headers: HeaderMap, body: Bytes) -> Arc<Entry> {
+    async fn keep(&self, key: Key, headers: HeaderMap, body: Bytes) -> Arc<Entry> {
         let entry = Arc::new(Entry { headers, body, fresh_until: Instant::now() + self.ttl });
-        self.answers.insert(url, Arc::clone(&entry)).await;
+        self.answers.insert(key, Arc::clone(&entry)).await;
         // Otherwise what is too much would be thrown out only after some more came.
         self.answers.run_pending_tasks().await;
         entry
@@ -154,15 +196,15 @@ fn forbids(headers: &HeaderMap) -> bool {
 /// One's place among those who want the same answer; forgotten with the last of them.
 struct Flight<'a> {
     kept: &'a Kept,
-    url: String,
+    key: Key,
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl<'a> Flight<'a> {
-    fn of(kept: &'a Kept, url: &str) -> Self {
+    fn of(kept: &'a Kept, key: &Key) -> Self {
         let mut flights = kept.flights.lock().unwrap_or_else(PoisonError::into_inner);
-        let turn = Arc::clone(flights.entry(url.to_owned()).or_default());
-        Self { kept, url: url.to_owned(), turn }
+        let turn = Arc::clone(flights.entry(key.clone()).or_default());
+        Self { kept, key: key.clone(), turn }
     }
 }
 
@@ -171,7 +213,7 @@ impl Drop for Flight<'_> {
         let mut flights = self.kept.flights.lock().unwrap_or_else(PoisonError::into_inner);
         // The map's own and this one.
         if Arc::strong_count(&self.turn) <= 2 {
-            flights.remove(&self.url);
+            flights.remove(&self.key);
         }
     }
 }

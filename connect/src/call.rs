@@ -42,6 +42,15 @@ pub struct Answer {
     pub body: Result<Bytes, BodyFailure>,
     /// The vendor's own code of what is wrong, where one of the system's rules found it.
     pub code: Option<String>,
+    /// Number of the version of the credentials that it is an answer to; the authentication layer sets it.
+    pub asked_as: Option<u64>,
+}
+
+impl Answer {
+    /// Whether it says that there is nothing at the path.
+    pub fn finds_nothing(&self) -> bool {
+        matches!(self.status, StatusCode::NOT_FOUND | StatusCode::GONE)
+    }
 }
 
 /// Why there is a head of an answer without its body.
@@ -88,6 +97,8 @@ pub enum Cause {
     NoAnswerInTime,
     /// More headers came than are read, and so none of them is known.
     HeadTooLarge,
+    /// The same by HTTP/2, or headers that are none: which of the two it was is not told.
+    HeadUnreadable,
 }
 
 /// An answer that says something of the call itself.
@@ -100,6 +111,16 @@ pub enum Reply {
     Refusal(Answer),
     /// The call was not carried out and need not be.
     Ignored(Answer),
+}
+
+impl Reply {
+    /// The same answer, to a version of the credentials.
+    pub fn to(mut self, version: u64) -> Self {
+        let (Self::Success(answer) | Self::Redirect(answer) | Self::Refusal(answer) | Self::Ignored(answer)) =
+            &mut self;
+        answer.asked_as = Some(version);
+        self
+    }
 }
 
 /// The system did not do its part.

@@ -14,7 +14,7 @@ use tower::Service;
 
 use crate::{
     call::{Answer, Break, Call, Cause, Pending, Reached, Reply, Setback},
-    clock::Clock,
+    clock::{self, Clock},
     failure::{CallFailure, FailureKind},
     guard,
     meaning::{self, Asked, Said},
@@ -37,7 +37,7 @@ impl Classifier {
         match meaning::said(&self.rules, asked, &answer) {
             Said::Nothing => self.by_status(asked.name, answer),
             Said::Unclear => {
-                let meaning = "its body could not be read, and only that says whether the call went well";
+                let meaning = "its body could not be read, or holds more values than are read, and only that says whether the call went well";
                 let told = Told { kind: FailureKind::Malformed, reached: Reached::Perhaps, meaning, code: None };
                 Err(self.setback(asked.name, &answer, &told, None))
             }
@@ -121,8 +121,9 @@ impl Classifier {
 
     /// What the absence of an answer says.
     pub fn without_answer(&self, name: &str, broken: Break) -> Setback {
-        use FailureKind::{BodyTooLarge, CredentialsRejected, Refused, TimedOut, Unreachable};
+        use FailureKind::{BodyTooLarge, CredentialsRejected, Malformed, Refused, TimedOut, Unreachable};
         use Reached::{Never, Perhaps};
+        let is_of_the_head = matches!(broken.cause, Cause::HeadTooLarge | Cause::HeadUnreadable);
         let (kind, reached, meaning) = match broken.cause {
             Cause::Egress(refusal) => return Setback::never(guard::refused(name, refusal)),
             Cause::NoRequest => (Refused, Never, "no request can be made of what the Connector says"),
@@ -153,13 +154,22 @@ impl Classifier {
             Cause::NoConnectionInTime => (TimedOut, Never, "no connection was made in time"),
             Cause::ConnectionLost => (Unreachable, Perhaps, "the connection broke before the answer"),
             Cause::NoAnswerInTime => (TimedOut, Perhaps, "no answer came in time"),
-            Cause::HeadTooLarge => (
-                BodyTooLarge,
+            Cause::HeadTooLarge => {
+                (BodyTooLarge, Perhaps, "its answer has more headers than are read, 100 of them and 400 KiB in all")
+            }
+            Cause::HeadUnreadable => (
+                Malformed,
                 Perhaps,
-                "its answer has more headers than are read (100 of them, 400 KiB in all), the one with its id of the request among them; \
-                 ask the vendor about the requests of this moment",
+                "its answer has more headers than are read, 400 KiB in all, or breaks the rules of HTTP/2",
             ),
         };
+        let mut meaning = meaning.to_owned();
+        if is_of_the_head {
+            // The library gives headers all or none.
+            let at = clock::whole_seconds(self.clock.now());
+            let seen = "; none was looked at, so that neither its status nor its id of the request is known, and it was cut off at";
+            meaning = format!("{meaning}{seen} {at}: ask the vendor, or whoever runs a proxy between, what answers so");
+        }
         let mut failure = CallFailure::new(kind, format!("`{}` was called for `{name}`: {meaning}", self.host));
         failure.source = broken.source;
         Setback { failure, reached }
@@ -185,6 +195,16 @@ pub fn refused(host: &str, name: &str, status: StatusCode, request_id: Option<St
     };
     let detail = format!("`{host}` answered {} to `{name}`: {meaning}", status.as_u16());
     CallFailure::new(FailureKind::Refused, detail).answered(status.as_u16(), request_id)
+}
+
+/// The failure of looking for one record under a path that is the same for every record, to which the vendor says that there is nothing.
+pub fn unfound(host: &str, name: &str, status: StatusCode, request_id: Option<String>) -> CallFailure {
+    let status = status.as_u16();
+    let detail = format!(
+        "`{host}` answered {status} to the look for a record of `{name}`, whose path is the same for every record, so that it does not say that this \
+         one is absent: check path and API version in the Connector; if it is how the system says so, say it by a rule under `errors` that means Ignore"
+    );
+    CallFailure::new(FailureKind::Refused, detail).answered(status, request_id)
 }
 
 /// Sorts answers.
@@ -290,6 +310,7 @@ mod tests {
             (Cause::ConnectionLost, FailureKind::Unreachable, Reached::Perhaps),
             (Cause::NoAnswerInTime, FailureKind::TimedOut, Reached::Perhaps),
             (Cause::HeadTooLarge, FailureKind::BodyTooLarge, Reached::Perhaps),
+            (Cause::HeadUnreadable, FailureKind::Malformed, Reached::Perhaps),
         ] {
             let setback = classifier().without_answer("orders", Break { cause: cause.clone(), source: None });
             assert_eq!((setback.failure.kind, setback.reached), (kind, reached), "{cause:?}");

@@ -72,9 +72,34 @@ impl VendorClient {
         share: Allowance,
         surroundings: &Surroundings,
     ) -> Result<Self, BuildError> {
+        Self::build(system, credentials, share, surroundings, None)
+    }
+
+    /// The client of a system that was described otherwise before: what was sent today counts on.
+    ///
+    /// # Errors
+    /// [`BuildError`] when the system is not one that can be called.
+    pub fn succeeding(
+        &self,
+        system: &System,
+        credentials: CredentialStore,
+        share: Allowance,
+        surroundings: &Surroundings,
+    ) -> Result<Self, BuildError> {
+        Self::build(system, credentials, share, surroundings, Some(&self.0.shared.paces))
+    }
+
+    fn build(
+        system: &System,
+        credentials: CredentialStore,
+        share: Allowance,
+        surroundings: &Surroundings,
+        before: Option<&Arc<Paces>>,
+    ) -> Result<Self, BuildError> {
+        let clock = Arc::clone(&surroundings.clock);
         let shared = Shared {
             rules: Arc::new(Rules::new(system)?),
-            paces: Arc::new(Paces::new(system, share, Arc::clone(&surroundings.clock))),
+            paces: Arc::new(Paces::new(system, share, clock, before.map(AsRef::as_ref))),
             vendor_clock: Arc::<VendorClock>::default(),
             heard: Arc::new(Heard::new(system.api_version.clone())),
             credentials,
@@ -123,8 +148,8 @@ impl VendorClient {
         Ok(self.told_time().unwrap_or_else(|| crate::clock::whole_seconds(self.0.clock.now())))
     }
 
-    /// Reads a single record of a stream. None is a record that the source does not have: it answered 404 or 410, or the key is one that no
-    /// record can have (empty, or dots that would lead to another path).
+    /// Reads a single record of a stream. None is a record that the source does not have: it answered 404 or 410 under a path that has the key in
+    /// it, or the key is one that no record can have (empty, or dots that would lead to another path).
     ///
     /// # Errors
     /// [`CallFailure`] when that could not be found out: also when the stream says nothing of single records, and when the answer holds no
@@ -159,7 +184,8 @@ impl VendorClient {
                 one::record(stream, one, key, body).map(Some).map_err(failed)
             }
             Reply::Ignored(_) => Ok(None),
-            Reply::Refusal(answer) if write::is_gone(&answer) => Ok(None),
+            Reply::Refusal(answer) if write::is_gone(&one.path, &answer) => Ok(None),
+            Reply::Refusal(answer) if answer.finds_nothing() => Err(self.unfound(&stream.name, &answer)),
             Reply::Refusal(answer) | Reply::Redirect(answer) => Err(self.refused(&stream.name, &answer)),
         }
     }
@@ -250,6 +276,10 @@ impl VendorClient {
 
     pub(crate) fn refused(&self, name: &str, answer: &Answer) -> CallFailure {
         classify::refused(self.0.shared.rules.host(), name, answer.status, self.request_id(answer))
+    }
+
+    pub(crate) fn unfound(&self, name: &str, answer: &Answer) -> CallFailure {
+        classify::unfound(self.0.shared.rules.host(), name, answer.status, self.request_id(answer))
     }
 
     pub(crate) fn without_body(&self, name: &str, answer: &Answer, failure: &BodyFailure) -> CallFailure {

@@ -43,6 +43,8 @@ struct State {
     used: Option<Used>,
     /// Number of the next request; a late answer must not show an older version as the one in use.
     next_request: u64,
+    /// Number of the next version that is taken in.
+    next_version: u64,
 }
 
 #[derive(Debug)]
@@ -63,6 +65,8 @@ struct Used {
 pub struct Version {
     /// Its id.
     pub id: Arc<str>,
+    /// Its number, which no other version of the store ever has, whatever their ids are.
+    pub number: u64,
     values: BTreeMap<String, SecretString>,
 }
 
@@ -74,9 +78,9 @@ pub struct Attempt {
 }
 
 impl Version {
-    fn new(version: &CredentialVersion) -> Self {
+    fn new(version: &CredentialVersion, number: u64) -> Self {
         let values = version.values.iter().map(|(key, value)| (key.clone(), SecretString::from(value.clone())));
-        Self { id: Arc::from(version.version_id.as_str()), values: values.collect() }
+        Self { id: Arc::from(version.version_id.as_str()), number, values: values.collect() }
     }
 
     /// The value of a key.
@@ -109,9 +113,10 @@ impl Held {
 impl CredentialStore {
     /// The credentials as a document has them.
     pub fn new(document: &CredentialsDocument) -> Self {
-        let hold = |version| Held { version: Arc::new(Version::new(version)), refused: None };
-        let (current, previous) = (hold(&document.current), document.previous.as_ref().map(hold));
-        Self(Arc::new(Mutex::new(State { current, previous, used: None, next_request: 0 })))
+        let hold = |version, number| Held { version: Arc::new(Version::new(version, number)), refused: None };
+        let (current, previous) =
+            (hold(&document.current, 0), document.previous.as_ref().map(|version| hold(version, 1)));
+        Self(Arc::new(Mutex::new(State { current, previous, used: None, next_request: 0, next_version: 2 })))
     }
 
     /// Takes a new document in: the next request uses its current version. The same document again changes nothing.
@@ -166,15 +171,17 @@ impl CredentialStore {
         texts
     }
 
+    /// The number of the version that the next request takes first; another one for other values. What was read with one version is shown to nobody
+    /// who asks with another, because that may be another account.
+    pub fn in_turn(&self) -> u64 {
+        let state = self.state();
+        state.choice(&[]).unwrap_or(&state.current).version.number
+    }
+
     /// The version for a request, other than those it was refused with already; none when no other is worth trying.
     pub(crate) fn pick(&self, refused: &[Attempt]) -> Option<Attempt> {
         let mut state = self.state();
-        let untried = |held: &Held| refused.iter().all(|attempt| !Arc::ptr_eq(&attempt.version, &held.version));
-        let previous = state.previous.as_ref().filter(|held| untried(held) && !held.rests());
-        let current = Some(&state.current).filter(|held| untried(held));
-        // A current version that rests is asked all the same when no other is left: the vendor may have taken it in meanwhile.
-        let choice = current.filter(|held| !held.rests()).or(previous).or(current);
-        let version = Arc::clone(&choice?.version);
+        let version = Arc::clone(&state.choice(refused)?.version);
         let request = state.next_request;
         state.next_request += 1;
         Some(Attempt { version, request })
@@ -218,13 +225,24 @@ impl CredentialStore {
 }
 
 impl State {
+    /// The version for a request, see [`CredentialStore::pick`].
+    fn choice(&self, refused: &[Attempt]) -> Option<&Held> {
+        let untried = |held: &Held| refused.iter().all(|attempt| !Arc::ptr_eq(&attempt.version, &held.version));
+        let previous = self.previous.as_ref().filter(|held| untried(held) && !held.rests());
+        let current = Some(&self.current).filter(|held| untried(held));
+        // A current version that rests is asked all the same when no other is left: the vendor may have taken it in meanwhile.
+        current.filter(|held| !held.rests()).or(previous).or(current)
+    }
+
     /// The version as it is held already, with what the vendor said of it, or anew.
-    fn kept(&self, version: &CredentialVersion) -> (Arc<Version>, Option<Instant>) {
+    fn kept(&mut self, version: &CredentialVersion) -> (Arc<Version>, Option<Instant>) {
         let mut held = std::iter::once(&self.current).chain(&self.previous);
-        match held.find(|held| held.version.is(version)) {
-            Some(held) => (Arc::clone(&held.version), held.refused),
-            None => (Arc::new(Version::new(version)), None),
+        if let Some(held) = held.find(|held| held.version.is(version)) {
+            return (Arc::clone(&held.version), held.refused);
         }
+        let number = self.next_version;
+        self.next_version += 1;
+        (Arc::new(Version::new(version, number)), None)
     }
 
     fn held(&mut self, attempt: &Attempt) -> Option<&mut Held> {

@@ -14,6 +14,7 @@ use tower::Service;
 use crate::{
     call::{Answer, Break, Call, Pending},
     clock::{self, Clock},
+    document,
     pace::Paces,
     quota,
 };
@@ -40,7 +41,7 @@ impl Followed {
 
 /// How long to wait until there are as many points again as the last request wanted; none when there are enough.
 fn points(cost: &Cost, answer: &Answer) -> Option<Duration> {
-    let document: Value = serde_json::from_slice(answer.body.as_ref().ok()?).ok()?;
+    let document = document::value(answer.body.as_ref().ok()?).ok()?;
     let number = |pointer: &String| document.pointer(pointer).and_then(Value::as_f64).filter(|number| *number >= 0.0);
     let restore = match &cost.restore {
         Restore::PerSecond(points) => Some(f64::from(*points)),

@@ -25,6 +25,7 @@ use crate::{
     call::{Answer, Call, Reached, Reading},
     classify::Classifier,
     clock::Clock,
+    document,
     egress::Rules,
     failure::{BuildError, CallFailure, FailureKind},
     guard,
@@ -232,7 +233,7 @@ fn not_granted(grant: &Grant) -> &'static str {
 
 /// Whether an answer with a status of success refuses all the same, as Slack's do: it names an error, and no token.
 fn says_no(answer: &Answer) -> bool {
-    let document = answer.body.as_ref().ok().and_then(|body| serde_json::from_slice::<serde_json::Value>(body).ok());
+    let document = answer.body.as_ref().ok().and_then(|body| document::value(body).ok());
     document.is_some_and(|document| document.get("access_token").is_none() && document["error"].is_string())
 }
 

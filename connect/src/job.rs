@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::{
     call::Answer,
+    document,
     failure::{CallFailure, FailureKind},
     outcome::{RecordFault, Written},
     response,
@@ -31,7 +32,7 @@ pub fn location(job: &Job, asked: &Url, answer: &Answer) -> Option<Url> {
     let text = match &job.location {
         Place::Header(name) => answer.headers.get(name)?.to_str().ok()?.to_owned(),
         Place::Pointer(pointer) => {
-            let document: Value = serde_json::from_slice(answer.body.as_ref().ok()?).ok()?;
+            let document = document::value(answer.body.as_ref().ok()?).ok()?;
             document.pointer(pointer).and_then(response::key_text)?
         }
     };
@@ -40,7 +41,7 @@ pub fn location(job: &Job, asked: &Url, answer: &Answer) -> Option<Url> {
 
 /// What a job's state says.
 pub fn state(host: &str, operation: &Operation, job: &Job, request_id: Option<String>, answer: &Answer) -> State {
-    let document = answer.body.as_ref().ok().and_then(|body| serde_json::from_slice::<Value>(body).ok());
+    let document = answer.body.as_ref().ok().and_then(|body| document::value(body).ok());
     let Some(document) = document else { return State::UnderWay };
     let word = match document.pointer(&job.done) {
         Some(Value::Bool(truth)) => truth.to_string(),

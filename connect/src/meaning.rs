@@ -7,7 +7,12 @@ use crosstie_engine::plan::{BodyTest, Condition, ErrorRule, HeaderTest, Place, R
 use http::HeaderMap;
 use serde_json::Value;
 
-use crate::{call::Answer, observe::Purpose, response};
+use crate::{
+    call::Answer,
+    document::{self, Unreadable},
+    observe::Purpose,
+    response,
+};
 
 /// What a rule was asked about.
 #[derive(Clone, Copy)]
@@ -23,7 +28,7 @@ pub enum Said<'a> {
     Nothing,
     /// This one matches; the answer's body, where it was read.
     Rule(&'a ErrorRule, Option<Value>),
-    /// One would decide by a body that could not be had or is no JSON.
+    /// One would decide by a body that could not be had, is no JSON, or holds more values than are read.
     Unclear,
 }
 
@@ -44,6 +49,10 @@ pub fn said<'a>(rules: &'a [ErrorRule], asked: Asked, answer: &Answer) -> Said<'
             }
             continue;
         }
+        // However it is read: nothing that was not looked at is taken for good.
+        if answer.status.is_success() && body.holds_too_much(answer) {
+            return Said::Unclear;
+        }
         match body.read(answer) {
             Some(document) if meets(wanted, document) => return Said::Rule(rule, Some(document.clone())),
             // What says that the call went well is only believed whole; what says that it did not stands by its status.
@@ -62,6 +71,8 @@ enum Body {
     Read(Value),
     /// It was lost, or is no JSON.
     Unreadable,
+    /// It holds more values than are read.
+    TooMuch,
 }
 
 impl Body {
@@ -69,14 +80,22 @@ impl Body {
         if matches!(self, Self::Unread) {
             *self = match &answer.body {
                 Ok(body) if body.is_empty() => Self::Read(Value::Null),
-                Ok(body) => serde_json::from_slice(body).map_or(Self::Unreadable, Self::Read),
+                Ok(body) => match document::value(body) {
+                    Ok(document) => Self::Read(document),
+                    Err(Unreadable::TooLarge | Unreadable::TooMany) => Self::TooMuch,
+                    Err(Unreadable::Malformed { .. }) => Self::Unreadable,
+                },
                 Err(_) => Self::Unreadable,
             };
         }
         match self {
             Self::Read(document) => Some(document),
-            Self::Unread | Self::Unreadable => None,
+            Self::Unread | Self::Unreadable | Self::TooMuch => None,
         }
+    }
+
+    fn holds_too_much(&mut self, answer: &Answer) -> bool {
+        self.read(answer).is_none() && matches!(self, Self::TooMuch)
     }
 
     /// Whether a body that was not read yet surely has nothing at a pointer, because the name of its first member does not stand in it. Spares

@@ -104,12 +104,19 @@ pub struct Paces {
 }
 
 impl Paces {
-    /// The paces of a system for a share of its account's allowance.
-    pub fn new(system: &System, share: Allowance, clock: Arc<dyn Clock>) -> Self {
-        Self::of(system.allowance, &system.rate, share, clock)
+    /// The paces of a system for a share of its account's allowance. What left today under those before them counts on.
+    pub fn new(system: &System, share: Allowance, clock: Arc<dyn Clock>, before: Option<&Self>) -> Self {
+        Self::of(system.allowance, &system.rate, share, clock, before)
     }
 
-    pub fn of(account: Allowance, rules: &RateRules, share: Allowance, clock: Arc<dyn Clock>) -> Self {
+    pub fn of(
+        account: Allowance,
+        rules: &RateRules,
+        share: Allowance,
+        clock: Arc<dyn Clock>,
+        before: Option<&Self>,
+    ) -> Self {
+        let counted = before.and_then(|before| before.daily.as_ref()).map(|today| Arc::clone(&today.count));
         let weight = rate::weight(&account, &share);
         let endpoints = rules.endpoints.iter().map(|endpoint| {
             let pace = Pace::new(rate::part(&endpoint.allowance, weight));
@@ -118,7 +125,7 @@ impl Paces {
         Self {
             whole: Pace::new(share),
             endpoints: endpoints.collect(),
-            daily: rules.daily.map(|daily| Today::new(daily, clock.now())),
+            daily: rules.daily.map(|daily| Today::new(daily, counted, clock.now())),
             account,
             weight: Mutex::new(weight),
             clock,
@@ -158,6 +165,9 @@ impl Paces {
     pub fn follow(&self, method: &http::Method, path: &str, quota: &Quota) {
         let weight = self.weight();
         self.limiting(method, path).for_each(|pace| pace.follow(quota, weight));
+        if let Some(today) = &self.daily {
+            today.follow(quota, weight, self.clock.now());
+        }
     }
 
     fn weight(&self) -> f64 {
@@ -180,30 +190,53 @@ fn is_of(endpoint: &Endpoint, method: &http::Method, path: &str) -> bool {
     methods && endpoint.paths.iter().any(|pattern| glob::matches(pattern, path))
 }
 
-/// Requests of a day, counted since this process began: what left before a restart is not known.
+/// Requests of a day. What left before this process began is known only where the vendor's headers say what is used of as large a quota.
 struct Today {
     quota: Daily,
-    count: Mutex<(u64, Timestamp)>,
+    count: Arc<Mutex<Count>>,
+}
+
+/// How many requests left, and until when they count.
+struct Count {
+    requests: f64,
+    until: Timestamp,
+}
+
+impl Count {
+    fn at(&mut self, quota: Daily, now: Timestamp) -> &mut Self {
+        if now >= self.until {
+            *self = Self { requests: 0.0, until: next_reset(quota, now) };
+        }
+        self
+    }
 }
 
 impl Today {
-    fn new(quota: Daily, now: Timestamp) -> Self {
-        Self { quota, count: Mutex::new((0, next_reset(quota, now))) }
+    fn new(quota: Daily, counted: Option<Arc<Mutex<Count>>>, now: Timestamp) -> Self {
+        let none = || Arc::new(Mutex::new(Count { requests: 0.0, until: next_reset(quota, now) }));
+        Self { quota, count: counted.unwrap_or_else(none) }
     }
 
     /// Counts a request; or says how long nothing leaves any more.
     fn take(&self, weight: f64, now: Timestamp) -> Result<(), Duration> {
         let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
-        if now >= count.1 {
-            *count = (0, next_reset(self.quota, now));
+        let count = count.at(self.quota, now);
+        let spent = count.requests + 1.0 > f64::from(self.quota.requests) * weight;
+        if spent && count.requests > 0.0 {
+            return Err(Duration::try_from(count.until.duration_since(now)).unwrap_or(PAUSE));
         }
-        #[expect(clippy::cast_precision_loss, reason = "no day has so many requests")]
-        let spent = count.0 as f64 + 1.0 > f64::from(self.quota.requests) * weight;
-        if spent && count.0 > 0 {
-            return Err(Duration::try_from(count.1.duration_since(now)).unwrap_or(PAUSE));
-        }
-        count.0 += 1;
+        count.requests += 1.0;
         Ok(())
+    }
+
+    /// Counts what the vendor says is used of a quota as large as this one, whoever used it before: our part of it.
+    fn follow(&self, quota: &Quota, weight: f64, now: Timestamp) {
+        let Some(limit) = quota.limit.filter(|limit| *limit == u64::from(self.quota.requests)) else { return };
+        #[expect(clippy::cast_precision_loss, reason = "no day has so many requests")]
+        let ours = limit.saturating_sub(quota.remaining) as f64 * weight;
+        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = count.at(self.quota, now);
+        count.requests = count.requests.max(ours);
     }
 }
 

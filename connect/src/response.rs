@@ -4,6 +4,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::Value;
 
+use crate::document;
+
 /// Longest value that is taken from a header for reports, in bytes.
 const LONGEST_HEADER: usize = 200;
 
@@ -57,7 +59,7 @@ pub fn excerpt(body: &Bytes) -> String {
 
 /// The vendor's own code of an error, where it looks like a code and not like a sentence.
 pub fn error_code(body: &Bytes) -> Option<String> {
-    error_code_in(&serde_json::from_slice(body).ok()?)
+    error_code_in(&document::value(body).ok()?)
 }
 
 /// The same of a document that was read already.

@@ -68,8 +68,10 @@ pub fn stack(system: &System, shared: &Shared, surroundings: &Surroundings) -> R
         clock: Arc::clone(&surroundings.clock),
     });
     let cache = system.cache.as_ref();
-    let kept =
-        cache.map(|cache| Arc::new(Kept::new(cache, system.base_url.path(), Arc::clone(&surroundings.observer))));
+    let kept = cache.map(|cache| {
+        let (credentials, observer) = (shared.credentials.clone(), Arc::clone(&surroundings.observer));
+        Arc::new(Kept::new(cache, system.base_url.path(), credentials, observer))
+    });
     let (rules, paces, credentials) =
         (Arc::clone(&shared.rules), Arc::clone(&shared.paces), shared.credentials.clone());
     let heard = Arc::clone(&shared.heard);

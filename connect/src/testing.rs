@@ -48,6 +48,7 @@ pub fn answer(status: u16, headers: &[(&'static str, &str)], body: &'static str)
         headers: headers.collect(),
         body: Ok(Bytes::from_static(body.as_bytes())),
         code: None,
+        asked_as: None,
     }
 }
 

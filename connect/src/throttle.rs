@@ -90,7 +90,7 @@ mod tests {
     }
 
     fn paces(share: Allowance) -> Arc<Paces> {
-        Arc::new(Paces::of(share, &RateRules::default(), share, Arc::new(crate::SystemClock)))
+        Arc::new(Paces::of(share, &RateRules::default(), share, Arc::new(crate::SystemClock), None))
     }
 
     const GET: Method = Method::GET;

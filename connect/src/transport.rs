@@ -37,6 +37,9 @@ pub const LARGEST_BODY: usize = 32 * 1024 * 1024;
 /// How much of any other answer's body is read, in bytes after decompression; the rest is left.
 pub const LARGEST_ERROR_BODY: usize = 1024 * 1024;
 
+/// How much of an answer's headers is read by HTTP/2, in bytes, as much as the library reads by HTTP/1.1.
+const LARGEST_HEAD: u32 = 400 * 1024;
+
 /// How long a connection is kept without use. Shorter than vendors' servers and load balancers keep theirs, so that a request is seldom sent
 /// into a connection that is being closed at the other end: that request's outcome would be unknown.
 const LONGEST_IDLE: Duration = Duration::from_secs(20);
@@ -93,6 +96,7 @@ impl Pools {
                 .connect_timeout(surroundings.timeouts.connect)
                 .timeout(surroundings.timeouts.whole)
                 .pool_idle_timeout(LONGEST_IDLE)
+                .http2_max_header_list_size(LARGEST_HEAD)
                 .http2_keep_alive_interval(TEST_OF_LIFE)
                 .http2_keep_alive_timeout(TEST_OF_LIFE)
         };
@@ -164,7 +168,7 @@ impl Transport {
             Reading::Whole if status.is_success() => read(response, LARGEST_BODY, Beyond::Fails).await,
             Reading::Whole => read(response, LARGEST_ERROR_BODY, Beyond::IsLeft).await,
         };
-        Ok(Answer { status, headers, body, code: None })
+        Ok(Answer { status, headers, body, code: None, asked_as: None })
     }
 
     /// Whether a host's addresses are such as requests may go to. An address in the place of a host was judged by the guard already.
@@ -192,6 +196,7 @@ impl Pools {
         let (of_tls, not_known) = (tls.is_some(), tls.is_some_and(is_about_our_certificate));
         let too_large = causes(&error)
             .any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse_too_large));
+        let unreadable = causes(&error).any(|cause| cause.downcast_ref::<h2::Error>().is_some_and(is_about_a_head));
         let cause = match refusal {
             Some(refusal) => Cause::Egress(refusal),
             None if error.is_builder() => Cause::NoRequest,
@@ -206,6 +211,7 @@ impl Pools {
             None if error.is_connect() => Cause::NoConnection,
             None if error.is_timeout() => Cause::NoAnswerInTime,
             None if too_large => Cause::HeadTooLarge,
+            None if unreadable => Cause::HeadUnreadable,
             None => Cause::ConnectionLost,
         };
         Break { cause, source: Some(Box::new(error)) }
@@ -300,6 +306,13 @@ fn is_about_our_certificate(error: &rustls::Error) -> bool {
         Alert::AccessDenied,
     ];
     of_certificates.contains(alert)
+}
+
+/// Whether the library gave an answer up by HTTP/2 for what it was sent, and no vendor did. Before there are headers of it, that is about them.
+fn is_about_a_head(error: &h2::Error) -> bool {
+    use h2::Reason;
+    let reasons = [Reason::PROTOCOL_ERROR, Reason::COMPRESSION_ERROR, Reason::ENHANCE_YOUR_CALM];
+    error.is_library() && error.reason().is_some_and(|reason| reasons.contains(&reason))
 }
 
 /// An error and everything beneath it. What an I/O error wraps is no source of it by the standard library's reading, but its stand-in.

@@ -1,16 +1,18 @@
 //! Making a request of a record, and judging what came of it. Pure.
 
 use bytes::Bytes;
-use crosstie_engine::plan::{Identifier, KnownBy, Method, Operation};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use crosstie_engine::{
+    plan::{Identifier, KnownBy, Method, Operation, is_of_one_record},
+    template::Template,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use percent_encoding::percent_decode_str;
-use serde_json::Value;
 use url::Url;
 
 use crate::{
     body,
     call::{Answer, Call, Reached, Reading, Reply, Setback},
-    classify,
+    classify, document,
     failure::{CallFailure, FailureKind},
     observe::Purpose,
     outcome::{Outgoing, RecordFault, Written},
@@ -19,7 +21,6 @@ use crate::{
 };
 
 /// Headers that belong to the connection or to the message's framing; an operation cannot set them.
-/// Headers that are the connection's own.
 pub const FRAMING: [HeaderName; 7] = [
     header::HOST,
     header::CONNECTION,
@@ -114,20 +115,25 @@ pub fn judge(
     outcome: Result<Reply, Setback>,
 ) -> Written {
     let request_id = |answer: &Answer| response::header(&answer.headers, request_id_header);
+    let (deletes, changes) = (operation.method == Method::Delete, operation.only_there == Some(KnownBy::Answer));
     match outcome {
         Ok(Reply::Success(answer)) => Written::Applied {
             identifier: operation.identifier.as_ref().and_then(|source| identifier(source, &answer)),
             request_id: request_id(&answer),
         },
-        Ok(Reply::Refusal(answer)) if operation.method == Method::Delete && is_gone(&answer) => {
+        Ok(Reply::Refusal(answer)) if deletes && is_gone(&operation.path, &answer) => {
             Written::Applied { identifier: None, request_id: request_id(&answer) }
         }
-        Ok(Reply::Refusal(answer)) if operation.only_there == Some(KnownBy::Answer) && is_gone(&answer) => {
-            Written::Missing
+        Ok(Reply::Refusal(answer)) if changes && is_gone(&operation.path, &answer) => Written::Missing,
+        Ok(Reply::Refusal(answer)) => {
+            let said = if (deletes || changes) && answer.finds_nothing() {
+                "its path is the same for every record, so that this does not say that the record is absent; check path and API version in the \
+                 Connector"
+            } else {
+                "it refuses the record as it is mapped"
+            };
+            Written::Refused { fault: fault(host, operation, said, request_id(&answer), &answer) }
         }
-        Ok(Reply::Refusal(answer)) => Written::Refused {
-            fault: fault(host, operation, "it refuses the record as it is mapped", request_id(&answer), &answer),
-        },
         Ok(Reply::Ignored(answer)) => {
             let said = "by the Connector's rules there is nothing to be done for the record";
             Written::Ignored { fault: fault(host, operation, said, request_id(&answer), &answer) }
@@ -144,9 +150,9 @@ pub fn judge(
     }
 }
 
-/// Whether a refusal says that there is nothing at the path.
-pub fn is_gone(answer: &Answer) -> bool {
-    matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE)
+/// Whether a refusal says that there is no such record: the path is that record's own, and there is nothing at it.
+pub fn is_gone(path: &Template, answer: &Answer) -> bool {
+    answer.finds_nothing() && is_of_one_record(path)
 }
 
 /// Whether a write that was answered with a redirect may have taken effect.
@@ -183,7 +189,7 @@ pub fn fault(
 fn identifier(source: &Identifier, answer: &Answer) -> Option<String> {
     match source {
         Identifier::Pointer(pointer) => {
-            let document: Value = serde_json::from_slice(answer.body.as_ref().ok()?).ok()?;
+            let document = document::value(answer.body.as_ref().ok()?).ok()?;
             document.pointer(pointer).and_then(response::key_text)
         }
         Identifier::Header(name) => {
@@ -203,7 +209,7 @@ mod tests {
         plan::{Idempotency, Outcome},
         template::Template,
     };
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::testing::{answer, setback};
@@ -268,6 +274,12 @@ mod tests {
         }
         let written = judged(&delete, Ok(Reply::Refusal(answer(409, &[], ""))));
         assert!(matches!(written, Written::Refused { .. }));
+        // A path that all records share is wrong, or its version is retired.
+        let shared = Operation { path: Template::parse("/orders?id={body.externalId}").unwrap(), ..delete };
+        let Written::Refused { fault } = judged(&shared, Ok(Reply::Refusal(answer(404, &[], "")))) else {
+            panic!("taken for deleted")
+        };
+        assert!(fault.detail.contains("the same for every record"), "{}", fault.detail);
     }
 
     fn made(operation: &Operation, body: &Value) -> Result<Call, Written> {

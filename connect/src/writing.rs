@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crosstie_engine::plan::{Job, LookUp, Operation};
+use crosstie_engine::plan::{Job, LookUp, Operation, is_of_one_record};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -15,6 +15,7 @@ use crate::{
     call::{Answer, Call, Reply, Setback},
     client::{VendorClient, read_call},
     csrf::Token,
+    document,
     failure::{CallFailure, FailureKind},
     found, guard,
     job::{self, State},
@@ -309,10 +310,8 @@ impl VendorClient {
             Reply::Success(answer) => {
                 let bytes = answer.body.as_ref();
                 let bytes = bytes.map_err(|failure| self.without_body(&operation.name, &answer, failure));
-                let document: Value = serde_json::from_slice(bytes.map_err(Unsought::Failed)?).map_err(|error| {
-                    let detail = format!("the look-up of `{}` was answered with no JSON", operation.name);
-                    let failure =
-                        CallFailure::new(FailureKind::Malformed, detail).because(response::without_content(&error));
+                let document = document::value(bytes.map_err(Unsought::Failed)?).map_err(|unreadable| {
+                    let failure = unreadable.failure(&format!("the answer to the look-up of `{}`", operation.name));
                     Unsought::Failed(failure.answered(answer.status.as_u16(), self.request_id(&answer)))
                 })?;
                 let found = match &lookup.place {
@@ -330,7 +329,12 @@ impl VendorClient {
             }
             Reply::Ignored(answer) => Ok((LookedUp::Absent, answer.headers)),
             Reply::Refusal(answer) if answer.status == http::StatusCode::NOT_FOUND => {
-                Ok((LookedUp::Absent, answer.headers))
+                // A search that is nowhere finds nothing of anything: each record would be made again.
+                if is_of_one_record(&lookup.path) {
+                    Ok((LookedUp::Absent, answer.headers))
+                } else {
+                    Err(Unsought::Failed(self.unfound(&operation.name, &answer)))
+                }
             }
             Reply::Refusal(answer) | Reply::Redirect(answer) => {
                 Err(Unsought::Failed(self.refused(&operation.name, &answer)))

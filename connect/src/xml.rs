@@ -4,9 +4,9 @@
 use roxmltree::{Document, Node, ParsingOptions};
 use serde_json::{Map, Value, map::Entry};
 
-use crate::document::Unreadable;
+use crate::document::{MOST_MEMORY, Unreadable, memory_of_xml};
 
-/// Elements, attributes and texts of a document, at most.
+/// Elements and texts of a document, at most; what they and their attributes take in memory is bounded beside it.
 const MOST_NODES: u32 = 400_000;
 
 /// How deep elements may be nested.
@@ -16,6 +16,9 @@ const DEEPEST: usize = 100;
 pub fn read(body: &[u8]) -> Result<Value, Unreadable> {
     let malformed = |why: &'static str| Unreadable::malformed("it is no XML", why);
     let text = std::str::from_utf8(body).map_err(|_| malformed("it is no UTF-8"))?;
+    if memory_of_xml(body).is_none_or(|bytes| bytes > MOST_MEMORY) {
+        return Err(Unreadable::TooMany);
+    }
     let options = ParsingOptions { nodes_limit: MOST_NODES, ..ParsingOptions::default() };
     let document = Document::parse_with_options(text, options).map_err(|error| {
         let position = error.pos();
@@ -123,7 +126,10 @@ mod tests {
         let deep = "<a>".repeat(200) + &"</a>".repeat(200);
         assert!(problem(&deep).contains("too deep"));
         let wide = format!("<a>{}</a>", "<b/>".repeat(MOST_NODES as usize));
-        assert!(problem(&wide).contains("too many elements"));
+        let attributes: Vec<String> = (0..100_000).map(|number| format!(" a{number}=''")).collect();
+        for body in [wide, format!("<a{}/>", attributes.concat())] {
+            assert!(matches!(read(body.as_bytes()), Err(Unreadable::TooMany)));
+        }
         assert!(matches!(read(b"<a>\xff</a>"), Err(Unreadable::Malformed { .. })));
     }
 }

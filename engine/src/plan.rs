@@ -26,7 +26,7 @@ pub use errors::{BodyTest, Condition, ErrorRule, HeaderTest, Meaning, Place, Ret
 pub use flow::{DependsOn, Direction, Flow, OnUnknownOutcome, OnWhenFalse, Pair, StartFrom, Trigger};
 pub use operation::{
     Batch, BatchResults, Evidence, FailedRows, IDENTIFIER, Idempotency, Identifier, KnownBy, LookUp, Method, Operation,
-    Outcome, Proof, ResultKey, SINCE, SINCE_EPOCH, names_a_record,
+    Outcome, Proof, ResultKey, SINCE, SINCE_EPOCH, is_of_one_record, names_a_record,
 };
 pub use ownership::Ownership;
 pub use rate::{Cache, Cost, Daily, Endpoint, RateHeaders, RateRules, ResetHeader, Restore};

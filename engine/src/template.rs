@@ -71,6 +71,18 @@ impl Template {
         })
     }
 
+    /// The names that stand before the first question mark, in order: of a path that brings a query of its own, those of the path alone.
+    pub fn names_before_query(&self) -> impl Iterator<Item = &str> {
+        let path = self.parts.iter().take_while(|part| match part {
+            Part::Name(_) => true,
+            Part::Text(text) => !text.contains('?'),
+        });
+        path.filter_map(|part| match part {
+            Part::Name(name) => Some(name.as_str()),
+            Part::Text(_) => None,
+        })
+    }
+
     /// Replaces every name by what `value` gives for it.
     ///
     /// # Errors

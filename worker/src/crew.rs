@@ -356,7 +356,7 @@ async fn keep(reception: Arc<Reception>, source: VendorClient, stop: Cancellatio
     stop.cancelled().await;
 }
 
-/// The client of a system: the one before, if the system is the same; with the same credentials, if the Connector is.
+/// The client of a system: the one before, if the system is the same; with the same credentials and what left today, if the Connector is.
 fn client(
     system: &System,
     document: &CredentialsDocument,
@@ -364,20 +364,15 @@ fn client(
     outfit: &Outfit,
     before: Option<(&System, &VendorClient)>,
 ) -> Result<VendorClient, BuildError> {
-    let credentials = match before {
-        Some((former, client)) if former.connector == system.connector => {
-            client.credentials().replace(document);
-            client.credentials().clone()
-        }
-        Some(_) | None => CredentialStore::new(document),
+    let Some((former, client)) = before.filter(|(former, _)| former.connector == system.connector) else {
+        return VendorClient::surrounded(system, CredentialStore::new(document), share, &outfit.surroundings);
     };
-    if let Some((former, client)) = before
-        && former == system
-    {
+    client.credentials().replace(document);
+    if former == system {
         client.set_share(share);
         return Ok(client.clone());
     }
-    VendorClient::surrounded(system, credentials, share, &outfit.surroundings)
+    client.succeeding(system, client.credentials().clone(), share, &outfit.surroundings)
 }
 
 async fn open_scopes(plan: &Plan, outfit: &Outfit) -> Result<Vec<Opened>, StoreError> {

@@ -11,6 +11,8 @@ mod crm;
 mod operations;
 #[path = "presets/slack.rs"]
 mod slack;
+#[path = "presets/streams.rs"]
+mod streams;
 
 use std::collections::BTreeMap;
 

@@ -19,6 +19,7 @@ use crate::{
     call::{Answer, Call, Reading, Reply, Setback},
     classify,
     credentials::Version,
+    document,
     failure::{CallFailure, FailureKind},
     observe::Purpose,
     response, target,
@@ -157,8 +158,9 @@ impl Sessions {
             Reply::Refusal(answer) | Reply::Ignored(answer) => return Err(self.refused(&answer)),
         };
         let body = answer.body.as_ref().map_err(|failure| self.failed(FailureKind::Malformed, &failure.to_string()))?;
-        let document: Value = serde_json::from_slice(body)
-            .map_err(|_| self.failed(FailureKind::Malformed, "the answer to the log-in is no JSON"))?;
+        let document = document::value(body).map_err(|_| {
+            self.failed(FailureKind::Malformed, "the answer to the log-in is no JSON of a readable size")
+        })?;
         let token = document.pointer(&self.login.token).and_then(response::key_text);
         let problem = || format!("the answer to the log-in has no token at `{}`", self.login.token);
         token.map(SecretString::from).ok_or_else(|| self.failed(FailureKind::Malformed, &problem()))

@@ -11,7 +11,7 @@ use super::*;
 use crate::{
     Silent,
     failure::FailureKind,
-    testing::{answer, call, setback},
+    testing::{answer, call, document, setback},
 };
 
 fn rules(max_mib: u32) -> Rules {
@@ -61,6 +61,21 @@ fn caching(
     script: impl Fn(usize, &Call) -> Result<Reply, Setback> + Clone + Send + Sync + 'static,
 ) -> (impl Service<Call, Response = Reply, Error = Setback, Future = Pending<Reply, Setback>> + Clone, Arc<AtomicUsize>)
 {
+    let store = CredentialStore::new(&document("v1", None));
+    let asked_as = store.clone();
+    caching_for(max_mib, store, observer, move |number, call| {
+        script(number, call).map(|reply| reply.to(asked_as.in_turn()))
+    })
+}
+
+/// The same under credentials that the script knows of.
+fn caching_for(
+    max_mib: u32,
+    store: CredentialStore,
+    observer: Arc<dyn Observer>,
+    script: impl Fn(usize, &Call) -> Result<Reply, Setback> + Clone + Send + Sync + 'static,
+) -> (impl Service<Call, Response = Reply, Error = Setback, Future = Pending<Reply, Setback>> + Clone, Arc<AtomicUsize>)
+{
     let requests = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&requests);
     let vendor = service_fn(move |call: Call| {
@@ -70,8 +85,68 @@ fn caching(
             script(count.fetch_add(1, Ordering::SeqCst), &call)
         }
     });
-    let kept = Kept::new(&rules(max_mib), "/", observer);
+    let kept = Kept::new(&rules(max_mib), "/", store, observer);
     (Caching::new(vendor, Some(Arc::new(kept))), requests)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_to_one_version_of_the_credentials_is_given_to_no_other() {
+    let store = CredentialStore::new(&document("v1", None));
+    let asked_as = store.clone();
+    let (cache, requests) = caching_for(1, store.clone(), Arc::new(Silent), move |number, _| {
+        let body = ["first", "second", "third"][number];
+        Ok(Reply::Success(answer(200, &[], body)).to(asked_as.in_turn()))
+    });
+    let get = || cache.clone().oneshot(ask("/menus/1"));
+    assert_eq!((body(get().await), body(get().await)), ("first".into(), "first".into()));
+    store.replace(&document("v2", Some("v1")));
+    assert_eq!((body(get().await), body(get().await)), ("second".into(), "second".into()));
+    // The same id with other values is another version as well.
+    let mut other = document("v2", None);
+    other.current.values.insert("token".into(), "another's".into());
+    store.replace(&other);
+    assert_eq!(body(get().await), "third");
+    assert_eq!(requests.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_the_other_version_got_is_not_kept_for_the_one_that_was_refused() {
+    let store = CredentialStore::new(&document("v2", Some("v1")));
+    let (newest, before) = (store.in_turn(), store.pick(&[store.pick(&[]).unwrap()]).unwrap().version.number);
+    let asks = store.clone();
+    let (cache, requests) = caching_for(1, store.clone(), Arc::new(Silent), move |number, call| {
+        // The second time the older version is asked, which has what the newer one saw the first time, by its tag.
+        let asked_as = if number == 0 { newest } else { before };
+        assert_eq!(asks.in_turn(), newest);
+        if call.headers.contains_key("if-none-match") {
+            return Ok(Reply::Redirect(answer(304, &[], "")).to(asked_as));
+        }
+        let body = if number == 0 { "newest" } else { "before" };
+        Ok(Reply::Success(answer(200, &[("etag", "\"1\"")], body)).to(asked_as))
+    });
+    let get = || cache.clone().oneshot(ask("/menus/1"));
+    assert_eq!(body(get().await), "newest");
+    tokio::time::advance(Duration::from_secs(61)).await;
+    assert_eq!(body(get().await), "before", "the other's 304 says nothing of what is kept");
+    assert_eq!(requests.load(Ordering::SeqCst), 3);
+    assert_eq!(body(get().await), "before");
+    assert_eq!(requests.load(Ordering::SeqCst), 5, "it was not kept for the newest");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_with_other_headers_or_for_another_stream_is_another_answer() {
+    let (cache, requests) =
+        caching(1, Arc::new(Silent), |number, _| Ok(Reply::Success(answer(200, &[], ["a", "b", "c"][number]))));
+    let with = |shop: &'static str, name: &str| {
+        let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(shop))]);
+        Call { headers, name: name.into(), ..ask("/menus/1") }
+    };
+    for _ in 0..2 {
+        assert_eq!(body(cache.clone().oneshot(with("x", "menus")).await), "a");
+        assert_eq!(body(cache.clone().oneshot(with("y", "menus")).await), "b");
+        assert_eq!(body(cache.clone().oneshot(with("x", "offers")).await), "c");
+    }
+    assert_eq!(requests.load(Ordering::SeqCst), 3);
 }
 
 #[tokio::test(start_paused = true)]

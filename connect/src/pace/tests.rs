@@ -15,7 +15,7 @@ fn share(requests: u32, per_seconds: u32, concurrency: u32) -> Allowance {
 
 fn paces(rules: &serde_json::Value, account: Allowance, share: Allowance) -> Paces {
     let rules: RateRules = serde_json::from_value(rules.clone()).unwrap();
-    Paces::of(account, &rules, share, Arc::new(SystemClock))
+    Paces::of(account, &rules, share, Arc::new(SystemClock), None)
 }
 
 fn two_endpoints() -> serde_json::Value {
@@ -79,7 +79,7 @@ impl Clock for Set {
 async fn a_quota_of_a_day_ends_what_leaves_until_it_is_there_again() {
     let rules: RateRules = serde_json::from_value(json!({"daily": {"requests": 6, "resetMinute": 60}})).unwrap();
     let clock = Arc::new(Set(AtomicU64::new(50 * 60)));
-    let paces = Paces::of(share(1000, 1, 8), &rules, share(500, 1, 8), Arc::<Set>::clone(&clock));
+    let paces = Paces::of(share(1000, 1, 8), &rules, share(500, 1, 8), Arc::<Set>::clone(&clock), None);
     for _ in 0..3 {
         assert!(paces.leave(&POST, "/x").await.is_ok());
     }
@@ -89,6 +89,32 @@ async fn a_quota_of_a_day_ends_what_leaves_until_it_is_there_again() {
         assert!(paces.leave(&POST, "/x").await.is_ok());
     }
     assert_eq!(paces.leave(&POST, "/x").await.err(), Some(Duration::from_hours(24)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_left_under_the_plan_before_counts_on_and_so_does_what_the_vendor_says_is_used() {
+    let rules: RateRules = serde_json::from_value(json!({"daily": {"requests": 6, "resetMinute": 60}})).unwrap();
+    let clock = Arc::new(Set(AtomicU64::new(50 * 60)));
+    let begin = |before: Option<&Paces>| {
+        Paces::of(share(1000, 1, 8), &rules, share(500, 1, 8), Arc::<Set>::clone(&clock), before)
+    };
+    let first = begin(None);
+    assert!(first.leave(&POST, "/x").await.is_ok());
+    let second = begin(Some(&first));
+    // Under way when the plan changed.
+    assert!(first.leave(&POST, "/x").await.is_ok());
+    assert!(second.leave(&POST, "/x").await.is_ok());
+    assert!(second.leave(&POST, "/x").await.is_err(), "three of six are ours");
+    // A process that begins knows nothing, until the vendor says that four of six are used.
+    let restarted = begin(None);
+    assert!(restarted.leave(&POST, "/x").await.is_ok());
+    let quota = |limit, remaining| Quota { limit: Some(limit), remaining, resets_in: None };
+    restarted.follow(&POST, "/x", &quota(100, 0));
+    restarted.follow(&POST, "/x", &quota(6, 2));
+    assert!(restarted.leave(&POST, "/x").await.is_ok(), "a quota of another size is another one");
+    assert_eq!(restarted.leave(&POST, "/x").await.err(), Some(Duration::from_mins(10)));
+    clock.0.store(60 * 60, Ordering::SeqCst);
+    assert!(restarted.leave(&POST, "/x").await.is_ok());
 }
 
 /// A vendor's account: so many requests in any span, and what it said no to.

@@ -12,13 +12,13 @@ use std::{
 
 use crosstie_connect::{CallFailure, FailureKind, VendorClient, Written};
 use crosstie_engine::{
-    plan::{Format, Pagination, Stream},
+    plan::{Format, Pagination, Stream, System},
     window::Position,
 };
 use flate2::{Compression, write::GzEncoder};
 use tokio::io::AsyncWriteExt;
 
-use crate::fixtures::{PLENTY, RawVendor, patient, read_request, store, stream, system, write};
+use crate::fixtures::{PLENTY, RawVendor, look_up, patient, read_request, store, stream, system, write};
 
 /// As much as any answer may have, in mebibytes.
 const LARGEST: usize = 32;
@@ -77,6 +77,7 @@ async fn headers_without_end_are_given_up() {
     let told = failure(&vendor, &stream(Pagination::None)).await;
     assert_eq!(told.kind, FailureKind::BodyTooLarge);
     assert!(told.detail.contains("`orders`") && told.detail.contains("more headers than are read"), "{told}");
+    assert!(told.detail.contains("its id of the request is known, and it was cut off at 20"), "{told}");
     assert!(sent.load(Ordering::SeqCst) < 16 << 20, "{sent:?}");
 }
 
@@ -152,6 +153,54 @@ async fn values_without_number_are_given_up_before_there_is_a_place_for_each() {
     let vendor = answering("", &csv).await;
     let told = failure(&vendor, &Stream { format, records: String::new(), ..stream(Pagination::None) }).await;
     assert_eq!(told.kind, FailureKind::BodyTooLarge);
+}
+
+#[tokio::test]
+async fn lists_in_lists_are_given_up_and_told_as_that() {
+    for (depth, kind, said) in [
+        (10_000, FailureKind::Malformed, "nested deeper than 127"),
+        (1 << 20, FailureKind::BodyTooLarge, "more values than are read"),
+    ] {
+        let deep = [b"{\"orders\": ", &b"[".repeat(depth)[..]].concat();
+        let told = failure(&answering("", &deep).await, &stream(Pagination::None)).await;
+        assert_eq!((told.kind, told.request_id.as_deref()), (kind, Some("r-9")));
+        assert!(told.detail.contains(said), "{told}");
+    }
+    let format = Format::Xml;
+    let attributes: Vec<String> = (0..300_000).map(|number| format!(" a{number}=''")).collect();
+    let xml = format!("<a{}/>", attributes.concat());
+    let vendor = answering("", xml.as_bytes()).await;
+    let told = failure(&vendor, &Stream { format, ..stream(Pagination::None) }).await;
+    assert_eq!((told.kind, told.request_id.as_deref()), (FailureKind::BodyTooLarge, Some("r-9")));
+}
+
+#[tokio::test]
+async fn values_without_number_are_given_up_in_every_answer_and_not_only_in_pages() {
+    let many = [b"[", &b"{},".repeat(4 << 20)[..], b"0]"].concat();
+    let looked = look_up(&client(&answering("", &many).await)).await.unwrap_err();
+    assert_eq!((looked.kind, looked.request_id.as_deref()), (FailureKind::BodyTooLarge, Some("r-9")));
+    assert!(looked.detail.contains("more values than are read"), "{looked}");
+    let written = write(&client(&answering("", &many).await)).await;
+    assert!(matches!(written, Written::Applied { identifier: None, .. }), "{written:?}");
+    // Where a rule has to read it to know what it says, nobody knows what it says.
+    let vendor = answering("", &many).await;
+    let rule = serde_json::json!({"when": {"body": {"pointer": "/0/error", "test": {"exists": true}}}, "means": "RecordFailure"});
+    let system = System { errors: vec![serde_json::from_value(rule).unwrap()], ..system(&vendor.base_url()) };
+    let client = VendorClient::surrounded(&system, store(), PLENTY, &patient()).unwrap();
+    let Written::Unknown { failure } = write(&client).await else { panic!("taken for something") };
+    assert_eq!(failure.request_id.as_deref(), Some("r-9"));
+    let read = client.read_page(&stream(Pagination::None), None, &Position::First).await.unwrap_err();
+    assert!(read.detail.contains("more values than are read"), "{read}");
+}
+
+#[tokio::test]
+async fn a_quote_in_csv_that_swallows_the_rows_behind_it_is_told_with_the_requests_id() {
+    let format = Format::Csv { delimiter: ',', columns: Vec::new() };
+    let csv = Stream { format, records: String::new(), ..stream(Pagination::None) };
+    let vendor = answering("content-type: text/csv\r\n", b"id,name\n1,\"jane\n2,b\n3,c\n").await;
+    let told = failure(&vendor, &csv).await;
+    assert_eq!((told.kind, told.request_id.as_deref()), (FailureKind::Malformed, Some("r-9")));
+    assert!(told.detail.contains("the quote that opens in line 2 is not closed"), "{told}");
 }
 
 #[tokio::test]

@@ -131,10 +131,73 @@ async fn what_is_only_to_be_changed_is_not_created_where_it_is_not_there_or_not_
 async fn where_an_operation_makes_nothing_404_and_410_say_that_the_record_is_not_there() {
     for (status, is_missing) in [(404, true), (410, true), (409, false), (422, false)] {
         let vendor = Scripted::start(move |_, _| bare(status, "")).await;
-        let answers = operation(&json!({"onlyThere": "Answer", "find": null}));
-        let written = put(&client(&system(&vendor.base_url)), &answers, None).await;
+        let answers =
+            json!({"onlyThere": "Answer", "find": null, "method": "PUT", "path": "/issues/{body.externalId}"});
+        let written = put(&client(&system(&vendor.base_url)), &operation(&answers), None).await;
         assert_eq!(matches!(written, Written::Missing), is_missing, "{status}: {written:?}");
+        let shared = operation(&json!({"onlyThere": "Answer", "find": null}));
+        let written = put(&client(&system(&vendor.base_url)), &shared, None).await;
+        assert!(matches!(written, Written::Refused { .. }), "{status}: {written:?}");
     }
+}
+
+/// What a search under a wrong path, or of a version that is served no more, is answered.
+async fn nowhere() -> Scripted {
+    Scripted::start(|request, _| {
+        if request.is("GET") || request.is("POST /search") {
+            Reply::Answer(404, "X-Request-Id: r-4\r\n", String::new())
+        } else {
+            json(201, &json!({"id": "10"}))
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_search_that_is_not_found_says_of_no_record_that_it_is_absent() {
+    let found = |more: Value| {
+        let mut lookup = json!({"key": "/fields/externalId", "keyField": "externalId", "settleSeconds": 0, "place": "/issues",
+            "evidence": {"identifier": "/id"}, "query": {}});
+        lookup.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let find = json!({"lookup": lookup, "method": "PUT", "path": "/issues/{identifier}", "query": {}});
+        operation(&json!({"find": find, "outcome": {"idempotency": null, "lookup": lookup}}))
+    };
+    for (searched, line) in [
+        (json!({"path": "/search", "query": {"ext": "{body.externalId}"}}), "GET /search?ext=5001"),
+        (json!({"path": "/search?ext={body.externalId}"}), "GET /search?ext=5001"),
+        (json!({"path": "/search", "body": {"ext": "{body.externalId}"}}), "POST /search"),
+    ] {
+        let (vendor, operation) = (nowhere().await, found(searched));
+        let client = client(&system(&vendor.base_url));
+        let Written::NotSent { failure } = put(&client, &operation, None).await else { panic!("written: {line}") };
+        assert_eq!((failure.kind, failure.status), (FailureKind::Refused, Some(404)));
+        assert_eq!(failure.request_id.as_deref(), Some("r-4"));
+        assert!(
+            failure.detail.contains("check path and API version") && failure.detail.contains("means Ignore"),
+            "{failure}"
+        );
+        // Nor is a write whose answer was lost taken for one that was not applied.
+        let lookup = operation.outcome.lookup.as_ref().unwrap();
+        let doubted = client.look_up(&operation, lookup, &body(), jiff::Timestamp::now()).await;
+        assert_eq!(doubted.unwrap_err().kind, FailureKind::Refused);
+        assert_eq!(vendor.lines(), [line, line], "nothing was written");
+    }
+    let (vendor, operation) = (nowhere().await, found(json!({"path": "/issues/by-ext/{body.externalId}"})));
+    let written = put(&client(&system(&vendor.base_url)), &operation, None).await;
+    assert_eq!(identifier(written).as_deref(), Some("10"), "of a record's own path it says that it is absent");
+}
+
+#[tokio::test]
+async fn a_rule_can_say_that_a_search_is_answered_404_where_there_is_none() {
+    let vendor = Scripted::start(|request, _| {
+        if request.is("GET") { json(404, &json!({"code": "none"})) } else { json(201, &json!({"id": "10"})) }
+    })
+    .await;
+    let rule =
+        json!({"when": {"statuses": [404], "body": {"pointer": "/code", "test": {"in": ["none"]}}}, "means": "Ignore"});
+    let system = System { errors: vec![serde_json::from_value(rule).unwrap()], ..system(&vendor.base_url) };
+    let written = put(&client(&system), &operation(&json!({})), None).await;
+    assert_eq!(identifier(written).as_deref(), Some("10"));
 }
 
 #[tokio::test]

@@ -64,6 +64,24 @@ async fn only_404_and_410_mean_that_the_source_does_not_have_it() {
 }
 
 #[tokio::test]
+async fn a_path_that_is_the_same_for_every_key_says_of_none_that_the_source_does_not_have_it() {
+    for (path, query) in [("/orders", Some(("id", "{key}"))), ("/orders?id={key}", None)] {
+        let query = query.into_iter().map(|(name, value)| (name.to_owned(), template(value))).collect();
+        let one = ReadOne { path: template(path), query, record: String::new(), into: String::new() };
+        let stream = Stream { one: Some(one), ..readable() };
+        for status in [404, 410] {
+            let server = MockServer::start().await;
+            let answer = ResponseTemplate::new(status).insert_header("X-Request-Id", "r-1");
+            Mock::given(method("GET")).respond_with(answer).mount(&server).await;
+            let failure = client(&system(&server.uri())).read_one(&stream, "7").await.unwrap_err();
+            assert_eq!((failure.kind, failure.status), (FailureKind::Refused, Some(status)), "{path}");
+            assert_eq!(failure.request_id.as_deref(), Some("r-1"));
+            assert!(failure.detail.contains("check path and API version"), "{failure}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_answer_without_that_very_record_is_malformed_and_never_an_absence() {
     for answer in [
         order(&json!(null)),

@@ -46,7 +46,11 @@ pub fn identity(name: &str) -> String {
 }
 
 /// Handles each TLS session as told.
-pub async fn secure_vendor<F>(identity: &str, protocol: &[u8], handle: fn(TlsStream<TcpStream>) -> F) -> SecureVendor
+pub async fn secure_vendor<F>(
+    identity: &str,
+    protocol: &[u8],
+    handle: impl Fn(TlsStream<TcpStream>) -> F + Send + 'static,
+) -> SecureVendor
 where
     F: Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
@@ -103,6 +107,20 @@ async fn refusing_streams(session: TlsStream<TcpStream>) -> Result<(), Box<dyn E
     Ok(())
 }
 
+/// Answers with so many headers of a kibibyte each.
+async fn by_http_2_with(headers: usize, session: TlsStream<TcpStream>) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let mut connection = h2::server::handshake(session).await?;
+    while let Some(request) = connection.accept().await {
+        let mut response = http::Response::new(());
+        for number in 0..headers {
+            let name = http::HeaderName::try_from(format!("x-header-{number}"))?;
+            response.headers_mut().insert(name, http::HeaderValue::try_from("x".repeat(1024))?);
+        }
+        request?.1.send_response(response, true)?;
+    }
+    Ok(())
+}
+
 fn client(address: SocketAddr, authorities: Authorities) -> VendorClient {
     let mut surroundings = patient();
     surroundings.authorities = authorities;
@@ -135,6 +153,25 @@ async fn http_2_is_spoken_where_the_vendor_has_it() {
     let client = client(vendor.address, Authorities::Only(vec![vendor.certificate]));
     for page in join_all((0..20).map(|_| first_page(&client, Pagination::None))).await {
         assert_eq!(page.unwrap().records.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn headers_without_end_are_told_as_that_by_http_2_as_well() {
+    for (headers, is_read) in [(90, true), (420, false), (2_000, false)] {
+        let vendor =
+            secure_vendor(&identity("127.0.0.1"), b"h2", move |session| by_http_2_with(headers, session)).await;
+        let read =
+            first_page(&client(vendor.address, Authorities::Only(vec![vendor.certificate])), Pagination::None).await;
+        assert_eq!(read.is_ok(), is_read, "{headers}: {read:?}");
+        if let Err(failure) = read {
+            assert_eq!(failure.kind, FailureKind::Malformed, "{headers}: {failure}");
+            assert!(
+                failure.detail.contains("more headers than are read, 400 KiB in all, or breaks the rules of HTTP/2"),
+                "{failure}"
+            );
+            assert!(failure.detail.contains("its id of the request is known, and it was cut off at 20"), "{failure}");
+        }
     }
 }
 

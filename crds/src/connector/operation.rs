@@ -23,8 +23,8 @@ pub struct Operation {
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z][A-Za-z0-9_-]*$"))]
     pub name: String,
 
-    /// HTTP method. DELETE is sent without a body, and a record that is not there any more (status 404 or 410) counts as deleted. Needed
-    /// unless the preset has an operation of this name, or `find` says what to look for first.
+    /// HTTP method. DELETE is sent without a body, and a record that is not there any more (status 404 or 410, where the path names something
+    /// of the record) counts as deleted. Needed unless the preset has an operation of this name, or `find` says what to look for first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<OperationMethod>,
 
@@ -59,7 +59,8 @@ pub struct Operation {
     pub replaces: Option<bool>,
 
     /// Whether a write makes a record that is not there. Set it to false for one that only changes records, and is answered 404 or 410 where there
-    /// is none: flows with write.mode `Update` then need no look before they write. Taken to make records when it is left out.
+    /// is none, under a path that names something of the record: flows with write.mode `Update` then need no look before they write. Taken to make
+    /// records when it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub creates: Option<bool>,
 
@@ -294,7 +295,8 @@ pub struct IdempotencyHeader {
 pub struct LookUp {
     /// Path below baseURL of a GET request, with the same replacements as the operation's path. In path and query, `{since}` is a time
     /// (RFC 3339), and `{sinceEpoch}` the same in seconds since 1970, a quarter of an hour before the write was decided, by the system's
-    /// own clock: for lists that go back further than anybody wants to read. Status 404 means absent. At most 1024 characters.
+    /// own clock: for lists that go back further than anybody wants to read. Status 404 means absent where the path names a field of the
+    /// body; under a path that is the same for every record, such as a search's, it is a failure. At most 1024 characters.
     #[schemars(length(min = 1, max = 1024), regex(pattern = "^/"))]
     pub path: String,
     /// Query parameters of that request. At most 16, names up to 128 and values up to 1024 characters.

@@ -39,7 +39,8 @@ pub struct RateLimit {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub endpoints: Vec<EndpointLimit>,
 
-    /// Requests of a day. No such limit when it is left out.
+    /// Requests of a day. Each worker counts its part from its start on, and what the vendor's headers say is used of a quota as large as this one. No
+    /// such limit when it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub daily: Option<DailyQuota>,
 

@@ -167,7 +167,8 @@ pub struct ParentStream {
 #[x_kube(validation = Rule::new("self.path.contains('{key}') || (has(self.query) && self.query.exists(name, self.query[name].contains('{key}')))").message("put {key} into the path or the query of one, for example /orders/{key}.json"))]
 pub struct ReadOne {
     /// Path below baseURL of a GET request; `{key}` is replaced by the record's key, percent-encoded, and `{apiVersion}` by the API
-    /// version. Status 404 and 410 mean that the source no longer has the record. At most 1024 characters.
+    /// version. Status 404 and 410 mean that the source no longer has the record, where `{key}` stands in the path itself; with `{key}` in the
+    /// query alone they are a failure. At most 1024 characters.
     #[schemars(length(min = 1, max = 1024), regex(pattern = "^/"))]
     pub path: String,
     /// Query parameters of that request, with the same replacements. At most 16, names up to 128 and values up to 1024 characters.

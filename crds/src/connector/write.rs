@@ -25,8 +25,9 @@ pub enum BodyFormat {
     Xml,
 }
 
-/// How a record is looked for before it is written. In path, query and body, `{apiVersion}` and `{body.FIELD}` are replaced. Status 404 and an
-/// empty list mean that there is none.
+/// How a record is looked for before it is written. In path, query and body, `{apiVersion}` and `{body.FIELD}` are replaced. An empty list means that
+/// there is none; so does status 404 where the path names a field, as in `/orders/{body.number}`. Under a path that is the same for every record,
+/// such as a search's, 404 is a failure, and nothing is written.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Find {

@@ -14,8 +14,8 @@ use super::{
     request::{self, Single},
 };
 use crate::plan::{
-    Batch, BatchResults, Evidence, FailedRows, Idempotency, Identifier, IfMatch, LookUp, Method, Operation, Outcome,
-    Ownership, Proof, ResultKey,
+    Batch, BatchResults, ErrorRule, Evidence, FailedRows, Idempotency, Identifier, IfMatch, LookUp, Meaning, Method,
+    Operation, Outcome, Ownership, Proof, ResultKey, is_of_one_record,
 };
 
 /// How long look-ups wait when nothing is said, in seconds.
@@ -38,6 +38,10 @@ impl Resolved {
         let headers = self.bound_texts(&at("headers"), &operation.headers, findings);
         let said = operation.outcome.clone().or_else(|| find.is_some().then(SpecOutcome::default));
         let mut outcome = self.outcome(&at("outcome"), &said?, findings)?;
+        let own = outcome.lookup.as_ref().map(|lookup| (at("outcome.lookup"), lookup));
+        for (at, lookup) in own.into_iter().chain(find.as_ref().map(|find| (at("find"), &find.lookup))) {
+            self.check_absence(&at, name, lookup, findings);
+        }
         if let (None, Some(find)) = (&outcome.lookup, &find) {
             outcome.lookup = Some(find.lookup.clone());
         }
@@ -69,6 +73,21 @@ impl Resolved {
             outcome,
             batch,
         })
+    }
+
+    /// Checks that no rule takes a search that is nowhere for one that finds nothing.
+    fn check_absence(&self, at: &str, name: &str, lookup: &LookUp, findings: &mut Findings) {
+        let ignores = |ErrorRule { when, means, .. }: &ErrorRule| {
+            let anything = when.body.is_none() && when.header.is_none() && when.statuses.contains(&404);
+            let everywhere = when.operations.is_empty() && when.streams.is_empty();
+            *means == Meaning::Ignore && anything && (everywhere || when.operations.iter().any(|own| own == name))
+        };
+        if !is_of_one_record(&lookup.path) && self.system.errors.iter().any(ignores) {
+            let message = "a rule under errors ignores status 404, and the path is the same for every record, so that under a wrong path, or of a version \
+                           that is served no more, every record would be made again: let the rule name the code in the body (`pointer`) by which the \
+                           system says that there is none";
+            findings.invalid(format!("{at}.path"), message);
+        }
     }
 
     fn outcome(&self, path: &str, outcome: &SpecOutcome, findings: &mut Findings) -> Option<Outcome> {

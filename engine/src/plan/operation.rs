@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Find, IfMatch, Job, Ownership, Shape, is_default};
+use super::{Find, IfMatch, Job, KEY, Ownership, Shape, is_default};
 use crate::{inlay, template::Template};
 
 /// Name, in an operation's templates, of what the vendor called the record.
@@ -64,7 +64,7 @@ pub enum KnownBy {
     LookUp,
     /// The operation looks before each write by itself.
     Itself,
-    /// A write of one that is not there makes none and is answered 404 or 410.
+    /// A write of one that is not there makes none and is answered 404 or 410, under a path [of the record's own](is_of_one_record).
     Answer,
 }
 
@@ -186,7 +186,7 @@ pub struct Idempotency {
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LookUp {
-    /// Path below the base URL of a GET request; 404 means absent.
+    /// Path below the base URL of a GET request. 404 means absent where it is [one record's own](is_of_one_record), and nowhere else.
     pub path: Template,
     /// Query parameters of that request.
     pub query: BTreeMap<String, Template>,
@@ -284,4 +284,30 @@ impl Operation {
 /// Whether a name stands for something of a record.
 pub fn names_a_record(name: &str) -> bool {
     name == IDENTIFIER || name.starts_with("body.")
+}
+
+/// Whether a path names something of a record, so that it is another one for other records. Only then do 404 and 410 say that there is no such
+/// record: of a path that is the same for all, such as a search's, they say that the path is wrong, or that its version is served no more.
+pub fn is_of_one_record(path: &Template) -> bool {
+    path.names_before_query().any(|name| name == KEY || names_a_record(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_records_own_if_it_names_something_of_it_before_its_query() {
+        let is_of_one = |text: &str| is_of_one_record(&Template::parse(text).unwrap());
+        for path in
+            ["/orders/eid:{body.ext}", "/{body.channel}/find?ext={body.ext}", "/orders/{identifier}", "/x/{key}.json"]
+        {
+            assert!(is_of_one(path), "{path}");
+        }
+        for path in
+            ["/search", "/search?ext={body.ext}", "/orders?id={key}", "/history/{since}", "/v{apiVersion}/{sinceEpoch}"]
+        {
+            assert!(!is_of_one(path), "{path}");
+        }
+    }
 }

@@ -158,7 +158,7 @@ impl Stream {
 /// Name, in the templates of a single read, of the record's key.
 pub const KEY: &str = "key";
 
-/// How to read a single record of a stream; 404 and 410 mean that the source no longer has it.
+/// How to read a single record of a stream; 404 and 410 mean that the source no longer has it, where `key` stands in the path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReadOne {

@@ -26,7 +26,8 @@ const LIFE_OF_ABSENCE: Duration = Duration::from_secs(5);
 /// How long to wait after a failure that did not open the circuit, and while somebody else's probe is under way.
 const PAUSE: SignedDuration = SignedDuration::from_secs(2);
 
-type Key = (String, String);
+/// Number of the version of the credentials that it was read with, stream, and key.
+type Key = (u64, String, String);
 type Found = Option<Arc<Remembered>>;
 
 struct Remembered {
@@ -50,7 +51,7 @@ pub struct LookUps {
 
 impl Default for LookUps {
     fn default() -> Self {
-        let bytes = |(stream, key): &Key, found: &Found| {
+        let bytes = |(_, stream, key): &Key, found: &Found| {
             let record = found.as_ref().map_or(0, |found| found.bytes);
             u32::try_from(record + stream.len() + key.len() + OVERHEAD_BYTES).unwrap_or(u32::MAX)
         };
@@ -65,7 +66,8 @@ impl LookUps {
             let refused = format!("the plan does not say how single records of `{}` are read", wanted.stream);
             return Err(Unanswered::Refused(refused));
         };
-        let key = (wanted.stream.clone(), wanted.key.clone());
+        // Other credentials may be another account's, which has other records.
+        let key = (lane.source.credentials().in_turn(), wanted.stream.clone(), wanted.key.clone());
         let read = read(lane, stream, &wanted.key);
         let entry = self.remembered.entry(key).or_try_insert_with(read).await;
         let entry = entry.map_err(|unanswered| (*unanswered).clone())?;

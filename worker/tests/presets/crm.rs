@@ -137,6 +137,41 @@ async fn tickets_of_zendesk_become_issues_of_jira_once_each() {
     assert_eq!((issues.len(), distinct(&issues, "/fields/labels")), (120, 120));
 }
 
+/// A search that answers 404, as under a path that is wrong or a version that is served no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_jiras_search_is_not_there_no_issue_is_made_and_none_twice_that_was_in_doubt() {
+    let map = json!({
+        "project.key": "'SHOP'", "issuetype.name": "'Task'", "summary": "record.subject", "labels": "['zendesk-' + string(record.id)]",
+    });
+    for write in [json!({"operation": "upsertIssue"}), json!({"operation": "createIssue", "mode": "Create"})] {
+        let bench = bench(&end("zendesk", "Zendesk"), &end("jira", "Jira"), &flow("tickets", &map, &write)).await;
+        seed(&bench.shop, "tickets", 12).await;
+        let gone = Fault::Status { code: 404, headers: [].into(), body: json!({}) };
+        bench.books.add_fault(&FaultRule::new(gone).path_contains("/search/jql")).await.unwrap();
+        // Written, and not answered: what is only created is then looked for.
+        let unanswered = FaultRule::new(Fault::ErrorAfterCommit { code: 502 }).method("POST").times(1);
+        bench.books.add_fault(&unanswered).await.unwrap();
+        let worker = bench.start().await;
+        until_report(&worker, "it says what is wrong", |report| {
+            report.problems.iter().any(|problem| problem.message.contains("check path and API version"))
+        })
+        .await;
+        let writes = bench.books.stats().await.unwrap().writes;
+        assert_eq!(writes.keys_with_more_than_one_create.count, 0, "{writes:?}");
+        if write["operation"] == "upsertIssue" {
+            assert_eq!(writes.creates, 0, "{writes:?}");
+        }
+        bench.books.clear_faults().await.unwrap();
+        until_report(&worker, "all are delivered", |report| {
+            report.flows.first().is_some_and(|flow| flow.delivered == 12 && flow.queue_depth == 0)
+        })
+        .await;
+        worker.stop().await;
+        let issues = bench.books.records("issues", 0, 100).await.unwrap().items;
+        assert_eq!((issues.len(), distinct(&issues, "/fields/labels")), (12, 12));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn issues_of_jira_become_tickets_of_zendesk_once_each() {
     let map = json!({

@@ -126,6 +126,29 @@ fn a_body_has_one_format_and_a_delete_has_none() {
 }
 
 #[test]
+fn a_rule_that_ignores_404_takes_no_search_that_is_nowhere_for_one_that_finds_nothing() {
+    let compiled = |when: Value, operation: &Value| {
+        let rules = json!([{"when": when, "means": "Ignore"}]);
+        let destination = with(with(netsuite(), "/spec/operations", json!([operation])), "/spec/errors", rules);
+        compile(shopify(), destination, with(orders(), "/spec/flows/0/write", json!({"operation": "ensure"})))
+    };
+    let lookup = json!({"path": "/search?q={body.externalId}", "key": "/items/*/id", "keyField": "externalId"});
+    let resolved_by_search = changed(&plain(), &json!({"outcome": {"lookup": lookup}}));
+    for operation in [finding(), resolved_by_search] {
+        for when in [json!({"statuses": [404]}), json!({"statuses": [404, 410], "operations": ["ensure"]})] {
+            let (_, message) = only(&compiled(when, &operation));
+            assert!(message.contains("every record would be made again"), "{message}");
+        }
+        for when in [json!({"statuses": [404], "pointer": "/code", "equals": "none"}), json!({"statuses": [409]})] {
+            assert_eq!(compiled(when, &operation).findings, []);
+        }
+    }
+    let lookup = json!({"path": "/x/{body.externalId}", "key": "/id", "keyField": "externalId"});
+    let by_its_own_path = changed(&plain(), &json!({"outcome": {"lookup": lookup}}));
+    assert_eq!(compiled(json!({"statuses": [404]}), &by_its_own_path).findings, []);
+}
+
+#[test]
 fn jobs_and_tags_are_planned_and_checked() {
     let job = json!({
         "location": {"header": "Location"}, "done": "/status", "doneValues": ["done"], "failedValues": ["failed"],

@@ -12,7 +12,8 @@ pub(super) fn generate(request: &SeedRequest, id: u64, at: Timestamp) -> Option<
     let mut choices = Stream::new(request.seed, id);
     match request.resource.as_str() {
         "customer" => Some(customer(id, at, &mut choices)),
-        "salesOrder" => Some(sales_order(id, at, &mut choices)),
+        "salesOrder" => Some(transaction(["order", "SO"], id, at, &mut choices)),
+        "creditMemo" => Some(transaction(["memo", "CM"], id, at, &mut choices)),
         _ => None,
     }
 }
@@ -31,7 +32,9 @@ fn customer(id: u64, at: Timestamp, choices: &mut Stream) -> Value {
     })
 }
 
-fn sales_order(id: u64, at: Timestamp, choices: &mut Stream) -> Value {
+/// A transaction with lines, whose external id and number begin with these words.
+fn transaction(words: [&str; 2], id: u64, at: Timestamp, choices: &mut Stream) -> Value {
+    let [external, number] = words;
     let count = 1 + choices.below(3);
     let lines: Vec<Value> = (1..=count)
         .map(|line| {
@@ -46,8 +49,8 @@ fn sales_order(id: u64, at: Timestamp, choices: &mut Stream) -> Value {
         .collect();
     json!({
         "id": id.to_string(),
-        "externalId": format!("order-{id}"),
-        "tranId": format!("SO{id}"),
+        "externalId": format!("{external}-{id}"),
+        "tranId": format!("{number}{id}"),
         "tranDate": at.strftime("%Y-%m-%d").to_string(),
         "entity": {"id": (1_000 + choices.below(500)).to_string()},
         "memo": choices.pick(&["", "Zerbrechlich – fragile", "net 30"]),

@@ -57,13 +57,16 @@ pub(super) fn furnish(state: &mut State, settings: &Settings) {
     for (id, name, city) in
         [(61_000_000_001, "Main warehouse", "Springfield"), (61_000_000_002, "Shop floor", "Portland")]
     {
-        let location = json!({
-            "id": id, "name": name, "address1": "1 Example Road", "city": city, "country_code": "US",
-            "active": true, "legacy": false, "created_at": made, "updated_at": made,
-            "admin_graphql_api_id": format!("gid://shopify/Location/{id}"),
-        });
-        put(state, "locations", id, location);
+        put(state, "locations", id, location(id, name, city, made));
     }
+}
+
+fn location(id: u64, name: &str, city: &str, time: &str) -> Value {
+    json!({
+        "id": id, "name": name, "address1": "1 Example Road", "city": city, "country_code": "US",
+        "active": true, "legacy": false, "created_at": time, "updated_at": time,
+        "admin_graphql_api_id": format!("gid://shopify/Location/{id}"),
+    })
 }
 
 fn put(state: &mut State, resource: &str, id: u64, record: Value) {
@@ -79,6 +82,7 @@ pub(super) fn generate(request: &SeedRequest, settings: &Settings, id: u64, at: 
         "orders" => Some(order(request, settings, id, at)),
         "customers" => Some(customer(id, &shop_time(at, settings))),
         "products" => Some(product(id, &shop_time(at, settings))),
+        "locations" => Some(location(id, &format!("Location {id}"), "Springfield", &shop_time(at, settings))),
         _ => None,
     }
 }
