@@ -9,6 +9,8 @@
 
 mod alerts;
 mod backlog;
+mod call;
+mod call_book;
 mod change;
 mod claim;
 mod error;
@@ -27,6 +29,8 @@ use jiff::Timestamp;
 
 pub use alerts::{AlertChange, AlertStanding, Alerts, LetterDigest, WaitingMessage};
 pub use backlog::{Backlog, MOST_DEAD_LETTERS};
+pub use call::{CallGap, CallGapWhy, CallPage, CallQuery, LoggedCall, MadeCall};
+pub use call_book::{CallBook, CallsToStore};
 pub use change::{
     Burial, DeadLetter, Figures, Incoming, NewIntent, Opened, ParentKey, ReadAgain, Replay, Replayed, Scope, ScopeId,
     Settlement, Shown, SweptPart, Taken, TakenPage, Tally, Tidied, Verdict,
@@ -64,6 +68,12 @@ pub trait Store: Send + Sync {
 
     /// Events of the log with a number below `before`, newest first, at most `limit`.
     fn events(&self, before: i64, limit: usize) -> Answer<'_, Vec<LoggedEvent>>;
+
+    /// Stores the calls that wait in the store's book, if nothing else takes them along.
+    fn write_calls(&self) -> Answer<'_, ()>;
+
+    /// Calls of the log, newest first: a part of those that are asked for.
+    fn calls(&self, ask: CallQuery) -> Answer<'_, CallPage>;
 
     /// How much lies in a scope.
     fn backlog(&self, scope: ScopeId, now: Timestamp) -> Answer<'_, Backlog>;

@@ -3,6 +3,7 @@
 mod alerts;
 mod atomic;
 mod batches;
+mod calls;
 mod care;
 mod listed;
 mod protocol;
