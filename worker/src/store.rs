@@ -151,6 +151,11 @@ pub trait Store: Send + Sync {
     /// Removes everything of channels that are not among these.
     fn forget_channels(&self, kept: Vec<String>) -> Answer<'_, ()>;
 
+    /// How records of a scope ended last, oldest first and `most` at most, as far as can be told: why those failed that failed under a plan and lie in
+    /// the dead letters, and none for each that arrived since the first of them. Nothing, when `enough` arrived after all of them.
+    fn last_ends(&self, scope: ScopeId, plan_hash: String, most: usize, enough: u64)
+    -> Answer<'_, Vec<Option<String>>>;
+
     /// The dead letters of each scope in short, in the order asked for.
     fn letter_digests(&self, scopes: Vec<ScopeId>) -> Answer<'_, Vec<LetterDigest>>;
 

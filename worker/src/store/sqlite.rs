@@ -5,6 +5,7 @@ mod alerts;
 mod calls;
 mod care;
 mod delivery;
+mod ends;
 mod events;
 mod intake;
 mod intents;
@@ -238,6 +239,16 @@ impl Store for SqliteStore {
 
     fn forget_channels(&self, kept: Vec<String>) -> Answer<'_, ()> {
         Box::pin(self.writer.change(move |session| alerts::forget_channels(session, &kept)))
+    }
+
+    fn last_ends(
+        &self,
+        scope: ScopeId,
+        plan_hash: String,
+        most: usize,
+        enough: u64,
+    ) -> Answer<'_, Vec<Option<String>>> {
+        Box::pin(self.writer.look(move |session| ends::last(session, scope, &plan_hash, (most, enough))))
     }
 
     fn letter_digests(&self, scopes: Vec<ScopeId>) -> Answer<'_, Vec<LetterDigest>> {

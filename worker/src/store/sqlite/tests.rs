@@ -5,6 +5,7 @@ mod atomic;
 mod batches;
 mod calls;
 mod care;
+mod ends;
 mod listed;
 mod protocol;
 mod retention;
