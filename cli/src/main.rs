@@ -1,6 +1,7 @@
 //! `kubectl crosstie`: what people do with Crosstie by hand. Arguments and output live here; every decision is `engine`'s, so that what this says is
 //! what the operator would say.
 
+mod calls;
 mod cluster;
 mod connector;
 mod dlq;
@@ -46,6 +47,8 @@ enum Command {
     Resync(resync::Arguments),
     /// List the events that webhooks brought to an Integration in the cluster, newest first
     Events(events::Arguments),
+    /// List the calls that an Integration in the cluster made to vendors, newest first: when, what they came to, and the vendor's id of each
+    Calls(calls::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Dlq(command) => dlq::run(&command),
         Command::Resync(arguments) => resync::run(&arguments),
         Command::Events(arguments) => events::run(&arguments),
+        Command::Calls(arguments) => calls::run(&arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use crosstie_crds::{
+    calls::{Call, Calls},
     letters::{Event, Events, Fate, Fates, Ids, Letter, Letters, MOST, PORT},
     names::LABEL_INTEGRATION,
     resync::{Answer, Ask},
@@ -34,7 +35,7 @@ impl Worker {
         };
         let refused = || {
             if runs {
-                format!("cannot connect to the pod {name}: this takes the right to create pods/portforward")
+                format!("cannot connect to the pod {name}: this takes the rights to get and create pods/portforward")
             } else {
                 none_runs(integration)
             }
@@ -75,6 +76,21 @@ impl Worker {
             }
         }
         Ok(events)
+    }
+
+    /// The newest calls of those that a query asks for, so many at most, with what is known of the log as a whole.
+    pub(crate) async fn calls(&mut self, query: &str, most: usize) -> Result<Calls> {
+        let mut calls: Vec<Call> = Vec::new();
+        let mut before = i64::MAX;
+        loop {
+            let limit = MOST.min(most - calls.len());
+            let page: Calls = self.get(&format!("/calls?before={before}&limit={limit}{query}")).await?;
+            calls.extend(page.calls);
+            match page.next.filter(|next| *next < before && calls.len() < most) {
+                Some(next) => before = next,
+                None => return Ok(Calls { calls, ..page }),
+            }
+        }
     }
 
     /// One of the dead letters, whole.

@@ -6,7 +6,12 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
-use crate::{egress::EgressRefusal, failure::CallFailure, identity::Identity, observe::Purpose};
+use crate::{
+    egress::EgressRefusal,
+    failure::{CallFailure, FailureKind},
+    identity::Identity,
+    observe::Purpose,
+};
 
 /// A request on its way. It prints nothing of itself: URL, headers and body hold credentials and values.
 #[derive(Clone)]
@@ -62,6 +67,17 @@ pub enum BodyFailure {
     TimedOut(#[source] reqwest::Error),
     #[error("the connection broke within the answer, or its compression is damaged")]
     Lost(#[source] reqwest::Error),
+}
+
+impl BodyFailure {
+    /// What kind of failure it is.
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            Self::TooLarge { .. } => FailureKind::BodyTooLarge,
+            Self::TimedOut(_) => FailureKind::TimedOut,
+            Self::Lost(_) => FailureKind::Unreachable,
+        }
+    }
 }
 
 /// No answer came.

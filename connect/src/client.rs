@@ -283,14 +283,9 @@ impl VendorClient {
     }
 
     pub(crate) fn without_body(&self, name: &str, answer: &Answer, failure: &BodyFailure) -> CallFailure {
-        let kind = match failure {
-            BodyFailure::TooLarge { .. } => FailureKind::BodyTooLarge,
-            BodyFailure::TimedOut(_) => FailureKind::TimedOut,
-            BodyFailure::Lost(_) => FailureKind::Unreachable,
-        };
         let host = self.0.shared.rules.host();
         let detail = format!("`{host}` answered {} to `{name}`, but {failure}", answer.status.as_u16());
-        CallFailure::new(kind, detail).answered(answer.status.as_u16(), self.request_id(answer))
+        CallFailure::new(failure.kind(), detail).answered(answer.status.as_u16(), self.request_id(answer))
     }
 }
 

@@ -1,10 +1,11 @@
 //! Talking to one vendor. A [`VendorClient`] reads pages and single records, writes records and batches of them, and looks records up; every request passes the same layers, whose
-//! order is decided in `stack`: egress guard, authentication, throttle, classification, observation, transport.
+//! order is decided in `stack`: egress guard, authentication, throttle, accounting, classification, observation, transport.
 //!
 //! What a call came to is always one of a few named outcomes, because the delivery protocol has to know whether a write surely was applied,
 //! surely was not, or may have been. Nothing is retried here, except that a request the vendor refused for its credentials is sent again
 //! with the other version of them. No Kubernetes and no storage live here.
 
+mod account;
 mod address;
 mod alert;
 mod ask;
@@ -66,7 +67,7 @@ pub use clock::{Clock, SystemClock};
 pub use credentials::{CredentialReport, CredentialStore, Version as CredentialValues};
 pub use egress::EgressRefusal;
 pub use failure::{BuildError, CallFailure, FailureKind};
-pub use observe::{CacheUse, CallRecord, Observer, Purpose, Silent};
+pub use observe::{CacheUse, CallRecord, JudgedCall, Judgement, Observer, Purpose, Silent};
 pub use outcome::{LookedUp, Outgoing, Page, RecordFault, Row, Written, WrittenBatch};
 pub use resolve::{Names, Resolving, SystemNames};
 pub use surroundings::{LONGEST_REQUEST, Surroundings, Timeouts, longest_call};

@@ -7,13 +7,14 @@ use std::{
     time::Duration,
 };
 
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use tokio::time::Instant;
 use tower::Service;
 
 use crate::{
     call::{Answer, Break, Call, Pending},
     clock::VendorClock,
+    failure::FailureKind,
     lifecycle::{Answered, Headers, Heard},
     response,
 };
@@ -74,10 +75,76 @@ pub struct CallRecord<'a> {
     pub headers: Option<&'a HeaderMap>,
 }
 
+/// One request that went out, and what it came to by what its answer means: beside [`CallRecord`], which does not know that. Of what was sent and
+/// answered it holds the path alone.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct JudgedCall<'a> {
+    /// Name of the Connector.
+    pub connector: &'a str,
+    /// What it was for.
+    pub purpose: Purpose,
+    /// Name of the stream or operation.
+    pub name: &'a str,
+    /// How it was asked.
+    pub method: &'a Method,
+    /// The path of its URL, without the query, which can hold a key. A path can name a record.
+    pub path: &'a str,
+    /// The vendor's status; none when no answer came.
+    pub status: Option<u16>,
+    /// The vendor's id of the request.
+    pub request_id: Option<&'a str>,
+    /// From sending to the end of the answer.
+    pub duration: Duration,
+    /// What it came to.
+    pub judgement: Judgement,
+}
+
+/// What a request came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Judgement {
+    /// The vendor did what was asked.
+    Done,
+    /// The vendor refers to another place.
+    Redirected,
+    /// The vendor refuses what was asked.
+    Refused,
+    /// The vendor did not do it, and the Connector's rules say that it need not be done.
+    Ignored,
+    /// The system did not do its part.
+    Failed(FailureKind),
+}
+
+impl Judgement {
+    /// What it came to as a word: of a failure, its kind.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "Done",
+            Self::Redirected => "Redirected",
+            Self::Refused => "Refused",
+            Self::Ignored => "Ignored",
+            Self::Failed(kind) => kind.as_str(),
+        }
+    }
+
+    /// Whether what was asked was not done and should have been.
+    pub fn is_failure(self) -> bool {
+        match self {
+            Self::Refused | Self::Failed(_) => true,
+            Self::Done | Self::Redirected | Self::Ignored => false,
+        }
+    }
+}
+
 /// Whoever wants to know of requests. Called on the request's own way: it must return at once.
 pub trait Observer: Send + Sync {
     /// A request is over.
     fn called(&self, record: &CallRecord<'_>);
+
+    /// It is known what a request came to. Called in the task that made it, right after [`called`](Self::called).
+    fn judged(&self, call: &JudgedCall<'_>) {
+        let _ = call;
+    }
 
     /// An answer that may be kept was wanted of a stream.
     fn cached(&self, name: &str, cache_use: CacheUse) {

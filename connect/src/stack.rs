@@ -6,6 +6,7 @@ use crosstie_engine::plan::System;
 use tower::{ServiceBuilder, layer::layer_fn, util::BoxCloneSyncService};
 
 use crate::{
+    account::{Account, Accountant},
     auth::{Auth, Authenticator},
     cache::{Caching, Kept},
     call::{Call, Reply, Setback},
@@ -51,6 +52,11 @@ pub fn stack(system: &System, shared: &Shared, surroundings: &Surroundings) -> R
         request_id_header: system.request_id_header.clone(),
         clock: Arc::clone(&surroundings.clock),
     });
+    let accountant = Arc::new(Accountant {
+        connector: connector.clone(),
+        request_id_header: system.request_id_header.clone(),
+        observer: Arc::clone(&surroundings.observer),
+    });
     let watch = Arc::new(Watch {
         connector,
         request_id_header: system.request_id_header.clone(),
@@ -84,6 +90,8 @@ pub fn stack(system: &System, shared: &Shared, surroundings: &Surroundings) -> R
             // Above the throttle, so that the second try with other credentials counts against the share like any request.
             .layer(layer_fn(move |inner| Auth::new(inner, Arc::clone(&own), credentials.clone())))
             .layer(layer_fn(move |inner| Throttle::new(inner, Arc::clone(&paces))))
+            // Below the throttle, so that it sees each request that goes out, and above what says what its answer means.
+            .layer(layer_fn(move |inner| Account::new(inner, Arc::clone(&accountant))))
             // Below the throttle and the authentication, which both act on what an answer means.
             .layer(layer_fn(move |inner| Hear::new(inner, Arc::clone(&heard))))
             .layer(layer_fn(move |inner| Classify::new(inner, Arc::clone(&classifier))))

@@ -3,6 +3,7 @@
 //!
 //! Types, their schema and their names live here. I/O, clocks and decisions do not: those are in `engine` and above.
 
+pub mod calls;
 pub mod condition;
 pub mod connector;
 pub mod definition;

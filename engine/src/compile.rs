@@ -170,6 +170,7 @@ pub fn integration_among(
         retry: retry_policy(integration),
         receiver,
         alerts,
+        call_log_days: integration.spec.call_log_days.unwrap_or(plan::CALL_LOG_DAYS),
     };
     plan.format_version = plan.format();
     let size = plan.to_json().len();

@@ -48,6 +48,9 @@ pub const OLDEST_FORMAT_VERSION: u32 = 1;
 /// Largest plan, in bytes of JSON: a ConfigMap holds 1 MiB, and names and metadata need room.
 pub const LARGEST_PLAN_BYTES: usize = 1_000_000;
 
+/// Days for which the log of calls is kept, where nothing is said.
+pub const CALL_LOG_DAYS: u32 = 3;
+
 /// A fully resolved Integration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -73,6 +76,9 @@ pub struct Plan {
     /// Whom to tell when something is wrong, in the order of the spec.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<Alert>,
+    /// Days for which the log of calls is kept; 0 keeps none. A worker that knows nothing of it keeps none.
+    #[serde(default = "call_log_days", skip_serializing_if = "is_usual_call_log")]
+    pub call_log_days: u32,
 }
 
 /// A namespaced object's name.
@@ -261,6 +267,15 @@ impl Plan {
     pub fn hash(&self) -> String {
         canonical::short_hash(self)
     }
+}
+
+fn call_log_days() -> u32 {
+    CALL_LOG_DAYS
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_usual_call_log(days: &u32) -> bool {
+    *days == CALL_LOG_DAYS
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

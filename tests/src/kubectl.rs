@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::Stdio};
 
 use anyhow::{Context as _, Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
 use crate::cluster::{Cluster, built, run};
@@ -19,6 +19,21 @@ impl Kubectl {
     /// For a cluster.
     pub fn new(cluster: &Cluster) -> Self {
         Self { program: cluster.programs.join("kubectl"), kubeconfig: cluster.kubeconfig.clone() }
+    }
+
+    /// The same as somebody with no more rights than a service account has.
+    ///
+    /// # Errors
+    /// When there is no such account, or the file of its own cannot be written.
+    pub async fn with_rights_of(&self, namespace: &str, account: &str) -> Result<Self> {
+        let token = self.run(&["-n", namespace, "create", "token", account]).await?;
+        let own = self.run(&["config", "view", "--raw", "--flatten", "--minify", "-o", "json"]).await?;
+        let mut own: Value = serde_json::from_str(&own)?;
+        own["users"] = json!([{"name": account, "user": {"token": token}}]);
+        own["contexts"][0]["context"]["user"] = json!(account);
+        let kubeconfig = self.kubeconfig.with_file_name(format!("{namespace}-{account}.kubeconfig"));
+        std::fs::write(&kubeconfig, own.to_string())?;
+        Ok(Self { program: self.program.clone(), kubeconfig })
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

@@ -10,6 +10,7 @@ pub mod emulator;
 pub mod example;
 pub mod install;
 pub mod kubectl;
+pub mod mail;
 pub mod marked;
 pub mod push;
 pub mod shop;

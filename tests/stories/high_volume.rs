@@ -1,5 +1,5 @@
 //! Story 10: a delivery service's orders come in bursts by webhook. Each user may send 100 a minute, menus are looked up far less often than orders name
-//! them, every event is in the log, and order management never gets more at once than it takes.
+//! them, every event and every call is in the log, and order management never gets more at once than it takes.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -49,6 +49,7 @@ async fn bursts_of_orders_are_limited_by_user_and_spare_the_systems_behind() -> 
     story.menus_are_read_far_less_than_they_are_named(taken.len()).await?;
     story.load_is_bounded().await?;
     story.every_event_is_in_the_log(&taken).await?;
+    story.every_call_is_in_the_log(&taken).await?;
     story.shop.close().await
 }
 
@@ -185,6 +186,26 @@ impl Story {
         let logged: BTreeSet<&str> = events.iter().filter_map(|event| event["id"].as_str()).collect();
         let missing: Vec<&String> = taken.iter().filter(|id| !logged.contains(id.as_str())).collect();
         ensure!(missing.is_empty(), "not in the log: {missing:?}");
+        Ok(())
+    }
+    /// As many calls as both systems counted, each with the vendor's id, each order's write with its key, and none of what they carried.
+    async fn every_call_is_in_the_log(&self, taken: &[String]) -> Result<()> {
+        let command = ["calls", NAME, "-n", NAMESPACE, "--most", "100000", "-o", "json"];
+        let text = self.shop.world.kubectl.crosstie(&command).await?;
+        let calls: Vec<Value> = serde_json::from_str(&text)?;
+        let to = |system: &str| calls.iter().filter(|call| call["system"] == system).collect::<Vec<_>>();
+        let writes = to("order-management");
+        let counted = self.orders.stats().await?.total_requests;
+        ensure!(writes.len() == usize::try_from(counted)?, "{} of {counted} calls are in the log", writes.len());
+        let written: BTreeSet<&str> = writes.iter().filter_map(|call| call["key"].as_str()).collect();
+        let missing: Vec<&String> = taken.iter().filter(|id| !written.contains(id.as_str())).collect();
+        ensure!(missing.is_empty(), "orders whose write is not in the log: {missing:?}");
+        ensure!(writes.iter().all(|call| call["requestId"].is_string()), "a call without the vendor's id");
+        let menus = to("app").iter().filter(|call| call["purpose"] == "Consult").count();
+        ensure!(menus >= MENUS, "{menus} look-ups of {MENUS} menus are in the log");
+        for secret in ["app-1", "orders-1", SECRET, "Dish "] {
+            ensure!(!text.contains(secret), "{secret} is in the log");
+        }
         Ok(())
     }
 }

@@ -1,9 +1,10 @@
 //! Story 8: the ledger answers 429. An order that is asked to wait is tried again; one that still fails after its retries, while others pass, is set
-//! aside and told to a channel, and replayed later. When every order is asked to wait, the queue waits, and nothing is set aside.
+//! aside and told to a channel, by mail and to a URL, and replayed later. When every order is asked to wait, the queue waits, and nothing is set aside.
 
 use anyhow::{Context as _, Result, ensure};
 use crosstie_tests::{
     example,
+    mail::MailServer,
     shop::Shop,
     wait::{Seen, until},
 };
@@ -27,6 +28,10 @@ const LATE: u64 = 900_000;
 struct Story {
     shop: Shop,
     slack: Client,
+    pager: Client,
+    mail: MailServer,
+    /// Who mails come from, which tells those of this run from any other's.
+    sender: String,
 }
 
 #[tokio::test]
@@ -36,6 +41,7 @@ async fn an_order_that_is_limited_is_set_aside_and_an_outage_sets_nothing_aside(
     story.an_order_that_is_asked_to_wait_is_tried_again().await?;
     let delivered = story.a_poisoned_order_is_set_aside_while_others_pass().await?;
     story.the_channel_is_told_of_it().await?;
+    story.others_are_told_of_it().await?;
     story.it_is_replayed_later(delivered).await?;
     story.an_outage_waits_in_order_and_is_told(delivered + 1).await?;
     story.shop.close().await
@@ -54,7 +60,36 @@ impl Story {
         let channel = json!({"name": "operations", "is_channel": true, "is_member": true, "is_archived": false});
         slack.put_record("conversations", CHANNEL, &channel).await?;
         shop.world.secrets.put_json(&format!("{NAMESPACE}/slack"), &json!({"token": "slack-1"})).await?;
-        Ok(Self { shop, slack })
+        let pager = Client::new(&shop.world.vendors, "rest", &format!("{NAMESPACE}-pager"))?;
+        pager.set_tokens(&["pager-1"]).await?;
+        shop.world.secrets.put_json(&format!("{NAMESPACE}/pager"), &json!({"token": "pager-1"})).await?;
+        shop.world.secrets.put_json(&format!("{NAMESPACE}/mail"), &json!({"none": "none"})).await?;
+        let mail = MailServer::start(&shop.world.cluster).await?;
+        let sender = format!("crosstie-{}@example.com", jiff::Timestamp::now().as_second());
+        Ok(Self { shop, slack, pager, mail, sender })
+    }
+
+    /// The Connectors of a mail relay and of a URL, and the channels through them.
+    fn other_channels(&self) -> ([Value; 2], [Value; 2]) {
+        let connector = |name: &str, base_url: String, auth: Value| {
+            json!({
+                "apiVersion": "crosstie.dev/v1alpha1", "kind": "Connector", "metadata": {"name": name, "namespace": NAMESPACE},
+                "spec": {
+                    "baseURL": base_url, "auth": auth,
+                    "credentials": {"awsSecretsManager": {"secretId": format!("{NAMESPACE}/{name}")}},
+                },
+            })
+        };
+        let mail = connector("mail", self.mail.base_url(), json!({"none": {}}));
+        let pager = connector("pager", self.pager.base_url(), json!({"bearer": {"token": "{token}"}}));
+        let by_mail = json!({
+            "name": "mail", "groupSeconds": 1,
+            "email": {"connectorRef": {"name": "mail"}, "from": self.sender, "to": ["operations@example.com"], "tls": "None"},
+        });
+        let by_request = json!({
+            "name": "pager", "groupSeconds": 1, "webhook": {"connectorRef": {"name": "pager"}, "path": "/v1/events"},
+        });
+        ([mail, pager], [by_mail, by_request])
     }
 
     /// The example, with seconds in place of its minutes.
@@ -71,6 +106,8 @@ impl Story {
         orders["spec"]["flows"][0]["triggers"] = json!([{"everySeconds": 1}]);
         orders["spec"]["errorPolicy"]["backoff"] = json!({"initialSeconds": 1, "factor": 2, "maxSeconds": 30});
         orders["spec"]["alerts"][0]["groupSeconds"] = json!(1);
+        let ([mail, pager], channels) = self.other_channels();
+        orders["spec"]["alerts"].as_array_mut().context("the example tells somebody")?.extend(channels);
         let mut cases = find("ConfigMap", "order-cases")?;
         cases["metadata"]["namespace"] = json!(NAMESPACE);
         let mut slack = find("Connector", "slack")?;
@@ -78,7 +115,8 @@ impl Story {
         slack["spec"]["baseURL"] = json!(self.slack.base_url());
         slack["spec"]["credentials"]["awsSecretsManager"]["secretId"] = json!(format!("{NAMESPACE}/slack"));
         self.shop.add_orders(1, 5).await?;
-        self.shop.apply(&[&self.shop.source(), &self.shop.destination(), &slack, &cases, &orders]).await?;
+        let (source, destination) = (self.shop.source(), self.shop.destination());
+        self.shop.apply(&[&source, &destination, &slack, &mail, &pager, &cases, &orders]).await?;
         self.shop.ready("integration", "orders", "True", "Flowing").await?;
         self.shop.delivered(5).await?;
         self.shop.condition("integration", "orders", "AlertsDelivered", "True", "AlertsAccepted").await.map(drop)
@@ -129,6 +167,36 @@ impl Story {
         Ok(())
     }
 
+    /// The same is told by mail and by a request as to the channel. Gives both.
+    async fn told_otherwise(&self, what: &str) -> Result<(Value, Value)> {
+        let has = |message: &Value, field: &str| message[field].as_str().is_some_and(|text| text.contains(what));
+        let mail = until(&format!("a mail says: {what}"), async || {
+            let mails = self.mail.mails(&self.sender).await?;
+            let found = mails.iter().find(|mail| has(mail, "subject"));
+            Ok(found.map_or_else(|| Seen::NotYet(format!("{mails:#?}")), |mail| Seen::Yes(mail.clone())))
+        })
+        .await?;
+        let event = until(&format!("a request says: {what}"), async || {
+            let events = self.pager.records("events", 0, 100).await?.items;
+            let found = events.iter().find(|event| has(event, "title"));
+            Ok(found.map_or_else(|| Seen::NotYet(format!("{events:#?}")), |event| Seen::Yes(event.clone())))
+        })
+        .await?;
+        ensure!(mail["to"] == json!(["operations@example.com"]), "{mail}");
+        ensure!(event["alert"] == "pager" && event["cause"] == "DeadLetters", "{event}");
+        Ok((mail, event))
+    }
+
+    async fn others_are_told_of_it(&self) -> Result<()> {
+        let (mail, event) = self.told_otherwise("1 record lies in the dead letters").await?;
+        let command = format!("kubectl crosstie dlq list orders -n {NAMESPACE}");
+        let text = mail["text"].as_str().unwrap_or_default();
+        ensure!(text.contains(&command) && !text.contains(&POISONED.to_string()), "{mail}");
+        let named = event["commands"].as_array().is_some_and(|commands| commands.contains(&json!(command)));
+        ensure!(named && !event.to_string().contains(&POISONED.to_string()), "{event}");
+        Ok(())
+    }
+
     async fn it_is_replayed_later(&self, delivered: usize) -> Result<()> {
         self.shop.netsuite.clear_faults().await?;
         let table = self.dlq(&["list", "orders"]).await?;
@@ -137,7 +205,9 @@ impl Story {
         ensure!(replayed.contains("1 replayed, 0 left"), "{replayed}");
         self.shop.delivered(delivered + 1).await?;
         self.shop.condition("integration", "orders", "DeadLettersEmpty", "True", "NoDeadLetters").await?;
-        self.told("resolved: no record lies in the dead letters any more").await?;
+        let over = "no record lies in the dead letters any more";
+        self.told(&format!("resolved: {over}")).await?;
+        self.told_otherwise(over).await?;
         self.shop.exactly_once().await
     }
 

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::records::incoming;
 use self::{family::Family, sweep::last_key};
 use crate::{
+    calls::Caller,
     lane::Lane,
     resync::{Again, Asked, again},
     store::{Backlog, Incoming, MOST_DEAD_LETTERS, Opened, StoreError, TakenPage},
@@ -41,6 +42,10 @@ const LONGEST_RESTART: Duration = Duration::from_mins(1);
 
 /// Reads a flow's stream at its times until it is told to stop. A page under way is given up; the next start reads it again.
 pub async fn run(lane: Arc<Lane>, opened: Opened, stop: CancellationToken) {
+    Caller::flow(&lane).makes(reading(lane, opened, stop)).await;
+}
+
+async fn reading(lane: Arc<Lane>, opened: Opened, stop: CancellationToken) {
     let Opened { poll, last_run, .. } = opened;
     let _closing = Closing(&lane.again);
     let mut reader = Reader {

@@ -20,7 +20,7 @@ use crosstie_engine::{
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-pub use self::lately::{Failing, Lately};
+pub use self::lately::{Failing, Lately, MENDED, REMEMBERED};
 use crate::{
     delivery::LookUps,
     destination::Destination,

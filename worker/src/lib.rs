@@ -7,6 +7,7 @@
 mod admin;
 mod alerts;
 mod board;
+mod calls;
 mod crew;
 mod delivery;
 mod destination;

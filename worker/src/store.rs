@@ -9,6 +9,8 @@
 
 mod alerts;
 mod backlog;
+mod call;
+mod call_book;
 mod change;
 mod claim;
 mod error;
@@ -27,6 +29,8 @@ use jiff::Timestamp;
 
 pub use alerts::{AlertChange, AlertStanding, Alerts, LetterDigest, WaitingMessage};
 pub use backlog::{Backlog, MOST_DEAD_LETTERS};
+pub use call::{CallGap, CallGapWhy, CallPage, CallQuery, LoggedCall, MadeCall};
+pub use call_book::{CallBook, CallsToStore};
 pub use change::{
     Burial, DeadLetter, Figures, Incoming, NewIntent, Opened, ParentKey, ReadAgain, Replay, Replayed, Scope, ScopeId,
     Settlement, Shown, SweptPart, Taken, TakenPage, Tally, Tidied, Verdict,
@@ -64,6 +68,12 @@ pub trait Store: Send + Sync {
 
     /// Events of the log with a number below `before`, newest first, at most `limit`.
     fn events(&self, before: i64, limit: usize) -> Answer<'_, Vec<LoggedEvent>>;
+
+    /// Stores the calls that wait in the store's book, if nothing else takes them along.
+    fn write_calls(&self) -> Answer<'_, ()>;
+
+    /// Calls of the log, newest first: a part of those that are asked for.
+    fn calls(&self, ask: CallQuery) -> Answer<'_, CallPage>;
 
     /// How much lies in a scope.
     fn backlog(&self, scope: ScopeId, now: Timestamp) -> Answer<'_, Backlog>;
@@ -140,6 +150,11 @@ pub trait Store: Send + Sync {
 
     /// Removes everything of channels that are not among these.
     fn forget_channels(&self, kept: Vec<String>) -> Answer<'_, ()>;
+
+    /// How records of a scope ended last, oldest first and `most` at most, as far as can be told: why those failed that failed under a plan and lie in
+    /// the dead letters, and none for each that arrived since the first of them. Nothing, when `enough` arrived after all of them.
+    fn last_ends(&self, scope: ScopeId, plan_hash: String, most: usize, enough: u64)
+    -> Answer<'_, Vec<Option<String>>>;
 
     /// The dead letters of each scope in short, in the order asked for.
     fn letter_digests(&self, scopes: Vec<ScopeId>) -> Answer<'_, Vec<LetterDigest>>;

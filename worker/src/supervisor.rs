@@ -17,7 +17,7 @@ use crate::{
     crew::{Crew, Outfit, Papers, Prepared},
     files::{Files, Found, Mounted},
     metrics::Metrics,
-    store::{SharedStore, StoreError, sqlite::SqliteStore},
+    store::{CallBook, SharedStore, StoreError, sqlite::SqliteStore},
 };
 
 /// How often the files are looked at.
@@ -26,6 +26,8 @@ const ROUND: Duration = Duration::from_millis(250);
 const OPEN_AGAIN: Duration = Duration::from_secs(1);
 /// How often the store is tidied.
 const TIDY: Duration = Duration::from_mins(10);
+/// How long calls to vendors wait to be stored along with something else.
+const LONGEST_UNWRITTEN: Duration = Duration::from_secs(5);
 /// How long calls under way may take to finish when a crew is dismissed.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// By how much the clock has to be set back for what waits to begin anew; by less, waits are only that much longer.
@@ -41,13 +43,14 @@ pub struct Supervisor {
     clock: Arc<dyn Clock>,
     surroundings: Surroundings,
     metrics: Arc<Metrics>,
+    calls: Arc<CallBook>,
     mounted: Option<Mounted>,
     store: Option<SharedStore>,
     open_failure: Option<(Instant, String)>,
     crew: Option<Crew>,
     /// A plan that could not be worked, and why.
     in_vain: Option<(Arc<Plan>, String)>,
-    tidied: Instant,
+    next_tidy: Instant,
     /// When the last round was, by the clock.
     last_round: Timestamp,
 }
@@ -55,12 +58,12 @@ pub struct Supervisor {
 impl Supervisor {
     /// A supervisor over files and a state folder. Nothing is opened yet.
     pub fn new(
-        files: Files,
-        state: PathBuf,
+        (files, state): (Files, PathBuf),
         board: Arc<Board>,
         clock: Arc<dyn Clock>,
         surroundings: Surroundings,
         metrics: Arc<Metrics>,
+        calls: Arc<CallBook>,
     ) -> Self {
         Self {
             last_round: clock.now(),
@@ -70,12 +73,13 @@ impl Supervisor {
             clock,
             surroundings,
             metrics,
+            calls,
             mounted: None,
             store: None,
             open_failure: None,
             crew: None,
             in_vain: None,
-            tidied: Instant::now(),
+            next_tidy: Instant::now() + TIDY,
         }
     }
 
@@ -107,6 +111,7 @@ impl Supervisor {
         self.mounted = fresh.or_else(|| self.mounted.take());
         self.open_store().await;
         let hindrances = self.align(changed).await;
+        self.write_calls().await;
         self.tidy().await;
         let crew = self.crew.as_ref().map(|crew| CrewView {
             lanes: crew.lanes().to_vec(),
@@ -136,8 +141,9 @@ impl Supervisor {
             return;
         }
         let (folder, now) = (self.state.clone(), self.clock.now());
-        let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&folder, Uuid::new_v4(), now)).await;
-        match opened {
+        let calls = Arc::clone(&self.calls);
+        let open = move || SqliteStore::open_logging(&folder, Uuid::new_v4(), now, calls);
+        match tokio::task::spawn_blocking(open).await {
             Ok(Ok(store)) => {
                 tracing::info!(folder = %self.state.display(), "the store is open");
                 self.store = Some(Arc::new(store));
@@ -238,6 +244,9 @@ impl Supervisor {
         if let Some(crew) = &mut before {
             crew.dismiss(PATIENCE).await;
         }
+        if self.calls.set_days(plan.call_log_days) {
+            self.next_tidy = Instant::now();
+        }
         // A store that fails is said by its own trouble, and the next round tries again.
         if let Ok(crew) = Crew::hire(prepared, &outfit, before.as_ref()).await {
             tracing::info!(plan = crew.plan_hash(), flows = plan.flows.len(), "at work");
@@ -265,11 +274,20 @@ impl Supervisor {
         }
     }
 
+    /// Stores calls that nothing else took along for a while. A store that fails is not asked for the log's sake.
+    async fn write_calls(&self) {
+        let Some(store) = &self.store else { return };
+        if self.calls.has_waited(LONGEST_UNWRITTEN) && self.board.store_trouble().message().is_none() {
+            let _later = store.write_calls().await;
+        }
+    }
+
     async fn tidy(&mut self) {
-        if self.tidied.elapsed() < TIDY {
+        let now = Instant::now();
+        if now < self.next_tidy {
             return;
         }
-        self.tidied = Instant::now();
+        self.next_tidy = now + TIDY;
         if let Some(store) = &self.store
             && let Ok(tidied) = self.board.store_trouble().changed(store.tidy(self.clock.now()).await)
             && tidied.dead_letters_removed > 0

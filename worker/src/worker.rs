@@ -11,6 +11,7 @@ use crate::{
     admin::{self, Admin},
     alerts::{self, Outlook},
     board::Board,
+    calls::{self, Watcher},
     files::Files,
     letters::{self, Letters},
     metrics::Metrics,
@@ -18,6 +19,7 @@ use crate::{
     report::{ReportTarget, Reporter, publish},
     resync,
     serve::serve,
+    store::CallBook,
     supervisor::Supervisor,
     trouble::StoreTrouble,
 };
@@ -41,7 +43,7 @@ pub struct Settings {
     pub webhooks_listen: Option<SocketAddr>,
     /// Where reports are written, if anywhere.
     pub report: Option<ReportTarget>,
-    /// Clock, name resolution, trust and patience. Its observer is replaced by the worker's own metrics.
+    /// Clock, name resolution, trust and patience. Its observer is replaced by the worker's own.
     pub surroundings: Surroundings,
 }
 
@@ -90,7 +92,9 @@ impl Worker {
         let _chosen = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let clock: Arc<dyn Clock> = Arc::clone(&surroundings.clock);
         let metrics = Arc::new(Metrics::default());
-        surroundings.observer = Arc::<Metrics>::clone(&metrics);
+        let book = Arc::<CallBook>::default();
+        let (counts, notes) = (Arc::clone(&metrics), Arc::clone(&book));
+        surroundings.observer = Arc::new(Watcher { metrics: counts, book: notes, clock: Arc::clone(&clock) });
         let board = Arc::new(Board::new(clock.now(), Arc::<StoreTrouble>::default()));
         let reporter = Arc::new(Reporter::new(Arc::clone(&board), Arc::clone(&metrics), Arc::clone(&clock), pod));
         let (stop, outer_stop) = (CancellationToken::new(), CancellationToken::new());
@@ -107,7 +111,9 @@ impl Worker {
         let letters = Letters::new(Arc::clone(&board), Arc::clone(&clock));
         let mut letters_address = None;
         if let Some(listen) = letters_listen {
-            let router = letters::router(letters.clone()).merge(resync::router(Arc::clone(&board)));
+            let router = letters::router(letters.clone())
+                .merge(resync::router(Arc::clone(&board)))
+                .merge(calls::router(Arc::clone(&board), Arc::clone(&book)));
             let served = serve("what people decide", router, listen, outer_stop.clone()).await;
             let (at, task) = served.map_err(|source| StartError::Listen { address: listen, source })?;
             letters_address = Some(at);
@@ -135,8 +141,14 @@ impl Worker {
         let alerts_stop = CancellationToken::new();
         let alerts = tokio::spawn(alerts::run(outlook, alerts_stop.clone()));
         let files = Files::new(&files);
-        let supervisor =
-            Supervisor::new(files, state, Arc::clone(&board), Arc::clone(&clock), surroundings, Arc::clone(&metrics));
+        let supervisor = Supervisor::new(
+            (files, state),
+            Arc::clone(&board),
+            Arc::clone(&clock),
+            surroundings,
+            Arc::clone(&metrics),
+            book,
+        );
         let supervisor = tokio::spawn(supervisor.run(stop.clone()));
         Ok(Self {
             letters,

@@ -245,6 +245,38 @@ async fn a_flow_whose_records_are_all_refused_does_not_look_well_and_does_once_t
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flow_whose_records_were_all_refused_does_not_look_well_because_its_worker_was_started_anew() {
+    let mut bench = Bench::new().await;
+    bench.seed(4).await;
+    bench.books.add_fault(&FaultRule::new(status(422)).method("PUT")).await.unwrap();
+    let worker = bench.start().await;
+    until_report(&worker, "all are set aside", |report| {
+        names(report, Reason::RecordsFailing) && report.flows[0].dead_letters == 4
+    })
+    .await;
+    worker.stop().await;
+    let asked = || async { bench.books.stats().await.unwrap().total_requests };
+    let before = asked().await;
+    let worker = bench.start().await;
+    let report = until_report(&worker, "it is said again", |report| names(report, Reason::RecordsFailing)).await;
+    let told = &report.problems.iter().find(|problem| problem.reason == Reason::RecordsFailing).unwrap().message;
+    assert!(told.contains("4 of the last 4") && told.contains("422"), "{told}");
+    assert_eq!(asked().await, before, "nothing had to fail once more");
+    // Another plan has failed at nothing yet; the one before has, as soon as it is at work again.
+    let memo = bench.plan.flows[0].map.insert("memo".into(), "'changed'".into()).unwrap();
+    bench.write_plan();
+    let hash = bench.plan.hash();
+    until_report(&worker, "another plan is well", |report| {
+        report.plan_hash.as_ref() == Some(&hash) && !names(report, Reason::RecordsFailing)
+    })
+    .await;
+    bench.plan.flows[0].map.insert("memo".into(), memo);
+    bench.write_plan();
+    until_report(&worker, "the one before is not", |report| names(report, Reason::RecordsFailing)).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_rotation_costs_no_record_and_a_bad_one_is_said() {
     let bench = Bench::new().await;
     bench.books.set_tokens(&["books-1", "books-2"]).await.unwrap();

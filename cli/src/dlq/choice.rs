@@ -20,7 +20,8 @@ pub(crate) struct Choice {
     pub(crate) older_than: Option<SignedDuration>,
 }
 
-fn duration(text: &str) -> Result<SignedDuration, String> {
+/// A time that is not nothing, as people write it.
+pub(crate) fn duration(text: &str) -> Result<SignedDuration, String> {
     let read = || text.parse::<Span>()?.to_duration(SpanRelativeTo::days_are_24_hours());
     match read() {
         Ok(duration) if duration.is_positive() => Ok(duration),

@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 use crosstie_crds::letters::{Fate, Letter};
 
 use self::choice::Choice;
+pub(crate) use self::choice::duration;
 use crate::{
     cluster::{Of, Output},
     worker::Worker,

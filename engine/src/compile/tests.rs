@@ -127,6 +127,22 @@ fn a_plan_survives_its_own_format() {
 }
 
 #[test]
+fn calls_are_logged_for_some_days_unless_the_spec_says_otherwise_and_only_that_is_written_down() {
+    let plan = |days: Option<u32>| {
+        let orders = days.map_or_else(orders, |days| with(orders(), "/spec/callLogDays", json!(days)));
+        compile(shopify(), netsuite(), orders).value.unwrap()
+    };
+    let usual = plan(None);
+    assert_eq!(usual.call_log_days, crate::plan::CALL_LOG_DAYS);
+    assert!(!usual.to_json().contains("callLogDays"), "plans stay what they were");
+    for days in [0, 30] {
+        let plan = plan(Some(days));
+        assert_eq!((plan.call_log_days, plan.format_version), (days, usual.format_version));
+        assert_eq!(Plan::parse(plan.to_json().as_bytes()).unwrap(), plan);
+    }
+}
+
+#[test]
 fn the_api_version_stands_in_one_place() {
     let plan = compile(with(shopify(), "/spec/apiVersion", json!("2026-10")), netsuite(), orders()).value.unwrap();
     assert_eq!(plan.flows[0].stream.path, "/admin/api/2026-10/orders.json");

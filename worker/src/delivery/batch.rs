@@ -16,6 +16,7 @@ use super::{
     passage::Passage,
 };
 use crate::{
+    calls::Caller,
     gates::Probe,
     lane::Lane,
     slots::Slot,
@@ -95,7 +96,11 @@ impl Carrier<'_> {
         let lane = self.lane;
         let mut records = std::mem::take(&mut self.records);
         let probes = self.passage.probes();
-        let decisions = join_all(records.iter_mut().map(|claimed| decide(lane, claimed, probes))).await;
+        let decisions = records.iter_mut().map(|claimed| {
+            let caller = Caller::record(lane, claimed);
+            caller.makes(decide(lane, claimed, probes))
+        });
+        let decisions = join_all(decisions).await;
         let (mut done, mut alone, mut written) = (Vec::new(), Vec::new(), Vec::new());
         for (claimed, decision) in records.into_iter().zip(decisions) {
             match decision? {
@@ -147,7 +152,8 @@ impl Carrier<'_> {
             let key = open.operation.outcome.idempotency.as_ref().map(|_| open.intent.idempotency_key.as_str());
             let bodies: Vec<&Value> = self.parts().map(|(_, open)| &open.body).collect();
             self.records.iter().for_each(|claimed| claimed.guard.sending());
-            lane.destination.write_batch(&open.operation, &bodies, key).await
+            let written = lane.destination.write_batch(&open.operation, &bodies, key);
+            Caller::records(lane, &self.records).makes(written).await
         };
         self.slot = None;
         let gate = &lane.gates.write.send;

@@ -16,6 +16,7 @@ use super::{
     passage::Passage,
 };
 use crate::{
+    calls::Caller,
     gates::Probe,
     lane::Lane,
     slots::Slot,
@@ -25,9 +26,10 @@ use crate::{
 /// Carries a record as far as it comes now. `probe` is the leave of an open circuit that lets it through as the only one. The slot is given back as
 /// soon as the vendor has answered: what is stored then holds up no other call.
 pub async fn carry(lane: &Lane, claimed: Claimed, probe: Option<Probe>, slot: Slot) {
+    let caller = Caller::record(lane, &claimed);
     let mut carrier = Carrier::new(lane, claimed, probe, slot);
     // A store that is closed ends the process's work; the record is found again as it was stored last.
-    let _closed = carrier.run().await;
+    let _closed = caller.makes(carrier.run()).await;
 }
 
 /// Carries a record of which it is known already what is to be sent.
@@ -37,9 +39,10 @@ pub async fn carry_decided(
     sending: Sending,
     (probe, slot): (Option<Probe>, Slot),
 ) -> Result<(), StoreError> {
+    let caller = Caller::record(lane, &claimed);
     let mut carrier = Carrier::new(lane, claimed, probe, slot);
     carrier.open(sending).await?;
-    carrier.run().await
+    caller.makes(carrier.run()).await
 }
 
 struct Carrier<'a> {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     gates::Handing,
-    lane::Lane,
+    lane::{Lane, MENDED, REMEMBERED},
     slots::Slot,
     store::Claimed,
     trouble,
@@ -29,6 +29,7 @@ const MOST_AHEAD: usize = 64;
 
 /// Delivers a flow's records until it is told to stop, then lets those under way finish.
 pub async fn run(lane: Arc<Lane>, stop: CancellationToken) {
+    remember(&lane).await;
     let mut desk = Desk { lane, ahead: VecDeque::new(), under_way: JoinSet::new() };
     while !stop.is_cancelled() {
         let lane = Arc::clone(&desk.lane);
@@ -50,6 +51,14 @@ pub async fn run(lane: Arc<Lane>, stop: CancellationToken) {
     while let Some(ended) = desk.under_way.join_next().await {
         note(&desk.lane, &ended);
     }
+}
+
+/// Takes over how records ended under this plan before: a flow that fails does not look well because its worker was started anew.
+async fn remember(lane: &Lane) {
+    let (plan_hash, enough) = (lane.plan_hash.clone(), u64::try_from(MENDED).unwrap_or(u64::MAX));
+    let ends = lane.store.last_ends(lane.scope, plan_hash, REMEMBERED, enough).await;
+    // What is not known then shows again with the next records that fail.
+    lane.facts.deliveries.ended_before(lane.store_trouble.looked(ends).unwrap_or_default());
 }
 
 struct Desk {

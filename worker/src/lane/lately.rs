@@ -1,4 +1,4 @@
-//! How the last of something ended: whether most of it fails. Kept in memory: a process that was just started knows nothing yet.
+//! How the last of something ended: whether most of it fails. Kept in memory: a process that was just started knows what it is told of the one before.
 
 use std::{
     collections::VecDeque,
@@ -6,11 +6,11 @@ use std::{
 };
 
 /// How many of the last ends are remembered.
-const REMEMBERED: usize = 20;
+pub const REMEMBERED: usize = 20;
 /// From how many on they say something.
 const FEWEST: usize = 3;
 /// How many good ends in a row show that what failed is mended.
-const MENDED: usize = 5;
+pub const MENDED: usize = 5;
 
 /// How the last ones ended.
 #[derive(Debug, Default)]
@@ -34,6 +34,15 @@ impl Lately {
         ends.push_back(failure);
         if ends.len() > REMEMBERED {
             ends.pop_front();
+        }
+    }
+
+    /// How the last ones ended before this process began, oldest first. Fewer failures than say something are let go.
+    pub fn ended_before(&self, ends: Vec<Option<String>>) {
+        if ends.iter().flatten().count() >= FEWEST {
+            for end in ends {
+                self.ended(end);
+            }
         }
     }
 
@@ -72,6 +81,19 @@ mod tests {
             lately.ended(Some("again".into()));
         }
         assert_eq!(why(&lately).as_deref(), Some("again"));
+    }
+
+    #[test]
+    fn what_failed_before_the_process_began_counts_where_it_is_enough_to_say_something() {
+        let failed = || Some("refused".to_owned());
+        let lately = Lately::default();
+        lately.ended_before(vec![failed(), failed()]);
+        lately.ended(failed());
+        assert_eq!(lately.failing(), None, "one says nothing");
+        lately.ended_before(vec![failed(), None, failed(), failed()]);
+        assert_eq!(why(&lately).as_deref(), Some("refused"));
+        (0..MENDED).for_each(|_| lately.ended(None));
+        assert_eq!(lately.failing(), None, "it ends like any other");
     }
 
     #[test]

@@ -2,8 +2,10 @@
 //! what. The folder is locked for as long as the store is open.
 
 mod alerts;
+mod calls;
 mod care;
 mod delivery;
+mod ends;
 mod events;
 mod intake;
 mod intents;
@@ -17,7 +19,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use crosstie_engine::{
     delivery::{Intent, OpenIntent, Postponement},
@@ -32,18 +34,22 @@ use self::{
     writer::{Session, Writer},
 };
 use super::{
-    AlertChange, Alerts, Answer, Backlog, Burial, Claim, DeadLetter, EventFate, Figures, LetterDigest, LoggedEvent,
-    NewIntent, Opened, ParentKey, Replay, Replayed, Scope, ScopeId, Settlement, Store, StoreError, SweptPart, Taken,
-    TakenEvents, TakenPage, Tidied, TwinFacts, TwinQuestion, Verdict,
+    AlertChange, Alerts, Answer, Backlog, Burial, CallBook, CallPage, CallQuery, CallsToStore, Claim, DeadLetter,
+    EventFate, Figures, LetterDigest, LoggedEvent, NewIntent, Opened, ParentKey, Replay, Replayed, Scope, ScopeId,
+    Settlement, Store, StoreError, SweptPart, Taken, TakenEvents, TakenPage, Tidied, TwinFacts, TwinQuestion, Verdict,
 };
 
 /// Name of the database below the state folder.
 pub const DATABASE_FILE: &str = "store.db";
 
+/// In how many parts calls that wait are stored at the end, at most.
+const MOST_LAST_WRITES: u32 = 4;
+
 /// The store in an SQLite database.
 pub struct SqliteStore {
     id: String,
     writer: Writer,
+    calls: Arc<CallBook>,
 }
 
 impl SqliteStore {
@@ -53,6 +59,19 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`], for a folder that is locked, on a network file system or not writable, and a database that is damaged or too new.
     pub fn open(folder: &Path, fresh_id: Uuid, now: Timestamp) -> Result<Self, StoreError> {
+        Self::open_logging(folder, fresh_id, now, Arc::default())
+    }
+
+    /// The same, with a book of calls that are stored along with whatever is stored next.
+    ///
+    /// # Errors
+    /// As of [`open`](Self::open).
+    pub fn open_logging(
+        folder: &Path,
+        fresh_id: Uuid,
+        now: Timestamp,
+        calls: Arc<CallBook>,
+    ) -> Result<Self, StoreError> {
         let lock = FolderLock::take(folder)?;
         let (connection, id) = schema::open(&folder.join(DATABASE_FILE), schema::STEPS, fresh_id, now)?;
         let session = Session {
@@ -62,13 +81,15 @@ impl SqliteStore {
             commits: 0,
             counts: Vec::new(),
             remembered: Remembered::default(),
+            calls: Arc::clone(&calls),
+            writing: CallsToStore::default(),
             damage: None,
             #[cfg(test)]
             strikes: std::cell::Cell::default(),
         };
         let failed = |source| StoreError::Folder { path: folder.to_owned(), source: Arc::new(source) };
         let writer = Writer::start(session, lock).map_err(failed)?;
-        Ok(Self { id, writer })
+        Ok(Self { id, writer, calls })
     }
 }
 
@@ -101,6 +122,15 @@ impl Store for SqliteStore {
 
     fn events(&self, before: i64, limit: usize) -> Answer<'_, Vec<LoggedEvent>> {
         Box::pin(self.writer.look(move |session| events::events(session, before, limit)))
+    }
+
+    fn write_calls(&self) -> Answer<'_, ()> {
+        // Whatever is committed takes the calls along that wait.
+        Box::pin(self.writer.change(|_| Ok(())))
+    }
+
+    fn calls(&self, ask: CallQuery) -> Answer<'_, CallPage> {
+        Box::pin(self.writer.look(move |session| calls::calls(session, &ask)))
     }
 
     fn backlog(&self, scope: ScopeId, now: Timestamp) -> Answer<'_, Backlog> {
@@ -211,6 +241,16 @@ impl Store for SqliteStore {
         Box::pin(self.writer.change(move |session| alerts::forget_channels(session, &kept)))
     }
 
+    fn last_ends(
+        &self,
+        scope: ScopeId,
+        plan_hash: String,
+        most: usize,
+        enough: u64,
+    ) -> Answer<'_, Vec<Option<String>>> {
+        Box::pin(self.writer.look(move |session| ends::last(session, scope, &plan_hash, (most, enough))))
+    }
+
     fn letter_digests(&self, scopes: Vec<ScopeId>) -> Answer<'_, Vec<LetterDigest>> {
         Box::pin(self.writer.look(move |session| alerts::digests(session, &scopes)))
     }
@@ -218,12 +258,22 @@ impl Store for SqliteStore {
     fn tidy(&self, now: Timestamp) -> Answer<'_, Tidied> {
         Box::pin(async move {
             let tidied = self.writer.change(move |session| care::tidy(session, now)).await?;
+            // A part at a time, so that nothing else waits long.
+            while self.writer.change(move |session| calls::forget(session, now)).await? >= calls::SLICE {}
             self.writer.look(|session| care::fold(session)).await?;
             Ok(tidied)
         })
     }
 
     fn close(&self) -> Answer<'_, ()> {
-        Box::pin(self.writer.close())
+        Box::pin(async move {
+            // Each takes a part along; what the store does not take then is lost with the process.
+            for _ in 0..MOST_LAST_WRITES {
+                if !self.calls.has_waited(Duration::ZERO) || self.write_calls().await.is_err() {
+                    break;
+                }
+            }
+            self.writer.close().await
+        })
     }
 }

@@ -1,7 +1,8 @@
 """A mail server for tests: aiosmtpd. Prints its port, and then each mail it took as a line of JSON.
 
-mail.py MODE CERTIFICATE PASSWORD REFUSALS: MODE is starttls, wrapped or plain; CERTIFICATE holds a certificate and its key; the login is
-`crosstie` with PASSWORD, and none is asked for in mode plain; so many mails are put off before the first is taken.
+mail.py MODE CERTIFICATE PASSWORD REFUSALS [ADDRESS PORT]: MODE is starttls, wrapped or plain; CERTIFICATE holds a certificate and its key; the login is
+`crosstie` with PASSWORD, and none is asked for in mode plain; so many mails are put off before the first is taken. It listens at a free
+port of this machine's own address unless it is told where.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ import sys
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 mode, certificate, password, refusals = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+address, port = (sys.argv[5], int(sys.argv[6])) if len(sys.argv) > 6 else ("127.0.0.1", 0)
 
 
 class Mails:
@@ -66,7 +68,7 @@ async def main():
         )
 
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(conversation, "127.0.0.1", 0, ssl=context if mode == "wrapped" else None)
+    server = await loop.create_server(conversation, address, port, ssl=context if mode == "wrapped" else None)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

@@ -248,6 +248,7 @@ pub fn plan(shop: &Client, books: &Client) -> Plan {
         retry: RetryPolicy { retries: 2, initial_seconds: 1, factor: 1, max_seconds: 1 },
         receiver: None,
         alerts: Vec::new(),
+        call_log_days: crosstie_engine::plan::CALL_LOG_DAYS,
     }
 }
 

@@ -37,6 +37,7 @@ pub fn plan(means: Means, address: SocketAddr) -> Plan {
         retry: RetryPolicy { retries: RETRIES, initial_seconds: 10, factor: 2, max_seconds: 60 },
         receiver: Some(events::receiver()),
         alerts: Vec::new(),
+        call_log_days: crosstie_engine::plan::CALL_LOG_DAYS,
     };
     plan.format_version = plan.format();
     plan

@@ -18,6 +18,7 @@ pub const STEPS: &[&str] = &[
     include_str!("schema_4.sql"),
     include_str!("schema_5.sql"),
     include_str!("schema_6.sql"),
+    include_str!("schema_7.sql"),
 ];
 
 /// How many schema versions ahead of ours are still used.
@@ -124,7 +125,7 @@ mod tests {
         connection.execute_batch(LEFT_BY_SCHEMA_1).unwrap();
         drop(connection);
         let (connection, id) = open_with(&path, STEPS).unwrap();
-        assert_eq!((version_of(&connection), id.as_str()), (6, "an id"));
+        assert_eq!((version_of(&connection), id.as_str()), (7, "an id"));
         let scope: (i64, String, String) = connection
             .query_row("SELECT id, flow, environment FROM scope", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .unwrap();
@@ -156,7 +157,7 @@ mod tests {
         let broken = [STEPS, &["CREATE TABLE more (id INTEGER); SELECT nonsense"]].concat();
         assert!(open_with(&path, &broken).is_err());
         let (connection, _) = open_with(&path, STEPS).unwrap();
-        assert_eq!(version_of(&connection), 6);
+        assert_eq!(version_of(&connection), 7);
         let tables: i64 = connection
             .query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'more'", [], |row| row.get(0))
             .unwrap();
@@ -168,12 +169,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.db");
         let (connection, _) = open_with(&path, STEPS).unwrap();
-        connection.pragma_update(None, "user_version", 7).unwrap();
-        drop(connection);
-        let (connection, _) = open_with(&path, STEPS).unwrap();
         connection.pragma_update(None, "user_version", 8).unwrap();
         drop(connection);
-        assert!(matches!(open_with(&path, STEPS), Err(StoreError::NewerSchema { found: 8, known: 6 })));
+        let (connection, _) = open_with(&path, STEPS).unwrap();
+        connection.pragma_update(None, "user_version", 9).unwrap();
+        drop(connection);
+        assert!(matches!(open_with(&path, STEPS), Err(StoreError::NewerSchema { found: 9, known: 7 })));
     }
 
     #[test]

@@ -3,7 +3,9 @@
 mod alerts;
 mod atomic;
 mod batches;
+mod calls;
 mod care;
+mod ends;
 mod listed;
 mod protocol;
 mod retention;

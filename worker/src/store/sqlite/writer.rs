@@ -7,11 +7,12 @@ use rusqlite::{Connection, config::DbConfig};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
+    calls,
     intents::Remembered,
     lock::FolderLock,
     rows::{self, Added, execute},
 };
-use crate::store::{Claims, StoreError};
+use crate::store::{CallBook, CallsToStore, Claims, StoreError};
 
 /// Most changes in one transaction.
 const MOST_IN_A_BATCH: usize = 256;
@@ -32,6 +33,10 @@ pub struct Session {
     pub counts: Vec<Added>,
     /// What need not be asked of the database again.
     pub remembered: Remembered,
+    /// Calls that were made and wait to be stored along with whatever is committed next.
+    pub calls: Arc<CallBook>,
+    /// Those of them that the transaction under way takes along.
+    pub writing: CallsToStore,
     /// The damage that was met. What is damaged is not trusted with anything any more and not written to: it is evidence, and what it
     /// still answers may be wrong.
     pub damage: Option<StoreError>,
@@ -245,13 +250,16 @@ fn transaction(session: &mut Session, changes: &mut [Box<dyn Change>]) -> Ended 
     } else {
         let committed = session.work(|session| {
             rows::write_counts(session)?;
+            calls::write(session)?;
             execute(session, "COMMIT", ())
         });
         committed.map_or_else(Ended::Undone, |_| Ended::Committed)
     };
     session.counts.clear();
+    let writing = std::mem::take(&mut session.writing);
     if !matches!(ended, Ended::Committed) {
         session.remembered.forget();
+        session.calls.give_back(writing);
     }
     match ended {
         Ended::Committed => session.commits += 1,
