@@ -229,6 +229,7 @@ pub struct Burial {
 
 /// What becomes of a claimed record.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and soon stored")]
 pub enum Verdict {
     /// It is done.
     Settle(Settlement),
