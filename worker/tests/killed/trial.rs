@@ -113,6 +113,9 @@ impl Trial {
         let stats = bench.books.stats().await.unwrap();
         let changes: u32 = history.newest.values().sum();
         println!("{records} records, {changes} changes, {kills} kills, {in_flight} requests under way at them");
+        for line in &stats.requests {
+            println!("{} {} {}: {}", line.method, line.route, line.status, line.count);
+        }
         println!("faults: {:?}; writes: {} to {} keys", stats.faults, stats.writes.applied, stats.writes.distinct);
         End { _process: process, _clock: clock, bench, history, stats, in_flight }
     }
@@ -172,5 +175,11 @@ impl End {
         println!("{} requests were answered as before", self.history.replays);
         assert!(self.history.replays > 0, "no key was sent again");
         assert_eq!(self.stats.with_status(422), 0, "a key came with another body");
+    }
+
+    /// That it was asked what is there.
+    pub fn assert_looked_up(&self) {
+        let looks = self.stats.requests.iter().filter(|count| count.method == "GET");
+        assert!(looks.map(|count| count.count).sum::<u64>() > 0, "nothing was looked up");
     }
 }
