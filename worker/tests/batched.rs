@@ -1,23 +1,14 @@
-//! Several records in one call, through the real worker and the simulator's Salesforce: rows refused, calls refused whole, answers lost, and the
-//! process killed. `CROSSTIE_KILLS` and `CROSSTIE_RECORDS` set the size of the last one.
+//! Several records in one call, through the real worker and the simulator's Salesforce: rows refused, calls refused whole, answers lost. That the
+//! process is killed in the middle of them is in `killed`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
 
-use common::{
-    Bench, PATIENCE,
-    org::BATCH,
-    process::{Process, random},
-    until, until_report,
-};
-use crosstie_vendors::wire::{Fault, FaultRule, LogEntry};
-use rand::RngExt;
+use common::{Bench, org::BATCH, until, until_report};
+use crosstie_vendors::wire::{Fault, FaultRule};
 use serde_json::json;
 
 fn status(code: u16) -> Fault {
@@ -161,97 +152,4 @@ async fn batches_whose_answer_never_came_are_looked_up_record_by_record_and_noth
     let totals = bench.books.stats().await.unwrap();
     assert!(totals.faults.len() > 3, "{:?}", totals.faults);
     worker.stop().await;
-}
-
-/// Commit, record and state of each write that a request caused.
-fn written(entry: &LogEntry) -> Vec<(u64, u32, u32)> {
-    let one = |key: &str, name: Option<&String>, commit: u64| {
-        Some((commit, key.rsplit('/').next()?.parse().ok()?, name?.parse().ok()?))
-    };
-    let rows = entry.rows.iter().filter_map(|row| one(&row.key, row.name.as_ref(), row.commit));
-    let alone = entry.key.as_ref().zip(entry.commit).and_then(|(key, commit)| one(key, entry.name.as_ref(), commit));
-    rows.chain(alone).collect()
-}
-
-/// The states that were applied, in the order in which they took effect, by record.
-async fn applied(bench: &Bench) -> BTreeMap<u32, Vec<u32>> {
-    let (mut writes, mut read) = (Vec::new(), 0);
-    loop {
-        let page = bench.books.log(read).await.unwrap();
-        assert!(page.oldest_kept <= read + 1, "the org's log lost entries");
-        let Some(last) = page.entries.last() else { break };
-        read = last.sequence;
-        writes.extend(page.entries.iter().flat_map(written));
-    }
-    writes.sort_unstable();
-    let mut applied: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    for (_, id, state) in writes {
-        applied.entry(id).or_default().push(state);
-    }
-    applied
-}
-
-fn size(variable: &str, otherwise: u32) -> u32 {
-    std::env::var(variable).map_or(otherwise, |text| text.parse().expect("a number"))
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn through_kills_in_the_middle_of_batches_nothing_is_lost_applied_twice_or_goes_backwards() {
-    let (records, kills) = (size("CROSSTIE_RECORDS", 1500), size("CROSSTIE_KILLS", 8));
-    let (seed, mut random) = random();
-    let bench = Bench::with_org(records.into(), 25).await;
-    let faults = [
-        (Fault::TimeoutAfterCommit {}, 10),
-        (Fault::ErrorAfterCommit { code: 500 }, 3),
-        (Fault::RefuseRows { percent: 5, containing: None, seed }, 10),
-        (Fault::RateLimited { retry_after_seconds: Some(0.2) }, 1),
-        (Fault::Slow { millis: 60 }, 40),
-    ];
-    for (place, (fault, percent)) in (0_u64..).zip(faults) {
-        let rule = FaultRule::new(fault).method("PATCH").percent(percent, seed.wrapping_add(place));
-        bench.books.add_fault(&rule).await.unwrap();
-    }
-    let mut newest: BTreeMap<u32, u32> = (1..=records).map(|id| (id, 0)).collect();
-    let mut in_flight = 0;
-    for number in 0..kills {
-        for _ in 0..random.random_range(0..40) {
-            let id = random.random_range(1..=records);
-            let state = newest.get_mut(&id).unwrap();
-            *state += 1;
-            bench.shop.patch_record("orders", &id.to_string(), &json!({"state": state.to_string()})).await.unwrap();
-        }
-        let mut process = Process::start(&bench);
-        let part = records / kills;
-        let enough = u64::from(part * number + random.random_range(0..=part));
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while bench.books.stats().await.unwrap().writes.distinct < enough && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        tokio::time::sleep(Duration::from_millis(random.random_range(0..100))).await;
-        in_flight += bench.books.stats().await.unwrap().in_flight;
-        process.kill();
-    }
-    let struck = bench.books.stats().await.unwrap().faults;
-    bench.books.clear_faults().await.unwrap();
-    let _last = Process::start(&bench);
-    let deadline = Instant::now() + 3 * PATIENCE;
-    let applied = loop {
-        let applied = applied(&bench).await;
-        let arrived = |(id, state): (&u32, &u32)| applied.get(id).and_then(|states| states.last()) == Some(state);
-        if newest.iter().all(arrived) {
-            break applied;
-        }
-        let missing: BTreeSet<&u32> = newest.iter().filter(|pair| !arrived(*pair)).map(|(id, _)| id).collect();
-        assert!(Instant::now() < deadline, "{} records did not arrive, such as {:?}", missing.len(), missing.first());
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    };
-    let with = |fault: fn(&[u32]) -> bool| -> Vec<u32> {
-        applied.iter().filter(|(_, states)| states.windows(2).any(fault)).map(|(id, _)| *id).collect()
-    };
-    let (twice, backwards) = (with(|pair| pair[0] == pair[1]), with(|pair| pair[0] > pair[1]));
-    println!("{records} records, {kills} kills, {in_flight} requests under way at them, faults {struck:?}");
-    println!("lost 0, applied twice {}, out of order {}", twice.len(), backwards.len());
-    assert_eq!((twice, backwards), (Vec::new(), Vec::new()));
-    let writes = bench.books.stats().await.unwrap().writes.applied;
-    assert_eq!(applied.values().map(Vec::len).sum::<usize>() as u64, writes, "some were not seen");
 }

@@ -10,7 +10,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use common::{Bench, names, process::Process, until, until_report};
+use common::{Bench, disk::LossyDisk, names, process::Process, until, until_report};
 use crosstie_crds::condition::Reason;
 use crosstie_engine::plan::{Cursor, CursorFormat, CursorPages, Pagination, Parent, ReadMethod, Stream};
 use serde_json::{Value, json};
@@ -146,6 +146,43 @@ async fn the_children_of_each_parent_are_read_and_a_restart_goes_on_among_them()
     let first_child = after.iter().find(|path| path.ends_with("/children")).unwrap();
     assert!(first_child.contains("/4/"), "the children of the parents before it were taken: {after:?}");
     assert_eq!(bench.books.stats().await.unwrap().writes.applied, 24);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_children_of_a_parent_that_the_store_did_not_take_are_read_again() {
+    let source = MockServer::start().await;
+    let parent = Stream { records: "/parents".into(), ..stream("/parents") };
+    let parent = Some(Box::new(Parent { stream: parent, key: "/id".into() }));
+    let bench = bench(&source, Stream { parent, ..stream("/{parent.key}/children") }).await;
+    let disk = Arc::new(LossyDisk::new(bench.state()));
+    let asked = Arc::new(AtomicU64::new(0));
+    // Once children were asked for, no parents are listed any more: what is passed over is gone.
+    let begun = Arc::clone(&asked);
+    let parents = move |_: &Request| {
+        let parents = if begun.load(Ordering::SeqCst) == 0 { json!([{"id": 1}, {"id": 2}]) } else { json!([]) };
+        ResponseTemplate::new(200).set_body_json(json!({ "parents": parents }))
+    };
+    Mock::given(path("/parents")).respond_with(parents).mount(&source).await;
+    // There is no room for the first children, until others are asked for, or the same again.
+    let (times, room) = (Arc::clone(&asked), Arc::clone(&disk));
+    let children = move |request: &Request| {
+        let parent: u64 = request.url.path().split('/').nth(1).unwrap().parse().unwrap();
+        match times.fetch_add(1, Ordering::SeqCst) {
+            0 => room.set_full(true),
+            1 => room.set_full(false),
+            _ => {}
+        }
+        ResponseTemplate::new(200).set_body_json(json!({"orders": orders(parent * 10..parent * 10 + 2)}))
+    };
+    Mock::given(path_regex("^/[0-9]+/children$")).respond_with(children).mount(&source).await;
+    let _worker = Process::start_with(&bench, &disk.environment(false));
+    bench.until_logged("the state's volume is full").await;
+    bench.until_booked(4).await;
+    let requests = source.received_requests().await.unwrap();
+    let read: Vec<&str> =
+        requests.iter().map(|request| request.url.path()).filter(|path| path.ends_with("/children")).collect();
+    assert_eq!(read, ["/1/children", "/1/children", "/2/children"]);
+    assert_eq!(bench.books.stats().await.unwrap().writes.applied, 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,8 +4,11 @@
 
 mod common;
 
-use common::{Bench, until, until_report};
-use crosstie_crds::resync::{Answer, Ask};
+use common::{Bench, names, until, until_report};
+use crosstie_crds::{
+    condition::Reason,
+    resync::{Answer, Ask},
+};
 use crosstie_vendors::wire::{Fault, FaultRule};
 use crosstie_worker::Worker;
 use jiff::Timestamp;
@@ -118,5 +121,30 @@ async fn what_cannot_be_read_again_is_said_and_nothing_is_begun() {
     assert!(!worker.metrics().contains(r#"outcome="unchanged""#), "{}", worker.metrics());
     let wrong = reqwest::Client::new().post(format!("http://{}/resync", worker.letters_address().unwrap()));
     assert!(wrong.json(&json!({"from": "soon"})).send().await.unwrap().status().is_client_error());
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_refused_while_a_probe_of_the_source_is_under_way_leaves_reading_as_it_was() {
+    let mut bench = Bench::new().await;
+    bench.plan.flows[0].stream.cursor = None;
+    bench.write_plan();
+    bench.seed(3).await;
+    let down = Fault::Status { code: 503, headers: [].into(), body: json!({}) };
+    let down = bench.shop.add_fault(&FaultRule::new(down).method("GET")).await.unwrap();
+    bench.shop.add_fault(&FaultRule::new(Fault::TimeoutAfterCommit {}).method("GET")).await.unwrap();
+    let worker = bench.start().await;
+    until_report(&worker, "the source is said to fail", |report| names(report, Reason::SourceUnavailable)).await;
+    // The next one is the probe of the open circuit, and is not answered.
+    bench.shop.remove_fault(down).await.unwrap();
+    until("the probe is under way", || async {
+        bench.shop.stats().await.unwrap().faults.contains_key("timeoutAfterCommit")
+    })
+    .await;
+    bench.shop.clear_faults().await.unwrap();
+    let answer: Answer = ask(&worker, &["orders"], Some(THE_LAST_TEN)).await.json().await.unwrap();
+    let problem = answer.flows[0].problem.clone().unwrap();
+    assert!(problem.contains("has no cursor"), "{problem}");
+    bench.until_booked(3).await;
     worker.stop().await;
 }

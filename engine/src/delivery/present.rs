@@ -5,7 +5,9 @@ use std::{cmp::Ordering, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{Change, Facts, Failures, Fault, Judge, LedgerEntry, Rule, Seen, Settled, Standing};
+use super::{
+    Change, Facts, Failures, Fault, IntentChange, Judge, LedgerEntry, Postponement, Rule, Seen, Settled, Standing,
+};
 use crate::version::Version;
 
 /// How long a source is left alone that shows an older state of a record than it showed before.
@@ -91,11 +93,19 @@ impl Judge<'_> {
         };
         match shown.version.compare(&facts.seen.version) {
             // Sources answer from copies that lag behind: that is no fault of the record.
-            Some(Ordering::Less) if Rule::OlderFetchIsRetried.holds() => {
-                Fetched::Done(self.waits(facts, self.now.checked_add(SOURCE_LAG).unwrap_or(Timestamp::MAX)))
-            }
+            Some(Ordering::Less) if Rule::OlderFetchIsRetried.holds() => Fetched::Done(self.lags(facts)),
             Some(Ordering::Less | Ordering::Equal | Ordering::Greater) | None => Fetched::Take,
         }
+    }
+
+    /// The record waits for its source to show what it showed before. That counts as no attempt, and is said: a single read that shows a copy, or
+    /// another field than the list, would have it wait for ever.
+    fn lags(&self, facts: &Facts) -> Change {
+        let cause = "asked for it by itself, its source shows an older version than its list or an event did: it is asked again every five \
+                     seconds; if that lasts, check that the stream's `one` shows the record itself, and `version` in both";
+        let failures = self.counted(facts, Fault::of(cause), 0);
+        let due = self.now.checked_add(SOURCE_LAG).unwrap_or(Timestamp::MAX);
+        Change::Postpone(Postponement { due, failures, by_system: false, intent: IntentChange::Keep })
     }
 
     /// Decides whether a record goes on, by whether the destination has the record of another flow that it depends on. None is that it does. To

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::instance::hold;
 use crate::message::{Call, Reply};
 use crate::pages::{EVERYTHING, Wanted, cursor, placed};
+use crate::random::seed_of;
 use crate::store::{Layout, Record, RecordId, Sort, State};
 use crate::vendor::{Finish, Refusal, Vendor, Versions, settings};
 use crate::wire::{SeedRequest, Settings, WriteKind};
@@ -21,6 +22,8 @@ const PROBLEM: &str = "application/problem+json";
 const COLLECTIONS: &[&str] = &["customers", "events", "menus", "orders", "products", "shipments", "stock"];
 /// Answers that were given under an idempotency key.
 const ANSWERS: &str = "idempotency";
+/// How long an idempotency key is remembered.
+const REMEMBERED_SECONDS: i64 = 24 * 3600;
 /// Most records of a batch.
 const MOST_RECORDS: usize = 100;
 
@@ -157,25 +160,35 @@ fn batch(collection: &str, call: &Call, state: &mut State) -> Reply {
     reply
 }
 
-/// The answer that was given under this key before, else a new one, which is remembered when it is a success.
+/// Does the work once for an idempotency key: the same request again is answered as before for as long as the key is remembered, another one with
+/// the same key is refused, and a key that was forgotten is a new one. What failed is not remembered.
 fn once(call: &Call, state: &mut State, work: impl FnOnce(&mut State) -> Reply) -> Reply {
-    let key = call.header("idempotency-key").map(|key| format!("{} {} {key}", call.method, call.path));
-    let Some(key) = key else { return work(state) };
-    let earlier = state.collection(ANSWERS).and_then(|answers| {
-        let id = answers.by_external(&key)?;
-        answers.get(id).map(Record::value)
+    let Some(key) = call.header("idempotency-key") else { return work(state) };
+    let request = format!("{} {} {:x}", call.method, call.path, seed_of(&String::from_utf8_lossy(&call.body)));
+    let known = state.collection(ANSWERS).and_then(|answers| {
+        let id = answers.by_external(key)?.clone();
+        let answer = answers.get(&id).map(Record::value)?;
+        Some((id, answer))
     });
-    if let Some(earlier) = earlier {
-        let code = earlier["status"].as_u64().and_then(|code| u16::try_from(code).ok());
+    let now = call.now.as_second();
+    if let Some((_, known)) = &known
+        && known["at"].as_i64().is_some_and(|at| now < at + REMEMBERED_SECONDS)
+    {
+        if known["request"] != json!(request) {
+            return problem(StatusCode::UNPROCESSABLE_ENTITY, "this idempotency key was used for another request");
+        }
+        let code = known["status"].as_u64().and_then(|code| u16::try_from(code).ok());
         let status = code.and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(StatusCode::OK);
-        return Reply::json(status, JSON, &earlier["answer"]).header("Idempotency-Replayed", "true");
+        return Reply::json(status, JSON, &known["answer"]).header("Idempotency-Replayed", "true");
     }
     let reply = work(state);
     if let Some(answers) = state.collection(ANSWERS).filter(|_| reply.status.is_success()) {
-        let id = RecordId::Number(answers.fresh_id(0));
-        let said = serde_json::from_slice::<Value>(&reply.body).unwrap_or_default();
-        // The key was looked up under the same lock, so it is free.
-        let _no_conflict = answers.put(&id, json!({"key": key, "status": reply.status.as_u16(), "answer": said}));
+        let id = known.map_or_else(|| RecordId::Number(answers.fresh_id(0)), |(id, _)| id);
+        let answer = serde_json::from_slice::<Value>(&reply.body).unwrap_or_default();
+        let status = reply.status.as_u16();
+        // The key was looked up under the same lock, so it is free, or this record's own.
+        let _no_conflict =
+            answers.put(&id, json!({"key": key, "request": request, "at": now, "status": status, "answer": answer}));
     }
     reply
 }

@@ -374,6 +374,7 @@ fn what_cannot_be_ordered_is_fetched_and_a_lagging_or_missing_answer_is_not_take
     let Fetched::Done(change) = fetched(Some(&shown(4))) else { panic!("an older state was taken") };
     let lagging = postponement(change);
     assert_eq!((lagging.due, lagging.failures.attempts), (at(6), 0));
+    assert!(lagging.failures.cause.contains("an older version"), "it is said why it waits: {:?}", lagging.failures);
     let Fetched::Done(change) = fetched(None) else { panic!("nothing was taken") };
     assert_eq!(postponement(change).failures.attempts, 1);
 }

@@ -33,6 +33,29 @@ async fn a_key_makes_one_write_of_many_requests() {
 }
 
 #[tokio::test]
+async fn a_key_belongs_to_one_request_for_a_day() {
+    let fixture = Fixture::bearer("rest").await;
+    let put = async |number: &str| {
+        let request = fixture.request(Method::PUT, "/v1/shipments/1").header("Idempotency-Key", "k");
+        Answer::read(request.json(&json!({"number": number})).send().await.unwrap()).await.status
+    };
+    let later = async |seconds: i64| {
+        fixture.control.change_settings(&json!({"clockOffsetMillis": seconds * 1000})).await.unwrap();
+    };
+    assert_eq!((put("a").await, put("b").await, put("a").await), (201, 422, 201));
+    later(23 * 3600).await;
+    assert_eq!((put("b").await, put("a").await), (422, 201));
+    assert_eq!(fixture.control.stats().await.unwrap().writes.applied, 1);
+    later(25 * 3600).await;
+    assert_eq!(
+        (put("b").await, put("b").await, put("a").await),
+        (200, 200, 422),
+        "it was forgotten, and is another's now"
+    );
+    assert_eq!(fixture.control.stats().await.unwrap().writes.applied, 2);
+}
+
+#[tokio::test]
 async fn a_batch_answers_each_record_in_its_place() {
     let fixture = Fixture::bearer("rest").await;
     let items = json!([{"id": "a", "quantity": 1}, {"id": "b", "quantity": -1}, {"quantity": 1}]);
