@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use crosstie_engine::{
     plan::{
-        Allowance, Authentication, Cursor, DependsOn, Egress, Environment, Flow, Idempotency, LookUp, Method,
-        ObjectName, OnUnknownOutcome, OnWhenFalse, Operation, Outcome, Ownership, Pagination, Plan, RateRules, ReadOne,
-        RetryPolicy, Shape, StartFrom, Stream, System, Trigger,
+        Allowance, Authentication, Batch, BatchResults, Cursor, DependsOn, Egress, Environment, Flow, Idempotency,
+        LookUp, Method, ObjectName, OnUnknownOutcome, OnWhenFalse, Operation, Outcome, Ownership, Pagination, Plan,
+        RateRules, ReadOne, RetryPolicy, Shape, StartFrom, Stream, System, Trigger,
     },
     template::Template,
 };
@@ -93,7 +93,11 @@ fn orders(means: Means) -> Flow {
         },
         map: fields.map(|(field, expression)| (field.to_owned(), expression)).collect(),
         depends_on: means.parents.then(|| DependsOn { flow: "customers".into(), key: "record.?parent".into() }),
-        operation: operation(means, "upsertOrder", Method::Put),
+        operation: Operation {
+            batch: (means.batch > 1).then(|| batch(means)),
+            ..operation(means, "upsertOrder", Method::Put)
+        },
+        batch_size: means.batch.into(),
         delete_operation: Some(operation(means, "deleteOrder", Method::Delete)),
         writes_once: means.once,
         deletes_unlisted: false,
@@ -121,6 +125,29 @@ fn operation(means: Means, name: &str, method: Method) -> Operation {
     let destination_owned = means.owned.then(|| State::OWNED.to_owned()).into_iter().collect();
     let ownership = Ownership { destination_owned, create_only: Vec::new() };
     Operation { name: name.into(), method, path, query, outcome, ownership, ..plain_operation(name) }
+}
+
+/// Several orders in one call, which is answered row by row, or applied as a whole.
+fn batch(means: Means) -> Batch {
+    let results = || BatchResults {
+        records: "/rows".into(),
+        succeeded: Some("/status".into()),
+        key: None,
+        failed: None,
+        identifier: None,
+        error: None,
+    };
+    Batch {
+        max_records: means.batch.into(),
+        method: Method::Post,
+        path: "/orders/batch".into(),
+        query: BTreeMap::new(),
+        records: "/items".into(),
+        fields: BTreeMap::new(),
+        record_fields: serde_json::Map::new(),
+        record_wrap: String::new(),
+        results: means.rows.then(results),
+    }
 }
 
 /// What orders depend on. It never fails.

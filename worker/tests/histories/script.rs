@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crosstie_histories::{End, FetchAnswer, Flight, LookUpAnswer, Means, Message, Shared, State, World, WriteAnswer};
+use crosstie_histories::{
+    BatchAnswer, End, FetchAnswer, Flight, LookUpAnswer, Means, Message, Shared, State, World, WriteAnswer,
+};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::{sync::oneshot, time::sleep};
@@ -137,8 +139,11 @@ impl Script {
             ("GET", ["shop", "orders", key]) => Some(self.single(key)),
             ("GET", ["shop", "customers"]) => Some(self.customers(&request)),
             ("GET", ["books", "orders", id]) => Some(self.look_up(id, &request)),
-            ("PUT", ["books", "orders", _]) => self.write(request.body.clone(), false, &request, life).await,
-            ("DELETE", ["books", "orders", id]) => self.write(self.body(id, &request), true, &request, life).await,
+            ("PUT", ["books", "orders", _]) => self.write(Sent::one(request.body.clone(), false), &request, life).await,
+            ("DELETE", ["books", "orders", id]) => {
+                self.write(Sent::one(self.body(id, &request), true), &request, life).await
+            }
+            ("POST", ["books", "orders", "batch"]) => self.write(Sent::several(&request.body), &request, life).await,
             ("PUT" | "DELETE", ["books", "customers", _]) => Some(self.said(200, json!({}))),
             _ => panic!("nobody asks this: {request:?}"),
         }
@@ -225,16 +230,19 @@ impl Script {
         body
     }
 
-    async fn write(self: &Arc<Self>, body: Value, deletes: bool, request: &Request, life: u64) -> Option<Answer> {
-        let (message, key) = (Message { body, deletes }, request.headers.get("idempotency-key"));
+    async fn write(self: &Arc<Self>, sent: Sent, request: &Request, life: u64) -> Option<Answer> {
+        let key = request.headers.get("idempotency-key");
         if key.is_some_and(|key| self.desk().is_stale(key)) {
             return None;
         }
         let flight = self.ticket(life).await?;
         let answer = (flight.end != End::KilledBefore).then(|| {
             let mut world = self.world();
-            let now = world.now;
-            world.vendor.write(now, &message, key.map(String::as_str), flight, flight.end == End::Stored)
+            let (now, key, stored) = (world.now, key.map(String::as_str), flight.end == End::Stored);
+            match &sent {
+                Sent::One(message) => BatchAnswer::Whole(world.vendor.write(now, message, key, flight, stored)),
+                Sent::Several(messages) => world.vendor.write_batch(now, messages, key, flight, stored),
+            }
         });
         let (release, released) = oneshot::channel();
         {
@@ -259,7 +267,10 @@ impl Script {
             _ = released => {}
             () = async { while self.clock.now() < deadline { sleep(LOOK).await } } => {}
         }
-        self.answered(answer?, deletes, life)
+        match answer? {
+            BatchAnswer::Rows(rows) => Some(self.said(200, rows_said(&rows))),
+            BatchAnswer::Whole(answer) => self.answered(answer, sent.deletes(), life),
+        }
     }
 
     /// Waits for what the history says becomes of a write. None when it never arrives.
@@ -308,6 +319,36 @@ impl Script {
             }
         })
     }
+}
+
+/// What a request writes.
+enum Sent {
+    One(Message),
+    Several(Vec<Message>),
+}
+
+impl Sent {
+    fn one(body: Value, deletes: bool) -> Self {
+        Self::One(Message { body, deletes })
+    }
+
+    fn several(body: &Value) -> Self {
+        let items = body["items"].as_array().unwrap();
+        Self::Several(items.iter().map(|body| Message { body: body.clone(), deletes: false }).collect())
+    }
+
+    fn deletes(&self) -> bool {
+        match self {
+            Self::One(message) => message.deletes,
+            Self::Several(_) => false,
+        }
+    }
+}
+
+/// What is said of each record of a batch.
+fn rows_said(rows: &[bool]) -> Value {
+    let row = |applied: &bool| json!({"status": if *applied { 200 } else { 422 }});
+    json!({"rows": rows.iter().map(row).collect::<Vec<_>>()})
 }
 
 /// Pages that the process asks for, after it stood still, before what it sends is known to be decided by the new time.

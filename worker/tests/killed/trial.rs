@@ -7,6 +7,7 @@ use std::{
 };
 
 use crosstie_vendors::wire::{Fault, FaultRule, Stats};
+use futures::future::LocalBoxFuture;
 use rand::{RngExt, rngs::StdRng};
 use serde_json::json;
 
@@ -86,7 +87,11 @@ impl Trial {
     }
 
     /// Runs it. Records that are excused need not arrive.
-    pub async fn run(mut self, excused: impl Fn(&Bench) -> BTreeSet<u32>) -> End {
+    pub fn run<'a>(self, excused: impl Fn(&Bench) -> BTreeSet<u32> + 'a) -> LocalBoxFuture<'a, End> {
+        Box::pin(self.carry_through(excused))
+    }
+
+    async fn carry_through(mut self, excused: impl Fn(&Bench) -> BTreeSet<u32>) -> End {
         let (mut history, mut in_flight) = (History::default(), 0);
         for number in 0..self.kills {
             history.change(&self.bench, self.records, &mut self.random).await;
