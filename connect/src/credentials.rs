@@ -47,10 +47,13 @@ struct State {
     next_version: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Held {
     version: Arc<Version>,
     refused: Option<Instant>,
+    /// The first request whose answer says something of it: answers come in another order than requests went out, and what an older one says was
+    /// true before.
+    heard: u64,
 }
 
 #[derive(Debug)]
@@ -105,6 +108,18 @@ impl Version {
 }
 
 impl Held {
+    fn new(version: Arc<Version>) -> Self {
+        Self { version, refused: None, heard: 0 }
+    }
+
+    /// The vendor refused it in a request, or took it.
+    fn judged(&mut self, request: u64, refused: bool) {
+        if request >= self.heard {
+            self.heard = request;
+            self.refused = refused.then(Instant::now);
+        }
+    }
+
     fn rests(&self) -> bool {
         self.refused.is_some_and(|at| at.elapsed() < REST)
     }
@@ -113,7 +128,7 @@ impl Held {
 impl CredentialStore {
     /// The credentials as a document has them.
     pub fn new(document: &CredentialsDocument) -> Self {
-        let hold = |version, number| Held { version: Arc::new(Version::new(version, number)), refused: None };
+        let hold = |version, number| Held::new(Arc::new(Version::new(version, number)));
         let (current, previous) =
             (hold(&document.current, 0), document.previous.as_ref().map(|version| hold(version, 1)));
         Self(Arc::new(Mutex::new(State { current, previous, used: None, next_request: 0, next_version: 2 })))
@@ -130,12 +145,10 @@ impl CredentialStore {
         if unchanged {
             return;
         }
-        let current = Held { version: state.kept(&document.current).0, refused: None };
+        let current = state.kept(&document.current);
+        let current = Held { refused: None, heard: state.next_request, ..current };
         // What the vendor said of the version before is still true; only the current one gets another chance.
-        let previous = document.previous.as_ref().map(|version| {
-            let (version, refused) = state.kept(version);
-            Held { version, refused }
-        });
+        let previous = document.previous.as_ref().map(|version| state.kept(version));
         (state.current, state.previous) = (current, previous);
     }
 
@@ -191,10 +204,14 @@ impl CredentialStore {
     pub(crate) fn refused(&self, attempt: &Attempt) {
         let mut state = self.state();
         if let Some(held) = state.held(attempt) {
-            held.refused = Some(Instant::now());
+            held.judged(attempt.request, true);
         }
         match &mut state.used {
-            Some(used) if Arc::ptr_eq(&used.version, &attempt.version) => used.accepted = Some(false),
+            Some(used) if Arc::ptr_eq(&used.version, &attempt.version) => {
+                if attempt.request >= used.request {
+                    used.accepted = Some(false);
+                }
+            }
             // Another version works, or is about to: a refused trial of this one does not make it the one in use.
             Some(_) => {}
             none => *none = Some(Used::new(attempt, Some(false))),
@@ -205,7 +222,7 @@ impl CredentialStore {
     pub(crate) fn answered(&self, attempt: &Attempt, accepted: bool) {
         let mut state = self.state();
         if accepted && let Some(held) = state.held(attempt) {
-            held.refused = None;
+            held.judged(attempt.request, false);
         }
         match &mut state.used {
             Some(used) if Arc::ptr_eq(&used.version, &attempt.version) => {
@@ -235,14 +252,14 @@ impl State {
     }
 
     /// The version as it is held already, with what the vendor said of it, or anew.
-    fn kept(&mut self, version: &CredentialVersion) -> (Arc<Version>, Option<Instant>) {
+    fn kept(&mut self, version: &CredentialVersion) -> Held {
         let mut held = std::iter::once(&self.current).chain(&self.previous);
         if let Some(held) = held.find(|held| held.version.is(version)) {
-            return (Arc::clone(&held.version), held.refused);
+            return held.clone();
         }
         let number = self.next_version;
         self.next_version += 1;
-        (Arc::new(Version::new(version, number)), None)
+        Held::new(Arc::new(Version::new(version, number)))
     }
 
     fn held(&mut self, attempt: &Attempt) -> Option<&mut Held> {
@@ -302,6 +319,25 @@ mod tests {
             (report.rejected_version_id, report.used_version_id.as_deref(), report.accepted),
             (None, Some("v2"), Some(true))
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_an_older_request_is_answered_does_not_count_against_what_a_newer_one_was() {
+        let store = CredentialStore::new(&document("v1", None));
+        let (older, newer) = (picked(&store), picked(&store));
+        // It was revoked between the two, and the answer to the first took longer.
+        store.refused(&newer);
+        store.answered(&older, true);
+        store.replace(&document("v2", Some("v1")));
+        let new = picked(&store);
+        store.refused(&new);
+        assert!(store.pick(&[new]).is_none(), "the revoked version is asked again");
+        // A version that the vendor takes in late: of two requests, the newer one is the one that it takes.
+        tokio::time::advance(REST).await;
+        let (older, newer) = (picked(&store), picked(&store));
+        store.answered(&newer, true);
+        store.refused(&older);
+        assert_eq!((id(&picked(&store)), store.report().rejected_version_id), ("v2", None));
     }
 
     #[tokio::test(start_paused = true)]
