@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, fmt, slice, sync::Arc};
 
 use crosstie_crds::condition::Reason;
 use crosstie_engine::credentials::CredentialVersion;
-use futures::future::join;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de};
 use zeroize::Zeroizing;
@@ -51,15 +50,15 @@ pub async fn complete<V: Vault>(
 ) -> Result<Held, VaultFault> {
     for _ in 0..ATTEMPTS {
         let newest = current?.ok_or_else(|| missing(key))?;
-        if let Some(known) = known.filter(|known| known.current.version_id == newest.version_id) {
-            let described = vault.describe(key).await;
-            if known.is_still(described.as_ref()) {
-                return Ok(Held { description: described.or_else(|| known.description.clone()), ..known.clone() });
-            }
+        let described = vault.describe(key).await;
+        if let Some(known) = known.filter(|known| known.current.version_id == newest.version_id)
+            && known.is_still(described.as_ref())
+        {
+            return Ok(Held { description: described.or_else(|| known.description.clone()), ..known.clone() });
         }
+        let is_first = |described: &Description| described.previous.is_none() && described.current == newest.version_id;
         // A previous version that cannot be read now is no reason to go without one: the rotation is taken over later instead.
-        let (previous, described) = join(vault.read_previous(key), vault.describe(key)).await;
-        let previous = previous?;
+        let previous = if described.as_ref().is_some_and(is_first) { None } else { vault.read_previous(key).await? };
         if previous.as_ref().is_some_and(|previous| previous.version_id == newest.version_id) {
             current = vault.read_current(slice::from_ref(key)).await.pop().unwrap_or(Ok(None));
             continue;
