@@ -130,7 +130,7 @@ bench: setup ## Measures what worker, receiver, operator, client and rotations c
 soak: ## 200 histories against the worker's process, 200 kills over 20,000 records by each way to know what took effect, 100 over 10,000 webhooks, a replay of 10,000 letters, a backfill of a million that is stopped and killed, 500 rotations under load, 200 with the operator killed, 1,000 secret values searched for
 	CROSSTIE_CASES=200 cargo test --locked -p crosstie-worker --test histories -- --nocapture
 	CROSSTIE_KILLS=200 CROSSTIE_RECORDS=20000 cargo test --locked -p crosstie-worker --test killed -- --nocapture --test-threads 1 looked_up:: keyed:: unknown::
-	CROSSTIE_WEBHOOKS=10000 CROSSTIE_WEBHOOK_KILLS=100 cargo test --locked -p crosstie-worker --test killed -- --nocapture webhooks::
+	CROSSTIE_WEBHOOKS=10000 CROSSTIE_WEBHOOK_KILLS=100 cargo test --locked -p crosstie-worker --test killed -- --nocapture --test-threads 1 webhooks::
 	CROSSTIE_LETTERS=10000 cargo test --locked -p crosstie-worker --test letters -- --nocapture
 	CROSSTIE_ROTATIONS=500 cargo test --locked -p crosstie-worker --test rotating -- --nocapture
 	CROSSTIE_SECRETS=1000 cargo test --locked -p crosstie-worker --test secrecy -- --nocapture

@@ -8,7 +8,14 @@ pub mod hooks;
 pub mod org;
 pub mod process;
 
-use std::{collections::BTreeMap, fs, future::Future, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    future::Future,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crosstie_connect::{Surroundings, Timeouts};
 use crosstie_crds::{condition::Reason, sync_report::WorkerReport};
@@ -168,10 +175,18 @@ impl Bench {
 
     /// Waits until so many different orders are booked.
     pub async fn until_booked(&self, count: u64) {
-        until(&format!("{count} orders are booked"), || async {
-            self.books.stats().await.unwrap().writes.distinct >= count
-        })
-        .await;
+        let (mut booked, mut since) = (0, Instant::now());
+        loop {
+            let distinct = self.books.stats().await.unwrap().writes.distinct;
+            if distinct >= count {
+                return;
+            }
+            if distinct > booked {
+                (booked, since) = (distinct, Instant::now());
+            }
+            assert!(since.elapsed() < PATIENCE, "waited in vain until {count} orders are booked, after {booked}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }
 
