@@ -6,7 +6,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use rand::{SeedableRng, rngs::StdRng};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::Bench;
@@ -93,9 +93,15 @@ impl Drop for Process {
     }
 }
 
-/// A port of this machine that nobody uses now.
+/// A port of this machine that nobody uses now. It is below those that Linux gives to outgoing connections (32768 and up, unless it is told otherwise), so that a
+/// process that is killed and started again finds it free.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    loop {
+        let port = rand::rng().random_range(20_000..32_000);
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Random numbers from `CROSSTIE_SEED`, or from a seed that is printed.
