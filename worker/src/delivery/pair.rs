@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     lane::Lane,
-    pairs::{Paired, TwinGuard},
+    pairs::{Paired, TwinHold},
     store::{Claimed, StoreError, TwinChange, TwinFacts, TwinQuestion, TwinRow, TwinWord},
 };
 
@@ -32,7 +32,7 @@ const BUSY: SignedDuration = SignedDuration::from_secs(1);
 
 /// A record of a pair that nobody else carries, nor its twin.
 pub struct Held {
-    guards: Vec<TwinGuard>,
+    hold: TwinHold,
     row: Option<TwinRow>,
     /// What the other end calls the record, if it has it.
     pub identifier: Option<String>,
@@ -40,7 +40,7 @@ pub struct Held {
 
 /// Takes a record of a pair, and its twin where it is known. None while the twin is under way.
 pub async fn hold(lane: &Lane, paired: &Paired, claimed: &Claimed) -> Result<Option<Held>, StoreError> {
-    let Some(own) = paired.locks.take(paired.direction, &claimed.key) else { return Ok(None) };
+    let Some(mut hold) = paired.take(&claimed.key) else { return Ok(None) };
     let facts = known(lane, paired, claimed, None).await?;
     let back = paired.direction.back();
     let is_sent = claimed.facts.intent.is_some();
@@ -49,13 +49,12 @@ pub async fn hold(lane: &Lane, paired: &Paired, claimed: &Claimed) -> Result<Opt
     }
     let sent_to = facts.writing.filter(|_| is_sent).map(|change| change.row);
     let identifier = sent_to.as_ref().or(facts.row.as_ref()).and_then(|row| row.key(back)).map(str::to_owned);
-    let mut held = Held { guards: vec![own], row: facts.row, identifier };
-    if let Some(twin) = held.identifier.clone()
-        && !held.take(paired, &twin)
+    if let Some(twin) = &identifier
+        && !hold.take_twin(paired, twin)
     {
         return Ok(None);
     }
-    Ok(Some(held))
+    Ok(Some(Held { hold, row: facts.row, identifier }))
 }
 
 /// When a record is looked at again whose twin is under way.
@@ -71,15 +70,6 @@ async fn known(
 ) -> Result<TwinFacts, StoreError> {
     let (scopes, direction, record, key) = (paired.scopes, paired.direction, claimed.id, claimed.key.clone());
     lane.store_trouble.looked(lane.store.twin(TwinQuestion { scopes, direction, record, key, named }).await)
-}
-
-impl Held {
-    fn take(&mut self, paired: &Paired, twin: &str) -> bool {
-        let guard = paired.locks.take(paired.direction.back(), twin);
-        let is_taken = guard.is_some();
-        self.guards.extend(guard);
-        is_taken
-    }
 }
 
 /// Finds out what is to be done about a record of a pair.
@@ -199,7 +189,7 @@ impl Pairing<'_> {
         let Some(twin) = self.paired.key.evaluate_text(record, &NoResolve).map_err(Stop::Failed)? else {
             return Ok(row);
         };
-        if !self.held.take(self.paired, &twin) {
+        if !self.held.hold.take_twin(self.paired, &twin) {
             return Err(done(busy(self.lane, self.claimed)));
         }
         let facts = known(self.lane, self.paired, self.claimed, Some(twin.clone())).await?;
@@ -391,3 +381,6 @@ impl Pairing<'_> {
         done(self.lane.judge().faulty(&self.claimed.facts, problem.to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests;
