@@ -224,6 +224,28 @@ async fn a_look_that_fails_leaves_no_doubt_because_nothing_was_written() {
     }
 }
 
+#[tokio::test]
+async fn an_answer_without_the_list_that_is_searched_says_of_no_record_that_it_is_absent() {
+    for said in [json!({"errorMessages": ["no such field"]}), json!({"issues": "none"}), json!({"total": 0})] {
+        let vendor =
+            Scripted::start(
+                move |request, _| {
+                    if request.is("GET") { json(200, &said) } else { json(201, &json!({"id": "10"})) }
+                },
+            )
+            .await;
+        let (client, operation) = (client(&system(&vendor.base_url)), operation(&json!({})));
+        let Written::NotSent { failure } = put(&client, &operation, None).await else { panic!("written") };
+        assert_eq!((failure.kind, failure.status), (FailureKind::Malformed, Some(200)));
+        assert!(failure.detail.contains("`/issues`") && failure.detail.contains("correct `record`"), "{failure}");
+        // Nor is a write whose answer was lost taken for one that was not applied.
+        let lookup = operation.outcome.lookup.as_ref().unwrap();
+        let doubted = client.look_up(&operation, lookup, &body(), jiff::Timestamp::now()).await;
+        assert_eq!(doubted.unwrap_err().kind, FailureKind::Malformed);
+        assert!(vendor.lines().iter().all(|line| line.starts_with("GET")), "nothing was written");
+    }
+}
+
 /// What was created so far: each POST that came.
 fn created(before: &[Request]) -> Vec<Value> {
     let posts = before.iter().filter(|request| request.is("POST"));
