@@ -166,6 +166,8 @@ async fn a_search_that_is_not_found_says_of_no_record_that_it_is_absent() {
         (json!({"path": "/search", "query": {"ext": "{body.externalId}"}}), "GET /search?ext=5001"),
         (json!({"path": "/search?ext={body.externalId}"}), "GET /search?ext=5001"),
         (json!({"path": "/search", "body": {"ext": "{body.externalId}"}}), "POST /search"),
+        // A room that is missing says of no post in it that it is absent.
+        (json!({"path": "/rooms/{body.memo}/posts"}), "GET /rooms/jane%40example.com/posts"),
     ] {
         let (vendor, operation) = (nowhere().await, found(searched));
         let client = client(&system(&vendor.base_url));
@@ -173,7 +175,9 @@ async fn a_search_that_is_not_found_says_of_no_record_that_it_is_absent() {
         assert_eq!((failure.kind, failure.status), (FailureKind::Refused, Some(404)));
         assert_eq!(failure.request_id.as_deref(), Some("r-4"));
         assert!(
-            failure.detail.contains("check path and API version") && failure.detail.contains("means Ignore"),
+            ["`{body.externalId}`", "check path and API version", "means Ignore"]
+                .iter()
+                .all(|said| failure.detail.contains(said)),
             "{failure}"
         );
         // Nor is a write whose answer was lost taken for one that was not applied.

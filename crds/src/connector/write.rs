@@ -27,8 +27,8 @@ pub enum BodyFormat {
 
 /// How a record is looked for before it is written. In path, query and body, `{apiVersion}` and `{body.FIELD}` are replaced. An empty list, or null, at
 /// `record` means that there is none; an answer without either, and without a record, is a failure, and nothing is written. Status 404 means that there
-/// is none where the path names a field, as in `/orders/{body.number}`. Under a path that is the same for every record, such as a search's, 404 is a
-/// failure, and nothing is written.
+/// is none where the path carries the record's key, as in `/orders/{body.number}` with the keyField `number`. Under any other path, such as a search's, 404
+/// is a failure, and nothing is written.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Find {
