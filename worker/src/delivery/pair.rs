@@ -30,6 +30,10 @@ use crate::{
 /// How long a record waits while its twin is under way.
 const BUSY: SignedDuration = SignedDuration::from_secs(1);
 
+/// Why a record waits that both ends go on changing.
+const DISAGREEING: &str = "both ends go on changing the same fields of it after each write to it, so that it waits longer each time, up to an hour: if \
+                           nobody edits it there, leave one of the two maps without the fields that the worker's log names";
+
 /// A record of a pair that nobody else carries, nor its twin.
 pub struct Held {
     hold: TwinHold,
@@ -223,7 +227,7 @@ impl Pairing<'_> {
         if let Some(until) = news.not_before.filter(|_| !news.fields.is_empty() && self.has_twin(&row)) {
             let (flow, fields) = (&lane.flow.name, &news.fields);
             tracing::warn!(flow, ?fields, %until, "both ends go on changing these fields of a record after each write to it: they wait");
-            return Err(done(lane.judge().waits(&self.claimed.facts, until)));
+            return Err(done(lane.judge().waits_because(&self.claimed.facts, until, DISAGREEING)));
         }
         row.memory = before.looked(direction, look);
         let mapped = Mapped { body, body_hash, news, before };

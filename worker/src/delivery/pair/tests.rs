@@ -28,20 +28,32 @@ use crate::{
     store::{Incoming, PairScopes, Scope, SharedStore, TakenPage, sqlite::SqliteStore},
 };
 
-/// A system's records, by their keys. It takes every write, and calls a record that it makes `new`.
-#[derive(Default)]
-struct System(Mutex<BTreeMap<String, Value>>);
+/// A system's records, by their keys. It takes every write, and calls a record that it makes `new`. It may make something else of each name that it is
+/// given.
+struct System {
+    records: Mutex<BTreeMap<String, Value>>,
+    rewrites: bool,
+}
 
 impl System {
     fn of(records: &[&Value]) -> Arc<Self> {
         let records = records.iter().map(|record| (key(record), (*record).clone()));
-        Arc::new(Self(Mutex::new(records.collect())))
+        Arc::new(Self { records: Mutex::new(records.collect()), rewrites: false })
+    }
+
+    fn rewriting(records: &[&Value]) -> Arc<Self> {
+        let records = records.iter().map(|record| (key(record), (*record).clone()));
+        Arc::new(Self { records: Mutex::new(records.collect()), rewrites: true })
+    }
+
+    fn record(&self, key: &str) -> Option<Value> {
+        self.records.lock().unwrap().get(key).cloned()
     }
 }
 
 impl Singles for System {
     fn read_one<'a>(&'a self, _: &'a Stream, key: &'a str) -> BoxFuture<'a, Result<Option<Value>, CallFailure>> {
-        Box::pin(async move { Ok(self.0.lock().unwrap().get(key).cloned()) })
+        Box::pin(async move { Ok(self.record(key)) })
     }
 }
 
@@ -51,8 +63,12 @@ impl Destination for System {
             let identifier = outgoing.identifier.unwrap_or("new").to_owned();
             let mut record = outgoing.body.clone();
             record["id"] = json!(identifier);
-            record["version"] = json!(2);
-            self.0.lock().unwrap().insert(identifier.clone(), record);
+            record["version"] =
+                json!(self.record(&identifier).map_or(1, |before| before["version"].as_i64().unwrap() + 1));
+            if self.rewrites {
+                record["name"] = json!(format!("{}'", record["name"].as_str().unwrap()));
+            }
+            self.records.lock().unwrap().insert(identifier.clone(), record);
             Written::Applied { identifier: Some(identifier), request_id: None }
         })
     }
@@ -153,7 +169,7 @@ async fn a_change_that_yields_wakes_the_flow_it_leaves_word_for_also_where_nothi
     let bench = Bench::new(&left_system, &right_system).await;
     // They meet for the first time: neither was changed against the other.
     carried(&bench.reverse, &right).await;
-    assert_eq!(left_system.0.lock().unwrap()["l"], left, "Forward wins");
+    assert_eq!(left_system.record("l"), Some(left), "Forward wins");
     assert!(is_woken(&bench.forward));
     assert_eq!(claimed(&bench.forward).await.map(|word| word.key).as_deref(), Some("l"));
 }
@@ -164,7 +180,7 @@ async fn a_write_to_a_twin_wakes_its_flow_once_both_are_free() {
     let (left_system, right_system) = (System::of(&[&left]), System::of(&[]));
     let bench = Bench::new(&left_system, &right_system).await;
     carried(&bench.forward, &left).await;
-    assert_eq!(right_system.0.lock().unwrap()["new"]["name"], "left");
+    assert_eq!(right_system.record("new").unwrap()["name"], "left");
     assert!(is_woken(&bench.reverse));
     let paired = bench.reverse.paired.as_ref().unwrap();
     let mut hold = paired.take("new").unwrap();
@@ -172,4 +188,26 @@ async fn a_write_to_a_twin_wakes_its_flow_once_both_are_free() {
     assert!(!is_woken(&bench.forward), "somebody has them");
     drop(hold);
     assert!(is_woken(&bench.forward));
+}
+
+#[tokio::test]
+async fn a_change_that_waits_because_both_ends_go_on_changing_the_record_says_so() {
+    let left = json!({"id": "l", "version": 1, "name": "left"});
+    let (left, right) = (System::rewriting(&[&left]), System::rewriting(&[]));
+    let bench = Bench::new(&left, &right).await;
+    let cause = async |lane: &Lane| {
+        let figures = lane.store.figures(vec![lane.scope], lane.now()).await.unwrap().remove(0);
+        (figures.retrying, figures.retry_cause)
+    };
+    for (round, (lane, end, key)) in
+        [(&bench.forward, &left, "l"), (&bench.reverse, &right, "new")].into_iter().cycle().enumerate()
+    {
+        assert!(round < 20, "they answer each other for ever");
+        carried(lane, &end.record(key).unwrap()).await;
+        if let (1, Some(cause)) = cause(lane).await {
+            assert!(cause.contains("both ends go on changing the same fields"), "{cause}");
+            assert!(round > 5, "after {round} rounds");
+            break;
+        }
+    }
 }
