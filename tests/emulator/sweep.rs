@@ -124,7 +124,9 @@ async fn secrets_that_are_read_together_are_described_by_a_list() -> Result<()> 
             owner.put_json(&key.secret_id, &json!({"token": token})).await?;
         }
     }
-    keys.iter().for_each(|key| world.uses(key));
+    for key in &keys {
+        world.uses(key);
+    }
     for key in &keys {
         world.secrets.look(key);
     }

@@ -109,7 +109,9 @@ where
                 Some((account, wanted, listing)) = lists.next(), if !lists.is_empty() => {
                     let doubtful = self.compare(&wanted, &listing);
                     plan.listings.end(&account, listing, doubtful.len(), Instant::now());
-                    doubtful.into_iter().for_each(|key| plan.hurry(key));
+                    for key in doubtful {
+                        plan.hurry(key);
+                    }
                 }
                 Some((key, word, outcome)) = reads.next(), if !reads.is_empty() => {
                     let ended = ended(&outcome);

@@ -44,9 +44,9 @@ impl Shelf {
     }
 }
 
-fn stored(version: Option<&str>) -> Read {
-    let text = || Some(Zeroizing::new(r#"{"token":"t"}"#.to_owned()));
-    Ok(version.map(|version| StoredValue { version_id: version.into(), made_at: None, text: text() }))
+fn stored(version: &str) -> StoredValue {
+    let text = Some(Zeroizing::new(r#"{"token":"t"}"#.to_owned()));
+    StoredValue { version_id: version.into(), made_at: None, text }
 }
 
 fn description((current, previous): (&str, Option<&str>)) -> Description {
@@ -58,7 +58,7 @@ impl Vault for Shelf {
     async fn read_current(&self, keys: &[SecretKey]) -> Vec<Read> {
         self.state().batches += 1;
         let state = self.state();
-        keys.iter().map(|key| stored(state.secrets.get(&key.secret_id).map(|versions| versions.0))).collect()
+        keys.iter().map(|key| Ok(state.secrets.get(&key.secret_id).map(|versions| stored(versions.0)))).collect()
     }
 
     async fn describe(&self, key: &SecretKey) -> Option<Description> {
@@ -85,7 +85,7 @@ impl Vault for Shelf {
     async fn read_previous(&self, key: &SecretKey) -> Read {
         let mut state = self.state();
         state.previous += 1;
-        stored(state.secrets.get(&key.secret_id).and_then(|versions| versions.1))
+        Ok(state.secrets.get(&key.secret_id).and_then(|versions| versions.1).map(stored))
     }
 
     async fn rotate(&self, _key: &SecretKey, _version_id: &str) -> Result<(), VaultFault> {
@@ -199,7 +199,9 @@ async fn an_old_list_hides_no_rotation() {
     let swept = Swept::settled(40).await;
     let before = swept.shelf.state().secrets.clone();
     swept.shelf.state().shown = Some(before);
-    (0..40).for_each(|number| swept.set(number, ("v3", Some("v2"))));
+    for number in 0..40 {
+        swept.set(number, ("v3", Some("v2")));
+    }
     sleep(INTERVAL + MOMENT).await;
     swept.all(40, ("v3", Some("v2")));
 }
@@ -235,7 +237,9 @@ async fn where_lists_are_refused_each_secret_is_described_by_itself() {
     swept.shelf.state().refuses_lists = true;
     swept.begin(0..40).await;
     swept.all(40, ("v2", Some("v1")));
-    (0..40).for_each(|number| swept.set(number, ("v2", Some("v0"))));
+    for number in 0..40 {
+        swept.set(number, ("v2", Some("v0")));
+    }
     sleep(INTERVAL + MOMENT).await;
     swept.all(40, ("v2", Some("v0")));
     assert!(swept.shelf.state().pages <= 4, "{} lists were tried", swept.shelf.state().pages);
