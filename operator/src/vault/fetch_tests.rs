@@ -197,6 +197,11 @@ async fn an_old_list_hides_no_newer_version_and_no_move_of_the_previous_one() {
     let first = fetch_listed(&vault, &key(), None, &old).await.unwrap();
     assert_eq!(first.previous_version_id.as_deref(), Some("v0"));
     assert_eq!(first.description, Some(said("v2", Some("v0"))));
+    // Nor does a list of another current version describe this one.
+    *vault.described.lock().unwrap() = Some(said("v2", None));
+    *vault.answers.lock().unwrap() = vec![Ok(Some(("v2", r#"{"token":"new"}"#))), Ok(None)];
+    let first = fetch_listed(&vault, &key(), None, &Listed::Says(said("v1", None))).await.unwrap();
+    assert_eq!((first.previous_version_id.as_ref(), &first.description), (None, &Some(said("v2", None))));
 }
 
 #[tokio::test]
