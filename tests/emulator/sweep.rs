@@ -115,6 +115,35 @@ async fn a_role_that_may_only_read_values_reads_them() -> Result<()> {
 }
 
 #[tokio::test]
+async fn secrets_that_are_read_together_are_described_by_a_list() -> Result<()> {
+    let world = World::start(Duration::from_secs(20)).await?;
+    let owner = world.owner(KEY_ID, REGION);
+    let keys: Vec<_> = (0..12).map(|number| own(&format!("shop/{number}"))).collect();
+    for key in &keys {
+        for token in ["old", "new"] {
+            owner.put_json(&key.secret_id, &json!({"token": token})).await?;
+        }
+    }
+    for key in &keys {
+        world.uses(key);
+    }
+    for key in &keys {
+        world.secrets.look(key);
+    }
+    for key in &keys {
+        let described = |entry: &Entry| entry.held.as_ref().is_some_and(|held| held.description.is_some());
+        let entry = world.known(key, "the secret is described", described).await?;
+        let held = entry.held.context("nothing is held")?;
+        let description = held.description.as_ref().context("nothing is described")?;
+        ensure!(description.current == held.current.version_id, "{held:?}");
+        ensure!(description.previous.is_some() && description.previous == held.previous_version_id, "{held:?}");
+    }
+    let (lists, alone) = (world.faults.count("ListSecrets").await?, world.faults.count("DescribeSecret").await?);
+    ensure!(lists > 0 && alone < keys.len(), "{lists} lists, {alone} descriptions of one secret");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_version_that_is_too_old_is_replaced_by_aws_once_and_a_refusal_is_known() -> Result<()> {
     let world = World::start(OFTEN).await?;
     let (key, owner) = (own("shop/shopify"), world.owner(KEY_ID, REGION));

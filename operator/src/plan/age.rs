@@ -53,7 +53,7 @@ impl Lasting {
                 "rotate it; AWS Secrets Manager cannot, because the secret has no rotation configured there".to_owned()
             }
             (OnMaxAge::Rotate, None, None) => {
-                "rotate it; whether AWS Secrets Manager can is not known: allow secretsmanager:DescribeSecret"
+                "rotate it; whether AWS Secrets Manager can is not known yet: if this stays, allow secretsmanager:DescribeSecret"
                     .to_owned()
             }
         }

@@ -1,6 +1,6 @@
 //! Credentials from a vault: what one is (`Vault`), AWS Secrets Manager as one (`aws`), how both versions of a secret are
-//! read consistently (`fetch`), the shared memory of what was read (`secrets`), when each is read (`schedule`) and the loop that does it
-//! (`sweep`); and word of changes from a queue (`push`, `event`).
+//! read consistently (`fetch`), the shared memory of what was read (`secrets`), when each is read (`schedule`), when they are listed (`listings`) and
+//! the loop that does it (`sweep`); and word of changes from a queue (`push`, `event`).
 //!
 //! Values exist here and in the Secret that is written for workers, in types that print nothing. They never enter status,
 //! events, logs or metrics.
@@ -8,13 +8,14 @@
 pub mod aws;
 pub mod event;
 pub mod fetch;
+mod listings;
 pub mod policy;
 pub mod push;
 mod schedule;
 pub mod secrets;
 pub mod sweep;
 
-use std::future::Future;
+use std::{collections::HashMap, future::Future};
 
 use crosstie_crds::{Connector, condition::Reason, connector::AwsSecretsManager};
 use jiff::Timestamp;
@@ -103,6 +104,9 @@ impl std::fmt::Display for SecretKey {
 /// How many secrets are read together at the most: what AWS takes in one call.
 pub const LARGEST_BATCH: usize = 20;
 
+/// How many secrets one call lists at the most.
+pub const LISTED_AT_ONCE: usize = 100;
+
 /// A staging label of a secret's version. A version that is still pending is never asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -151,6 +155,29 @@ pub struct Description {
     pub next_rotation: Option<Timestamp>,
 }
 
+/// What a list of an account's secrets came to. It may lack what changed within the last minutes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// What it says of the secrets that were wanted; nothing of any other.
+    pub descriptions: HashMap<SecretKey, Description>,
+    /// How many calls it took.
+    pub calls: usize,
+    /// How it ended.
+    pub end: ListEnd,
+}
+
+/// How a list ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ListEnd {
+    /// With the last page, or with all that was wanted.
+    Whole,
+    /// There were more pages than it was to have.
+    Cut,
+    /// The vault refused it, or did not answer.
+    #[default]
+    Failed,
+}
+
 /// Why credentials could not be had: the reason that conditions will show, and one sentence without any value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -180,6 +207,9 @@ pub trait Vault: Send + Sync + 'static {
 
     /// What is known of a secret beside its values, without reading them. None when it cannot be had now: reading goes on without.
     fn describe(&self, key: &SecretKey) -> impl Future<Output = Option<Description>> + Send;
+
+    /// The same of many secrets of one account at once, from a list of all that the account has, with at most so many calls.
+    fn list(&self, wanted: &[SecretKey], most_calls: usize) -> impl Future<Output = Listing> + Send;
 
     /// Reads the version before the current one.
     fn read_previous(&self, key: &SecretKey) -> impl Future<Output = Read> + Send;

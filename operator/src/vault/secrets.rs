@@ -12,7 +12,7 @@ use std::{
 use crosstie_crds::condition::Reason;
 use tokio::sync::{broadcast, mpsc};
 
-use super::{SecretKey, VaultFault, fetch::Held};
+use super::{Description, SecretKey, VaultFault, fetch::Held};
 
 /// How many changes a slow listener may lag behind before it is told that it missed some.
 const CHANGES_KEPT: usize = 1024;
@@ -150,6 +150,16 @@ impl Secrets {
         }
     }
 
+    /// Takes over what a list says of a secret that was read without a description, and tells listeners.
+    pub(super) fn describe(&self, key: &SecretKey, says: &Description) {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(known) = entries.get_mut(key) else { return };
+        let Some(held) = known.entry.held.as_mut().filter(|held| held.description.is_none()) else { return };
+        held.description = Some(says.clone());
+        known.changes += 1;
+        let _ = self.changes.send(key.clone());
+    }
+
     /// Notes what came of asking for a rotation.
     pub(super) fn asked_to_rotate(&self, key: &SecretKey, outcome: Result<(), VaultFault>) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
@@ -210,6 +220,21 @@ mod tests {
         secrets.store(&key(), Ok(held("v1")), Word::default());
         secrets.store(&key(), Ok(held("v2")), Word::default());
         assert_eq!(changes.try_recv().unwrap(), key());
+        assert_eq!(changes.try_recv().unwrap(), key());
+        assert!(changes.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_list_describes_what_was_not_described_and_nothing_else() {
+        let (secrets, _asked) = Secrets::new();
+        let said = |rotates| Description { current: "v1".into(), previous: None, rotates, next_rotation: None };
+        secrets.describe(&key(), &said(true));
+        assert_eq!(secrets.held(&key()), None);
+        secrets.store(&key(), Ok(held("v1")), Word::default());
+        let mut changes = secrets.changes();
+        secrets.describe(&key(), &said(true));
+        secrets.describe(&key(), &said(false));
+        assert_eq!(secrets.held(&key()).unwrap().description, Some(said(true)));
         assert_eq!(changes.try_recv().unwrap(), key());
         assert!(changes.try_recv().is_err());
     }

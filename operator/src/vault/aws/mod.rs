@@ -1,8 +1,9 @@
-//! AWS Secrets Manager: the requests, and what is made of the answers. As whom they are made lives in `clients`, what errors mean in `faults`, the
-//! queue of changes in `queue`.
+//! AWS Secrets Manager: the requests, and what is made of the answers. As whom they are made lives in `clients`, what errors mean in `faults`, lists of
+//! many secrets in `listing`, the queue of changes in `queue`.
 
 mod clients;
 mod faults;
+mod listing;
 pub mod queue;
 mod refresh;
 
@@ -14,9 +15,7 @@ use std::{
 
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use aws_sdk_secretsmanager::{
-    error::ProvideErrorMetadata,
-    operation::{batch_get_secret_value::BatchGetSecretValueOutput, describe_secret::DescribeSecretOutput},
-    primitives::DateTime,
+    error::ProvideErrorMetadata, operation::batch_get_secret_value::BatchGetSecretValueOutput, primitives::DateTime,
 };
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -27,7 +26,7 @@ use self::{
     clients::Clients,
     faults::{explain, is_refusal, not_rotated, unanswered, unavailable},
 };
-use super::{Account, Description, Read, SecretKey, Stage, StoredValue, Vault, VaultFault};
+use super::{Account, Description, Listing, Read, SecretKey, Stage, StoredValue, Vault, VaultFault};
 use crate::telemetry::Metrics;
 
 /// How long a call that saves others is not tried again after it was refused.
@@ -76,6 +75,10 @@ impl Vault for SecretsManager {
 
     async fn describe(&self, key: &SecretKey) -> Option<Description> {
         self.ask_description(key).await
+    }
+
+    async fn list(&self, wanted: &[SecretKey], most_calls: usize) -> Listing {
+        self.list_wanted(wanted, most_calls).await
     }
 
     async fn read_previous(&self, key: &SecretKey) -> Read {
@@ -157,7 +160,9 @@ impl SecretsManager {
         let outcome = client.describe_secret().secret_id(&key.secret_id).send().await;
         self.metrics.aws_call(DESCRIBE, outcome.is_ok());
         match outcome {
-            Ok(output) => described(&output),
+            Ok(output) => {
+                described(output.version_ids_to_stages()?, output.rotation_enabled(), output.next_rotation_date())
+            }
             Err(error) => {
                 let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
                 if code.is_some_and(is_refusal) {
@@ -217,9 +222,12 @@ fn timestamp(time: DateTime) -> Option<Timestamp> {
     Timestamp::from_second(time.secs()).ok()
 }
 
-/// What a description says; nothing when it names no current version.
-fn described(output: &DescribeSecretOutput) -> Option<Description> {
-    let versions = output.version_ids_to_stages()?;
+/// What a description or a list says; nothing when it names no current version.
+fn described(
+    versions: &HashMap<String, Vec<String>>,
+    rotates: Option<bool>,
+    next_rotation: Option<&DateTime>,
+) -> Option<Description> {
     let at = |stage: Stage| {
         let carries = |stages: &Vec<String>| stages.iter().any(|label| label == stage.label());
         versions.iter().find(|(_, stages)| carries(stages)).map(|(id, _)| id.clone())
@@ -227,8 +235,8 @@ fn described(output: &DescribeSecretOutput) -> Option<Description> {
     Some(Description {
         current: at(Stage::Current)?,
         previous: at(Stage::Previous),
-        rotates: output.rotation_enabled().unwrap_or_default(),
-        next_rotation: output.next_rotation_date().copied().and_then(timestamp),
+        rotates: rotates.unwrap_or_default(),
+        next_rotation: next_rotation.copied().and_then(timestamp),
     })
 }
 

@@ -57,7 +57,9 @@ struct Options {
 async fn main() -> Result<()> {
     let options = Options::parse();
     let api = Api::new(&options.kubeconfig)?;
-    let vault = SecretsManager::default();
+    // Those of the Connectors that are created, and of the two that wait for a start.
+    let numbers = (0..options.objects).chain([2 * options.objects, 2 * options.objects + 1]);
+    let vault = SecretsManager::new(numbers.map(objects::secret_name));
     let address = vault.serve().await?;
     figure::line(&machine::note("operator", options.audit.parent().unwrap_or(Path::new("/"))))?;
     let program = Program {

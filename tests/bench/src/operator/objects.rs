@@ -23,7 +23,7 @@ pub fn connector(number: usize) -> Result<Value> {
     let url = object["spec"]["baseURL"].as_str().context("the example's Connector has no baseURL")?;
     let url = url.replacen("https://", &format!("https://system-{number}."), 1);
     object["spec"]["baseURL"] = json!(url);
-    object["spec"]["credentials"]["awsSecretsManager"]["secretId"] = json!(format!("{NAMESPACE}/system-{number}"));
+    object["spec"]["credentials"]["awsSecretsManager"]["secretId"] = json!(secret_name(number));
     object["metadata"] = json!({"name": connector_name(number), "namespace": NAMESPACE});
     Ok(object)
 }
@@ -46,6 +46,11 @@ pub fn integration(number: usize, count: usize) -> Result<Value> {
     }
     object["metadata"] = json!({"name": format!("flow-{number}"), "namespace": NAMESPACE});
     Ok(object)
+}
+
+/// Name of the secret of Connector `number`.
+pub fn secret_name(number: usize) -> String {
+    format!("{NAMESPACE}/{}", connector_name(number))
 }
 
 fn connector_name(number: usize) -> String {
