@@ -4,9 +4,11 @@
 use std::collections::VecDeque;
 
 use crosstie_connect::WrittenBatch;
-use crosstie_engine::delivery::{BatchSent, Change, Facts, Next, NextBatch, OpenIntent, batch_spares_system, together};
+use crosstie_engine::{
+    body::Body,
+    delivery::{BatchSent, Change, Facts, Next, NextBatch, OpenIntent, batch_spares_system, together},
+};
 use futures::future::join_all;
-use serde_json::Value;
 
 use super::{
     answers::{batch_sent, overloaded},
@@ -150,7 +152,7 @@ impl Carrier<'_> {
         let written = {
             let open = self.open()?;
             let key = open.operation.outcome.idempotency.as_ref().map(|_| open.intent.idempotency_key.as_str());
-            let bodies: Vec<&Value> = self.parts().map(|(_, open)| &open.body).collect();
+            let bodies: Vec<&Body> = self.parts().map(|(_, open)| &open.body).collect();
             self.records.iter().for_each(|claimed| claimed.guard.sending());
             let written = lane.destination.write_batch(&open.operation, &bodies, key);
             Caller::records(lane, &self.records).makes(written).await

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crosstie_engine::{
+    body::Body,
     delivery::{Change, Mapped, Settled},
     plan::Operation,
 };
-use serde_json::Value;
 
 use super::{
     look::carried,
@@ -33,7 +33,7 @@ pub enum Decided {
 /// What is to be sent of a record.
 pub struct Sending {
     operation: Arc<Operation>,
-    body: Value,
+    body: Body,
     body_hash: String,
     deletes: bool,
     twin: Option<TwinChange>,
@@ -88,7 +88,7 @@ pub async fn decided(
 
 impl Sending {
     /// A body of a record, with the hash of all that it is mapped to.
-    pub fn of(operation: &Arc<Operation>, body: Value, body_hash: String, claimed: &Claimed) -> Self {
+    pub fn of(operation: &Arc<Operation>, body: Body, body_hash: String, claimed: &Claimed) -> Self {
         Self { operation: Arc::clone(operation), body, body_hash, deletes: false, twin: claimed.twin.clone() }
     }
 

@@ -315,7 +315,7 @@ async fn saps_orders_are_deleted_with_a_token_and_whatever_their_state_is() {
     let values = [("username", "crosstie"), ("password", TOKEN)];
     let client = client_with(&plan.destination, values.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
     let (operation, delete) = (&plan.flows[0].operation, plan.flows[0].delete_operation.as_ref().unwrap());
-    let body = json!({"PurchaseOrderByCustomer": "po-1", "SalesOrderType": "OR", "SoldToParty": "17100001"});
+    let body = json!({"PurchaseOrderByCustomer": "po-1", "SalesOrderType": "OR", "SoldToParty": "17100001"}).into();
     let identifier = write(&client, operation, &body).await.unwrap();
     // Another has changed it since: its ETag is not the one that our write gave it.
     write(&client, operation, &body).await;
