@@ -53,7 +53,7 @@ impl VendorClient {
         let lookup = operation.find.as_ref().map(|find| &find.lookup).or(operation.outcome.lookup.as_ref());
         match lookup {
             Some(lookup) if operation.find.is_some() || operation.if_match.is_some() => {
-                self.look_and_write(operation, lookup, outgoing).await
+                Box::pin(self.look_and_write(operation, lookup, outgoing)).await
             }
             Some(_) | None => self.write_once(operation, outgoing, None).await,
         }

@@ -63,7 +63,7 @@ impl<'a> Carrier<'a> {
 
     async fn run(&mut self) -> Result<(), StoreError> {
         if let Some(paired) = &self.lane.paired {
-            self.held = pair::hold(self.lane, paired, &self.claimed).await?;
+            self.held = Box::pin(pair::hold(self.lane, paired, &self.claimed)).await?;
             if self.held.is_none() {
                 let change = pair::busy(self.lane, &self.claimed);
                 return conclude(self.lane, [(&self.claimed, change)].into_iter()).await;
@@ -76,7 +76,7 @@ impl<'a> Carrier<'a> {
                     None => self.send().await,
                 },
                 Next::Send => self.send().await,
-                Next::LookUp => self.look_up().await?,
+                Next::LookUp => Box::pin(self.look_up()).await?,
                 Next::Wait(until) => Some(self.lane.judge().waits(&self.claimed.facts, until)),
                 Next::Hold => Some(self.lane.judge().held(&self.claimed.facts)),
                 Next::GiveUp => Some(self.lane.judge().given_up(&self.claimed.facts)),

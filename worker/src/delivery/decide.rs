@@ -49,7 +49,8 @@ pub async fn decided(
 ) -> Result<Decided, StoreError> {
     if let Some(paired) = &lane.paired {
         let Some(held) = held else { return Ok(Decided::Done(pair::busy(lane, claimed))) };
-        let decided = pair::decided(lane, paired, claimed, held, probes).await;
+        // What pairs need would make room in every record's task.
+        let decided = Box::pin(pair::decided(lane, paired, claimed, held, probes)).await;
         return match decided {
             Ok(decided) => {
                 lane.facts.mappings.ended(None);

@@ -59,7 +59,7 @@ pub async fn carried(lane: &Lane, claimed: &Claimed, body: Body) -> Result<Body,
         Carried::LookUpFirst => {
             let Some(lookup) = &operation.outcome.lookup else { return Ok(operation.ownership.rest(&body).into()) };
             let look = Look { operation, lookup, body: &body, decided: lane.now(), deletes: false };
-            let found = look.take(lane, facts, &mut Passage::new(lane, None)).await?;
+            let found = Box::pin(look.take(lane, facts, &mut Passage::new(lane, None))).await?;
             lane.judge().found_first(operation, facts, &found)?
         }
         known => known,

@@ -315,7 +315,7 @@ async fn saps_orders_are_deleted_with_a_token_and_whatever_their_state_is() {
     let values = [("username", "crosstie"), ("password", TOKEN)];
     let client = client_with(&plan.destination, values.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
     let (operation, delete) = (&plan.flows[0].operation, plan.flows[0].delete_operation.as_ref().unwrap());
-    let body = json!({"PurchaseOrderByCustomer": "po-1", "SalesOrderType": "OR", "SoldToParty": "17100001"}).into();
+    let body = json!({"PurchaseOrderByCustomer": "po-1", "SalesOrderType": "OR", "SoldToParty": "17100001"});
     let identifier = write(&client, operation, &body).await.unwrap();
     // Another has changed it since: its ETag is not the one that our write gave it.
     write(&client, operation, &body).await;
@@ -324,7 +324,7 @@ async fn saps_orders_are_deleted_with_a_token_and_whatever_their_state_is() {
         Fault::Status { code: 403, headers: [("X-CSRF-Token".into(), "Required".into())].into(), body: json!({}) };
     vendor.add_fault(&FaultRule::new(stale).method("DELETE").times(1)).await.unwrap();
     for _ in 0..2 {
-        let outgoing = Outgoing { body: &body, identifier: Some(&identifier), idempotency_key: None };
+        let outgoing = Outgoing { body: &body.clone().into(), identifier: Some(&identifier), idempotency_key: None };
         let written = client.write(delete, outgoing).await;
         assert!(matches!(written, Written::Applied { .. }), "what is gone is as good as deleted: {written:?}");
         assert_eq!(found(&client, delete, &body).await, LookedUp::Absent);
