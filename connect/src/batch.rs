@@ -361,8 +361,7 @@ mod tests {
         .unwrap();
         let bodies = [json!({"a": 1}), json!({"attributes": {"type": "Contact"}}), json!({}), json!([1])];
         let attributes = json!({"type": "Account"});
-        let expected =
-            json!([{"attributes": attributes, "a": 1}, {"attributes": {"type": "Contact"}}, {"attributes": attributes}, [1]]);
+        let expected = json!([{"attributes": attributes, "a": 1}, {"attributes": {"type": "Contact"}}, {"attributes": attributes}, [1]]);
         assert_eq!(asked(&batch, &bodies), expected);
     }
 

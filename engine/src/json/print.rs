@@ -153,7 +153,8 @@ mod tests {
 
     fn values() -> impl Strategy<Value = Value> {
         let texts = proptest::collection::vec(any::<char>(), 0..12).prop_map(String::from_iter);
-        let hostile = proptest::sample::select(vec!["\"", "\\", "\u{0}", "\u{1f}", "\u{7f}", "\n", "ü", "\u{2028}", "a\"b", ""]);
+        let hostile =
+            proptest::sample::select(vec!["\"", "\\", "\u{0}", "\u{1f}", "\u{7f}", "\n", "ü", "\u{2028}", "a\"b", ""]);
         let texts = prop_oneof![texts, hostile.prop_map(str::to_owned)].boxed();
         let numbers = prop_oneof![
             any::<i64>().prop_map(Number::from),

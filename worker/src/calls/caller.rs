@@ -35,7 +35,7 @@ impl Caller {
     }
 
     /// Records that are carried together.
-    pub fn records(lane: &Lane, records: &[Claimed]) -> Self {
+    pub fn records(lane: &Lane, records: &[Box<Claimed>]) -> Self {
         match records {
             [one] => Self::record(lane, one),
             many => Self { records: u32::try_from(many.len()).ok(), ..Self::flow(lane) },

@@ -26,8 +26,9 @@ use crate::{
 };
 
 /// Takes the records of the next call: an open batch whole, or as many as may share one, or one.
-pub fn next_call(ahead: &mut VecDeque<Claimed>, batch_size: u32) -> Vec<Claimed> {
-    let batch_of = |claimed: &Claimed| claimed.facts.intent.as_ref().map(|open| (open.size > 1, open.intent.sequence));
+pub fn next_call(ahead: &mut VecDeque<Box<Claimed>>, batch_size: u32) -> Vec<Box<Claimed>> {
+    let batch_of =
+        |claimed: &Box<Claimed>| claimed.facts.intent.as_ref().map(|open| (open.size > 1, open.intent.sequence));
     let taken = match ahead.front().map(batch_of) {
         None => 0,
         Some(Some((false, _))) => 1,
@@ -41,13 +42,13 @@ pub fn next_call(ahead: &mut VecDeque<Claimed>, batch_size: u32) -> Vec<Claimed>
 }
 
 /// Whether records are to be carried together.
-pub fn is_batch(records: &[Claimed]) -> bool {
-    let is_part = |claimed: &Claimed| claimed.facts.intent.as_ref().is_some_and(|open| open.size > 1);
+pub fn is_batch(records: &[Box<Claimed>]) -> bool {
+    let is_part = |claimed: &Box<Claimed>| claimed.facts.intent.as_ref().is_some_and(|open| open.size > 1);
     records.len() > 1 || records.iter().any(is_part)
 }
 
 /// Carries records as far as they come now. They are those of an open batch, or have no open intent. See [`carry`](super::carry::carry).
-pub async fn carry_batch(lane: &Lane, records: Vec<Claimed>, probe: Option<Probe>, slot: Slot) {
+pub async fn carry_batch(lane: &Lane, records: Vec<Box<Claimed>>, probe: Option<Probe>, slot: Slot) {
     let mut carrier = Carrier { lane, records, passage: Passage::new(lane, probe), slot: Some(slot) };
     // A store that is closed ends the process's work; the records are found again as they were stored last.
     let _closed = carrier.run().await;
@@ -55,7 +56,7 @@ pub async fn carry_batch(lane: &Lane, records: Vec<Claimed>, probe: Option<Probe
 
 struct Carrier<'a> {
     lane: &'a Lane,
-    records: Vec<Claimed>,
+    records: Vec<Box<Claimed>>,
     passage: Passage<'a>,
     slot: Option<Slot>,
 }
@@ -67,7 +68,7 @@ impl Carrier<'_> {
             alone = self.gather().await?;
         }
         if let Some(changes) = self.resolve().await {
-            conclude(self.lane, self.records.iter().zip(changes)).await?;
+            conclude(self.lane, self.records.iter().map(AsRef::as_ref).zip(changes)).await?;
         }
         // What comes next for their keys need not wait for the others.
         self.records.clear();
@@ -94,7 +95,7 @@ impl Carrier<'_> {
     }
 
     /// Finds out what is to be done about each, and makes one intent of those that are to be written. Gives those that have to be sent alone.
-    async fn gather(&mut self) -> Result<Vec<(Claimed, Sending)>, StoreError> {
+    async fn gather(&mut self) -> Result<Vec<(Box<Claimed>, Sending)>, StoreError> {
         let lane = self.lane;
         let mut records = std::mem::take(&mut self.records);
         let probes = self.passage.probes();
@@ -112,7 +113,7 @@ impl Carrier<'_> {
                 Decided::Delete(sending) => alone.push((claimed, sending)),
             }
         }
-        conclude(lane, done.iter().map(|(claimed, change)| (claimed, change.clone()))).await?;
+        conclude(lane, done.iter().map(|(claimed, change)| (claimed.as_ref(), change.clone()))).await?;
         if written.len() < 2 {
             alone.append(&mut written);
             return Ok(alone);
