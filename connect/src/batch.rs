@@ -100,19 +100,16 @@ fn request<'b>(batch: &Batch, bodies: impl Iterator<Item = &'b Body>) -> Result<
 
 /// A record with the constant members that it does not have itself, which come first.
 fn print_item(constants: &Map<String, Value>, body: &Body, out: &mut Vec<u8>) {
-    let mut text = body.text().as_bytes();
-    if let Value::Object(members) = &**body {
-        let begun = out.len();
-        out.push(b'{');
-        let constants = constants.iter().filter(|(name, _)| !members.contains_key(*name));
-        constants.for_each(|member| print_member(member, out));
-        text = text.get(1..).unwrap_or_default();
-        // Nothing comes behind the last constant member's comma.
-        if members.is_empty() && out.len() > begun + 1 {
-            out.pop();
-        }
+    let missing: Vec<_> = constants.iter().filter(|(name, _)| body.lacks(name)).collect();
+    let own = body.text().strip_prefix('{').filter(|_| !missing.is_empty());
+    let Some(own) = own else { return out.extend_from_slice(body.text().as_bytes()) };
+    out.push(b'{');
+    missing.into_iter().for_each(|member| print_member(member, out));
+    if own == "}" {
+        // Nothing comes behind the last one's comma.
+        out.pop();
     }
-    out.extend_from_slice(text);
+    out.extend_from_slice(own.as_bytes());
 }
 
 /// A member with the comma behind it.

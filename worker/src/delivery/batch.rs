@@ -1,7 +1,7 @@
 //! Carrying several claimed records through in one call: those that are to be written become one intent, sent whole; what the answer means for
 //! each is stored together. What is not written with the others is carried by itself.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use crosstie_connect::WrittenBatch;
 use crosstie_engine::{
@@ -124,8 +124,11 @@ impl Carrier<'_> {
         let intents = sendings.into_iter().zip(&records).map(|(sending, claimed)| sending.intent(lane, claimed));
         let opened = lane.store_trouble.changed(lane.store.open_batch(intents.collect()).await)?;
         self.records = records;
-        for (claimed, open) in self.records.iter_mut().zip(opened) {
+        for (claimed, mut open) in self.records.iter_mut().zip(opened) {
+            // Thousands wait for their answers at the same moment: of each, no more is kept than is sent.
+            open.body.rest();
             claimed.facts.intent = Some(open);
+            claimed.payload = Arc::default();
         }
         Ok(alone)
     }
