@@ -197,12 +197,12 @@ pub fn refused(host: &str, name: &str, status: StatusCode, request_id: Option<St
     CallFailure::new(FailureKind::Refused, detail).answered(status.as_u16(), request_id)
 }
 
-/// The failure of looking for one record under a path that is the same for every record, to which the vendor says that there is nothing.
-pub fn unfound(host: &str, name: &str, status: StatusCode, request_id: Option<String>) -> CallFailure {
+/// The failure of looking for one record under a path that is not its own, which `path` says in words, and to which the vendor says that there is nothing.
+pub fn unfound(host: &str, name: &str, path: &str, status: StatusCode, request_id: Option<String>) -> CallFailure {
     let status = status.as_u16();
     let detail = format!(
-        "`{host}` answered {status} to the look for a record of `{name}`, whose path is the same for every record, so that it does not say that this \
-         one is absent: check path and API version in the Connector; if it is how the system says so, say it by a rule under `errors` that means Ignore"
+        "`{host}` answered {status} to the look for a record of `{name}`, {path}, so that it does not say that this one is absent: check path and \
+         API version in the Connector; if it is how the system says so, say it by a rule under `errors` that means Ignore"
     );
     CallFailure::new(FailureKind::Refused, detail).answered(status, request_id)
 }

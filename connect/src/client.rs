@@ -186,7 +186,9 @@ impl VendorClient {
             }
             Reply::Ignored(_) => Ok(None),
             Reply::Refusal(answer) if write::is_gone(&one.path, &answer) => Ok(None),
-            Reply::Refusal(answer) if answer.finds_nothing() => Err(self.unfound(&stream.name, &answer)),
+            Reply::Refusal(answer) if answer.finds_nothing() => {
+                Err(self.unfound(&stream.name, "whose path is the same for every record", &answer))
+            }
             Reply::Refusal(answer) | Reply::Redirect(answer) => Err(self.refused(&stream.name, &answer)),
         }
     }
@@ -279,8 +281,8 @@ impl VendorClient {
         classify::refused(self.0.shared.rules.host(), name, answer.status, self.request_id(answer))
     }
 
-    pub(crate) fn unfound(&self, name: &str, answer: &Answer) -> CallFailure {
-        classify::unfound(self.0.shared.rules.host(), name, answer.status, self.request_id(answer))
+    pub(crate) fn unfound(&self, name: &str, path: &str, answer: &Answer) -> CallFailure {
+        classify::unfound(self.0.shared.rules.host(), name, path, answer.status, self.request_id(answer))
     }
 
     pub(crate) fn without_body(&self, name: &str, answer: &Answer, failure: &BodyFailure) -> CallFailure {

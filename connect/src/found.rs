@@ -1,4 +1,5 @@
-//! Finding a record among those that a search showed. Pure. Only the one with the very key that was asked for is believed.
+//! Finding a record among those that a search showed. Pure. Only the one with the very key that was asked for is believed, and only an empty list or null
+//! says that there is none: an answer that lacks what it should have is another answer, such as of a failure.
 
 use crosstie_engine::plan::LookUp;
 use serde_json::Value;
@@ -13,16 +14,20 @@ use crate::{
 /// there are no others.
 pub fn judge(document: Value, lookup: &LookUp, place: &str, wanted: &str) -> Result<LookedUp, Unproven> {
     let more = lookup.evidence.more.as_ref().filter(|more| is_more(&document, more)).cloned();
-    match (at(document, place, &lookup.key, wanted), more) {
+    match (at(document, place, &lookup.key, wanted)?, more) {
         (LookedUp::Absent | LookedUp::Stranger { .. }, Some(more)) => Err(Unproven::More { more }),
         (found, _) => Ok(found),
     }
 }
 
-fn at(mut document: Value, place: &str, key: &str, wanted: &str) -> LookedUp {
+fn at(mut document: Value, place: &str, key: &str, wanted: &str) -> Result<LookedUp, Unproven> {
     let of = |record: &Value| record.pointer(key).and_then(response::key_text);
-    match document.pointer_mut(place).map(Value::take) {
-        None | Some(Value::Null) => LookedUp::Absent,
+    Ok(match document.pointer_mut(place).map(Value::take) {
+        None if is_of_an_empty_list(&document, place) => LookedUp::Absent,
+        None | Some(Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
+            return Err(Unproven::NoRecord { place: place.to_owned() });
+        }
+        Some(Value::Null) => LookedUp::Absent,
         Some(Value::Array(records)) => {
             let none = records.is_empty();
             let first = records.first().and_then(of);
@@ -36,8 +41,15 @@ fn at(mut document: Value, place: &str, key: &str, wanted: &str) -> LookedUp {
         }
         Some(body @ Value::Object(_)) if has(&body, key, wanted) => LookedUp::Present { body },
         Some(body @ Value::Object(_)) => LookedUp::Stranger { found: of(&body) },
-        Some(Value::Bool(_) | Value::Number(_) | Value::String(_)) => LookedUp::Stranger { found: None },
-    }
+    })
+}
+
+/// Whether a pointer names a member, by its number, of a list that has none.
+fn is_of_an_empty_list(document: &Value, pointer: &str) -> bool {
+    pointer.match_indices('/').any(|(at, _)| {
+        let is_number = pointer[at + 1..].split('/').next().is_some_and(|segment| segment.parse::<usize>().is_ok());
+        is_number && document.pointer(&pointer[..at]).and_then(Value::as_array).is_some_and(Vec::is_empty)
+    })
 }
 
 #[cfg(test)]
@@ -88,13 +100,34 @@ mod tests {
 
     #[test]
     fn nothing_is_absent_others_are_strangers_and_two_are_several() {
-        for nothing in [json!({"issues": []}), json!({"issues": null}), json!({})] {
+        for nothing in [json!({"issues": []}), json!({"issues": null})] {
             assert_eq!(found(nothing), LookedUp::Absent);
         }
         let stranger = LookedUp::Stranger { found: Some("6".into()) };
         assert_eq!(found(json!({"issues": [issue("6"), issue("7")]})), stranger);
         assert_eq!(found(json!({"issues": issue("6")})), stranger);
-        assert_eq!(found(json!({"issues": "5"})), LookedUp::Stranger { found: None });
         assert_eq!(found(json!({"issues": [issue("5"), issue("5")]})), LookedUp::Several);
+    }
+
+    #[test]
+    fn an_answer_without_what_it_should_hold_says_of_no_record_that_it_is_absent() {
+        let judged = |document: Value, place: &str| judge(document, &lookup(), place, "5");
+        let no_record = |place: &str| Err(Unproven::NoRecord { place: place.to_owned() });
+        for other in [json!({}), json!({"ok": true}), json!({"Issues": []}), json!([]), json!("issues"), json!(null)] {
+            assert_eq!(judged(other.clone(), "/issues"), no_record("/issues"), "{other}");
+        }
+        for issues in [json!(0), json!(""), json!("5"), json!(false)] {
+            assert_eq!(judged(json!({ "issues": issues }), "/issues"), no_record("/issues"), "{issues}");
+        }
+        // Nothing at all in place of the record's surroundings is an error's, as in GraphQL.
+        assert_eq!(judged(json!({"data": null}), "/data/issue"), no_record("/data/issue"));
+        assert_eq!(judged(json!({"data": {"issue": null}}), "/data/issue"), Ok(LookedUp::Absent));
+        // The first of an empty list is none.
+        assert_eq!(judged(json!({"data": []}), "/data/0"), Ok(LookedUp::Absent));
+        assert_eq!(judged(json!({"data": []}), "/data/0/issue"), Ok(LookedUp::Absent));
+        assert_eq!(judged(json!({"data": []}), "/data/issue"), no_record("/data/issue"));
+        let unfinished = json!({"more": true});
+        assert_eq!(judged(unfinished, "/issues"), no_record("/issues"));
+        assert_eq!(judged(json!(null), ""), Ok(LookedUp::Absent));
     }
 }

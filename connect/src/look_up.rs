@@ -9,8 +9,17 @@ use crate::{outcome::LookedUp, response};
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unproven {
     /// What is to be searched is no list.
-    #[error("there is no list at `{place}` of the answer")]
+    #[error("there is no list at `{place}` of the answer: correct `key` in the Connector, which leads there")]
     NoList {
+        /// Pointer to where it should be.
+        place: String,
+    },
+    /// Where what was found should stand is nothing that could be it.
+    #[error(
+        "at `{place}` of the answer stands neither a record, nor a list of records, nor null for none: correct `record` in the Connector, or let a \
+         rule under `errors` say what such an answer means"
+    )]
+    NoRecord {
         /// Pointer to where it should be.
         place: String,
     },

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crosstie_engine::{
     body::Body,
-    plan::{Job, LookUp, Operation, is_of_one_record},
+    plan::{Job, LookUp, Operation},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use jiff::Timestamp;
@@ -332,11 +332,12 @@ impl VendorClient {
             }
             Reply::Ignored(answer) => Ok((LookedUp::Absent, answer.headers)),
             Reply::Refusal(answer) if answer.status == http::StatusCode::NOT_FOUND => {
-                // A search that is nowhere finds nothing of anything: each record would be made again.
-                if is_of_one_record(&lookup.path) {
+                // A search that is nowhere, or in what is missing itself, finds nothing of anything: each record would be made again.
+                if lookup.is_of_its_record() {
                     Ok((LookedUp::Absent, answer.headers))
                 } else {
-                    Err(Unsought::Failed(self.unfound(&operation.name, &answer)))
+                    let path = format!("whose path does not carry the record's key (`{{body.{}}}`)", lookup.key_field);
+                    Err(Unsought::Failed(self.unfound(&operation.name, &path, &answer)))
                 }
             }
             Reply::Refusal(answer) | Reply::Redirect(answer) => {

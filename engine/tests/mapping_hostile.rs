@@ -123,6 +123,12 @@ fn what_the_parser_passes_over_hides_no_brackets() {
         survive(&format!("{hidden}{}1{}", "[".repeat(30), "]".repeat(30)), &record());
         survive(&format!("{hidden}{}", "{".repeat(30)), &record());
     }
+    for hidden in ['\0', '\u{10ffff}'] {
+        for (open, close) in [("[", "]"), ("f(", ")"), ("{1:", "}")] {
+            survive(&format!("{open}r\"\"\"{hidden}\",{}\"\"\"{close}", open.repeat(90)), &record());
+            survive(&format!("{open}br'''{hidden}'+{}1{}'''{close}", open.repeat(90), close.repeat(90)), &record());
+        }
+    }
 }
 
 proptest! {

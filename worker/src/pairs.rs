@@ -11,6 +11,7 @@ use crosstie_engine::{
     pair::place,
     plan::{Direction, Operation},
 };
+use tokio::sync::Notify;
 
 use crate::{lane::Lane, store::PairScopes};
 
@@ -54,6 +55,41 @@ impl Paired {
     pub fn other(&self) -> Option<(Arc<Lane>, &str)> {
         let (lane, place) = self.other.get()?;
         Some((lane.upgrade()?, place))
+    }
+
+    /// Takes a record of this flow; none while somebody else has it.
+    pub fn take(&self, key: &str) -> Option<TwinHold> {
+        let guard = self.locks.take(self.direction, key)?;
+        let other = self.other().map(|(other, _)| Arc::clone(&other.wake));
+        Some(TwinHold { guards: vec![guard], other })
+    }
+}
+
+/// A record that is being carried, and its twin where it is known. Once nobody has them any more the other flow is woken, however that came: what
+/// became of the record may have left word of the twin for it, and is stored by then.
+#[derive(Debug)]
+pub struct TwinHold {
+    guards: Vec<TwinGuard>,
+    other: Option<Arc<Notify>>,
+}
+
+impl TwinHold {
+    /// Takes the record's twin as well; false while somebody else has it.
+    pub fn take_twin(&mut self, paired: &Paired, twin: &str) -> bool {
+        let guard = paired.locks.take(paired.direction.back(), twin);
+        let is_taken = guard.is_some();
+        self.guards.extend(guard);
+        is_taken
+    }
+}
+
+impl Drop for TwinHold {
+    fn drop(&mut self) {
+        // Whoever is woken must find them free.
+        self.guards.clear();
+        if let Some(other) = &self.other {
+            other.notify_one();
+        }
     }
 }
 

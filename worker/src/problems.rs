@@ -215,7 +215,8 @@ fn of_flow(flow: &FlowFacts, now: Timestamp) -> Vec<Present> {
     if flow.held > 0 {
         let message = format!(
             "{} writes by `{}` of Connector `{}` have an unknown outcome and are held, because the operation declares no idempotency key or \
-             look-up that could still tell: check them at the destination, then set `onUnknownOutcome: Resend`, or declare a look-up",
+             look-up that could still tell: check them at the destination, then set `onUnknownOutcome: Resend`, which sends them again; a look-up \
+             that is declared now tells of later writes only",
             flow.held, flow.operation, flow.destination
         );
         problems.push(Present::new(Reason::OutcomeUnknown, name, &message));

@@ -166,6 +166,8 @@ async fn a_search_that_is_not_found_says_of_no_record_that_it_is_absent() {
         (json!({"path": "/search", "query": {"ext": "{body.externalId}"}}), "GET /search?ext=5001"),
         (json!({"path": "/search?ext={body.externalId}"}), "GET /search?ext=5001"),
         (json!({"path": "/search", "body": {"ext": "{body.externalId}"}}), "POST /search"),
+        // A room that is missing says of no post in it that it is absent.
+        (json!({"path": "/rooms/{body.memo}/posts"}), "GET /rooms/jane%40example.com/posts"),
     ] {
         let (vendor, operation) = (nowhere().await, found(searched));
         let client = client(&system(&vendor.base_url));
@@ -173,7 +175,9 @@ async fn a_search_that_is_not_found_says_of_no_record_that_it_is_absent() {
         assert_eq!((failure.kind, failure.status), (FailureKind::Refused, Some(404)));
         assert_eq!(failure.request_id.as_deref(), Some("r-4"));
         assert!(
-            failure.detail.contains("check path and API version") && failure.detail.contains("means Ignore"),
+            ["`{body.externalId}`", "check path and API version", "means Ignore"]
+                .iter()
+                .all(|said| failure.detail.contains(said)),
             "{failure}"
         );
         // Nor is a write whose answer was lost taken for one that was not applied.
@@ -221,6 +225,28 @@ async fn a_look_that_fails_leaves_no_doubt_because_nothing_was_written() {
         let written = put(&hasty(&system(&vendor.base_url)), &operation(&json!({})), None).await;
         assert!(matches!(written, Written::NotSent { .. }), "{written:?}");
         assert!(vendor.lines().iter().all(|line| line.starts_with("GET")));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_the_list_that_is_searched_says_of_no_record_that_it_is_absent() {
+    for said in [json!({"errorMessages": ["no such field"]}), json!({"issues": "none"}), json!({"total": 0})] {
+        let vendor =
+            Scripted::start(
+                move |request, _| {
+                    if request.is("GET") { json(200, &said) } else { json(201, &json!({"id": "10"})) }
+                },
+            )
+            .await;
+        let (client, operation) = (client(&system(&vendor.base_url)), operation(&json!({})));
+        let Written::NotSent { failure } = put(&client, &operation, None).await else { panic!("written") };
+        assert_eq!((failure.kind, failure.status), (FailureKind::Malformed, Some(200)));
+        assert!(failure.detail.contains("`/issues`") && failure.detail.contains("correct `record`"), "{failure}");
+        // Nor is a write whose answer was lost taken for one that was not applied.
+        let lookup = operation.outcome.lookup.as_ref().unwrap();
+        let doubted = client.look_up(&operation, lookup, &body(), jiff::Timestamp::now()).await;
+        assert_eq!(doubted.unwrap_err().kind, FailureKind::Malformed);
+        assert!(vendor.lines().iter().all(|line| line.starts_with("GET")), "nothing was written");
     }
 }
 

@@ -295,8 +295,8 @@ pub struct IdempotencyHeader {
 pub struct LookUp {
     /// Path below baseURL of a GET request, with the same replacements as the operation's path. In path and query, `{since}` is a time
     /// (RFC 3339), and `{sinceEpoch}` the same in seconds since 1970, a quarter of an hour before the write was decided, by the system's
-    /// own clock: for lists that go back further than anybody wants to read. Status 404 means absent where the path names a field of the
-    /// body; under a path that is the same for every record, such as a search's, it is a failure. At most 1024 characters.
+    /// own clock: for lists that go back further than anybody wants to read. Status 404 means absent where the path carries the field of
+    /// keyField; under any other path, such as a search's, it is a failure. At most 1024 characters.
     #[schemars(length(min = 1, max = 1024), regex(pattern = "^/"))]
     pub path: String,
     /// Query parameters of that request. At most 16, names up to 128 and values up to 1024 characters.

@@ -25,9 +25,10 @@ pub enum BodyFormat {
     Xml,
 }
 
-/// How a record is looked for before it is written. In path, query and body, `{apiVersion}` and `{body.FIELD}` are replaced. An empty list means that
-/// there is none; so does status 404 where the path names a field, as in `/orders/{body.number}`. Under a path that is the same for every record,
-/// such as a search's, 404 is a failure, and nothing is written.
+/// How a record is looked for before it is written. In path, query and body, `{apiVersion}` and `{body.FIELD}` are replaced. An empty list, or null, at
+/// `record` means that there is none; an answer without either, and without a record, is a failure, and nothing is written. Status 404 means that there
+/// is none where the path carries the record's key, as in `/orders/{body.number}` with the keyField `number`. Under any other path, such as a search's, 404
+/// is a failure, and nothing is written.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Find {
@@ -47,7 +48,7 @@ pub struct Find {
     #[schemars(schema_with = "fields_schema")]
     pub body: BTreeMap<String, Value>,
     /// JSON pointer to the record, or to the list of records found, in the response, for example `/issues`. The whole response when it is left out.
-    /// At most 256 characters.
+    /// A response that lacks it is a failure. At most 256 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256), regex(pattern = "^(/.*)?$"))]
     pub record: Option<String>,

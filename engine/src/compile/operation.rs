@@ -15,7 +15,7 @@ use super::{
 };
 use crate::plan::{
     Batch, BatchResults, ErrorRule, Evidence, FailedRows, Idempotency, Identifier, IfMatch, LookUp, Meaning, Method,
-    Operation, Outcome, Ownership, Proof, ResultKey, is_of_one_record,
+    Operation, Outcome, Ownership, Proof, ResultKey,
 };
 
 /// How long look-ups wait when nothing is said, in seconds.
@@ -82,10 +82,13 @@ impl Resolved {
             let everywhere = when.operations.is_empty() && when.streams.is_empty();
             *means == Meaning::Ignore && anything && (everywhere || when.operations.iter().any(|own| own == name))
         };
-        if !is_of_one_record(&lookup.path) && self.system.errors.iter().any(ignores) {
-            let message = "a rule under errors ignores status 404, and the path is the same for every record, so that under a wrong path, or of a version \
-                           that is served no more, every record would be made again: let the rule name the code in the body (`pointer`) by which the \
-                           system says that there is none";
+        if !lookup.is_of_its_record() && self.system.errors.iter().any(ignores) {
+            let message = format!(
+                "a rule under errors ignores status 404, and the path does not carry the record's key, so that under a wrong path, or of a version \
+                 that is served no more, every record would be made again: let the rule name the code in the body (`pointer`) by which the system \
+                 says that there is none, or let the path carry `{{body.{}}}`",
+                lookup.key_field
+            );
             findings.invalid(format!("{at}.path"), message);
         }
     }

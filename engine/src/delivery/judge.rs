@@ -320,6 +320,11 @@ impl Judge<'_> {
         self.waiting(until, facts.failures.clone(), IntentChange::Keep)
     }
 
+    /// The record waits until a time, which counts as no attempt, and it is said why.
+    pub fn waits_because(&self, facts: &Facts, until: Timestamp, why: &str) -> Change {
+        self.waiting(until, self.counted(facts, Fault::of(why), 0), IntentChange::Keep)
+    }
+
     /// The record is held: nothing can tell.
     pub fn held(&self, facts: &Facts) -> Change {
         let due = self.now.checked_add(HELD_FOR).unwrap_or(Timestamp::MAX);

@@ -5,9 +5,7 @@ use std::{cmp::Ordering, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{
-    Change, Facts, Failures, Fault, IntentChange, Judge, LedgerEntry, Postponement, Rule, Seen, Settled, Standing,
-};
+use super::{Change, Facts, Failures, Fault, Judge, LedgerEntry, Rule, Seen, Settled, Standing};
 use crate::version::Version;
 
 /// How long a source is left alone that shows an older state of a record than it showed before.
@@ -103,9 +101,7 @@ impl Judge<'_> {
     fn lags(&self, facts: &Facts) -> Change {
         let cause = "asked for it by itself, its source shows an older version than its list or an event did: it is asked again every five \
                      seconds; if that lasts, check that the stream's `one` shows the record itself, and `version` in both";
-        let failures = self.counted(facts, Fault::of(cause), 0);
-        let due = self.now.checked_add(SOURCE_LAG).unwrap_or(Timestamp::MAX);
-        Change::Postpone(Postponement { due, failures, by_system: false, intent: IntentChange::Keep })
+        self.waits_because(facts, self.now.checked_add(SOURCE_LAG).unwrap_or(Timestamp::MAX), cause)
     }
 
     /// Decides whether a record goes on, by whether the destination has the record of another flow that it depends on. None is that it does. To

@@ -184,19 +184,18 @@ impl Walk {
 /// The length in bytes of the token that `rest` begins with. What begins none is refused: the parser's lexer passes over it together with the character
 /// behind it, and sees brackets in what is a comment or a text without that.
 fn token_length(rest: &str, first: char) -> Result<usize, Problem> {
-    let unclosed = |what: String| Problem::new(what, "close the literal, and write a backslash inside it as `\\\\`");
     if first.is_ascii_alphabetic() || first == '_' {
         let word = word_length(rest);
         return match literal_prefix(&rest[..word], &rest[word..]) {
-            Some(raw) => Ok(word + quoted_length(&rest[word..], raw).map_err(unclosed)?),
+            Some(raw) => Ok(word + quoted_length(&rest[word..], raw)?),
             None => Ok(word),
         };
     }
     if first == '"' || first == '\'' {
-        return quoted_length(rest, false).map_err(unclosed);
+        return quoted_length(rest, false);
     }
     if first == '`' {
-        return quoted_name_length(rest).map_err(unclosed);
+        return quoted_name_length(rest);
     }
     if let Some(length) = number_length(rest) {
         return Ok(length);
@@ -216,6 +215,10 @@ fn token_length(rest: &str, first: char) -> Result<usize, Problem> {
         _ => "write it between quotation marks, if it is text",
     };
     Err(Problem::new(format!("{first:?} means nothing in an expression"), remedy))
+}
+
+fn unclosed(what: &str) -> Problem {
+    Problem::new(what, "close the literal, and write a backslash inside it as `\\\\`")
 }
 
 /// White space of the language, which is less than that of Unicode.
@@ -255,14 +258,14 @@ fn number_length(rest: &str) -> Option<usize> {
 }
 
 /// The length in bytes of the quoted field name that `rest` begins with.
-fn quoted_name_length(rest: &str) -> Result<usize, String> {
+fn quoted_name_length(rest: &str) -> Result<usize, Problem> {
     let inside = rest[1..]
         .find(|character: char| !character.is_ascii_alphanumeric() && !matches!(character, '_' | '.' | '-' | '/' | ' '))
         .unwrap_or(rest.len() - 1);
     if inside > 0 && rest[1 + inside..].starts_with('`') {
         Ok(inside + 2)
     } else {
-        Err("a quoted name is not closed, or has more than letters, digits, `_`, `.`, `-`, `/` and spaces".to_owned())
+        Err(unclosed("a quoted name is not closed, or has more than letters, digits, `_`, `.`, `-`, `/` and spaces"))
     }
 }
 
@@ -285,7 +288,7 @@ fn literal_prefix(word: &str, after: &str) -> Option<bool> {
 /// The length in bytes of the string literal that `rest` begins with. It is an error if the literal is not closed or
 /// has an escape that the language does not know: the parser would go on lexing behind the error, inside what was meant
 /// to be text.
-fn quoted_length(rest: &str, raw: bool) -> Result<usize, String> {
+fn quoted_length(rest: &str, raw: bool) -> Result<usize, Problem> {
     let single = &rest[..1];
     let triple = single.repeat(3);
     let long = rest.starts_with(&triple);
@@ -297,9 +300,16 @@ fn quoted_length(rest: &str, raw: bool) -> Result<usize, String> {
             return Ok(at + quote.len());
         }
         match left.chars().next() {
-            None => return Err("a text literal is not closed".to_owned()),
+            None => return Err(unclosed("a text literal is not closed")),
             Some('\n' | '\r') if !long => {
-                return Err("a text literal is not closed before the end of its line".to_owned());
+                return Err(unclosed("a text literal is not closed before the end of its line"));
+            }
+            // The parser's lexer takes neither for the character of any kind that stands there: it sees two shorter literals, and brackets behind them.
+            Some(character @ ('\0' | '\u{10ffff}')) if long && raw => {
+                return Err(Problem::new(
+                    format!("{character:?} cannot stand in a raw text between three quotation marks"),
+                    "write it as an escape, in a text without `r`",
+                ));
             }
             Some('\\') if !raw => at += escape_length(left)?,
             Some(character) => at += character.len_utf8(),
@@ -308,7 +318,7 @@ fn quoted_length(rest: &str, raw: bool) -> Result<usize, String> {
 }
 
 /// The length in bytes of the escape sequence that `rest` begins with.
-fn escape_length(rest: &str) -> Result<usize, String> {
+fn escape_length(rest: &str) -> Result<usize, Problem> {
     let bytes = rest.as_bytes();
     let hexadecimal = |count: usize| {
         let digits = bytes.get(2..2 + count)?;
@@ -325,7 +335,7 @@ fn escape_length(rest: &str) -> Result<usize, String> {
         },
         _ => None,
     };
-    length.ok_or_else(|| "a text literal has an escape that does not exist".to_owned())
+    length.ok_or_else(|| unclosed("a text literal has an escape that does not exist"))
 }
 
 #[cfg(test)]

@@ -186,7 +186,7 @@ pub struct Idempotency {
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LookUp {
-    /// Path below the base URL of a GET request. 404 means absent where it is [one record's own](is_of_one_record), and nowhere else.
+    /// Path below the base URL of a GET request. 404 means absent where it is [its record's own](LookUp::is_of_its_record), and nowhere else.
     pub path: Template,
     /// Query parameters of that request.
     pub query: BTreeMap<String, Template>,
@@ -240,6 +240,13 @@ pub enum Proof {
 }
 
 impl LookUp {
+    /// Whether its path carries the record's key, or what the destination calls the record. Only then does 404 say that there is no such record: of a
+    /// path that names something else of it, such as the room in `/rooms/{body.room}/posts`, it may say that this is missing, for every record in it.
+    pub fn is_of_its_record(&self) -> bool {
+        let is_its_own = |name: &str| name == IDENTIFIER || name.strip_prefix("body.") == Some(self.key_field.as_str());
+        self.path.names_before_query().any(is_its_own)
+    }
+
     /// Whether a worker that does not know all of this would read the answer wrong.
     fn needs_third_format(&self) -> bool {
         self.evidence != Evidence::default()
@@ -295,6 +302,24 @@ pub fn is_of_one_record(path: &Template) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_look_ups_path_is_its_records_own_if_it_carries_its_key() {
+        let is_its_own = |path: &str, key_field: &str| {
+            let (path, key_field) = (Template::parse(path).unwrap(), key_field.to_owned());
+            LookUp { path, key_field, ..LookUp::default() }.is_of_its_record()
+        };
+        for path in ["/orders/eid:{body.ext}", "/rooms/{body.room}/posts/{body.ext}", "/orders/{identifier}"] {
+            assert!(is_its_own(path, "ext"), "{path}");
+        }
+        assert!(is_its_own("/posts/{body.meta.key}", "meta.key"));
+        for path in
+            ["/rooms/{body.room}/posts", "/rooms/{body.room}/posts?ext={body.ext}", "/search", "/x/{body.external}"]
+        {
+            assert!(!is_its_own(path, "ext"), "{path}");
+        }
+        assert!(!is_its_own("/posts/{body.meta}", "meta.key"));
+    }
 
     #[test]
     fn a_path_is_one_records_own_if_it_names_something_of_it_before_its_query() {

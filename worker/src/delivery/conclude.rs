@@ -107,10 +107,6 @@ fn note_settled(lane: &Lane, settlement: &Settlement) {
     match lane.paired.as_ref().zip(overruled) {
         Some((paired, overruled)) if overruled == paired.direction => {
             lane.metrics.handled(&lane.flow.name, Outcome::Superseded);
-            if let Some((other, _)) = paired.other() {
-                // There may be word of the record that won.
-                other.wake.notify_one();
-            }
         }
         Some((paired, _)) => {
             lane.metrics.handled(&lane.flow.name, outcome(&settlement.how));

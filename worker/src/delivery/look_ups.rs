@@ -67,10 +67,15 @@ impl LookUps {
             return Err(Unanswered::Refused(refused));
         };
         // Other credentials may be another account's, which has other records.
-        let key = (lane.source.credentials().in_turn(), wanted.stream.clone(), wanted.key.clone());
+        let version = lane.source.credentials().in_turn();
+        let key = (version, wanted.stream.clone(), wanted.key.clone());
         let read = read(lane, stream, &wanted.key);
-        let entry = self.remembered.entry(key).or_try_insert_with(read).await;
+        let entry = self.remembered.entry(key.clone()).or_try_insert_with(read).await;
         let entry = entry.map_err(|unanswered| (*unanswered).clone())?;
+        if entry.is_fresh() && lane.source.credentials().in_turn() != version {
+            // It was perhaps read with the others: they came meanwhile, or these were refused.
+            self.remembered.invalidate(&key).await;
+        }
         lane.metrics.looked_up(&wanted.stream, !entry.is_fresh());
         Ok(entry.into_value().map_or(Looked::Absent, |found| Looked::Found(found.record.clone())))
     }
@@ -172,3 +177,6 @@ impl Drop for Passage<'_> {
 fn later(now: Timestamp) -> Timestamp {
     now.checked_add(PAUSE).unwrap_or(Timestamp::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,16 +23,20 @@ use super::{
 };
 use crate::{
     lane::Lane,
-    pairs::{Paired, TwinGuard},
+    pairs::{Paired, TwinHold},
     store::{Claimed, StoreError, TwinChange, TwinFacts, TwinQuestion, TwinRow, TwinWord},
 };
 
 /// How long a record waits while its twin is under way.
 const BUSY: SignedDuration = SignedDuration::from_secs(1);
 
+/// Why a record waits that both ends go on changing.
+const DISAGREEING: &str = "both ends go on changing the same fields of it after each write to it, so that it waits longer each time, up to an hour: if \
+                           nobody edits it there, leave one of the two maps without the fields that the worker's log names";
+
 /// A record of a pair that nobody else carries, nor its twin.
 pub struct Held {
-    guards: Vec<TwinGuard>,
+    hold: TwinHold,
     row: Option<TwinRow>,
     /// What the other end calls the record, if it has it.
     pub identifier: Option<String>,
@@ -40,7 +44,7 @@ pub struct Held {
 
 /// Takes a record of a pair, and its twin where it is known. None while the twin is under way.
 pub async fn hold(lane: &Lane, paired: &Paired, claimed: &Claimed) -> Result<Option<Held>, StoreError> {
-    let Some(own) = paired.locks.take(paired.direction, &claimed.key) else { return Ok(None) };
+    let Some(mut hold) = paired.take(&claimed.key) else { return Ok(None) };
     let facts = known(lane, paired, claimed, None).await?;
     let back = paired.direction.back();
     let is_sent = claimed.facts.intent.is_some();
@@ -49,13 +53,12 @@ pub async fn hold(lane: &Lane, paired: &Paired, claimed: &Claimed) -> Result<Opt
     }
     let sent_to = facts.writing.filter(|_| is_sent).map(|change| change.row);
     let identifier = sent_to.as_ref().or(facts.row.as_ref()).and_then(|row| row.key(back)).map(str::to_owned);
-    let mut held = Held { guards: vec![own], row: facts.row, identifier };
-    if let Some(twin) = held.identifier.clone()
-        && !held.take(paired, &twin)
+    if let Some(twin) = &identifier
+        && !hold.take_twin(paired, twin)
     {
         return Ok(None);
     }
-    Ok(Some(held))
+    Ok(Some(Held { hold, row: facts.row, identifier }))
 }
 
 /// When a record is looked at again whose twin is under way.
@@ -71,15 +74,6 @@ async fn known(
 ) -> Result<TwinFacts, StoreError> {
     let (scopes, direction, record, key) = (paired.scopes, paired.direction, claimed.id, claimed.key.clone());
     lane.store_trouble.looked(lane.store.twin(TwinQuestion { scopes, direction, record, key, named }).await)
-}
-
-impl Held {
-    fn take(&mut self, paired: &Paired, twin: &str) -> bool {
-        let guard = paired.locks.take(paired.direction.back(), twin);
-        let is_taken = guard.is_some();
-        self.guards.extend(guard);
-        is_taken
-    }
 }
 
 /// Finds out what is to be done about a record of a pair.
@@ -199,7 +193,7 @@ impl Pairing<'_> {
         let Some(twin) = self.paired.key.evaluate_text(record, &NoResolve).map_err(Stop::Failed)? else {
             return Ok(row);
         };
-        if !self.held.take(self.paired, &twin) {
+        if !self.held.hold.take_twin(self.paired, &twin) {
             return Err(done(busy(self.lane, self.claimed)));
         }
         let facts = known(self.lane, self.paired, self.claimed, Some(twin.clone())).await?;
@@ -233,7 +227,7 @@ impl Pairing<'_> {
         if let Some(until) = news.not_before.filter(|_| !news.fields.is_empty() && self.has_twin(&row)) {
             let (flow, fields) = (&lane.flow.name, &news.fields);
             tracing::warn!(flow, ?fields, %until, "both ends go on changing these fields of a record after each write to it: they wait");
-            return Err(done(lane.judge().waits(&self.claimed.facts, until)));
+            return Err(done(lane.judge().waits_because(&self.claimed.facts, until, DISAGREEING)));
         }
         row.memory = before.looked(direction, look);
         let mapped = Mapped { body, body_hash, news, before };
@@ -391,3 +385,6 @@ impl Pairing<'_> {
         done(self.lane.judge().faulty(&self.claimed.facts, problem.to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,7 +47,7 @@ pub fn lane(
     mapping: Arc<Mapping>,
 ) -> Lane {
     // Making a client reads the machine's certificates, which takes longer than everything else in a test.
-    static SOURCE: LazyLock<VendorClient> = LazyLock::new(source);
+    static SOURCE: LazyLock<VendorClient> = LazyLock::new(|| client(&CredentialStore::new(&credentials("v1"))));
     let flow = flow();
     Lane {
         operation: Arc::new(flow.operation.clone()),
@@ -131,7 +131,14 @@ fn flow() -> Flow {
     }
 }
 
-fn source() -> VendorClient {
+/// Credentials of one version, without values.
+pub fn credentials(version_id: &str) -> CredentialsDocument {
+    let current = CredentialVersion { version_id: version_id.into(), values: BTreeMap::new() };
+    CredentialsDocument { connector: "shop".into(), current, previous: None }
+}
+
+/// A client of a system that answers nothing.
+pub fn client(credentials: &CredentialStore) -> VendorClient {
     let allowance = Allowance { requests: 1, per_seconds: 1, concurrency: 1 };
     let system = System {
         connector: "shop".into(),
@@ -151,7 +158,5 @@ fn source() -> VendorClient {
         rate: crosstie_engine::plan::RateRules::default(),
         cache: None,
     };
-    let current = CredentialVersion { version_id: "v1".into(), values: BTreeMap::new() };
-    let document = CredentialsDocument { connector: "shop".into(), current, previous: None };
-    VendorClient::new(&system, CredentialStore::new(&document), allowance).unwrap()
+    VendorClient::new(&system, credentials.clone(), allowance).unwrap()
 }

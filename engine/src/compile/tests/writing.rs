@@ -132,9 +132,11 @@ fn a_rule_that_ignores_404_takes_no_search_that_is_nowhere_for_one_that_finds_no
         let destination = with(with(netsuite(), "/spec/operations", json!([operation])), "/spec/errors", rules);
         compile(shopify(), destination, with(orders(), "/spec/flows/0/write", json!({"operation": "ensure"})))
     };
-    let lookup = json!({"path": "/search?q={body.externalId}", "key": "/items/*/id", "keyField": "externalId"});
-    let resolved_by_search = changed(&plain(), &json!({"outcome": {"lookup": lookup}}));
-    for operation in [finding(), resolved_by_search] {
+    let lookup = |path: &str| json!({"path": path, "key": "/items/*/id", "keyField": "externalId"});
+    let resolved_by = |path: &str| changed(&plain(), &json!({"outcome": {"lookup": lookup(path)}}));
+    for operation in
+        [finding(), resolved_by("/search?q={body.externalId}"), resolved_by("/rooms/{body.entity.email}/items")]
+    {
         for when in [json!({"statuses": [404]}), json!({"statuses": [404, 410], "operations": ["ensure"]})] {
             let (_, message) = only(&compiled(when, &operation));
             assert!(message.contains("every record would be made again"), "{message}");

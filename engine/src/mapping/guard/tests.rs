@@ -1,5 +1,7 @@
 //! How deep expressions nest, and what is refused before the parser sees it.
 
+mod lexer;
+
 use super::*;
 
 /// The deepest brackets, and the most operators on one way from the root to a leaf.
@@ -58,6 +60,20 @@ fn a_raw_literal_behind_a_number_is_seen() {
     assert_eq!(depth(r#".5e5r"\"(("#).0, 2);
     assert_eq!(depth(r#"7ur"\"(("#).0, 2);
     assert_eq!(depth(r#"0x1b"\"((""#).0, 0);
+}
+
+#[test]
+fn what_the_parser_does_not_read_in_a_raw_text_is_refused_there() {
+    for character in ['\0', '\u{10ffff}'] {
+        for quotes in ["\"\"\"", "'''"] {
+            let refused = measure(&format!("r{quotes}{character}\"(((({quotes}"));
+            let remedy = refused.unwrap_err().remedy;
+            assert!(remedy.contains("as an escape"), "{remedy}");
+            assert!(measure(&format!("{quotes}{character}(({quotes}")).is_ok());
+        }
+        assert!(measure(&format!("br'{character}(('")).is_ok());
+    }
+    assert!(measure("r\"\"\"\u{1}((\u{10fffe}\"\"\"").is_ok());
 }
 
 #[test]
