@@ -190,6 +190,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_number_is_printed_as_it_was_read_however_many_digits_it_has() {
+        for number in
+            ["0.30000000000000004", "2.5494379038431126e-79", "-6.3319149994905525e-204", "179.76931348623157"]
+        {
+            assert_eq!(text(&Json::read(number).unwrap(), Members::AsRead), number);
+            assert_eq!(serde_json::from_str::<Value>(number).unwrap().to_string(), number);
+        }
+    }
+
     proptest! {
         #[test]
         fn it_is_printed_as_the_library_prints_it(value in values()) {
