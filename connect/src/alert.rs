@@ -74,7 +74,7 @@ impl Messenger {
         match &self.way {
             Way::Slack { client, operation, channel } => {
                 let body = json!({"channel": channel, "text": message.slack()});
-                let outgoing = Outgoing { body: &body, identifier: None, idempotency_key: Some(&message.id) };
+                let outgoing = Outgoing { body: &body.into(), identifier: None, idempotency_key: Some(&message.id) };
                 accepted(client.write(operation, outgoing).await)
             }
             Way::Email(mailer) => mailer.send(message).await,

@@ -1,16 +1,14 @@
 //! Making one request of several records, and judging what came of each. Pure.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use crosstie_engine::{
+    body::Body,
     inlay,
     plan::{Batch, BatchResults, FailedRows, Operation, ResultKey, names_a_record},
 };
-use serde::{
-    Serialize, Serializer,
-    ser::{Error as _, SerializeMap},
-};
+use serde::Serialize;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -26,118 +24,105 @@ use crate::{
     write::{self, not_called},
 };
 
+/// Bytes that are made room for at first.
+const USUAL_BYTES: usize = 16 * 1024;
+
 /// The request of a batch.
 pub fn call(
     base: &Url,
     operation: &Operation,
     batch: &Batch,
-    bodies: &[&Value],
+    bodies: &[&Body],
     idempotency_key: Option<&str>,
 ) -> Result<Call, CallFailure> {
     let headers = write::headers(operation, idempotency_key)?;
     let items = items(operation, batch, bodies)?;
-    let bodies: Vec<&Value> = items.iter().map(AsRef::as_ref).collect();
-    let body = serde_json::to_vec(&Request { batch, bodies: &bodies })
-        .map_err(|error| not_called(operation, "the records do not fit into the request").because(error))?;
+    let body = request(batch, items.iter().map(AsRef::as_ref)).map_err(|problem| not_called(operation, problem))?;
     Ok(write::request(operation, batch.method, target::batch(base, batch), headers, Some(Bytes::from(body))))
 }
 
 /// The items of the list. Only where constant members name something of a record, or the body has a place within its item, are they made anew.
-fn items<'a>(operation: &Operation, batch: &Batch, bodies: &[&'a Value]) -> Result<Vec<Cow<'a, Value>>, CallFailure> {
+fn items<'a>(operation: &Operation, batch: &Batch, bodies: &[&'a Body]) -> Result<Vec<Item<'a>>, CallFailure> {
     let names = inlay::names(&Value::Object(batch.record_fields.clone()), &names_a_record);
     if names.is_empty() && batch.record_wrap.is_empty() {
-        return Ok(bodies.iter().map(|body| Cow::Borrowed(*body)).collect());
+        return Ok(bodies.iter().map(|body| Item::AsMapped(body)).collect());
     }
-    let item = |body: &Value| {
+    let item = |body: &Body| {
         let filled = body::filled(&batch.record_fields, Filling { body, identifier: None, since: None });
         let filled = filled.map_err(|unfilled| not_called(operation, &unfilled.to_string()))?;
-        Ok(Cow::Owned(body::among(filled, &batch.record_wrap, body.clone())))
+        Ok(Item::Made(body::among(filled, &batch.record_wrap, Value::clone(body)).into()))
     };
     bodies.iter().map(|body| item(body)).collect()
 }
 
-/// The request's body: the list of records, with the constant members around it.
-struct Request<'a> {
-    batch: &'a Batch,
-    bodies: &'a [&'a Value],
+/// A record's item of the list.
+enum Item<'a> {
+    AsMapped(&'a Body),
+    Made(Body),
 }
 
-impl<'a> Request<'a> {
-    fn list(&self) -> List<'a> {
-        List { constants: &self.batch.record_fields, bodies: self.bodies }
-    }
-}
-
-impl Serialize for Request<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Some(place) = self.batch.records.strip_prefix('/') else {
-            return if self.batch.records.is_empty() {
-                self.list().serialize(serializer)
-            } else {
-                Err(S::Error::custom("the place of the records is no JSON pointer"))
-            };
-        };
-        let (name, place) = first(place);
-        let mut object = serializer.serialize_map(Some(self.batch.fields.len() + 1))?;
-        for (name, value) in &self.batch.fields {
-            object.serialize_entry(name, value)?;
-        }
-        object.serialize_entry(&name, &Nested { place, list: self.list() })?;
-        object.end()
-    }
-}
-
-/// The list of records at the end of what is left of a pointer.
-struct Nested<'a> {
-    place: Option<&'a str>,
-    list: List<'a>,
-}
-
-impl Serialize for Nested<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Some(place) = self.place else { return self.list.serialize(serializer) };
-        let (name, place) = first(place);
-        let mut object = serializer.serialize_map(Some(1))?;
-        object.serialize_entry(&name, &Self { place, list: self.list })?;
-        object.end()
-    }
-}
-
-/// The records, each with the constant members that it does not have itself.
-#[derive(Clone, Copy)]
-struct List<'a> {
-    constants: &'a Map<String, Value>,
-    bodies: &'a [&'a Value],
-}
-
-impl Serialize for List<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let constants = self.constants;
-        serializer.collect_seq(self.bodies.iter().map(|body| Item { constants, body }))
-    }
-}
-
-struct Item<'a> {
-    constants: &'a Map<String, Value>,
-    body: &'a Value,
-}
-
-impl Serialize for Item<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.body {
-            Value::Object(fields) if !self.constants.is_empty() => {
-                let constants = self.constants.iter().filter(|(name, _)| !fields.contains_key(*name));
-                serializer.collect_map(constants.chain(fields))
-            }
-            body => body.serialize(serializer),
+impl AsRef<Body> for Item<'_> {
+    fn as_ref(&self) -> &Body {
+        match self {
+            Self::AsMapped(body) => body,
+            Self::Made(body) => body,
         }
     }
 }
 
-/// The first name of a pointer without its leading slash, and what is left behind it.
-fn first(pointer: &str) -> (String, Option<&str>) {
-    let (name, rest) = pointer.split_once('/').map_or((pointer, None), |(name, rest)| (name, Some(rest)));
-    (name.replace("~1", "/").replace("~0", "~"), rest)
+/// The request's body: the list of records at its place, with the constant members around it.
+fn request<'b>(batch: &Batch, bodies: impl Iterator<Item = &'b Body>) -> Result<Vec<u8>, &'static str> {
+    let place = match batch.records.strip_prefix('/') {
+        Some(place) => place.split('/').map(|name| name.replace("~1", "/").replace("~0", "~")).collect(),
+        None if batch.records.is_empty() => Vec::new(),
+        None => return Err("the place of the records is no JSON pointer"),
+    };
+    let mut out = Vec::with_capacity(USUAL_BYTES);
+    for (depth, name) in place.iter().enumerate() {
+        out.push(b'{');
+        if depth == 0 {
+            batch.fields.iter().for_each(|member| print_member(member, &mut out));
+        }
+        print(name, &mut out);
+        out.push(b':');
+    }
+    out.push(b'[');
+    for (index, body) in bodies.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        print_item(&batch.record_fields, body, &mut out);
+    }
+    out.push(b']');
+    out.extend(place.iter().map(|_| b'}'));
+    Ok(out)
+}
+
+/// A record with the constant members that it does not have itself, which come first.
+fn print_item(constants: &Map<String, Value>, body: &Body, out: &mut Vec<u8>) {
+    let missing: Vec<_> = constants.iter().filter(|(name, _)| body.lacks(name)).collect();
+    let own = body.text().strip_prefix('{').filter(|_| !missing.is_empty());
+    let Some(own) = own else { return out.extend_from_slice(body.text().as_bytes()) };
+    out.push(b'{');
+    missing.into_iter().for_each(|member| print_member(member, out));
+    if own == "}" {
+        // Nothing comes behind the last one's comma.
+        out.pop();
+    }
+    out.extend_from_slice(own.as_bytes());
+}
+
+/// A member with the comma behind it.
+fn print_member((name, value): (&String, &Value), out: &mut Vec<u8>) {
+    print(name, out);
+    out.push(b':');
+    print(value, out);
+    out.push(b',');
+}
+
+fn print<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
+    // Printing texts and values into memory cannot fail.
+    let _never = serde_json::to_writer(out, value);
 }
 
 /// Judges what batches come to.
@@ -147,7 +132,7 @@ pub struct Judge<'a> {
     pub operation: &'a Operation,
     pub batch: &'a Batch,
     /// The bodies that were sent.
-    pub bodies: &'a [&'a Value],
+    pub bodies: &'a [&'a Body],
 }
 
 impl Judge<'_> {
@@ -350,13 +335,18 @@ mod tests {
 
     use super::*;
 
-    fn sent(records: &str, fields: &Value, bodies: &[&Value]) -> Value {
+    fn sent(records: &str, fields: &Value, bodies: &[Value]) -> Value {
         let batch: Batch = serde_json::from_value(json!({
             "maxRecords": 2, "method": "POST", "path": "/batch", "query": {}, "records": records, "fields": fields,
             "results": null,
         }))
         .unwrap();
-        serde_json::to_value(Request { batch: &batch, bodies }).unwrap()
+        asked(&batch, bodies)
+    }
+
+    fn asked(batch: &Batch, bodies: &[Value]) -> Value {
+        let bodies: Vec<Body> = bodies.iter().cloned().map(Body::from).collect();
+        serde_json::from_slice(&request(batch, bodies.iter()).unwrap()).unwrap()
     }
 
     #[test]
@@ -366,17 +356,18 @@ mod tests {
             "recordFields": {"attributes": {"type": "Account"}}, "results": null,
         }))
         .unwrap();
-        let (a, b) = (json!({"a": 1}), json!({"attributes": {"type": "Contact"}}));
-        let sent = serde_json::to_value(Request { batch: &batch, bodies: &[&a, &b] }).unwrap();
-        let expected = json!([{"attributes": {"type": "Account"}, "a": 1}, {"attributes": {"type": "Contact"}}]);
-        assert_eq!(sent, expected);
+        let bodies = [json!({"a": 1}), json!({"attributes": {"type": "Contact"}}), json!({}), json!([1])];
+        let attributes = json!({"type": "Account"});
+        let expected = json!([{"attributes": attributes, "a": 1}, {"attributes": {"type": "Contact"}}, {"attributes": attributes}, [1]]);
+        assert_eq!(asked(&batch, &bodies), expected);
     }
 
     #[test]
     fn the_records_go_where_the_pointer_says_among_the_constant_members() {
-        let (a, b) = (json!({"a": 1}), json!({"b": 2}));
-        let bodies = [&a, &b];
+        let bodies = [json!({"a": 1}), json!({"b": 2})];
         assert_eq!(sent("", &json!({}), &bodies), json!([{"a": 1}, {"b": 2}]));
+        assert_eq!(sent("/records", &json!({"a": 1}), &[]), json!({"a": 1, "records": []}));
+        assert_eq!(sent("", &json!({}), &[json!({})]), json!([{}]));
         let whole = sent("/records", &json!({"allOrNone": false}), &bodies);
         assert_eq!(whole, json!({"allOrNone": false, "records": [{"a": 1}, {"b": 2}]}));
         let nested = sent("/data/a~1b/items", &json!({"mode": [1]}), &bodies);

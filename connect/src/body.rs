@@ -5,6 +5,7 @@ mod xml;
 
 use bytes::Bytes;
 use crosstie_engine::{
+    body::Body,
     inlay,
     plan::{BodyFormat, Operation, Shape, names_a_record},
 };
@@ -35,18 +36,18 @@ pub enum Unmade {
 }
 
 /// The body of a single write.
-pub fn made(operation: &Operation, filling: Filling) -> Result<Made, Unmade> {
+pub fn made(operation: &Operation, body: &Body, identifier: Option<&str>) -> Result<Made, Unmade> {
     let Shape { format, wrap, fields } = &operation.shape;
-    let body = filling.body;
     let plain = wrap.is_empty() && fields.is_empty();
     if plain && *format == BodyFormat::Json {
-        let bytes = match body {
+        let bytes = match &**body {
             Value::Object(members) if !operation.omit.is_empty() => text(&without(members, &operation.omit)),
-            body => text(body),
+            _ => Bytes::copy_from_slice(body.text().as_bytes()),
         };
         return Ok(Made { bytes, content_type: "application/json" });
     }
-    let body = match body {
+    let filling = Filling { body, identifier, since: None };
+    let body = match &**body {
         Value::Object(members) => without(members, &operation.omit),
         body => body.clone(),
     };

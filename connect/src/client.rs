@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crosstie_engine::{
+    body::Body,
     lifecycle::Observed,
     plan::{Allowance, Authentication, Operation, Stream, System},
 };
@@ -201,7 +202,7 @@ impl VendorClient {
     pub async fn write_batch(
         &self,
         operation: &Operation,
-        bodies: &[&Value],
+        bodies: &[&Body],
         idempotency_key: Option<&str>,
     ) -> WrittenBatch {
         let Some(batch) = &operation.batch else {

@@ -6,7 +6,7 @@ mod rows;
 
 use std::{borrow::Cow, error::Error, io::Read};
 
-use crosstie_engine::{json::Json, plan::Format};
+use crosstie_engine::{json::Json, mapping::Part, plan::Format};
 use flate2::bufread::MultiGzDecoder;
 use serde_json::Value;
 
@@ -73,6 +73,27 @@ pub fn value(text: &[u8]) -> Result<Value, Unreadable> {
         return Err(Unreadable::TooMany);
     }
     serde_json::from_slice(text).map_err(|error| no_json("it is no JSON", &error))
+}
+
+/// Whether a JSON text surely has nothing at a pointer, because the name of its first member does not stand in it.
+pub fn surely_lacks(text: &[u8], pointer: &str) -> bool {
+    let Some(first) = pointer.split('/').nth(1) else { return false };
+    let plain = !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    // A number may be a place in a list; escaped letters may spell the name.
+    if !plain || first.bytes().all(|byte| byte.is_ascii_digit()) || text.first() != Some(&b'{') {
+        return false;
+    }
+    let name = format!("\"{first}\"");
+    memchr::memmem::find(text, name.as_bytes()).is_none() && memchr::memmem::find(text, b"\\u").is_none()
+}
+
+/// Reads as much of JSON as is wanted, and passes the rest over.
+pub fn part<'a>(text: &'a [u8], wanted: &Part) -> Result<Json<'a>, Unreadable> {
+    if room::of_json(text) > room::MOST {
+        return Err(Unreadable::TooMany);
+    }
+    let text = std::str::from_utf8(text).map_err(|error| Unreadable::malformed("it is no JSON", error))?;
+    wanted.parse(text).map_err(|error| no_json("it is no JSON", &error))
 }
 
 /// Looks at what a response holds, which is not copied for it where it is JSON.

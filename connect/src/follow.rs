@@ -7,8 +7,11 @@ use std::{
     time::Duration,
 };
 
-use crosstie_engine::plan::{Cost, RateRules, Restore};
-use serde_json::Value;
+use crosstie_engine::{
+    json::Json,
+    mapping::Part,
+    plan::{Cost, RateRules, Restore},
+};
 use tower::Service;
 
 use crate::{
@@ -21,28 +24,55 @@ use crate::{
 
 /// What following knows of a system.
 pub struct Followed {
-    pub rules: RateRules,
-    pub paces: Arc<Paces>,
-    pub clock: Arc<dyn Clock>,
+    rules: RateRules,
+    /// Where answers tell what they cost: no more of a page is read for it.
+    told: Part,
+    paces: Arc<Paces>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Followed {
+    /// What is followed by these rules.
+    pub fn new(rules: RateRules, paces: Arc<Paces>, clock: Arc<dyn Clock>) -> Self {
+        let told = rules.cost.as_ref().map(told).unwrap_or_default();
+        Self { rules, told, paces, clock }
+    }
+
     fn heed(&self, method: &http::Method, path: &str, answer: &Answer) {
         let present = || clock::date(&answer.headers).unwrap_or_else(|| self.clock.now());
         if let Some(quota) = quota::read(&answer.headers, self.rules.headers.as_ref(), &present) {
             self.paces.follow(method, path, &quota);
         }
-        let wait = self.rules.cost.as_ref().and_then(|cost| points(cost, answer));
+        let wait = self.rules.cost.as_ref().and_then(|cost| points(cost, &self.told, answer));
         if let Some(wait) = wait {
             self.paces.hold(method, path, wait);
         }
     }
 }
 
+/// Where an answer tells of points.
+fn told(cost: &Cost) -> Part {
+    let mut told = Part::default();
+    told.add(&cost.requested);
+    told.add(&cost.remaining);
+    if let Restore::Pointer(pointer) = &cost.restore {
+        told.add(pointer);
+    }
+    told
+}
+
 /// How long to wait until there are as many points again as the last request wanted; none when there are enough.
-fn points(cost: &Cost, answer: &Answer) -> Option<Duration> {
-    let document = document::value(answer.body.as_ref().ok()?).ok()?;
-    let number = |pointer: &String| document.pointer(pointer).and_then(Value::as_f64).filter(|number| *number >= 0.0);
+fn points(cost: &Cost, told: &Part, answer: &Answer) -> Option<Duration> {
+    let body = answer.body.as_ref().ok()?;
+    // Most answers of systems that tell so do not: pages by REST beside GraphQL.
+    if document::surely_lacks(body, &cost.requested) {
+        return None;
+    }
+    let document = document::part(body, told).ok()?;
+    let number = |pointer: &String| match document.pointer(pointer)? {
+        Json::Number(number) => number.as_f64().filter(|number| *number >= 0.0),
+        Json::Null | Json::Bool(_) | Json::Text(_) | Json::List(_) | Json::Object(_) => None,
+    };
     let restore = match &cost.restore {
         Restore::PerSecond(points) => Some(f64::from(*points)),
         Restore::Pointer(pointer) => number(pointer),
@@ -105,9 +135,13 @@ mod tests {
         }
     }
 
+    fn waits(cost: &Cost, body: &'static str) -> Option<Duration> {
+        points(cost, &told(cost), &answer(200, &[], body))
+    }
+
     #[test]
     fn a_query_waits_until_there_are_points_for_it_again() {
-        let wait = |body| points(&shopify(), &answer(200, &[], body)).map(|wait| wait.as_millis());
+        let wait = |body| waits(&shopify(), body).map(|wait| wait.as_millis());
         let body = r#"{"extensions":{"cost":{"requestedQueryCost":300,"throttleStatus":{"currentlyAvailable":50,"restoreRate":100}}}}"#;
         assert_eq!(wait(body), Some(2500));
         let enough = r#"{"extensions":{"cost":{"requestedQueryCost":50,"throttleStatus":{"currentlyAvailable":50,"restoreRate":100}}}}"#;
@@ -128,6 +162,6 @@ mod tests {
     fn a_restore_rate_can_be_known_beforehand() {
         let cost = Cost { restore: Restore::PerSecond(50), ..shopify() };
         let body = r#"{"extensions":{"cost":{"requestedQueryCost":300,"throttleStatus":{"currentlyAvailable":50}}}}"#;
-        assert_eq!(points(&cost, &answer(200, &[], body)), Some(Duration::from_secs(5)));
+        assert_eq!(waits(&cost, body), Some(Duration::from_secs(5)));
     }
 }

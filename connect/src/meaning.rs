@@ -98,18 +98,10 @@ impl Body {
         self.read(answer).is_none() && matches!(self, Self::TooMuch)
     }
 
-    /// Whether a body that was not read yet surely has nothing at a pointer, because the name of its first member does not stand in it. Spares
-    /// reading large pages twice for what only errors have.
+    /// Whether a body that was not read yet surely has nothing at a pointer. Spares reading large pages twice for what only errors have.
     fn surely_lacks(&self, answer: &Answer, pointer: &str) -> bool {
         let (Self::Unread, Ok(body)) = (self, &answer.body) else { return false };
-        let Some(first) = pointer.split('/').nth(1) else { return false };
-        let plain = !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        // A number may be a place in a list; escaped letters may spell the name.
-        if !plain || first.bytes().all(|byte| byte.is_ascii_digit()) || body.first() != Some(&b'{') {
-            return false;
-        }
-        let name = format!("\"{first}\"");
-        memchr::memmem::find(body, name.as_bytes()).is_none() && memchr::memmem::find(body, b"\\u").is_none()
+        document::surely_lacks(body, pointer)
     }
 }
 

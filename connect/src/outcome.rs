@@ -1,7 +1,7 @@
 //! What calls come to: pages, writes and look-ups as the worker sees them. Types only; how an answer becomes one of them is decided in
 //! `page`, `write` and `look_up`.
 
-use crosstie_engine::window::Position;
+use crosstie_engine::{body::Body, window::Position};
 use serde_json::Value;
 
 use crate::failure::CallFailure;
@@ -25,7 +25,7 @@ pub struct Page<R = Value> {
 #[derive(Clone, Copy)]
 pub struct Outgoing<'a> {
     /// It as it is mapped.
-    pub body: &'a Value,
+    pub body: &'a Body,
     /// What the vendor called it when it was written before, where that is known.
     pub identifier: Option<&'a str>,
     /// The key that makes sending it again safe, for the operation's header for it, where it has one.

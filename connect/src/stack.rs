@@ -68,11 +68,8 @@ pub fn stack(system: &System, shared: &Shared, surroundings: &Surroundings) -> R
         vendor_clock: Arc::clone(&shared.vendor_clock),
         observer: Arc::clone(&surroundings.observer),
     });
-    let followed = Arc::new(Followed {
-        rules: system.rate.clone(),
-        paces: Arc::clone(&shared.paces),
-        clock: Arc::clone(&surroundings.clock),
-    });
+    let (paces, clock) = (Arc::clone(&shared.paces), Arc::clone(&surroundings.clock));
+    let followed = Arc::new(Followed::new(system.rate.clone(), paces, clock));
     let cache = system.cache.as_ref();
     let kept = cache.map(|cache| {
         let (credentials, observer) = (shared.credentials.clone(), Arc::clone(&surroundings.observer));

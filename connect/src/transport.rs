@@ -53,17 +53,15 @@ const USER_AGENT: &str = concat!("crosstie/", env!("CARGO_PKG_VERSION"));
 /// Client certificates that connections are kept for: as many as there are versions of credentials.
 const MOST_IDENTITIES: usize = 2;
 
-/// Sends calls.
+/// Sends calls. It is cloned for each.
 #[derive(Clone)]
-pub struct Transport {
-    own: Arc<Own>,
-    /// Connections without a client certificate.
-    plain: Pools,
-}
+pub struct Transport(Arc<Own>);
 
 struct Own {
     rules: Arc<Rules>,
     surroundings: Surroundings,
+    /// Connections without a client certificate.
+    plain: Pools,
     /// Connections by client certificate, which no two may share.
     identified: Mutex<Vec<(Arc<Identity>, Pools)>>,
 }
@@ -127,16 +125,16 @@ impl Transport {
     pub fn new(rules: &Arc<Rules>, surroundings: &Surroundings) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let plain = Pools::new(rules, surroundings, None)?;
         let (rules, surroundings) = (Arc::clone(rules), surroundings.clone());
-        Ok(Self { own: Arc::new(Own { rules, surroundings, identified: Mutex::default() }), plain })
+        Ok(Self(Arc::new(Own { rules, surroundings, plain, identified: Mutex::default() })))
     }
 
     /// The connections that are made with a client certificate.
     fn identified(&self, identity: &Arc<Identity>) -> Result<Pools, Break> {
-        let mut identified = self.own.identified.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut identified = self.0.identified.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, pools)) = identified.iter().find(|(known, _)| Arc::ptr_eq(known, identity)) {
             return Ok(pools.clone());
         }
-        let pools = Pools::new(&self.own.rules, &self.own.surroundings, Some(identity));
+        let pools = Pools::new(&self.0.rules, &self.0.surroundings, Some(identity));
         let pools = pools.map_err(|error| Break { cause: Cause::NoRequest, source: Some(error) })?;
         if identified.len() >= MOST_IDENTITIES {
             identified.remove(0);
@@ -147,8 +145,8 @@ impl Transport {
 
     async fn send(self, call: Call) -> Result<Answer, Break> {
         let identified = call.identity.as_ref().map(|identity| self.identified(identity)).transpose()?;
-        let pools = identified.as_ref().unwrap_or(&self.plain);
-        let proxy = self.own.surroundings.proxy.as_ref().filter(|proxy| proxy.takes(&call.url));
+        let pools = identified.as_ref().unwrap_or(&self.0.plain);
+        let proxy = self.0.surroundings.proxy.as_ref().filter(|proxy| proxy.takes(&call.url));
         let proxied = pools.proxied.as_ref().filter(|_| proxy.is_some());
         if proxied.is_some() {
             self.admit_beyond_proxy(&call.url).await?;
@@ -159,7 +157,7 @@ impl Transport {
         *request.headers_mut() = call.headers;
         *request.body_mut() = call.body.map(Into::into);
         // Within it, a connection that is not made in time is told by itself.
-        let head = timeout(self.own.surroundings.timeouts.first_byte, client.execute(request)).await;
+        let head = timeout(self.0.surroundings.timeouts.first_byte, client.execute(request)).await;
         let head = head.map_err(|elapsed| Break { cause: Cause::NoAnswerInTime, source: Some(Box::new(elapsed)) })?;
         let mut response = head.map_err(|error| pools.broken(error, proxied))?;
         let (status, headers) = (response.status(), mem::take(response.headers_mut()));
@@ -174,7 +172,7 @@ impl Transport {
     /// Whether a host's addresses are such as requests may go to. An address in the place of a host was judged by the guard already.
     async fn admit_beyond_proxy(&self, url: &Url) -> Result<(), Break> {
         let Some(Host::Domain(host)) = url.host() else { return Ok(()) };
-        let Own { rules, surroundings, .. } = &*self.own;
+        let Own { rules, surroundings, .. } = &*self.0;
         let names =
             GuardedNames { rules: Arc::clone(rules), scheme: Scheme::Https, names: Arc::clone(&surroundings.names) };
         let looked_up = timeout(surroundings.timeouts.connect, names.addresses(host.to_owned())).await;

@@ -46,7 +46,7 @@ pub fn call(base: &Url, operation: &Operation, outgoing: Outgoing) -> Result<Cal
         headers.remove(header::CONTENT_TYPE);
         return Ok(request(operation, operation.method, url, headers, None));
     }
-    let made = body::made(operation, Filling { body, identifier, since: None });
+    let made = body::made(operation, body, identifier);
     let made = made.map_err(|unmade| Written::Refused { fault: without_request(operation, &unmade.to_string()) })?;
     let named = operation.headers.keys().any(|name| name.eq_ignore_ascii_case(header::CONTENT_TYPE.as_str()));
     if !named {
@@ -250,7 +250,7 @@ mod tests {
         let path = Template::parse("/orders/{identifier}").unwrap();
         let delete = Operation { method: Method::Delete, path, ..operation() };
         let base = Url::parse("https://api.example.com").unwrap();
-        let body = json!({"externalId": 7});
+        let body = json!({"externalId": 7}).into();
         let outgoing = Outgoing { body: &body, identifier: Some("a/b"), idempotency_key: Some("key-1") };
         let call = super::call(&base, &delete, outgoing).unwrap();
         assert_eq!((call.method, call.url.path()), (http::Method::DELETE, "/orders/a%2Fb"));
@@ -283,7 +283,7 @@ mod tests {
     }
 
     fn made(operation: &Operation, body: &Value) -> Result<Call, Written> {
-        let outgoing = Outgoing { body, identifier: None, idempotency_key: Some("key-1") };
+        let outgoing = Outgoing { body: &body.clone().into(), identifier: None, idempotency_key: Some("key-1") };
         call(&Url::parse("https://api.example.com").unwrap(), operation, outgoing)
     }
 

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use crosstie_engine::plan::{Job, LookUp, Operation};
+use crosstie_engine::{
+    body::Body,
+    plan::{Job, LookUp, Operation},
+};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -50,7 +53,7 @@ impl VendorClient {
         let lookup = operation.find.as_ref().map(|find| &find.lookup).or(operation.outcome.lookup.as_ref());
         match lookup {
             Some(lookup) if operation.find.is_some() || operation.if_match.is_some() => {
-                self.look_and_write(operation, lookup, outgoing).await
+                Box::pin(self.look_and_write(operation, lookup, outgoing)).await
             }
             Some(_) | None => self.write_once(operation, outgoing, None).await,
         }
@@ -160,7 +163,7 @@ impl VendorClient {
         };
         let condition = tag.map(|tag| (header::IF_MATCH, tag));
         // What only a create carries goes over nothing that is there.
-        let rest = (!operation.ownership.is_empty()).then(|| operation.ownership.rest(outgoing.body));
+        let rest = (!operation.ownership.is_empty()).then(|| Body::from(operation.ownership.rest(outgoing.body)));
         let outgoing = Outgoing { body: rest.as_ref().unwrap_or(outgoing.body), ..outgoing };
         let Some(update) = operation.update() else { return self.write_once(operation, outgoing, condition).await };
         // A key stands for one request: the create that may have had it before is another one.

@@ -5,23 +5,32 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::json::Json;
+use crate::json::{Json, print};
 
 /// The value as JSON with sorted members. A value that cannot be JSON (a map with keys that are not strings) becomes `null`; the
 /// types of this project never are.
 pub fn json<T: Serialize>(value: &T) -> String {
-    let bytes = bytes(&Json::from(&serde_json::to_value(value).unwrap_or(Value::Null)));
-    String::from_utf8(bytes).unwrap_or_default()
+    text(&serde_json::to_value(value).unwrap_or(Value::Null))
+}
+
+/// [`json`] of what is a value already.
+pub fn text(value: &Value) -> String {
+    print::sorted_text(value)
 }
 
 /// SHA-256 of [`json`], as 64 hexadecimal digits.
 pub fn hash(value: &Value) -> String {
-    hash_of(&Json::from(value))
+    hash_text(&text(value))
 }
 
 /// The same of JSON that was read and not copied.
 pub fn hash_of(value: &Json) -> String {
-    hex(&Sha256::digest(bytes(value)))
+    hash_text(&print::text(value, print::Members::Sorted))
+}
+
+/// The same of a value of which [`json`] is at hand.
+pub fn hash_text(json: &str) -> String {
+    hex(&Sha256::digest(json))
 }
 
 /// The first 16 hexadecimal digits of the SHA-256 of [`json`]: enough to tell versions of one object apart, short enough to read.
@@ -37,50 +46,6 @@ pub fn hash_parts(parts: &[&[u8]]) -> String {
         digest.update(part);
     }
     hex(&digest.finalize())
-}
-
-/// Bytes that most records fit in.
-const USUAL_BYTES: usize = 2048;
-
-fn bytes(value: &Json) -> Vec<u8> {
-    let mut out = Vec::with_capacity(USUAL_BYTES);
-    write(value, &mut out);
-    out
-}
-
-fn write(value: &Json, out: &mut Vec<u8>) {
-    match value {
-        Json::Object(members) => {
-            out.push(b'{');
-            for (index, (name, value)) in members.sorted().into_iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
-                write_plain(name, out);
-                out.push(b':');
-                write(value, out);
-            }
-            out.push(b'}');
-        }
-        Json::List(items) => {
-            out.push(b'[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
-                write(item, out);
-            }
-            out.push(b']');
-        }
-        Json::Text(text) => write_plain(text.as_ref(), out),
-        Json::Null | Json::Bool(_) | Json::Number(_) => write_plain(value, out),
-    }
-}
-
-/// A value without members, as JSON has it.
-fn write_plain<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
-    // Writing a text or a number into memory cannot fail.
-    let _never = serde_json::to_writer(out, value);
 }
 
 /// Bytes as lower-case hexadecimal digits.

@@ -1,6 +1,8 @@
 //! JSON that borrows from the text it was read from: texts are copied only where they have escapes, and the members of an object are a list. What is
 //! read once and seldom asked is read so in a fraction of the time and memory that a [`Value`] takes, which hashes and copies every name.
 
+pub(crate) mod print;
+
 use std::{borrow::Cow, fmt};
 
 use serde::{
@@ -14,9 +16,6 @@ const USUAL_MEMBERS: usize = 8;
 
 /// Members beyond which they are sorted when they are read: fewer are found as fast one after the other.
 const FEW: usize = 16;
-
-/// Bytes that most texts fit in.
-const USUAL_BYTES: usize = 2048;
 
 /// A JSON value.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -77,7 +76,9 @@ impl<'a> Members<'a> {
 
     /// How many names there are.
     pub fn len(&self) -> usize {
-        self.order.as_ref().map_or_else(|| self.sorted().len(), |order| order.0.len())
+        let mut names = 0;
+        self.each_sorted(|_, _| names += 1);
+        names
     }
 
     /// Whether there is no member.
@@ -87,18 +88,38 @@ impl<'a> Members<'a> {
 
     /// Names and values sorted by name, each name once.
     pub fn sorted(&self) -> Vec<(&str, &Json<'a>)> {
-        if let Some(order) = &self.order {
-            let places = order.0.iter().map(|place| &self.list[*place]);
-            return places.map(|(name, value)| (name.as_ref(), value)).collect();
-        }
-        let mut members: Vec<_> = self.iter().rev().collect();
-        if !members.is_sorted_by(|(a, _), (b, _)| a > b) {
-            // The last of a name comes first, and stable sorting leaves it there.
-            members.sort_by(|(a, _), (b, _)| b.cmp(a));
-            members.dedup_by(|(a, _), (b, _)| a == b);
-        }
-        members.reverse();
+        let mut members = Vec::with_capacity(self.list.len());
+        self.each_sorted(|name, value| members.push((name, value)));
         members
+    }
+
+    /// Goes through names and values sorted by name, each name once.
+    pub fn each_sorted<'m>(&'m self, mut each: impl FnMut(&'m str, &'m Json<'a>)) {
+        let mut visit = |place: usize| {
+            if let Some((name, value)) = self.list.get(place) {
+                each(name, value);
+            }
+        };
+        if let Some(order) = &self.order {
+            return order.0.iter().for_each(|place| visit(*place));
+        }
+        let name = |place: usize| self.list.get(place).map(|(name, _)| name.as_ref());
+        // So few are put in order where they lie; behind an equal name comes the one that was read later, and counts.
+        let mut places = [0_usize; FEW];
+        let places = &mut places[..self.list.len().min(FEW)];
+        for next in 0..places.len() {
+            let mut at = next;
+            while at > 0 && name(places[at - 1]) > name(next) {
+                places[at] = places[at - 1];
+                at -= 1;
+            }
+            places[at] = next;
+        }
+        for (at, place) in places.iter().enumerate() {
+            if places.get(at + 1).is_none_or(|next| name(*next) != name(*place)) {
+                visit(*place);
+            }
+        }
     }
 }
 
@@ -119,10 +140,7 @@ impl<'a> Json<'a> {
 
     /// Its text, without spaces.
     pub fn text(&self) -> String {
-        let mut text = Vec::with_capacity(USUAL_BYTES);
-        // Writing into memory cannot fail, and what it writes is text.
-        let _never = serde_json::to_writer(&mut text, self);
-        String::from_utf8(text).unwrap_or_default()
+        print::text(self, print::Members::AsRead)
     }
 
     /// What is at a JSON pointer (RFC 6901).

@@ -4,6 +4,7 @@
 //! The operator compiles plans with it, the worker runs plans with it, and the command line checks specs with it.
 
 pub mod alert;
+pub mod body;
 pub mod canonical;
 pub mod circuit;
 pub mod compile;

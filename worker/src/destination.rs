@@ -2,7 +2,10 @@
 //! that fails in every way there is.
 
 use crosstie_connect::{CallFailure, LookedUp, Outgoing, VendorClient, Written, WrittenBatch};
-use crosstie_engine::plan::{LookUp, Operation};
+use crosstie_engine::{
+    body::Body,
+    plan::{LookUp, Operation},
+};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -16,7 +19,7 @@ pub trait Destination: Send + Sync {
     fn write_batch<'a>(
         &'a self,
         operation: &'a Operation,
-        bodies: &'a [&'a Value],
+        bodies: &'a [&'a Body],
         idempotency_key: Option<&'a str>,
     ) -> BoxFuture<'a, WrittenBatch>;
 
@@ -38,7 +41,7 @@ impl Destination for VendorClient {
     fn write_batch<'a>(
         &'a self,
         operation: &'a Operation,
-        bodies: &'a [&'a Value],
+        bodies: &'a [&'a Body],
         idempotency_key: Option<&'a str>,
     ) -> BoxFuture<'a, WrittenBatch> {
         Box::pin(self.write_batch(operation, bodies, idempotency_key))

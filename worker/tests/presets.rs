@@ -20,6 +20,7 @@ use crosstie_connect::{Authorities, CredentialStore, LookedUp, Outgoing, Row, Su
 use crosstie_connect::{RecordFault, WrittenBatch};
 use crosstie_crds::{Connector, Integration};
 use crosstie_engine::{
+    body::Body,
     compile::{self, Settings},
     credentials::{CredentialVersion, CredentialsDocument},
     plan::{Flow, Method, Operation, Plan, System},
@@ -92,7 +93,7 @@ async fn salesforce(simulator: &Simulator, write: &Value) -> (Client, VendorClie
 }
 
 async fn write(client: &VendorClient, operation: &Operation, body: &Value) -> Option<String> {
-    let outgoing = Outgoing { body, identifier: None, idempotency_key: None };
+    let outgoing = Outgoing { body: &body.clone().into(), identifier: None, idempotency_key: None };
     match client.write(operation, outgoing).await {
         Written::Applied { identifier, .. } => identifier,
         other => panic!("{other:?}"),
@@ -130,10 +131,10 @@ async fn salesforce_takes_orders_in_batches_with_a_result_for_each() {
         salesforce(&simulator, &json!({"operation": "upsertCustomOrder", "batchSize": 200})).await;
     let fault = Fault::RefuseRows { percent: 100, containing: Some("poison".into()), seed: 0 };
     org.add_fault(&FaultRule::new(fault)).await.unwrap();
-    let bodies: Vec<Value> = (0..200)
-        .map(|n| json!({"External_Id__c": n.to_string(), "Name": if n == 7 { "poison" } else { "fine" }}))
+    let bodies: Vec<Body> = (0..200)
+        .map(|n| json!({"External_Id__c": n.to_string(), "Name": if n == 7 { "poison" } else { "fine" }}).into())
         .collect();
-    let bodies: Vec<&Value> = bodies.iter().collect();
+    let bodies: Vec<&Body> = bodies.iter().collect();
     let WrittenBatch::Answered { rows, .. } = client.write_batch(&flow.operation, &bodies, None).await else {
         panic!("not answered")
     };
@@ -148,8 +149,8 @@ async fn salesforce_takes_orders_in_batches_with_a_result_for_each() {
     }
     assert_eq!(org.stats().await.unwrap().writes.creates, 199);
     // One more than the vendor takes is refused whole.
-    let extra = json!({"External_Id__c": "200", "Name": "fine"});
-    let many: Vec<&Value> = bodies.iter().copied().chain([&extra]).collect();
+    let extra = Body::from(json!({"External_Id__c": "200", "Name": "fine"}));
+    let many: Vec<&Body> = bodies.iter().copied().chain([&extra]).collect();
     let written = client.write_batch(&flow.operation, &many, None).await;
     assert!(matches!(&written, WrittenBatch::Refused { fault } if fault.status == Some(400)), "{written:?}");
 }

@@ -123,7 +123,7 @@ async fn stripe_knows_every_stream_as_it_is_asked_for() {
 }
 
 async fn write(client: &VendorClient, flow: &Flow, body: &Value) -> Written {
-    let outgoing = Outgoing { body, identifier: None, idempotency_key: Some("key-1") };
+    let outgoing = Outgoing { body: &body.clone().into(), identifier: None, idempotency_key: Some("key-1") };
     client.write(&flow.operation, outgoing).await
 }
 

@@ -31,7 +31,7 @@ fn operation(shape: &Value, omit: &[&str]) -> Operation {
 }
 
 fn sent(shape: &Value, omit: &[&str], body: &Value) -> Result<(String, &'static str), Unmade> {
-    let made = made(&operation(shape, omit), Filling { body, identifier: Some("77"), since: None })?;
+    let made = made(&operation(shape, omit), &body.clone().into(), Some("77"))?;
     Ok((String::from_utf8(made.bytes.to_vec()).unwrap(), made.content_type))
 }
 
@@ -61,7 +61,7 @@ fn what_constant_members_name_has_to_be_there() {
     let body = json!({});
     let operation = operation(&json!({"fields": {"a": "{identifier}"}}), &[]);
     for identifier in [None, Some("")] {
-        let unmade = made(&operation, Filling { body: &body, identifier, since: None }).err();
+        let unmade = made(&operation, &body.clone().into(), identifier).err();
         assert_eq!(unmade, Some(Unmade::Unfilled(Unfilled::NoIdentifier)));
     }
 }

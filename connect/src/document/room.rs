@@ -23,7 +23,7 @@ const MOST_NAMESPACES: usize = 10_000;
 /// What a JSON text takes, at most.
 pub fn of_json(text: &[u8]) -> usize {
     // Nearly every text has room even if all were objects and quotes were not looked at, which is so much faster that it costs nothing.
-    let most = OBJECT * (1 + text.iter().filter(|byte| matches!(**byte, b',' | b'[' | b'{')).count());
+    let most = OBJECT * (1 + beginnings(text));
     if most <= MOST / 2 {
         return most;
     }
@@ -40,6 +40,12 @@ pub fn of_json(text: &[u8]) -> usize {
         }
     }
     bytes
+}
+
+/// How many members and values begin in a text, at most. Counted in bytes as far as those can count, which takes many of them in one step.
+fn beginnings(text: &[u8]) -> usize {
+    let begins = |byte: &u8| u8::from(matches!(*byte, b',' | b'[' | b'{'));
+    text.chunks(usize::from(u8::MAX)).map(|part| usize::from(part.iter().map(begins).sum::<u8>())).sum()
 }
 
 /// What lines of JSON take, at most.

@@ -1,7 +1,10 @@
 //! Batches that vendors answer, whole or row by row, or do not.
 
 use crosstie_connect::{CredentialStore, FailureKind, Row, VendorClient, WrittenBatch};
-use crosstie_engine::plan::{Batch, BatchResults, Method, Operation};
+use crosstie_engine::{
+    body::Body,
+    plan::{Batch, BatchResults, Method, Operation},
+};
 use serde_json::{Value, json};
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
@@ -34,8 +37,8 @@ fn batches(succeeded: &str) -> Operation {
 }
 
 async fn send(client: &VendorClient, operation: &Operation) -> WrittenBatch {
-    let bodies = [json!({"n": 1}), json!({"n": 2}), json!({"n": 3})];
-    let bodies: Vec<&Value> = bodies.iter().collect();
+    let bodies = [1, 2, 3].map(|n| Body::from(json!({"n": n})));
+    let bodies: Vec<&Body> = bodies.iter().collect();
     client.write_batch(operation, &bodies, Some("key-1")).await
 }
 

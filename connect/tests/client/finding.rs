@@ -27,7 +27,7 @@ fn operation(more: &Value) -> Operation {
 }
 
 async fn put(client: &VendorClient, operation: &Operation, identifier: Option<&str>) -> Written {
-    client.write(operation, Outgoing { body: &body(), identifier, idempotency_key: None }).await
+    client.write(operation, Outgoing { body: &body().into(), identifier, idempotency_key: None }).await
 }
 
 fn issue(id: &str, key: &str) -> Value {
@@ -316,7 +316,7 @@ async fn a_key_that_makes_resending_safe_stands_for_one_request() {
     .await;
     let (client, operation) = (hasty(&system(&vendor.base_url)), operation(&with_key));
     for _ in 0..2 {
-        client.write(&operation, Outgoing { body: &body(), identifier: None, idempotency_key: Some("k") }).await;
+        client.write(&operation, Outgoing { body: &body().into(), identifier: None, idempotency_key: Some("k") }).await;
     }
     let keys: Vec<Option<String>> =
         vendor.requests().iter().map(|request| request.header("idempotency-key").map(str::to_owned)).collect();

@@ -162,7 +162,7 @@ pub async fn write(client: &VendorClient) -> Written {
 }
 
 pub async fn write_body(client: &VendorClient, body: &Value, idempotency_key: Option<&str>) -> Written {
-    client.write(&operation(), Outgoing { body, identifier: None, idempotency_key }).await
+    client.write(&operation(), Outgoing { body: &body.clone().into(), identifier: None, idempotency_key }).await
 }
 
 pub async fn look_up(client: &VendorClient) -> Result<LookedUp, CallFailure> {

@@ -85,7 +85,7 @@ fn later(timeout_seconds: u32) -> Operation {
 }
 
 async fn put(client: &VendorClient, operation: &Operation) -> Written {
-    client.write(operation, Outgoing { body: &body(), identifier: None, idempotency_key: Some("k") }).await
+    client.write(operation, Outgoing { body: &body().into(), identifier: None, idempotency_key: Some("k") }).await
 }
 
 /// A vendor whose job says one thing after the other, the last for ever.

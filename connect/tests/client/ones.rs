@@ -164,7 +164,7 @@ fn deleting() -> Operation {
 }
 
 async fn delete(client: &VendorClient, identifier: Option<&str>) -> Written {
-    client.write(&deleting(), Outgoing { body: &body(), identifier, idempotency_key: Some("key-1") }).await
+    client.write(&deleting(), Outgoing { body: &body().into(), identifier, idempotency_key: Some("key-1") }).await
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{Rule, Seen};
 use crate::{
+    body::Body,
     canonical,
     plan::{Evidence, Identifier, Method, OnUnknownOutcome, Operation, Outcome, Proof},
 };
@@ -34,7 +35,7 @@ pub struct OpenIntent {
     /// The operation as it was when the write was decided; a changed plan does not change what is under way.
     pub operation: Arc<Operation>,
     /// What is written.
-    pub body: Value,
+    pub body: Body,
     /// Hash of the whole mapped body.
     pub body_hash: String,
     /// The state of the record that the body was made of; it may have been fetched after the record was read.

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{Facts, Failures, Fault, Found, Intent, OpenIntent, Rule, Sent, Setback, Step, Weather};
 use crate::{
-    canonical,
+    body::Body,
     mapping::EvaluationError,
     plan::{Method, OnUnknownOutcome, Outcome, RetryPolicy},
     retry,
@@ -153,9 +153,9 @@ pub enum IntentChange {
 #[derive(Debug)]
 pub enum Mapped {
     /// This body is to be written; its hash.
-    Write(Value, String),
+    Write(Body, String),
     /// The record is to be deleted; what names it, and its hash.
-    Delete(Value, String),
+    Delete(Body, String),
     /// The record is done with, or failed.
     Done(Change),
 }
@@ -235,11 +235,13 @@ impl Judge<'_> {
                 Mapped::Done(Change::Settle(Settled::Deleted))
             }
             Ok(Wanted::Delete(body)) => {
-                let hash = canonical::hash(&body);
+                let body = Body::from(body);
+                let hash = body.hash();
                 Mapped::Delete(body, hash)
             }
             Ok(Wanted::Write(body) | Wanted::Update(body)) => {
-                let body_hash = canonical::hash(&body);
+                let body = Body::from(body);
+                let body_hash = body.hash();
                 if super::needs_write(&body_hash, facts.ledger.as_ref()) {
                     Mapped::Write(body, body_hash)
                 } else {

@@ -1,5 +1,7 @@
 //! On whose behalf calls are made: known to the task that makes them, so that nothing between it and the vendor's client has to pass it on.
 
+use tokio::task::futures::TaskLocalFuture;
+
 use crate::{lane::Lane, store::Claimed};
 
 tokio::task_local! {
@@ -33,7 +35,7 @@ impl Caller {
     }
 
     /// Records that are carried together.
-    pub fn records(lane: &Lane, records: &[Claimed]) -> Self {
+    pub fn records(lane: &Lane, records: &[Box<Claimed>]) -> Self {
         match records {
             [one] => Self::record(lane, one),
             many => Self { records: u32::try_from(many.len()).ok(), ..Self::flow(lane) },
@@ -46,8 +48,8 @@ impl Caller {
     }
 
     /// Does something on this one's behalf.
-    pub async fn makes<T>(self, calls: impl Future<Output = T>) -> T {
-        CALLER.scope(self, calls).await
+    pub fn makes<F: Future>(self, calls: F) -> TaskLocalFuture<Self, F> {
+        CALLER.scope(self, calls)
     }
 }
 

@@ -1,12 +1,14 @@
 //! Carrying several claimed records through in one call: those that are to be written become one intent, sent whole; what the answer means for
 //! each is stored together. What is not written with the others is carried by itself.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use crosstie_connect::WrittenBatch;
-use crosstie_engine::delivery::{BatchSent, Change, Facts, Next, NextBatch, OpenIntent, batch_spares_system, together};
+use crosstie_engine::{
+    body::Body,
+    delivery::{BatchSent, Change, Facts, Next, NextBatch, OpenIntent, batch_spares_system, together},
+};
 use futures::future::join_all;
-use serde_json::Value;
 
 use super::{
     answers::{batch_sent, overloaded},
@@ -24,8 +26,9 @@ use crate::{
 };
 
 /// Takes the records of the next call: an open batch whole, or as many as may share one, or one.
-pub fn next_call(ahead: &mut VecDeque<Claimed>, batch_size: u32) -> Vec<Claimed> {
-    let batch_of = |claimed: &Claimed| claimed.facts.intent.as_ref().map(|open| (open.size > 1, open.intent.sequence));
+pub fn next_call(ahead: &mut VecDeque<Box<Claimed>>, batch_size: u32) -> Vec<Box<Claimed>> {
+    let batch_of =
+        |claimed: &Box<Claimed>| claimed.facts.intent.as_ref().map(|open| (open.size > 1, open.intent.sequence));
     let taken = match ahead.front().map(batch_of) {
         None => 0,
         Some(Some((false, _))) => 1,
@@ -39,13 +42,13 @@ pub fn next_call(ahead: &mut VecDeque<Claimed>, batch_size: u32) -> Vec<Claimed>
 }
 
 /// Whether records are to be carried together.
-pub fn is_batch(records: &[Claimed]) -> bool {
-    let is_part = |claimed: &Claimed| claimed.facts.intent.as_ref().is_some_and(|open| open.size > 1);
+pub fn is_batch(records: &[Box<Claimed>]) -> bool {
+    let is_part = |claimed: &Box<Claimed>| claimed.facts.intent.as_ref().is_some_and(|open| open.size > 1);
     records.len() > 1 || records.iter().any(is_part)
 }
 
 /// Carries records as far as they come now. They are those of an open batch, or have no open intent. See [`carry`](super::carry::carry).
-pub async fn carry_batch(lane: &Lane, records: Vec<Claimed>, probe: Option<Probe>, slot: Slot) {
+pub async fn carry_batch(lane: &Lane, records: Vec<Box<Claimed>>, probe: Option<Probe>, slot: Slot) {
     let mut carrier = Carrier { lane, records, passage: Passage::new(lane, probe), slot: Some(slot) };
     // A store that is closed ends the process's work; the records are found again as they were stored last.
     let _closed = carrier.run().await;
@@ -53,7 +56,7 @@ pub async fn carry_batch(lane: &Lane, records: Vec<Claimed>, probe: Option<Probe
 
 struct Carrier<'a> {
     lane: &'a Lane,
-    records: Vec<Claimed>,
+    records: Vec<Box<Claimed>>,
     passage: Passage<'a>,
     slot: Option<Slot>,
 }
@@ -65,7 +68,7 @@ impl Carrier<'_> {
             alone = self.gather().await?;
         }
         if let Some(changes) = self.resolve().await {
-            conclude(self.lane, self.records.iter().zip(changes)).await?;
+            conclude(self.lane, self.records.iter().map(AsRef::as_ref).zip(changes)).await?;
         }
         // What comes next for their keys need not wait for the others.
         self.records.clear();
@@ -92,7 +95,7 @@ impl Carrier<'_> {
     }
 
     /// Finds out what is to be done about each, and makes one intent of those that are to be written. Gives those that have to be sent alone.
-    async fn gather(&mut self) -> Result<Vec<(Claimed, Sending)>, StoreError> {
+    async fn gather(&mut self) -> Result<Vec<(Box<Claimed>, Sending)>, StoreError> {
         let lane = self.lane;
         let mut records = std::mem::take(&mut self.records);
         let probes = self.passage.probes();
@@ -110,7 +113,7 @@ impl Carrier<'_> {
                 Decided::Delete(sending) => alone.push((claimed, sending)),
             }
         }
-        conclude(lane, done.iter().map(|(claimed, change)| (claimed, change.clone()))).await?;
+        conclude(lane, done.iter().map(|(claimed, change)| (claimed.as_ref(), change.clone()))).await?;
         if written.len() < 2 {
             alone.append(&mut written);
             return Ok(alone);
@@ -121,8 +124,11 @@ impl Carrier<'_> {
         let intents = sendings.into_iter().zip(&records).map(|(sending, claimed)| sending.intent(lane, claimed));
         let opened = lane.store_trouble.changed(lane.store.open_batch(intents.collect()).await)?;
         self.records = records;
-        for (claimed, open) in self.records.iter_mut().zip(opened) {
+        for (claimed, mut open) in self.records.iter_mut().zip(opened) {
+            // Thousands wait for their answers at the same moment: of each, no more is kept than is sent.
+            open.body.rest();
             claimed.facts.intent = Some(open);
+            claimed.payload = Arc::default();
         }
         Ok(alone)
     }
@@ -150,7 +156,7 @@ impl Carrier<'_> {
         let written = {
             let open = self.open()?;
             let key = open.operation.outcome.idempotency.as_ref().map(|_| open.intent.idempotency_key.as_str());
-            let bodies: Vec<&Value> = self.parts().map(|(_, open)| &open.body).collect();
+            let bodies: Vec<&Body> = self.parts().map(|(_, open)| &open.body).collect();
             self.records.iter().for_each(|claimed| claimed.guard.sending());
             let written = lane.destination.write_batch(&open.operation, &bodies, key);
             Caller::records(lane, &self.records).makes(written).await

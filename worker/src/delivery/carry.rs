@@ -25,7 +25,7 @@ use crate::{
 
 /// Carries a record as far as it comes now. `probe` is the leave of an open circuit that lets it through as the only one. The slot is given back as
 /// soon as the vendor has answered: what is stored then holds up no other call.
-pub async fn carry(lane: &Lane, claimed: Claimed, probe: Option<Probe>, slot: Slot) {
+pub async fn carry(lane: &Lane, claimed: Box<Claimed>, probe: Option<Probe>, slot: Slot) {
     let caller = Caller::record(lane, &claimed);
     let mut carrier = Carrier::new(lane, claimed, probe, slot);
     // A store that is closed ends the process's work; the record is found again as it was stored last.
@@ -35,7 +35,7 @@ pub async fn carry(lane: &Lane, claimed: Claimed, probe: Option<Probe>, slot: Sl
 /// Carries a record of which it is known already what is to be sent.
 pub async fn carry_decided(
     lane: &Lane,
-    claimed: Claimed,
+    claimed: Box<Claimed>,
     sending: Sending,
     (probe, slot): (Option<Probe>, Slot),
 ) -> Result<(), StoreError> {
@@ -47,7 +47,7 @@ pub async fn carry_decided(
 
 struct Carrier<'a> {
     lane: &'a Lane,
-    claimed: Claimed,
+    claimed: Box<Claimed>,
     passage: Passage<'a>,
     slot: Option<Slot>,
     /// What the record was found to wait for.
@@ -57,16 +57,16 @@ struct Carrier<'a> {
 }
 
 impl<'a> Carrier<'a> {
-    fn new(lane: &'a Lane, claimed: Claimed, probe: Option<Probe>, slot: Slot) -> Self {
+    fn new(lane: &'a Lane, claimed: Box<Claimed>, probe: Option<Probe>, slot: Slot) -> Self {
         Self { lane, claimed, passage: Passage::new(lane, probe), slot: Some(slot), parent: None, held: None }
     }
 
     async fn run(&mut self) -> Result<(), StoreError> {
         if let Some(paired) = &self.lane.paired {
-            self.held = pair::hold(self.lane, paired, &self.claimed).await?;
+            self.held = Box::pin(pair::hold(self.lane, paired, &self.claimed)).await?;
             if self.held.is_none() {
                 let change = pair::busy(self.lane, &self.claimed);
-                return conclude(self.lane, [(&self.claimed, change)].into_iter()).await;
+                return conclude(self.lane, [(&*self.claimed, change)].into_iter()).await;
             }
         }
         loop {
@@ -76,7 +76,7 @@ impl<'a> Carrier<'a> {
                     None => self.send().await,
                 },
                 Next::Send => self.send().await,
-                Next::LookUp => self.look_up().await?,
+                Next::LookUp => Box::pin(self.look_up()).await?,
                 Next::Wait(until) => Some(self.lane.judge().waits(&self.claimed.facts, until)),
                 Next::Hold => Some(self.lane.judge().held(&self.claimed.facts)),
                 Next::GiveUp => Some(self.lane.judge().given_up(&self.claimed.facts)),
@@ -84,7 +84,7 @@ impl<'a> Carrier<'a> {
             if let Some(change) = change {
                 return match self.parent.take() {
                     Some(parent) => await_parent(self.lane, &self.claimed, parent, change).await,
-                    None => conclude(self.lane, [(&self.claimed, change)].into_iter()).await,
+                    None => conclude(self.lane, [(&*self.claimed, change)].into_iter()).await,
                 };
             }
         }

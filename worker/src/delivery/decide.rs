@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crosstie_engine::{
+    body::Body,
     delivery::{Change, Mapped, Settled},
     plan::Operation,
 };
-use serde_json::Value;
 
 use super::{
     look::carried,
@@ -33,7 +33,7 @@ pub enum Decided {
 /// What is to be sent of a record.
 pub struct Sending {
     operation: Arc<Operation>,
-    body: Value,
+    body: Body,
     body_hash: String,
     deletes: bool,
     twin: Option<TwinChange>,
@@ -49,7 +49,8 @@ pub async fn decided(
 ) -> Result<Decided, StoreError> {
     if let Some(paired) = &lane.paired {
         let Some(held) = held else { return Ok(Decided::Done(pair::busy(lane, claimed))) };
-        let decided = pair::decided(lane, paired, claimed, held, probes).await;
+        // What pairs need would make room in every record's task.
+        let decided = Box::pin(pair::decided(lane, paired, claimed, held, probes)).await;
         return match decided {
             Ok(decided) => {
                 lane.facts.mappings.ended(None);
@@ -88,7 +89,7 @@ pub async fn decided(
 
 impl Sending {
     /// A body of a record, with the hash of all that it is mapped to.
-    pub fn of(operation: &Arc<Operation>, body: Value, body_hash: String, claimed: &Claimed) -> Self {
+    pub fn of(operation: &Arc<Operation>, body: Body, body_hash: String, claimed: &Claimed) -> Self {
         Self { operation: Arc::clone(operation), body, body_hash, deletes: false, twin: claimed.twin.clone() }
     }
 

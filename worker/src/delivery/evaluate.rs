@@ -119,7 +119,7 @@ async fn rounds_of<T: Send + 'static>(
                 Err(EvaluationError::AwaitsReferences { wanted }) => return Ok(awaited(lane, wanted)),
                 result => return Ok(Evaluated::Done(result)),
             };
-            if let Some(unanswered) = look_up(lane, wanted, &mut known).await {
+            if let Some(unanswered) = Box::pin(look_up(lane, wanted, &mut known)).await {
                 return Ok(unanswered);
             }
         }

@@ -2,6 +2,7 @@
 //! there before one.
 
 use crosstie_engine::{
+    body::Body,
     circuit::Admission,
     delivery::{Carried, Change, Facts, Found},
     plan::{LookUp, Operation},
@@ -52,19 +53,19 @@ impl Look<'_> {
 }
 
 /// What of a mapped body is to be written; or what becomes of the record, because that cannot be told now.
-pub async fn carried(lane: &Lane, claimed: &Claimed, body: Value) -> Result<Value, Box<Change>> {
+pub async fn carried(lane: &Lane, claimed: &Claimed, body: Body) -> Result<Body, Box<Change>> {
     let (operation, facts) = (&lane.operation, &claimed.facts);
     let carried = match Carried::of(operation, lane.flow.writes_once, facts.ledger.as_ref()) {
         Carried::LookUpFirst => {
-            let Some(lookup) = &operation.outcome.lookup else { return Ok(operation.ownership.rest(&body)) };
+            let Some(lookup) = &operation.outcome.lookup else { return Ok(operation.ownership.rest(&body).into()) };
             let look = Look { operation, lookup, body: &body, decided: lane.now(), deletes: false };
-            let found = look.take(lane, facts, &mut Passage::new(lane, None)).await?;
+            let found = Box::pin(look.take(lane, facts, &mut Passage::new(lane, None))).await?;
             lane.judge().found_first(operation, facts, &found)?
         }
         known => known,
     };
     Ok(match carried {
         Carried::Whole => body,
-        Carried::Rest | Carried::LookUpFirst => operation.ownership.rest(&body),
+        Carried::Rest | Carried::LookUpFirst => operation.ownership.rest(&body).into(),
     })
 }

@@ -263,7 +263,7 @@ impl Pairing<'_> {
         row.memory = row.memory.written(self.paired.direction, nothing, &Effect { after, ..Effect::default() }, answer);
         self.held.identifier = None;
         self.change(row, None, None);
-        Ok(Decided::Write(Sending::of(&self.lane.operation, body, body_hash, self.claimed)))
+        Ok(Decided::Write(Sending::of(&self.lane.operation, body.into(), body_hash, self.claimed)))
     }
 
     /// Writes to the record at the other end what changed.
@@ -290,7 +290,7 @@ impl Pairing<'_> {
         self.held.identifier = row.key(self.back()).map(str::to_owned);
         let part = pair::part(&self.lane.mapping, &body, &self.with_names(&written.fields));
         self.change(row, written.overruled, word);
-        Ok(Decided::Write(Sending::of(&self.paired.update, part, body_hash, self.claimed)))
+        Ok(Decided::Write(Sending::of(&self.paired.update, part.into(), body_hash, self.claimed)))
     }
 
     /// Which of the changed fields are written to a twin that may have been changed itself: in the direction Forward all of them, the other way
@@ -378,7 +378,7 @@ impl Pairing<'_> {
         row.gone = Some(direction);
         self.held.identifier = Some(key);
         self.change(row, None, None);
-        Ok(Decided::Delete(Sending::of(operation, body, body_hash, self.claimed).deleting()))
+        Ok(Decided::Delete(Sending::of(operation, body.into(), body_hash, self.claimed).deleting()))
     }
 
     fn faulty(&self, problem: &str) -> Stop {

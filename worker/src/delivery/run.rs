@@ -64,7 +64,7 @@ async fn remember(lane: &Lane) {
 struct Desk {
     lane: Arc<Lane>,
     /// Claimed and not begun.
-    ahead: VecDeque<Claimed>,
+    ahead: VecDeque<Box<Claimed>>,
     under_way: JoinSet<()>,
 }
 
@@ -113,7 +113,8 @@ impl Desk {
         match self.lane.store_trouble.looked(self.lane.store.claim(self.lane.scope, most, now).await) {
             Err(_) => Pause::Store,
             Ok(claim) => {
-                self.ahead.extend(claim.records);
+                // Each in a place of its own, because they pass through several hands.
+                self.ahead.extend(claim.records.into_iter().map(Box::new));
                 if claim.full { Pause::Full } else { Pause::Idle(claim.next_due) }
             }
         }

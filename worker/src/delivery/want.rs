@@ -145,7 +145,7 @@ pub async fn asked(lane: &Lane, claimed: &Claimed, probes: bool) -> Result<Optio
     {
         return Err(done(lane.judge().waits_for_circuit(&claimed.facts, again(until, lane.now()))));
     }
-    fetch(lane, &claimed.key).await.map_err(|unanswered| match unanswered {
+    Box::pin(fetch(lane, &claimed.key)).await.map_err(|unanswered| match unanswered {
         Unanswered::Wait(until) => done(lane.judge().waits(&claimed.facts, until)),
         Unanswered::Refused(problem) => done(lane.judge().faulty(&claimed.facts, problem)),
     })

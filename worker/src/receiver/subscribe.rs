@@ -72,7 +72,7 @@ async fn subscribe(client: &VendorClient, subscription: &Subscription, topic: &s
     let fields = [(&subscription.topic_field, topic), (&subscription.address_field, url)];
     let body: Map<String, Value> =
         fields.into_iter().map(|(field, value)| (field.clone(), Value::String(value.to_owned()))).collect();
-    let outgoing = Outgoing { body: &Value::Object(body), identifier: None, idempotency_key: None };
+    let outgoing = Outgoing { body: &Value::Object(body).into(), identifier: None, idempotency_key: None };
     match client.write(&subscription.operation, outgoing).await {
         Written::Applied { .. } => Ok(()),
         Written::Refused { fault } | Written::Ignored { fault } => Err(fault.detail),

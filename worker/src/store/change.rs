@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crosstie_engine::{
+    body::Body,
     delivery::{Failures, Postponement, Seen, Settled},
     plan::{Environment, Operation},
     version::Version,
@@ -10,7 +11,6 @@ use crosstie_engine::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{Backlog, TwinChange};
 
@@ -165,7 +165,7 @@ pub struct NewIntent {
     /// The operation; shared, because it is stored once.
     pub operation: Arc<Operation>,
     /// What will be written.
-    pub body: Value,
+    pub body: Body,
     /// Hash of the whole mapped body.
     pub body_hash: String,
     /// The state of the record that the body was made of.

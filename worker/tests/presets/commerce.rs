@@ -324,7 +324,7 @@ async fn saps_orders_are_deleted_with_a_token_and_whatever_their_state_is() {
         Fault::Status { code: 403, headers: [("X-CSRF-Token".into(), "Required".into())].into(), body: json!({}) };
     vendor.add_fault(&FaultRule::new(stale).method("DELETE").times(1)).await.unwrap();
     for _ in 0..2 {
-        let outgoing = Outgoing { body: &body, identifier: Some(&identifier), idempotency_key: None };
+        let outgoing = Outgoing { body: &body.clone().into(), identifier: Some(&identifier), idempotency_key: None };
         let written = client.write(delete, outgoing).await;
         assert!(matches!(written, Written::Applied { .. }), "what is gone is as good as deleted: {written:?}");
         assert_eq!(found(&client, delete, &body).await, LookedUp::Absent);

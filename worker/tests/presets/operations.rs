@@ -27,7 +27,7 @@ async fn written(client: &VendorClient, offered: &Offered, steps: &[(&str, Value
         let operation = offered.operations.iter().find(|operation| operation.name == *name).unwrap();
         // Who creates or updates by itself is not told what an earlier write was called.
         let identifier = named.as_deref().filter(|_| operation.find.is_none());
-        let outgoing = Outgoing { body, identifier, idempotency_key: Some("key-1") };
+        let outgoing = Outgoing { body: &body.clone().into(), identifier, idempotency_key: Some("key-1") };
         match client.write(operation, outgoing).await {
             Written::Applied { identifier, .. } => named = identifier.or(named),
             other => panic!("{name}: {other:?}"),

@@ -60,7 +60,8 @@ fn batch(size: u32, outcome: &Outcome, in_doubt_since: Option<Timestamp>) -> Vec
         let (intent, operation) = (intent.clone(), Arc::clone(&operation));
         let (deletes, refused, apart) = (false, false, false);
         let state = seen.clone();
-        let open = OpenIntent { intent, operation, body, body_hash, seen: state, deletes, refused, size, apart };
+        let open =
+            OpenIntent { intent, operation, body: body.into(), body_hash, seen: state, deletes, refused, size, apart };
         Facts { seen, failures: Failures::default(), ledger: None, intent: Some(open) }
     };
     (1..=size).map(record).collect()

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
+    canonical,
     delivery::{Compared, Fetched, Fetching, LedgerEntry, Seen},
     plan::{Evidence, Idempotency, Identifier, LookUp, Method, Operation},
     retry::Tally,
@@ -64,7 +65,7 @@ fn open(outcome: Outcome, in_doubt_since: Option<Timestamp>) -> OpenIntent {
         batch: None,
     };
     let intent = Intent { sequence: 1, idempotency_key: "k".into(), stored_at: at(0), in_doubt_since };
-    let (body, seen) = (json!({"id": "a"}), Seen { version: Version::Counter(5), hash: "s".into() });
+    let (body, seen) = (json!({"id": "a"}).into(), Seen { version: Version::Counter(5), hash: "s".into() });
     let operation = Arc::new(operation);
     OpenIntent {
         intent,

@@ -2,6 +2,7 @@
 
 use crosstie_histories::{BatchAnswer, Begun, End, Message, WriteAnswer};
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::{
     gates::Call,
@@ -158,7 +159,7 @@ impl Worker {
         });
         let (now, flight) = (self.world.now(), carried.flight);
         let messages: Vec<_> =
-            parts(&records).map(|(_, open)| Message { body: open.body.clone(), deletes: false }).collect();
+            parts(&records).map(|(_, open)| Message { body: Value::clone(&open.body), deletes: false }).collect();
         let answer =
             self.world.get().vendor.write_batch(now, &messages, key.as_deref(), flight, flight.end == End::Stored);
         match flight.end {

@@ -60,7 +60,7 @@ impl Worker {
             format!("{}-{anew}", open.intent.idempotency_key)
         });
         let stored = flight.end == End::Stored;
-        let message = Message { body: open.body.clone(), deletes: open.deletes };
+        let message = Message { body: Value::clone(&open.body), deletes: open.deletes };
         let now = self.world.now();
         let answer = self.world.get().vendor.write(now, &message, key.as_deref(), flight, stored);
         match flight.end {

@@ -152,8 +152,17 @@ impl Disk {
         let idempotency_key = idempotency_key(&self.store.to_string(), "orders", &self.queue[&id].key, self.sequences);
         let intent = Intent { sequence: self.sequences, idempotency_key, stored_at: now, in_doubt_since: None };
         let operation = Arc::new(operation.clone());
-        let open =
-            OpenIntent { intent, operation, body, body_hash, seen, deletes, refused: false, size: 1, apart: false };
+        let open = OpenIntent {
+            intent,
+            operation,
+            body: body.into(),
+            body_hash,
+            seen,
+            deletes,
+            refused: false,
+            size: 1,
+            apart: false,
+        };
         self.intents.insert(id, Stored { open: open.clone(), held: false });
         open
     }
@@ -172,7 +181,8 @@ impl Disk {
         let opened = records.into_iter().map(|(id, body, body_hash, seen)| {
             let (intent, operation, seen) = (intent.clone(), Arc::clone(&operation), seen.clone());
             let (deletes, refused, apart) = (false, false, false);
-            let open = OpenIntent { intent, operation, body, body_hash, seen, deletes, refused, size, apart };
+            let open =
+                OpenIntent { intent, operation, body: body.into(), body_hash, seen, deletes, refused, size, apart };
             self.intents.insert(id, Stored { open: open.clone(), held: false });
             open
         });

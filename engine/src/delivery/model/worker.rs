@@ -162,8 +162,8 @@ impl Worker {
         };
         match self.judge().mapped(facts, Ok(wanted)) {
             Mapped::Done(change) => Evaluated::Done(change),
-            Mapped::Write(body, body_hash) => Evaluated::Send((body, body_hash, false)),
-            Mapped::Delete(body, body_hash) => Evaluated::Send((body, body_hash, true)),
+            Mapped::Write(body, body_hash) => Evaluated::Send((body.into_value(), body_hash, false)),
+            Mapped::Delete(body, body_hash) => Evaluated::Send((body.into_value(), body_hash, true)),
         }
     }
 

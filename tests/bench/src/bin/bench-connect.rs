@@ -17,6 +17,7 @@ use crosstie_bench::{
 };
 use crosstie_connect::{CredentialStore, Outgoing, Surroundings, VendorClient, Written};
 use crosstie_engine::{
+    body::Body,
     credentials::{CredentialVersion, CredentialsDocument},
     plan::{Allowance, Operation, Stream, System},
     rate,
@@ -132,7 +133,7 @@ async fn measure(options: &Options, address: SocketAddr) -> Result<()> {
     let url = format!("http://{address}/records/77");
     let client = client(address, PLENTY, PLENTY)?;
     let (stream, operation) = (stream()?, operation()?);
-    let body = json!({"id": "77", "email": "a@example.com"});
+    let body = Body::from(json!({"id": "77", "email": "a@example.com"}));
     let mut rounds: [Vec<f64>; 4] = Default::default();
     // The first round of each opens connections and is not counted.
     for round in 0..=options.runs {

@@ -4,7 +4,10 @@
 use std::sync::Mutex;
 
 use crosstie_connect::{CallFailure, FailureKind, LookedUp, Outgoing, RecordFault, Row, Written, WrittenBatch};
-use crosstie_engine::plan::{LookUp, Method, Operation, Stream};
+use crosstie_engine::{
+    body::Body,
+    plan::{LookUp, Method, Operation, Stream},
+};
 use crosstie_histories::{BatchAnswer, End, FetchAnswer, Flight, LookUpAnswer, Message, Shared, WriteAnswer};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -81,7 +84,7 @@ impl Destination for Books {
             }
             let now = self.world.now();
             let deletes = operation.method == Method::Delete;
-            let message = Message { body: outgoing.body.clone(), deletes };
+            let message = Message { body: Value::clone(outgoing.body), deletes };
             let answer = self.world.get().vendor.write(
                 now,
                 &message,
@@ -97,7 +100,7 @@ impl Destination for Books {
     fn write_batch<'a>(
         &'a self,
         _: &'a Operation,
-        bodies: &'a [&'a Value],
+        bodies: &'a [&'a Body],
         idempotency_key: Option<&'a str>,
     ) -> BoxFuture<'a, WrittenBatch> {
         Box::pin(async move {
@@ -107,7 +110,7 @@ impl Destination for Books {
                 return std::future::pending().await;
             }
             let now = self.world.now();
-            let message = |body: &&Value| Message { body: (*body).clone(), deletes: false };
+            let message = |body: &&Body| Message { body: Value::clone(body), deletes: false };
             let messages: Vec<_> = bodies.iter().map(message).collect();
             let stored = flight.end == End::Stored;
             let answer = self.world.get().vendor.write_batch(now, &messages, idempotency_key, flight, stored);

@@ -265,7 +265,7 @@ impl Subject for Process {
         let size = call_size(lane.flow.batch_size, probe.is_some());
         let claim = self.runtime.block_on(lane.store.claim(lane.scope, size as usize, now)).unwrap();
         // The claims of those that are not part of the call end here.
-        let mut records = next_call(&mut claim.records.into(), size);
+        let mut records = next_call(&mut claim.records.into_iter().map(Box::new).collect(), size);
         if records.is_empty() {
             return Begun::Nothing;
         }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Mutex};
 
 use crosstie_connect::{CallFailure, FailureKind, LookedUp, Outgoing, SystemClock, Written, WrittenBatch};
 use crosstie_engine::{
+    body::Body,
     mapping::Expression,
     plan::{Environment, LookUp, Operation, ReadOne, Stream},
     template::Template,
@@ -61,7 +62,7 @@ impl Destination for System {
     fn write<'a>(&'a self, _: &'a Operation, outgoing: Outgoing<'a>) -> BoxFuture<'a, Written> {
         Box::pin(async move {
             let identifier = outgoing.identifier.unwrap_or("new").to_owned();
-            let mut record = outgoing.body.clone();
+            let mut record = Value::clone(outgoing.body);
             record["id"] = json!(identifier);
             record["version"] =
                 json!(self.record(&identifier).map_or(1, |before| before["version"].as_i64().unwrap() + 1));
@@ -76,7 +77,7 @@ impl Destination for System {
     fn write_batch<'a>(
         &'a self,
         _: &'a Operation,
-        _: &'a [&'a Value],
+        _: &'a [&'a Body],
         _: Option<&'a str>,
     ) -> BoxFuture<'a, WrittenBatch> {
         let failure = CallFailure::new(FailureKind::Unsupported, "records of pairs go one by one");
@@ -149,7 +150,7 @@ async fn carried(lane: &Lane, record: &Value) {
     let (scope, poll, now) = (lane.scope, PollState::default(), lane.now());
     let page = TakenPage { scope, records, poll, again: false, round: None, run: now, synced: Some(now), now };
     lane.store.take_page(page).await.unwrap();
-    let claimed = claimed(lane).await.unwrap();
+    let claimed = Box::new(claimed(lane).await.unwrap());
     carry(lane, claimed, None, lane.slots.take().await).await;
 }
 

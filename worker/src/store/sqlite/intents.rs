@@ -7,6 +7,7 @@ use std::{
 };
 
 use crosstie_engine::{
+    body::Body,
     delivery::{Intent, IntentChange, OpenIntent, Seen, idempotency_key, key_apart},
     plan::Operation,
 };
@@ -147,9 +148,9 @@ fn insert(session: &Session, new: &NewIntent, (sequence, key): (i64, &str), size
                   source_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     // Stored times have whole microseconds; what is returned is what a restart would read.
     let stored_at = new.now.as_microsecond();
-    let (operation, body) = (number(session, &new.operation)?, json(&new.body, "body")?);
+    let operation = number(session, &new.operation)?;
     let state = (new.deletes, new.seen.version.to_string(), &new.seen.hash);
-    let what = (operation, body, &new.body_hash);
+    let what = (operation, new.body.text(), &new.body_hash);
     let size = i64::try_from(size).unwrap_or(i64::MAX);
     if let Some(shown) = &new.shown {
         execute(session, "UPDATE queue SET payload = ?2 WHERE id = ?1", (new.record, &shown.payload))?;
@@ -205,7 +206,7 @@ pub fn of_record(session: &Session, record: i64, queued: &Seen) -> Result<Option
     Ok(Some(OpenIntent {
         intent: Intent { sequence, idempotency_key, stored_at, in_doubt_since },
         operation: operation(session, stored.operation)?,
-        body: document(&stored.body, "body")?,
+        body: Body::read(stored.body).map_err(|_| StoreError::Unreadable { what: "body" })?,
         body_hash: stored.body_hash,
         seen: stored.state.map_or_else(|| Ok(queued.clone()), seen)?,
         deletes: stored.deletes,

@@ -143,7 +143,7 @@ impl Bench {
             flow: "orders".into(),
             key: claimed.key.clone(),
             operation: Arc::new(operation()),
-            body: json!({"id": claimed.key}),
+            body: json!({"id": claimed.key}).into(),
             body_hash: "body".into(),
             seen: claimed.facts.seen.clone(),
             deletes: false,

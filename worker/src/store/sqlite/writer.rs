@@ -1,7 +1,7 @@
 //! The thread that owns the database. Everything asked of the store becomes a job; changes that wait at the same moment share one
 //! transaction, so that one sync makes many of them durable, and each gets its answer after the commit.
 
-use std::{sync::Arc, thread};
+use std::{sync::Arc, thread, time::Duration};
 
 use rusqlite::{Connection, config::DbConfig};
 use tokio::sync::{mpsc, oneshot};
@@ -16,6 +16,10 @@ use crate::store::{CallBook, CallsToStore, Claims, StoreError};
 
 /// Most changes in one transaction.
 const MOST_IN_A_BATCH: usize = 256;
+/// Changes in a transaction from which on the next ones are on their way: those who waited for these go on and bring theirs.
+const SEVERAL: usize = 8;
+/// How long they are given to come along, so that they share a sync. Much less than a call to a vendor takes.
+const GATHERING: Duration = Duration::from_micros(150);
 /// Most jobs waiting; whoever asks beyond that waits.
 const MOST_WAITING: usize = 1024;
 
@@ -160,8 +164,12 @@ impl Writer {
 
 fn run(mut session: Session, mut jobs: mpsc::Receiver<Job>, lock: FolderLock) {
     let mut closing = None;
+    let mut before = 0;
     while closing.is_none() {
         let Some(first) = jobs.blocking_recv() else { break };
+        if before >= SEVERAL {
+            thread::sleep(GATHERING);
+        }
         let mut changes = Vec::new();
         let mut looks = Vec::new();
         let mut next = Some(first);
@@ -176,6 +184,7 @@ fn run(mut session: Session, mut jobs: mpsc::Receiver<Job>, lock: FolderLock) {
             }
             next = if changes.len() < MOST_IN_A_BATCH { jobs.try_recv().ok() } else { None };
         }
+        before = changes.len();
         commit(&mut session, changes);
         for look in looks {
             look(&mut session);

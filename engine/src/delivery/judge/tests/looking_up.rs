@@ -30,7 +30,7 @@ fn what_only_a_create_carries_proves_nothing_because_people_may_have_changed_it(
         ownership: crate::plan::Ownership { create_only: vec!["memo".into()], ..Default::default() },
         ..(*doubtful.operation).clone()
     };
-    (doubtful.operation, doubtful.body) = (Arc::new(operation), json!({"id": "a", "memo": "ours", "total": 1}));
+    (doubtful.operation, doubtful.body) = (Arc::new(operation), json!({"id": "a", "memo": "ours", "total": 1}).into());
     let terms = terms();
     let resolved = |found| judge(&terms, 20).looked_up(&claimed(None), &doubtful, &Found::Present(found));
     let found = resolved(json!({"id": "a", "memo": "by hand", "total": 1}));
