@@ -83,7 +83,9 @@ fn sorted_value(value: &Value, out: &mut Vec<u8>) {
             } else {
                 let mut members: Vec<_> = members.iter().collect();
                 members.sort_unstable_by_key(|(name, _)| *name);
-                members.into_iter().for_each(|(name, value)| each(name, value));
+                for (name, value) in members {
+                    each(name, value);
+                }
             }
             object.end(b'}');
         }
@@ -128,9 +130,8 @@ impl<'o> List<'o> {
 /// A text between quotes.
 fn string(text: &str, out: &mut Vec<u8>) {
     // Without a way out in between, many bytes are looked at in one step.
-    let needs_escapes =
-        text.bytes().fold(false, |needs, byte| needs | (byte < 0x20) | (byte == b'"') | (byte == b'\\'));
-    if needs_escapes {
+    let needs = |byte: u8| u8::from(byte < 0x20) | u8::from(byte == b'"') | u8::from(byte == b'\\');
+    if text.bytes().fold(0, |found, byte| found | needs(byte)) > 0 {
         return plain(text, out);
     }
     out.push(b'"');
