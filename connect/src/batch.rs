@@ -104,7 +104,9 @@ fn print_item(constants: &Map<String, Value>, body: &Body, out: &mut Vec<u8>) {
     let own = body.text().strip_prefix('{').filter(|_| !missing.is_empty());
     let Some(own) = own else { return out.extend_from_slice(body.text().as_bytes()) };
     out.push(b'{');
-    missing.into_iter().for_each(|member| print_member(member, out));
+    for member in missing {
+        print_member(member, out);
+    }
     if own == "}" {
         // Nothing comes behind the last one's comma.
         out.pop();

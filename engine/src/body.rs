@@ -41,7 +41,7 @@ impl Body {
     }
 
     /// Leaves no more of it than its text. Whoever asks for the value then makes it read again.
-    pub fn rest(&mut self) {
+    pub fn forget_value(&mut self) {
         self.value = OnceLock::new();
     }
 
@@ -91,9 +91,9 @@ mod tests {
         assert_eq!((body.hash(), &*body), (canonical::hash(&value), &value));
         assert_eq!(Body::read(body.text().to_owned()).unwrap(), body);
         assert!(Body::read("{".to_owned()).is_err());
-        body.rest();
+        body.forget_value();
         assert_eq!(*body, value);
-        body.rest();
+        body.forget_value();
         assert_eq!(body.into_value(), value);
     }
 

@@ -126,7 +126,7 @@ impl Carrier<'_> {
         self.records = records;
         for (claimed, mut open) in self.records.iter_mut().zip(opened) {
             // Thousands wait for their answers at the same moment: of each, no more is kept than is sent.
-            open.body.rest();
+            open.body.forget_value();
             claimed.facts.intent = Some(open);
             claimed.payload = Arc::default();
         }
