@@ -1,6 +1,8 @@
 //! Carrying several claimed records through in one call: those that are to be written become one intent, sent whole; what the answer means for
 //! each is stored together. What is not written with the others is carried by itself.
 
+#![expect(clippy::vec_box, reason = "claimed records are large and pass through several hands")]
+
 use std::{collections::VecDeque, sync::Arc};
 
 use crosstie_connect::WrittenBatch;
@@ -27,9 +29,8 @@ use crate::{
 
 /// Takes the records of the next call: an open batch whole, or as many as may share one, or one.
 pub fn next_call(ahead: &mut VecDeque<Box<Claimed>>, batch_size: u32) -> Vec<Box<Claimed>> {
-    let batch_of =
-        |claimed: &Box<Claimed>| claimed.facts.intent.as_ref().map(|open| (open.size > 1, open.intent.sequence));
-    let taken = match ahead.front().map(batch_of) {
+    let batch_of = |claimed: &Claimed| claimed.facts.intent.as_ref().map(|open| (open.size > 1, open.intent.sequence));
+    let taken = match ahead.front().map(|head| batch_of(head)) {
         None => 0,
         Some(Some((false, _))) => 1,
         Some(Some(batch)) => ahead.iter().take_while(|claimed| batch_of(claimed) == Some(batch)).count(),
@@ -43,8 +44,8 @@ pub fn next_call(ahead: &mut VecDeque<Box<Claimed>>, batch_size: u32) -> Vec<Box
 
 /// Whether records are to be carried together.
 pub fn is_batch(records: &[Box<Claimed>]) -> bool {
-    let is_part = |claimed: &Box<Claimed>| claimed.facts.intent.as_ref().is_some_and(|open| open.size > 1);
-    records.len() > 1 || records.iter().any(is_part)
+    let is_part = |claimed: &Claimed| claimed.facts.intent.as_ref().is_some_and(|open| open.size > 1);
+    records.len() > 1 || records.iter().any(|claimed| is_part(claimed))
 }
 
 /// Carries records as far as they come now. They are those of an open batch, or have no open intent. See [`carry`](super::carry::carry).
