@@ -3,7 +3,10 @@
 
 mod sandbox;
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{
+    collections::BTreeMap,
+    sync::{LazyLock, OnceLock},
+};
 
 use crosstie_crds::{
     ConnectorSpec,
@@ -91,26 +94,33 @@ const SOURCES: &[&str] = &[
     include_str!("../../connectors/zendesk.yaml"),
 ];
 
-// A preset that does not parse would be missing here; a test makes sure that none is.
-static PRESETS: LazyLock<BTreeMap<String, Preset>> = LazyLock::new(|| {
-    let presets = SOURCES.iter().filter_map(|source| serde_saphyr::from_str::<Preset>(source).ok());
-    presets.map(|preset| (preset.name.clone(), preset)).collect()
+/// A preset by its text, and what was read of it when somebody first asked: few of them are used, and each takes some hundred kilobytes.
+struct Entry {
+    source: &'static str,
+    preset: OnceLock<Option<Preset>>,
+}
+
+static PRESETS: LazyLock<BTreeMap<&'static str, Entry>> = LazyLock::new(|| {
+    let named = |source: &'static str| Some((source.lines().find_map(|line| line.strip_prefix("name: "))?, source));
+    let entry = |(name, source)| (name, Entry { source, preset: OnceLock::new() });
+    SOURCES.iter().copied().filter_map(named).map(entry).collect()
 });
 
 /// The preset of a name.
 pub fn find(name: &str) -> Option<&'static Preset> {
-    PRESETS.get(name)
+    let entry = PRESETS.get(name)?;
+    // One that does not parse would be missing; a test makes sure that none is.
+    entry.preset.get_or_init(|| serde_saphyr::from_str(entry.source).ok()).as_ref()
 }
 
 /// A preset's text as it was written, with where each fact came from.
 pub fn source(name: &str) -> Option<&'static str> {
-    let line = format!("name: {name}");
-    SOURCES.iter().copied().find(|source| source.lines().any(|found| found == line))
+    PRESETS.get(name).map(|entry| entry.source)
 }
 
 /// The names of all presets, sorted.
 pub fn names() -> Vec<&'static str> {
-    PRESETS.keys().map(String::as_str).collect()
+    PRESETS.keys().copied().collect()
 }
 
 /// What the calendar of a preset says of a version.
