@@ -173,9 +173,9 @@ pub fn merge(spec: &ConnectorSpec, preset: Option<&Preset>) -> Merged {
     let of = |field: fn(&Preset) -> Option<String>| preset.and_then(field);
     Merged {
         api_version: spec.api_version.clone().or_else(|| of(|preset| preset.api_version.clone())),
-        auth: spec.auth.clone().or_else(|| preset?.auth.clone()),
+        auth: spec.auth.as_deref().cloned().or_else(|| preset?.auth.clone()),
         oauth2: merge_oauth2(spec.credentials.oauth2.as_ref(), preset.and_then(|preset| preset.oauth2.as_ref())),
-        rate_limit: merge_rates(spec.rate_limit.as_ref(), usual_rate(spec, preset).as_ref()),
+        rate_limit: merge_rates(spec.rate_limit.as_deref(), usual_rate(spec, preset).as_ref()),
         streams: merge_named(
             preset.map_or(&[], |preset| &preset.streams),
             &spec.streams,
@@ -193,7 +193,7 @@ pub fn merge(spec: &ConnectorSpec, preset: Option<&Preset>) -> Merged {
         request_id_header: of(|preset| preset.request_id_header.clone()),
         cache: spec.cache.clone().or_else(|| preset?.cache.clone()),
         csrf: spec.csrf.clone().or_else(|| preset?.csrf.clone()),
-        webhooks: merge_webhooks(spec.webhooks.as_ref(), preset.and_then(|preset| preset.webhooks.as_ref())),
+        webhooks: merge_webhooks(spec.webhooks.as_deref(), preset.and_then(|preset| preset.webhooks.as_ref())),
         errors: spec.errors.iter().chain(preset.map_or(&[][..], |preset| &preset.errors)).cloned().collect(),
     }
 }
