@@ -172,7 +172,8 @@ mod tests {
         let table: Table<Key, WrittenStatus<u8>> = Table::default();
         let key = Key::new("shop", "orders");
         let uid = Some("u".to_owned());
-        let entry = WrittenStatus { uid, version: Some(7), status: Some(Box::new(1)), figures_at: Timestamp::UNIX_EPOCH };
+        let entry =
+            WrittenStatus { uid, version: Some(7), status: Some(Box::new(1)), figures_at: Timestamp::UNIX_EPOCH };
         table.lock().insert(key.clone(), entry);
         let cached = |uid: &str, version: u32| ObjectMeta {
             uid: Some(uid.into()),

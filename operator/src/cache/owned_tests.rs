@@ -101,7 +101,9 @@ async fn it_is_ready_when_everything_was_listed_and_never_when_nobody_lists_any_
 fn of_the_labels_those_stay_that_say_whose_an_object_is() {
     let mut object = meta("shop", "orders-plan", "orders", "1");
     let labels = object.labels.get_or_insert_default();
-    labels.extend([(LABEL_MANAGED_BY, MANAGED_BY), (LABEL_CONNECTOR, "shopify")].map(|(a, b)| (a.to_owned(), b.to_owned())));
+    labels.extend(
+        [(LABEL_MANAGED_BY, MANAGED_BY), (LABEL_CONNECTOR, "shopify")].map(|(a, b)| (a.to_owned(), b.to_owned())),
+    );
     slim(&mut object);
     let labels = object.labels.unwrap();
     assert_eq!(labels.keys().collect::<Vec<_>>(), [LABEL_CONNECTOR, LABEL_INTEGRATION]);
