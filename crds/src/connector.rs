@@ -113,7 +113,7 @@ pub struct ConnectorSpec {
 
     /// How requests are authenticated. The preset's way applies when it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub auth: Option<Authentication>,
+    pub auth: Option<Box<Authentication>>,
 
     /// A client certificate that every connection is made with (mutual TLS), beside auth. None when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -121,7 +121,7 @@ pub struct ConnectorSpec {
 
     /// How much the vendor allows. The preset's figures apply to whatever is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<RateLimit>,
+    pub rate_limit: Option<Box<RateLimit>>,
 
     /// Answers that may be kept for a while. The preset's rules apply when it is left out; nothing is kept without either.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -149,7 +149,7 @@ pub struct ConnectorSpec {
 
     /// How the system's webhooks are verified and read. The preset's members apply to whatever is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub webhooks: Option<Webhooks>,
+    pub webhooks: Option<Box<Webhooks>>,
 
     /// What answers mean where HTTP alone does not say it, such as an error in an answer with status 200. The first rule that matches decides;
     /// the preset's rules are asked after these, and HTTP's own meaning after those. At most 32.

@@ -3,7 +3,10 @@
 
 mod sandbox;
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{
+    collections::BTreeMap,
+    sync::{LazyLock, OnceLock},
+};
 
 use crosstie_crds::{
     ConnectorSpec,
@@ -91,26 +94,33 @@ const SOURCES: &[&str] = &[
     include_str!("../../connectors/zendesk.yaml"),
 ];
 
-// A preset that does not parse would be missing here; a test makes sure that none is.
-static PRESETS: LazyLock<BTreeMap<String, Preset>> = LazyLock::new(|| {
-    let presets = SOURCES.iter().filter_map(|source| serde_saphyr::from_str::<Preset>(source).ok());
-    presets.map(|preset| (preset.name.clone(), preset)).collect()
+/// A preset by its text, and what was read of it when somebody first asked: few of them are used, and each takes some hundred kilobytes.
+struct Entry {
+    source: &'static str,
+    preset: OnceLock<Option<Preset>>,
+}
+
+static PRESETS: LazyLock<BTreeMap<&'static str, Entry>> = LazyLock::new(|| {
+    let named = |source: &'static str| Some((source.lines().find_map(|line| line.strip_prefix("name: "))?, source));
+    let entry = |(name, source)| (name, Entry { source, preset: OnceLock::new() });
+    SOURCES.iter().copied().filter_map(named).map(entry).collect()
 });
 
 /// The preset of a name.
 pub fn find(name: &str) -> Option<&'static Preset> {
-    PRESETS.get(name)
+    let entry = PRESETS.get(name)?;
+    // One that does not parse would be missing; a test makes sure that none is.
+    entry.preset.get_or_init(|| serde_saphyr::from_str(entry.source).ok()).as_ref()
 }
 
 /// A preset's text as it was written, with where each fact came from.
 pub fn source(name: &str) -> Option<&'static str> {
-    let line = format!("name: {name}");
-    SOURCES.iter().copied().find(|source| source.lines().any(|found| found == line))
+    PRESETS.get(name).map(|entry| entry.source)
 }
 
 /// The names of all presets, sorted.
 pub fn names() -> Vec<&'static str> {
-    PRESETS.keys().map(String::as_str).collect()
+    PRESETS.keys().copied().collect()
 }
 
 /// What the calendar of a preset says of a version.
@@ -163,9 +173,9 @@ pub fn merge(spec: &ConnectorSpec, preset: Option<&Preset>) -> Merged {
     let of = |field: fn(&Preset) -> Option<String>| preset.and_then(field);
     Merged {
         api_version: spec.api_version.clone().or_else(|| of(|preset| preset.api_version.clone())),
-        auth: spec.auth.clone().or_else(|| preset?.auth.clone()),
+        auth: spec.auth.as_deref().cloned().or_else(|| preset?.auth.clone()),
         oauth2: merge_oauth2(spec.credentials.oauth2.as_ref(), preset.and_then(|preset| preset.oauth2.as_ref())),
-        rate_limit: merge_rates(spec.rate_limit.as_ref(), usual_rate(spec, preset).as_ref()),
+        rate_limit: merge_rates(spec.rate_limit.as_deref(), usual_rate(spec, preset).as_ref()),
         streams: merge_named(
             preset.map_or(&[], |preset| &preset.streams),
             &spec.streams,
@@ -183,7 +193,7 @@ pub fn merge(spec: &ConnectorSpec, preset: Option<&Preset>) -> Merged {
         request_id_header: of(|preset| preset.request_id_header.clone()),
         cache: spec.cache.clone().or_else(|| preset?.cache.clone()),
         csrf: spec.csrf.clone().or_else(|| preset?.csrf.clone()),
-        webhooks: merge_webhooks(spec.webhooks.as_ref(), preset.and_then(|preset| preset.webhooks.as_ref())),
+        webhooks: merge_webhooks(spec.webhooks.as_deref(), preset.and_then(|preset| preset.webhooks.as_ref())),
         errors: spec.errors.iter().chain(preset.map_or(&[][..], |preset| &preset.errors)).cloned().collect(),
     }
 }

@@ -1,10 +1,11 @@
 //! What the operator sees of the cluster: one reflector a kind, for all namespaces or for one, and the watches that feed them. What
 //! is not looked at is dropped before it is kept. Everything read from here may be stale.
 
+mod owned;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Debug,
-    hash::Hash,
     sync::Arc,
 };
 
@@ -39,6 +40,8 @@ use crate::{
     trigger::{self, Key, Target, Touch, Tracker},
 };
 
+use self::owned::Owned;
+
 /// Metadata of an object of any kind.
 pub type Meta = PartialObjectMeta<DynamicObject>;
 
@@ -72,7 +75,7 @@ pub struct Cache {
     pub credentials: Store<Secret>,
     /// People's ConfigMaps with fixtures.
     pub fixtures: Store<ConfigMap>,
-    owned: BTreeMap<ObjectKind, (ApiResource, Store<Meta>)>,
+    owned: BTreeMap<ObjectKind, Owned>,
 }
 
 /// The watches that feed a cache. Each yields whom its changes concern; they must be polled for the cache to live.
@@ -85,9 +88,8 @@ pub fn start(client: &Client, namespace: Option<&str>, streaming: bool) -> (Cach
     let mut watches: Watches = Vec::new();
     let mut owned = BTreeMap::new();
     for kind in BY_METADATA {
-        let resource = kind.resource();
-        let (store, watch) = source.metadata(&resource, &managed);
-        owned.insert(kind, (resource, store));
+        let (store, watch) = source.metadata(&kind.resource(), &managed);
+        owned.insert(kind, store);
         watches.push(watch);
     }
     macro_rules! watch {
@@ -150,28 +152,35 @@ impl Source {
             Some(namespace) => Api::namespaced(self.client.clone(), namespace),
             None => Api::all(self.client.clone()),
         };
-        self.watch(api, (), labels, drop_unused, touch)
+        let writer = Writer::default();
+        let store = writer.as_reader();
+        let events = self.events(api, labels, drop_unused).reflect(writer);
+        (store, concerned(events, touch).boxed())
     }
 
-    fn metadata(&self, resource: &ApiResource, labels: &str) -> (Store<Meta>, Watch) {
-        let api = match &self.namespace {
+    fn metadata(&self, resource: &ApiResource, labels: &str) -> (Owned, Watch) {
+        let api: Api<Meta> = match &self.namespace {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, resource),
             None => Api::all_with(self.client.clone(), resource),
         };
-        self.watch(api, resource.clone(), Some(labels), |_| {}, |object| trigger::owned(&object.metadata))
+        let (store, mut keeper) = owned::new();
+        let events = self.events(api, Some(labels), |object| owned::slim(&mut object.metadata));
+        let events = events.inspect(move |event| {
+            if let Ok(event) = event {
+                keeper.take(event);
+            }
+        });
+        (store, concerned(events, |object| trigger::owned(&object.metadata)).boxed())
     }
 
-    fn watch<K>(
+    fn events<K>(
         &self,
         api: Api<K>,
-        kind: K::DynamicType,
         labels: Option<&str>,
         drop_unused: fn(&mut K),
-        touch: fn(&K) -> Touch,
-    ) -> (Store<K>, Watch)
+    ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + use<K>
     where
-        K: Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-        K::DynamicType: Clone + Debug + Eq + Hash + Send + Sync + Unpin,
+        K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
     {
         let mut config = watcher::Config::default();
         if self.streaming {
@@ -180,14 +189,11 @@ impl Source {
         if let Some(labels) = labels {
             config = config.labels(labels);
         }
-        let writer = Writer::new(kind);
-        let store = writer.as_reader();
         let slim = move |object: &mut K| {
             slim_meta(object.meta_mut());
             drop_unused(object);
         };
-        let events = watcher(api, config).backoff(Patience::default()).modify(slim).reflect(writer);
-        (store, concerned(events, touch).boxed())
+        watcher(api, config).backoff(Patience::default()).modify(slim)
     }
 }
 
@@ -252,8 +258,8 @@ impl Cache {
         self.pods.wait_until_ready().await?;
         self.credentials.wait_until_ready().await?;
         self.fixtures.wait_until_ready().await?;
-        for (_, store) in self.owned.values() {
-            store.wait_until_ready().await?;
+        for store in self.owned.values() {
+            store.ready().await?;
         }
         Ok(())
     }
@@ -271,11 +277,7 @@ impl Cache {
         match kind {
             ObjectKind::Deployment => Self::get(&self.deployments, key).map(|object| object.metadata.clone()),
             ObjectKind::SyncReport => Self::get(&self.reports, key).map(|object| object.metadata.clone()),
-            _ => {
-                let (resource, store) = self.owned.get(&kind)?;
-                let reference = ObjectRef::new_with(&key.name, resource.clone()).within(&key.namespace);
-                store.get(&reference).map(|object| object.metadata.clone())
-            }
+            _ => self.owned.get(&kind)?.get(key),
         }
     }
 
@@ -283,9 +285,9 @@ impl Cache {
     pub fn owned_by(&self, integration: &Key) -> BTreeMap<(ObjectKind, String), ObjectMeta> {
         let mine = |meta: &ObjectMeta| belongs_to(meta, integration);
         let mut owned = BTreeMap::new();
-        for (kind, (_, store)) in &self.owned {
-            for object in store.state_filter(|object| mine(&object.metadata)) {
-                owned.insert((*kind, object.name_any()), object.metadata.clone());
+        for (kind, store) in &self.owned {
+            for meta in store.of(integration) {
+                owned.insert((*kind, meta.name.clone().unwrap_or_default()), meta);
             }
         }
         for object in self.deployments.state_filter(|object| mine(&object.metadata)) {

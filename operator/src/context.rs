@@ -107,7 +107,10 @@ impl Context {
     /// How often each secret that a Connector names in AWS has changed.
     pub fn secret_changes(&self, connector: &Connector) -> Vec<(SecretKey, u64)> {
         let named = SecretKey::all_of(connector);
-        named.map(|key| (key.clone(), self.shared.secrets.count_changes(&key))).collect()
+        let mut changes: Vec<_> = named.map(|key| (key.clone(), self.shared.secrets.count_changes(&key))).collect();
+        // They are remembered as long as the Connector, and room was made for four.
+        changes.shrink_to_fit();
+        changes
     }
 
     /// Has the vault asked to replace versions of secrets that are too old. Nothing is waited for.

@@ -1,10 +1,12 @@
 //! What the operator itself wrote, while its cache does not show it yet. A cache is always a little behind; without this, a status
 //! would be computed from one's own past and an object be written twice. All of it can be lost at any time.
 
+mod compiled;
+
 use std::{
     collections::{BTreeMap, HashMap},
     hash::Hash,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use crosstie_crds::{ConnectorStatus, IntegrationStatus};
@@ -12,10 +14,12 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::{
-    plan::{in_force, integration::Compilation, objects::ObjectKind, shares::Published, verification::Verification},
+    plan::{in_force, objects::ObjectKind, shares::Published, verification::Verification},
     trigger::Key,
     vault::SecretKey,
 };
+
+pub use compiled::{Compiled, Source};
 
 /// A map behind a lock that survives a panic elsewhere.
 #[derive(Debug)]
@@ -46,7 +50,7 @@ impl<S: Clone> Table<Key, WrittenStatus<S>> {
         let written = all.get_mut(key)?;
         if written.uid == cached.uid && written.version.zip(version(cached)).is_some_and(|(ours, theirs)| ours > theirs)
         {
-            return written.status.clone();
+            return written.status.as_deref().cloned();
         }
         written.status = None;
         None
@@ -78,19 +82,10 @@ pub struct WrittenStatus<S> {
     pub uid: Option<String>,
     /// Its resource version after the write.
     pub version: Option<u128>,
-    /// The status, until the cache shows it.
-    pub status: Option<S>,
+    /// The status, until the cache shows it. Nearly all that are remembered have none any more.
+    pub status: Option<Box<S>>,
     /// When figures were last written.
     pub figures_at: Timestamp,
-}
-
-/// A compiled spec, with the generations it was compiled from.
-#[derive(Clone, Debug)]
-pub struct Compiled {
-    /// Uid and generation of the Integration and its Connectors.
-    pub from: Vec<(Option<String>, Option<i64>)>,
-    /// The outcome.
-    pub compilation: std::sync::Arc<Compilation>,
 }
 
 /// What the fixtures said of a plan, with what was tried.
@@ -108,7 +103,7 @@ pub struct LastGood {
     /// Uid of the Integration.
     pub integration: Option<String>,
     /// The plan.
-    pub published: std::sync::Arc<in_force::Published>,
+    pub published: Arc<in_force::Published>,
 }
 
 /// By flow and name: uid and resource version of each ConfigMap with fixtures; none for one that is not there.
@@ -129,7 +124,7 @@ pub struct Memory {
     /// Published shares, of Integrations that exist and of those whose pods are still there.
     pub shares: Table<Key, Published>,
     /// Compiled specs.
-    pub compiled: Table<Key, Compiled>,
+    pub compiled: Table<Key, Arc<Compiled>>,
     /// What fixtures said of plans.
     pub verified: Table<Key, Verified>,
     /// Plans that go on while newer ones may not go out.
@@ -177,7 +172,8 @@ mod tests {
         let table: Table<Key, WrittenStatus<u8>> = Table::default();
         let key = Key::new("shop", "orders");
         let uid = Some("u".to_owned());
-        let entry = WrittenStatus { uid, version: Some(7), status: Some(1), figures_at: Timestamp::UNIX_EPOCH };
+        let entry =
+            WrittenStatus { uid, version: Some(7), status: Some(Box::new(1)), figures_at: Timestamp::UNIX_EPOCH };
         table.lock().insert(key.clone(), entry);
         let cached = |uid: &str, version: u32| ObjectMeta {
             uid: Some(uid.into()),
@@ -197,7 +193,7 @@ mod tests {
         let entry = WrittenStatus {
             uid: Some("before".into()),
             version: Some(7),
-            status: Some(1),
+            status: Some(Box::new(1)),
             figures_at: Timestamp::UNIX_EPOCH,
         };
         table.lock().insert(key.clone(), entry);

@@ -241,20 +241,15 @@ fn compilation(
     let others: Vec<&Connector> = others.iter().map(AsRef::as_ref).collect();
     let from = [&object.metadata, &source.metadata, &destination.metadata];
     let from = from.into_iter().chain(others.iter().map(|connector| &connector.metadata));
-    let from: Vec<_> = from.map(|meta| (meta.uid.clone(), meta.generation)).collect();
-    if let Some(known) = cx.memory.compiled.get(key).filter(|known| known.from == from) {
-        return known.compilation;
-    }
-    let compiled = compile::integration_among(object, source, destination, &others, &cx.shared.compile);
-    let plan = compiled.value.map(|mut plan| {
-        // It is kept for as long as the Integration: a list that grew has room for several more flows.
-        plan.flows.shrink_to_fit();
-        let hash = plan.hash();
-        (plan, hash)
-    });
-    let compilation = Arc::new(Compilation { plan, findings: compiled.findings });
-    cx.memory.compiled.lock().insert(key.clone(), memory::Compiled { from, compilation: compilation.clone() });
-    compilation
+    let from = from.map(|meta| (meta.uid.clone(), meta.generation)).collect();
+    cx.memory.compiled.recall(key, from, || {
+        let compiled = compile::integration_among(object, source, destination, &others, &cx.shared.compile);
+        let plan = compiled.value.map(|plan| {
+            let hash = plan.hash();
+            (plan, hash)
+        });
+        Compilation { plan, findings: compiled.findings }
+    })
 }
 
 /// Tries the plan on its fixtures, unless this plan was tried on these very fixtures before.

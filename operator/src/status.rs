@@ -171,8 +171,8 @@ where
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Due::Nothing),
         outcome => outcome?,
     };
-    let entry =
-        WrittenStatus { uid: meta.uid.clone(), version: version(written.meta()), status: Some(after), figures_at: now };
+    let status = Some(Box::new(after));
+    let entry = WrittenStatus { uid: meta.uid.clone(), version: version(written.meta()), status, figures_at: now };
     memory.lock().insert(key, entry);
     Ok(Due::Now)
 }

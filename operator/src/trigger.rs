@@ -73,7 +73,7 @@ pub enum Target {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Touch {
     fingerprint: u64,
-    targets: Vec<Target>,
+    targets: Box<[Target]>,
 }
 
 /// An Integration matters by its spec and what people annotate, not by the status that the operator writes itself.
@@ -89,7 +89,7 @@ pub fn integration(object: &Integration) -> Touch {
     ];
     targets.extend(object.spec.alert_connectors().into_iter().map(|name| Target::Connector(key.sibling(name))));
     targets.push(Target::Integration(key));
-    Touch { fingerprint: fingerprint(&wish(&object.metadata)), targets }
+    Touch { fingerprint: fingerprint(&wish(&object.metadata)), targets: targets.into() }
 }
 
 /// A Connector matters by its spec, and by what its status says to those who use it.
@@ -105,7 +105,7 @@ pub fn connector(object: &Connector) -> Touch {
     let generation = status.and_then(|status| status.observed_generation);
     Touch {
         fingerprint: fingerprint(&(wish(&object.metadata), generation, said, version)),
-        targets: vec![Target::Connector(key.clone()), Target::UsersOf(key)],
+        targets: [Target::Connector(key.clone()), Target::UsersOf(key)].into(),
     }
 }
 
@@ -114,14 +114,14 @@ pub fn report(object: &SyncReport) -> Touch {
     let key = Key::of(&object.metadata);
     Touch {
         fingerprint: fingerprint(&(&object.metadata.uid, object.metadata.generation, &object.status)),
-        targets: vec![Target::Integration(key.clone()), Target::EndsOf(key)],
+        targets: [Target::Integration(key.clone()), Target::EndsOf(key)].into(),
     }
 }
 
 /// A Deployment matters by its spec and status.
 pub fn deployment(object: &Deployment) -> Touch {
     let meta = &object.metadata;
-    Touch { fingerprint: fingerprint(&(&meta.uid, wish(meta), &object.status)), targets: owners(meta) }
+    Touch { fingerprint: fingerprint(&(&meta.uid, wish(meta), &object.status)), targets: owners(meta).into() }
 }
 
 /// A pod matters by what it goes through, also to the Connectors, which count workers.
@@ -133,12 +133,12 @@ pub fn pod(object: &Pod) -> Touch {
             targets.push(Target::EndsOf(key));
         }
     }
-    Touch { fingerprint: fingerprint(&(&meta.uid, &meta.deletion_timestamp, &object.status)), targets }
+    Touch { fingerprint: fingerprint(&(&meta.uid, &meta.deletion_timestamp, &object.status)), targets: targets.into() }
 }
 
 /// Any owned object matters whenever it is written, by whomever.
 pub fn owned(meta: &ObjectMeta) -> Touch {
-    Touch { fingerprint: fingerprint(&(&meta.uid, &meta.resource_version)), targets: owners(meta) }
+    Touch { fingerprint: fingerprint(&(&meta.uid, &meta.resource_version)), targets: owners(meta).into() }
 }
 
 /// A person's credentials Secret.
@@ -146,7 +146,7 @@ pub fn credentials(object: &Secret) -> Touch {
     let meta = &object.metadata;
     Touch {
         fingerprint: fingerprint(&(&meta.uid, &meta.resource_version)),
-        targets: vec![Target::HoldersOf(Key::of(meta))],
+        targets: [Target::HoldersOf(Key::of(meta))].into(),
     }
 }
 
@@ -155,7 +155,7 @@ pub fn fixtures(object: &ConfigMap) -> Touch {
     let meta = &object.metadata;
     Touch {
         fingerprint: fingerprint(&(&meta.uid, &meta.resource_version)),
-        targets: vec![Target::TriedWith(Key::of(meta))],
+        targets: [Target::TriedWith(Key::of(meta))].into(),
     }
 }
 
@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     fn touch(fingerprint: u64, name: &str) -> Touch {
-        Touch { fingerprint, targets: vec![Target::Connector(Key::new("shop", name))] }
+        Touch { fingerprint, targets: [Target::Connector(Key::new("shop", name))].into() }
     }
 
     fn concerned(names: &[&str]) -> BTreeSet<Target> {
