@@ -7,7 +7,7 @@ use std::{
 };
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use super::Bench;
 
@@ -63,9 +63,11 @@ impl Process {
         self.0.wait().unwrap();
     }
 
-    /// It stands still until it is resumed.
+    /// It stands still until it is resumed. Its threads stop one by one; when this returns, all have.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
+        let (_, status) = waitpid(Some(Pid::from_child(&self.0)), WaitOptions::UNTRACED).unwrap().unwrap();
+        assert!(status.stopped(), "it ended instead: {status:?}");
     }
 
     /// It goes on.
