@@ -111,8 +111,7 @@ impl Supervisor {
         self.mounted = fresh.or_else(|| self.mounted.take());
         self.open_store().await;
         let hindrances = self.align(changed).await;
-        self.write_calls().await;
-        self.tidy().await;
+        // At once: what works already is seen to work, and what receives webhooks is found.
         let crew = self.crew.as_ref().map(|crew| CrewView {
             lanes: crew.lanes().to_vec(),
             plan_hash: crew.plan_hash().to_owned(),
@@ -127,6 +126,8 @@ impl Supervisor {
         {
             self.board.post_orders(Orders::new(plan, mounted));
         }
+        self.write_calls().await;
+        self.tidy().await;
     }
 
     /// Whether the clock was set back since the last round. What the loops wait for is then further off than was meant, in memory and in the store; a new
