@@ -25,7 +25,7 @@ pub fn hash(value: &Value) -> String {
 
 /// The same of JSON that was read and not copied.
 pub fn hash_of(value: &Json) -> String {
-    hash_text(&print::text(value, print::Members::Sorted))
+    hash_text(&print::text(value, print::Order::Sorted))
 }
 
 /// The same of a value of which [`json`] is at hand.

@@ -76,6 +76,10 @@ impl<'a> Members<'a> {
 
     /// How many names there are.
     pub fn len(&self) -> usize {
+        // Of many it is known: whoever asks again and again need not be waited for.
+        if let Some(order) = &self.order {
+            return order.0.len();
+        }
         let mut names = 0;
         self.each_sorted(|_, _| names += 1);
         names
@@ -140,7 +144,7 @@ impl<'a> Json<'a> {
 
     /// Its text, without spaces.
     pub fn text(&self) -> String {
-        print::text(self, print::Members::AsRead)
+        print::text(self, print::Order::AsRead)
     }
 
     /// What is at a JSON pointer (RFC 6901).

@@ -11,7 +11,7 @@ const USUAL_BYTES: usize = 2048;
 
 /// In which order members are printed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Members {
+pub enum Order {
     /// As they were read.
     AsRead,
     /// Sorted by name, each name once.
@@ -19,7 +19,7 @@ pub enum Members {
 }
 
 /// The text of JSON that was read.
-pub fn text(value: &Json, order: Members) -> String {
+pub fn text(value: &Json, order: Order) -> String {
     let mut out = Vec::with_capacity(USUAL_BYTES);
     json(value, order, &mut out);
     in_utf8(out)
@@ -37,7 +37,7 @@ fn in_utf8(out: Vec<u8>) -> String {
     String::from_utf8(out).unwrap_or_default()
 }
 
-fn json(value: &Json, order: Members, out: &mut Vec<u8>) {
+fn json(value: &Json, order: Order, out: &mut Vec<u8>) {
     match value {
         Json::Object(members) => {
             let mut object = List::begin(b'{', out);
@@ -48,8 +48,8 @@ fn json(value: &Json, order: Members, out: &mut Vec<u8>) {
                 json(value, order, object.out);
             };
             match order {
-                Members::AsRead => members.iter().for_each(|(name, value)| each(name, value)),
-                Members::Sorted => members.each_sorted(each),
+                Order::AsRead => members.iter().for_each(|(name, value)| each(name, value)),
+                Order::Sorted => members.each_sorted(each),
             }
             object.end(b'}');
         }
@@ -196,7 +196,7 @@ mod tests {
         for number in
             ["0.30000000000000004", "2.5494379038431126e-79", "-6.3319149994905525e-204", "179.76931348623157"]
         {
-            assert_eq!(text(&Json::read(number).unwrap(), Members::AsRead), number);
+            assert_eq!(text(&Json::read(number).unwrap(), Order::AsRead), number);
             assert_eq!(serde_json::from_str::<Value>(number).unwrap().to_string(), number);
         }
     }
@@ -206,10 +206,10 @@ mod tests {
         fn it_is_printed_as_the_library_prints_it(value in values()) {
             let read = value.to_string();
             let read = Json::read(&read).unwrap();
-            prop_assert_eq!(text(&read, Members::AsRead), serde_json::to_string(&read).unwrap());
+            prop_assert_eq!(text(&read, Order::AsRead), serde_json::to_string(&read).unwrap());
             let sorted = with_sorted_members(&value).to_string();
-            prop_assert_eq!(text(&read, Members::Sorted), &*sorted);
-            prop_assert_eq!(text(&Json::from(&value), Members::Sorted), &*sorted);
+            prop_assert_eq!(text(&read, Order::Sorted), &*sorted);
+            prop_assert_eq!(text(&Json::from(&value), Order::Sorted), &*sorted);
             prop_assert_eq!(sorted_text(&value), sorted);
         }
     }
